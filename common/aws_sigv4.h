@@ -1,0 +1,32 @@
+/* common/aws_sigv4.h - AWS Signature Version 4, by OpenSSL, checked against AWS's published
+ * vectors. Pure. */
+#pragma once
+
+#include <stdint.h>
+
+#include "common/aws_credentials.h"
+#include "common/bytes.h"
+
+struct sigv4_header {
+    struct bytes name; /* lower case */
+    struct bytes value;
+};
+
+struct sigv4_request {
+    const char *method;
+    struct bytes path;  /* as sent, already encoded; "/" at least */
+    struct bytes query; /* canonical form; may be empty */
+    const struct sigv4_header
+        *headers; /* all that are signed, sorted by name, host and x-amz-date too */
+    size_t header_count;
+    struct bytes body;
+    const char *region;
+    const char *service;
+    const char *amz_date; /* 20150830T123600Z */
+};
+
+/* Appends the value of the Authorization header. */
+void sigv4_authorization(struct buf *out, const struct sigv4_request *r,
+                         const struct aws_keys *keys);
+/* "20150830T123600Z" of a time in ms; out holds 17 bytes. */
+void sigv4_date(char *out, int64_t wall_ms);

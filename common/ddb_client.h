@@ -1,0 +1,53 @@
+/* common/ddb_client.h - signed calls to DynamoDB and DynamoDB Streams.
+ *
+ * struct ddb_source is shared and read-only but for the clock skew (atomic); struct ddb_client
+ * is one connection of one thread. A call is one request: retrying, and a new barrier ticket
+ * for each try, are the caller's, since only it knows what a retry means; ddb_error_kind and
+ * the backoff help it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/aws_credentials.h"
+#include "common/bytes.h"
+#include "common/config.h"
+#include "common/error.h"
+#include "common/http.h"
+
+enum ddb_service {
+    DDB_TABLES,
+    DDB_STREAMS
+};
+
+/* What the service said no with; the others are DDB_OTHER. */
+enum ddb_error {
+    DDB_OK,
+    DDB_BROKEN,    /* no whole answer: cut, timeout, wrong crc, 5xx: retry */
+    DDB_THROTTLED, /* retry, slower */
+    DDB_NOT_FOUND, /* ResourceNotFoundException */
+    DDB_IN_USE,    /* ResourceInUseException */
+    DDB_EXPIRED_ITERATOR,
+    DDB_TRIMMED, /* TrimmedDataAccessException */
+    DDB_DENIED,  /* AccessDenied, UnrecognizedClient, InvalidSignature, ExpiredToken...: err is
+                    ERR_FATAL, 77 */
+    DDB_OTHER,   /* ValidationException and the like: err is ERR_FATAL, 1 */
+};
+
+struct ddb_source;
+struct ddb_client;
+
+int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error *err);
+void ddb_source_free(struct ddb_source *s);
+struct ddb_client *ddb_client_new(struct ddb_source *s);
+void ddb_client_free(struct ddb_client *c);
+
+/* operation: "Scan", "GetRecords", ... On success ret->body is the answer (status 200), owned
+ * by the caller (http_answer_release). On failure returns -1, err says it in words with
+ * operation, and the result of ddb_client_error(c) says it in kind: err->kind is ERR_RETRY for
+ * BROKEN, THROTTLED and IN_USE, ERR_DATA for NOT_FOUND, EXPIRED_ITERATOR and TRIMMED, ERR_FATAL
+ * for the rest. A signature refused for the clock is tried once more with the service's time,
+ * inside. */
+int ddb_call(struct ddb_client *c, enum ddb_service service, const char *operation,
+             struct bytes body, struct http_answer *ret, struct error *err);
+enum ddb_error ddb_client_error(const struct ddb_client *c);

@@ -1,0 +1,53 @@
+/* common/ddb_table.h - the calls about tables: list, describe, enable the stream, scan, get.
+ *
+ * Each function is one request (ListTables: one page after another). Errors as in ddb_client.h.
+ */
+#pragma once
+
+#include "common/ddb_client.h"
+#include "common/ddb_value.h"
+
+struct ddb_table {
+    char *name;
+    char *id; /* TableId, or "" where the service gives none: then the table's ARN + creation
+                 time */
+    char *status;     /* "ACTIVE" ... */
+    char *stream_arn; /* LatestStreamArn, or "" */
+    bool stream_enabled;
+    char *stream_view; /* "NEW_AND_OLD_IMAGES" ..., or "" */
+    int64_t item_count;
+    struct key_schema key_schema;
+};
+
+void ddb_table_free(struct ddb_table *t);
+DEFINE_FREEP(struct ddb_table, ddb_table_freep, ddb_table_free)
+/* DDB_NOT_FOUND: ERR_DATA. */
+int ddb_describe_table(struct ddb_table **ret, struct ddb_client *c, const char *name,
+                       struct error *err);
+
+/* names: an array of count C strings, all owned by the caller (ddb_names_free). */
+int ddb_list_tables(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err);
+void ddb_names_free(char **names, size_t count);
+
+/* UpdateTable with NEW_IMAGE or NEW_AND_OLD_IMAGES; the caller polls ddb_describe_table. */
+int ddb_enable_stream(struct ddb_client *c, const char *table, const char *view,
+                      struct error *err);
+
+struct ddb_scan {
+    const char *table;
+    int64_t segment;
+    int64_t total_segments;
+    struct bytes start_key; /* ExclusiveStartKey as JSON; empty: from the start */
+    int64_t limit;          /* 0: whole 1 MB pages */
+};
+/* Always ConsistentRead, ReturnConsumedCapacity NONE. */
+int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
+                  struct error *err);
+
+/* Calls each() for every item of a Scan answer in order, with slices of the answer; stops when
+ * it returns -1. Then *ret_last is the LastEvaluatedKey object, or empty at the end. One pass.
+ * ERR_RETRY for an answer that is not such JSON (a cut one), before or after some calls of
+ * each(). */
+int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
+                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                   void *arg, struct bytes *ret_last, struct error *err);

@@ -1,0 +1,70 @@
+/* common/kafka.h - what all programs share of librdkafka: settings, names, topics, partitioner.
+ *
+ * Settings: the user's kafka.* as they are, then what dynaferry can't do without. Callbacks of
+ * librdkafka only record or log through one common place. */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/auto.h"
+#include "common/bytes.h"
+#include "common/config.h"
+#include "common/error.h"
+
+DEFINE_FREEP(rd_kafka_t, rd_kafka_freep, rd_kafka_destroy)
+DEFINE_FREEP(rd_kafka_topic_partition_list_t, rd_kafka_listp,
+             rd_kafka_topic_partition_list_destroy)
+DEFINE_FREEP(rd_kafka_message_t, rd_kafka_messagep, rd_kafka_message_destroy)
+
+struct kafka_setting {
+    const char *name;
+    const char *value;
+};
+
+/* A conf with the user's settings, bootstrap.servers, allow.auto.create.topics=false, log and
+ * error callbacks, then ours (which win). settings ends with name NULL. role goes into
+ * client.id. Errors: ERR_FATAL, 78. */
+int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *c, const char *role,
+                   const struct kafka_setting *settings, struct error *err);
+/* Takes the conf, also on failure. */
+int kafka_handle_new(rd_kafka_t **ret, rd_kafka_type_t type, rd_kafka_conf_t **conf,
+                     struct error *err);
+
+/* Waits for any broker, up to timeout_ms: ERR_FATAL 69 names the servers. Ends early at a stop.
+ */
+int kafka_wait_broker(rd_kafka_t *rk, const struct config *c, int64_t timeout_ms,
+                      struct error *err);
+
+/* Names; the caller frees. */
+char *kafka_data_topic(const struct config *c, const char *table);
+char *kafka_ledger_topic(const struct config *c);
+char *kafka_signal_topic(const struct config *c);
+char *kafka_dead_letter_topic(const struct config *c);
+/* ERR_FATAL 78: a name Kafka refuses, or two that collide there (a.b and a_b). */
+int kafka_check_topic_names(const struct config *c, char *const *tables, size_t count,
+                            struct error *err);
+
+/* The number of partitions; 0: there is no such topic. */
+int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struct error *err);
+struct kafka_topic_spec {
+    const char *name;
+    int32_t partitions;
+    int16_t replication;
+    const struct kafka_setting *configs; /* ends with name NULL */
+};
+/* Creates it and waits until metadata shows all partitions. Existing already is well.
+ * ERR_RETRY, or ERR_FATAL for a refusal (policy, authorization: 77). */
+int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err);
+/* Creates ledger, signal and dead-letter topics where missing; checks the ledger's partition
+ * count. */
+int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error *err);
+
+/* Java's murmur2, and the partition its client computes. */
+uint32_t kafka_murmur2(struct bytes key);
+int32_t kafka_partition_of(struct bytes key, int32_t partitions);
+
+/* The text of a header; false: not there. Slices live as long as the message. */
+bool kafka_header(const rd_kafka_message_t *m, const char *name, struct bytes *ret);
+bool kafka_header_int64(const rd_kafka_message_t *m, const char *name, int64_t *ret);

@@ -1,0 +1,129 @@
+/* common/ledger.h - the records of the ledger topic, and a cache of the whole topic.
+ *
+ * Keys place/<table>, table/<table>, segment/<table>/<n>, shard/<table>/<id>; values JSON
+ * (schemas/ledger.schema.json). Written by the producer only, in its transactions; read by all.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/auto.h"
+#include "common/bytes.h"
+#include "common/config.h"
+#include "common/ddb_value.h"
+#include "common/error.h"
+
+enum ledger_phase {
+    PHASE_SNAPSHOT,
+    PHASE_TAIL, /* after the snapshot; a sync_mode=full table whose snapshot ended stands here
+                   with no shards */
+    PHASE_GAP,
+    PHASE_PAUSED,
+    PHASE_GONE,
+    PHASE_FAILED,
+};
+
+struct ledger_table {
+    char *table;
+    char *topic;
+    enum ledger_phase phase;
+    char *reason; /* of gap, gone, failed; "" else */
+    int64_t generation;
+    char *table_id;
+    char *stream_arn; /* "" in sync_mode full */
+    struct key_schema key_schema;
+    int64_t item_count;
+    int64_t segments;   /* total, never changed within a generation; 0 for a generation without
+                           rows */
+    int32_t partitions; /* of the data topic */
+    char *log_id;
+    bool rows; /* the generation has rows */
+    int64_t *
+        begin_offsets; /* one a partition; NULL until known (one transaction after the begin) */
+    int64_t started_ms;
+    int64_t finished_ms;   /* of the snapshot; 0: not yet */
+    int64_t signal_offset; /* the next one to handle; -1: none yet */
+};
+
+struct ledger_segment {
+    int64_t generation;
+    int64_t segment;
+    char *last_key; /* LastEvaluatedKey as JSON text, NULL: from the start */
+    int64_t rows;
+    int64_t bytes;
+    bool done;
+};
+
+enum shard_status {      /* NimoShake's words in the ledger */
+    SHARD_NOT_PROCESS,   /* "not process" */
+    SHARD_NO_NEED,       /* "no need to process" */
+    SHARD_PREPARE,       /* "prepare stage" */
+    SHARD_IN_PROCESSING, /* "in processing" */
+    SHARD_WAIT_FATHER,   /* "wait father finish" */
+    SHARD_DONE,          /* "done" */
+};
+
+struct ledger_shard {
+    int64_t generation; /* the adoption it belongs to */
+    char *id;
+    char *parent; /* "" for none */
+    enum shard_status status;
+    char *sequence; /* last one appended, "" for none */
+    int64_t records;
+    int64_t updated_ms;
+    int64_t source_ms; /* source time of the last record; 0: none */
+    int64_t complete_to_ms;
+};
+
+void ledger_table_release(struct ledger_table *t);
+void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
+void ledger_segment_release(struct ledger_segment *s);
+void ledger_shard_release(struct ledger_shard *s);
+
+/* Append key and value; decode: ERR_DATA for anything else than what encode writes. */
+void ledger_place_key(struct buf *out, const char *table);
+void ledger_table_key(struct buf *out, const char *table);
+void ledger_segment_key(struct buf *out, const char *table, int64_t segment);
+void ledger_shard_key(struct buf *out, const char *table, const char *shard);
+void ledger_place_encode(struct buf *out, int32_t partition);
+void ledger_table_encode(struct buf *out, const struct ledger_table *t);
+void ledger_segment_encode(struct buf *out, const struct ledger_segment *s);
+void ledger_shard_encode(struct buf *out, const struct ledger_shard *s);
+int ledger_place_decode(int32_t *ret, struct bytes json, struct error *err);
+int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct error *err);
+int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err);
+int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);
+const char *ledger_phase_name(enum ledger_phase p);
+const char *shard_status_name(enum shard_status s);
+
+/* ---- the cache: a thread reads the topic (read_committed) from its begin and keeps the newest
+ * value a key ---- */
+struct ledger_cache;
+
+int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct error *err);
+void ledger_cache_free(struct ledger_cache *l);
+DEFINE_FREEP(struct ledger_cache, ledger_cache_freep, ledger_cache_free)
+
+/* Waits until everything committed before the call was read, in all partitions; ERR_RETRY after
+ * timeout. */
+int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *err);
+/* The same for one partition up to an offset (a high watermark asked for with
+ * read_uncommitted). */
+int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offset,
+                         int64_t timeout_ms, struct error *err);
+int32_t ledger_cache_partitions(const struct ledger_cache *l);
+/* Grows with each record read: a change to wait for. */
+uint64_t ledger_cache_version(struct ledger_cache *l);
+
+/* 1: found, copied into ret (the caller releases); 0: there is no such record; -1: it can't be
+ * read. */
+int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
+                       struct error *err);
+/* Calls each for every record whose key begins with prefix ("place/", "shard/<table>/"), in no
+ * order, under the cache's lock: each only looks or copies. The key's rest after prefix is
+ * given. */
+void ledger_cache_each(struct ledger_cache *l, const char *prefix,
+                       void (*each)(void *arg, struct bytes rest, struct bytes value,
+                                    int32_t partition),
+                       void *arg);

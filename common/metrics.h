@@ -1,0 +1,39 @@
+/* common/metrics.h - counters and gauges for Prometheus, registered once, changed from any
+ * thread.
+ *
+ * metrics_http serves them with /healthz and /readyz on http.port, loopback by default. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+
+enum metric_type {
+    METRIC_COUNTER,
+    METRIC_GAUGE
+};
+
+struct metric; /* lives until the process ends */
+
+/* name: "dynaferry_rows_total"; labels: "table=\"a\",shard=\"b\"" or "" (make with
+ * metric_labels). The same name and labels give the same metric. */
+struct metric *metric_get(enum metric_type type, const char *name, const char *help,
+                          const char *labels);
+void metric_add(struct metric *m, int64_t n);
+void metric_set(struct metric *m, int64_t value);
+int64_t metric_value(const struct metric *m);
+void metric_remove(struct metric *m); /* a label set that is gone: not printed any more */
+/* key, value, key, value ..., NULL: escaped as Prometheus wants. Caller frees. */
+char *metric_labels(const char *key, ...);
+void metrics_write(struct buf *out);
+
+/* Health: named parts report that they progress; one that did not for its limit makes /healthz
+ * 503 and is named in the body. */
+struct health;
+struct health *health_get(const char *name, int64_t limit_ms);
+void health_alive(struct health *h);
+void health_remove(struct health *h);
+void health_ready(bool ready);      /* /readyz */
+bool health_write(struct buf *out); /* false: something is stuck */

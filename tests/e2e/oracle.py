@@ -148,6 +148,13 @@ def convert_raw(value):
     return {kind: content}
 
 
+def convert_key(value, convert_type):
+    """A key attribute: from its canonical spelling, never a double."""
+    if "N" in value:
+        value = {"N": plain_text(value["N"])}
+    return convert_raw(value) if convert_type == "raw" else convert_change(value, exact_number)
+
+
 def converter(convert_type, number_mode):
     if convert_type == "raw":
         return convert_raw
@@ -218,12 +225,14 @@ def expected_document(
     if reasons:
         return DeadLetter(reasons)
     convert = converter(convert_type, number)
-    convert_key = converter("raw" if convert_type == "raw" else "change", "exact")
     document = {}
     key = {}
     for name, value in item.items():
         stored = id_prefix + "_id" if name == "_id" else name
-        document[stored] = (convert_key if name in key_schema.names else convert)(value)
+        if name in key_schema.names:
+            document[stored] = convert_key(value, convert_type)
+        else:
+            document[stored] = convert(value)
     for name in key_schema.names:
         stored = id_prefix + "_id" if name == "_id" else name
         key[stored] = document[stored]

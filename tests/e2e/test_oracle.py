@@ -131,6 +131,12 @@ def test_double_touches_every_number_but_the_keys():
     assert oracle.expected_document(item, schema, "mchange", target_id="key") == found
 
 
+def test_a_raw_key_has_its_canonical_spelling():
+    schema = oracle.KeySchema(("pk",), ("N",))
+    item = {"pk": {"N": "1.50E1"}, "n": {"N": "1.50E1"}}
+    assert oracle.expected_document(item, schema, "raw") == {"pk": {"N": "15"}, "n": {"N": "1.50E1"}}
+
+
 def test_the_identity_is_the_converted_key():
     item = {"sk": {"B": b"\1"}, "_id": {"N": "1.5"}}
     schema = oracle.KeySchema(("_id", "sk"), ("N", "B"))

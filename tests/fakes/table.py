@@ -1,0 +1,143 @@
+"""The model of a DynamoDB table: items in hash order, and the streams it has had.
+
+Invariant: `order` is sorted and holds exactly the keys of `items`. Every write goes through `write`, which
+adds the stream record. The caller holds the backend's lock.
+"""
+import bisect
+import hashlib
+import json
+import time
+import uuid
+from collections import namedtuple
+
+from . import values
+from .stream import Stream
+from .values import Invalid, dumps
+
+PAGE_BYTES = 1 << 20
+MAX_ITEM_BYTES = 400 * 1024
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+Item = namedtuple("Item", "attributes text size")
+
+
+class Table:
+    def __init__(self, name, key_schema, definitions):
+        self.name, self.id, self.created = name, str(uuid.uuid4()), time.time()
+        self.arn = "arn:aws:dynamodb:%s:%s:table/%s" % (REGION, ACCOUNT, name)
+        self.key_schema, self.definitions = key_schema, definitions
+        self.key_names = [k["AttributeName"] for k in
+                          sorted(key_schema, key=lambda k: k["KeyType"] != "HASH")]
+        self.key_types = {d["AttributeName"]: d["AttributeType"] for d in definitions}
+        self.streams = []
+        self.items, self.order = {}, []
+        self.status, self.status_calls = "ACTIVE", 0
+        self.extra = {}
+
+    @property
+    def stream(self):
+        """The stream that takes records now, or None."""
+        return self.streams[-1] if self.streams and self.streams[-1].enabled else None
+
+    def open_stream(self, view, shards, step):
+        label = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime()) + "%03d" % (len(self.streams) + 1)
+        self.streams.append(Stream(self.name, self.arn + "/stream/" + label, label, view, shards, step))
+
+    def key_of(self, attributes, exact=False):
+        """The canonical primary key of an item, or of exactly a key."""
+        key = {}
+        for name in self.key_names:
+            value = attributes.get(name)
+            if value is None or self.key_types[name] not in value:
+                raise Invalid("One or more parameter values were invalid: Missing the key %s in the "
+                              "item or type mismatch" % name)
+            key[name] = values.canonical(value)
+            if key[name] in ({"S": ""}, {"B": ""}):
+                raise Invalid("One or more parameter values are not valid. The AttributeValue for a "
+                              "key attribute cannot contain an empty value. Key: %s" % name)
+        if exact and len(attributes) != len(key):
+            raise Invalid("The provided key element does not match the schema")
+        return key
+
+    def place(self, key):
+        """Where a key stands in the scan's order: (hash position, hash key, range key)."""
+        hash_text = dumps(key[self.key_names[0]])
+        raw = hash_text.encode("utf-8", "surrogatepass")
+        position = int.from_bytes(hashlib.md5(raw).digest()[:8], "big")
+        return position, hash_text, self._range_place(key)
+
+    def _range_place(self, key):
+        if len(self.key_names) < 2:
+            return 0
+        (kind, inner), = key[self.key_names[1]].items()
+        if kind == "N":
+            return values.CONTEXT.create_decimal(inner)
+        if kind == "B":
+            return values.base64.b64decode(inner)
+        return inner.encode("utf-8", "surrogatepass")
+
+    def get(self, key):
+        item = self.items.get(dumps(key))
+        return item.attributes if item else None
+
+    def write(self, key, after, make_record):
+        """Puts `after` (None deletes) and adds the stream record if anything changed; gives the old item."""
+        before = self.get(key)
+        if values.same_item(before, after):
+            return before
+        place, name = self.place(key), dumps(key)
+        if after is None:
+            del self.items[name]
+            del self.order[bisect.bisect_left(self.order, (place, name))]
+        else:
+            self._store(place, name, after, before is None)
+        if self.stream:
+            kind = "REMOVE" if after is None else "INSERT" if before is None else "MODIFY"
+            make_record(self.stream, place[0], kind, key, before, after)
+        return before
+
+    def _store(self, place, name, attributes, new):
+        size = values.item_size(attributes)
+        if size > MAX_ITEM_BYTES:
+            raise Invalid("Item size has exceeded the maximum allowed size")
+        self.items[name] = Item(attributes, dumps(attributes), size)
+        if new:
+            bisect.insort(self.order, (place, name))
+
+    def scan(self, segment, total, start_key, limit):
+        """(texts of the items, last evaluated key or None) of one page of one segment."""
+        low, high = (n * 2 ** 64 // total for n in (segment, segment + 1))
+        at = bisect.bisect_left(self.order, ((low, ""), ""))
+        if start_key is not None:
+            after = self.place(start_key), dumps(start_key)
+            if not low <= after[0][0] < high:
+                raise Invalid("The provided Exclusive start key is outside the range of the segment")
+            at = bisect.bisect_right(self.order, after)
+        texts, total_bytes = [], 0
+        for place, name in self.order[at:at + limit]:
+            if place[0] >= high:
+                break
+            item = self.items[name]
+            texts.append(item.text)
+            total_bytes += item.size
+            if len(texts) == limit or total_bytes >= PAGE_BYTES:
+                return texts, json.loads(name)  # as the service does, even if nothing follows
+        return texts, None
+
+    def describe(self, spell_time):
+        found = {"TableName": self.name, "TableId": self.id, "TableArn": self.arn,
+                 "TableStatus": self.status, "KeySchema": self.key_schema,
+                 "AttributeDefinitions": self.definitions, "ItemCount": len(self.items),
+                 "TableSizeBytes": sum(i.size for i in self.items.values()),
+                 "CreationDateTime": spell_time(self.created),
+                 "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0,
+                                           "WriteCapacityUnits": 0},
+                 "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}}
+        found.update(self.extra)
+        if self.streams:
+            found["LatestStreamArn"] = self.streams[-1].arn
+            found["LatestStreamLabel"] = self.streams[-1].label
+        if self.stream:
+            found["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": self.stream.view}
+        return found

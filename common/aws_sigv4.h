@@ -8,16 +8,16 @@
 #include "common/bytes.h"
 
 struct sigv4_header {
-    struct bytes name; /* lower case */
-    struct bytes value;
+    struct bytes name;  /* lower case */
+    struct bytes value; /* outer spaces are not signed, inner runs count as one */
 };
 
 struct sigv4_request {
     const char *method;
-    struct bytes path;  /* as sent, already encoded; "/" at least */
-    struct bytes query; /* canonical form; may be empty */
-    const struct sigv4_header
-        *headers; /* all that are signed, sorted by name, host and x-amz-date too */
+    struct bytes path;                  /* as sent, already encoded; "/" at least */
+    struct bytes query;                 /* canonical form; may be empty */
+    const struct sigv4_header *headers; /* all that are signed, each name once, sorted by it;
+                                           host and x-amz-date too */
     size_t header_count;
     struct bytes body;
     const char *region;
@@ -28,5 +28,7 @@ struct sigv4_request {
 /* Appends the value of the Authorization header. */
 void sigv4_authorization(struct buf *out, const struct sigv4_request *r,
                          const struct aws_keys *keys);
-/* "20150830T123600Z" of a time in ms; out holds 17 bytes. */
+/* "20150830T123600Z" of a time in ms (a year of four digits); out holds SIGV4_DATE_SIZE bytes.
+ */
+#define SIGV4_DATE_SIZE 17
 void sigv4_date(char *out, int64_t wall_ms);

@@ -38,6 +38,7 @@ struct http_answer {
 
 struct http *http_new(void);
 void http_free(struct http *h);
+DEFINE_FREEP(struct http, http_freep, http_free)
 /* 0 for any complete answer, whatever its status; ERR_RETRY for a broken one (cut, timeout,
  * wrong crc, too large, can't connect), naming host and reason. stop_requested() ends it early
  * with ERR_RETRY. */

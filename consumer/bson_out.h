@@ -1,0 +1,84 @@
+/* consumer/bson_out.h - writes BSON into a struct buf, front to back, lengths patched at the
+ * end.
+ *
+ * For documents (convert) and for commands (mongo_writer). Nothing is allocated but by the
+ * buffer itself. Past the buffer's ceiling nothing is patched and `overflow` stays set: look at
+ * it once, at the end. Names must hold no NUL: who takes a name from outside checks it. Pure;
+ * any thread.
+ *
+ *     size_t doc = bson_out_begin(out);
+ *     bson_out_int32(out, BYTES_LIT("n"), 1);
+ *     size_t list = bson_out_array(out, BYTES_LIT("list"));
+ *     bson_out_string(out, bson_index_name(&index), BYTES_LIT("x"));
+ *     bson_out_end(out, list);
+ *     bson_out_end(out, doc); */
+#pragma once
+
+#include "common/bytes.h"
+
+enum bson_out_type {
+    BSON_OUT_DOUBLE = 0x01,
+    BSON_OUT_STRING = 0x02,
+    BSON_OUT_DOCUMENT = 0x03,
+    BSON_OUT_ARRAY = 0x04,
+    BSON_OUT_BINARY = 0x05,
+    BSON_OUT_OBJECT_ID = 0x07,
+    BSON_OUT_BOOL = 0x08,
+    BSON_OUT_DATE = 0x09,
+    BSON_OUT_NULL = 0x0a,
+    BSON_OUT_INT32 = 0x10,
+    BSON_OUT_TIMESTAMP = 0x11,
+    BSON_OUT_INT64 = 0x12,
+    BSON_OUT_DECIMAL128 = 0x13,
+};
+
+struct bson_decimal128 { /* as BSON's binary integer decimal has it */
+    uint64_t low;
+    uint64_t high;
+};
+
+/* The names "0", "1", ... of an array's elements, counted up in text. Start with
+ * BSON_INDEX_INIT. */
+struct bson_index {
+    char digits[12]; /* right aligned */
+    uint8_t first;   /* of digits; 12: not begun */
+};
+#define BSON_INDEX_INIT ((struct bson_index){.first = 12})
+/* The next index; valid until the next call. */
+struct bytes bson_index_name(struct bson_index *index);
+
+/* A document or an array by itself: the answer is for bson_out_end. */
+size_t bson_out_begin(struct buf *out);
+void bson_out_end(struct buf *out, size_t begin);
+
+/* Type and name of an element; the value comes next. Returns where the type stands, for
+ * bson_out_set_type when it is not known before the value. */
+size_t bson_out_element(struct buf *out, enum bson_out_type type, struct bytes name);
+void bson_out_set_type(struct buf *out, size_t at, enum bson_out_type type);
+
+/* Values alone, after bson_out_element. */
+void bson_out_string_value(struct buf *out, struct bytes s);
+void bson_out_int32_value(struct buf *out, int32_t n);
+void bson_out_int64_value(struct buf *out, int64_t n);
+void bson_out_double_value(struct buf *out, double d);
+void bson_out_decimal128_value(struct buf *out, struct bson_decimal128 d);
+
+/* A string or binary whose bytes are appended between begin and end. */
+size_t bson_out_string_begin(struct buf *out);
+void bson_out_string_end(struct buf *out, size_t begin);
+size_t bson_out_binary_begin(struct buf *out); /* subtype 0 */
+void bson_out_binary_end(struct buf *out, size_t begin);
+
+/* Whole elements. */
+size_t bson_out_document(struct buf *out, struct bytes name); /* to be ended */
+size_t bson_out_array(struct buf *out, struct bytes name);    /* to be ended */
+void bson_out_string(struct buf *out, struct bytes name, struct bytes s);
+void bson_out_binary(struct buf *out, struct bytes name, struct bytes data);
+void bson_out_bool(struct buf *out, struct bytes name, bool b);
+void bson_out_null(struct buf *out, struct bytes name);
+void bson_out_int32(struct buf *out, struct bytes name, int32_t n);
+void bson_out_int64(struct buf *out, struct bytes name, int64_t n);
+void bson_out_date(struct buf *out, struct bytes name, int64_t ms);
+void bson_out_object_id(struct buf *out, struct bytes name, const uint8_t id[12]);
+/* Any whole document (with its length and final zero) as an element. */
+void bson_out_embed(struct buf *out, struct bytes name, struct bytes document);

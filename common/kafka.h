@@ -57,8 +57,8 @@ struct kafka_topic_spec {
 /* Creates it and waits until metadata shows all partitions. Existing already is well.
  * ERR_RETRY, or ERR_FATAL for a refusal (policy, authorization: 77). */
 int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err);
-/* Creates ledger, signal and dead-letter topics where missing; checks the ledger's partition
- * count. */
+/* Creates ledger, signal and dead-letter topics where missing; another partition count is
+ * refused (78). */
 int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error *err);
 
 /* Java's murmur2, and the partition its client computes. */

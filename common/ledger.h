@@ -1,4 +1,4 @@
-/* common/ledger.h - the records of the ledger topic, and a cache of the whole topic.
+/* common/ledger.h - the records of the ledger topic.
  *
  * Keys place/<table>, table/<table>, segment/<table>/<n>, shard/<table>/<id>; values JSON
  * (schemas/ledger.schema.json). Written by the producer only, in its transactions; read by all.
@@ -10,7 +10,6 @@
 
 #include "common/auto.h"
 #include "common/bytes.h"
-#include "common/config.h"
 #include "common/ddb_value.h"
 #include "common/error.h"
 
@@ -96,34 +95,3 @@ int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct 
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);
 const char *ledger_phase_name(enum ledger_phase p);
 const char *shard_status_name(enum shard_status s);
-
-/* ---- the cache: a thread reads the topic (read_committed) from its begin and keeps the newest
- * value a key ---- */
-struct ledger_cache;
-
-int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct error *err);
-void ledger_cache_free(struct ledger_cache *l);
-DEFINE_FREEP(struct ledger_cache, ledger_cache_freep, ledger_cache_free)
-
-/* Waits until everything committed before the call was read, in all partitions; ERR_RETRY after
- * timeout. */
-int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *err);
-/* The same for one partition up to an offset (a high watermark asked for with
- * read_uncommitted). */
-int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offset,
-                         int64_t timeout_ms, struct error *err);
-int32_t ledger_cache_partitions(const struct ledger_cache *l);
-/* Grows with each record read: a change to wait for. */
-uint64_t ledger_cache_version(struct ledger_cache *l);
-
-/* 1: found, copied into ret (the caller releases); 0: there is no such record; -1: it can't be
- * read. */
-int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
-                       struct error *err);
-/* Calls each for every record whose key begins with prefix ("place/", "shard/<table>/"), in no
- * order, under the cache's lock: each only looks or copies. The key's rest after prefix is
- * given. */
-void ledger_cache_each(struct ledger_cache *l, const char *prefix,
-                       void (*each)(void *arg, struct bytes rest, struct bytes value,
-                                    int32_t partition),
-                       void *arg);

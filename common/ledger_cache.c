@@ -1,0 +1,241 @@
+#include "common/ledger_cache.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <uthash.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/kafka.h"
+#include "common/log.h"
+
+struct cache_entry {
+    char *key;
+    char *value;
+    size_t value_len;
+    int32_t partition;
+    UT_hash_handle hh;
+};
+
+struct ledger_cache {
+    /* set once */
+    char *topic;
+    int32_t partitions;
+    rd_kafka_t *reader; /* of the thread; others only ask for watermarks */
+    pthread_t thread;
+    atomic_bool stopping;
+
+    /* under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct cache_entry *entries;
+    int64_t *position; /* the next offset to read, a partition */
+    uint64_t version;
+};
+
+static void entry_remove(struct ledger_cache *l, struct cache_entry *e)
+{
+    HASH_DEL(l->entries, e);
+    free(e->key);
+    free(e->value);
+    free(e);
+}
+
+/* A tombstone removes the key. */
+static void cache_put(struct ledger_cache *l, const rd_kafka_message_t *m)
+{
+    struct cache_entry *e;
+
+    HASH_FIND(hh, l->entries, m->key, m->key_len, e);
+    if (e)
+        entry_remove(l, e);
+    if (!m->payload)
+        return;
+    e = xcalloc(1, sizeof(*e));
+    e->key = xstrndup(m->key, m->key_len);
+    e->value = xstrndup(m->payload, m->len);
+    e->value_len = m->len;
+    e->partition = m->partition;
+    HASH_ADD_KEYPTR(hh, l->entries, e->key, m->key_len, e);
+}
+
+static void take_message(struct ledger_cache *l, const rd_kafka_message_t *m)
+{
+    AUTO_LOCK(&l->lock);
+    if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        l->position[m->partition] = MAX(l->position[m->partition], m->offset);
+    } else if (m->key) {
+        cache_put(l, m);
+        l->position[m->partition] = m->offset + 1;
+        l->version++;
+    }
+    pthread_cond_broadcast(&l->changed);
+}
+
+static void *cache_loop(void *arg)
+{
+    struct ledger_cache *l = arg;
+
+    while (!atomic_load(&l->stopping)) {
+        AUTO(rd_kafka_messagep) rd_kafka_message_t *m = rd_kafka_consumer_poll(l->reader, 100);
+
+        if (!m)
+            continue;
+        if (!m->err || m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+            take_message(l, m);
+        else
+            log_warn("ledger can't be read", "topic=%s reason=%s", l->topic,
+                     rd_kafka_message_errstr(m));
+    }
+    return NULL;
+}
+
+static int open_reader(struct ledger_cache *l, const struct config *c, struct error *err)
+{
+    static const struct kafka_setting settings[] = {
+        {"group.id", "dynaferry-ledger-reader"}, {"isolation.level", "read_committed"},
+        {"enable.auto.commit", "false"},         {"enable.partition.eof", "true"},
+        {"auto.offset.reset", "earliest"},       {"fetch.wait.max.ms", "100"},
+        {"queued.max.messages.kbytes", "8192"},  {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_conf_new(&conf, c, "ledger", settings, err) < 0 ||
+        kafka_handle_new(&l->reader, RD_KAFKA_CONSUMER, &conf, err) < 0)
+        return -1;
+    rd_kafka_poll_set_consumer(l->reader);
+    if (kafka_partition_count(&l->partitions, l->reader, l->topic, err) < 0)
+        return -1;
+    if (l->partitions == 0)
+        return error_set(err, ERR_RETRY, "there is no topic %s yet", l->topic);
+    return 0;
+}
+
+static int assign_all(struct ledger_cache *l, struct error *err)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(l->partitions);
+    rd_kafka_resp_err_t code;
+
+    for (int32_t p = 0; p < l->partitions; p++)
+        rd_kafka_topic_partition_list_add(list, l->topic, p)->offset =
+            RD_KAFKA_OFFSET_BEGINNING;
+    code = rd_kafka_assign(l->reader, list);
+    return code ? error_set(err, ERR_RETRY, "read topic %s: %s", l->topic,
+                            rd_kafka_err2str(code))
+                : 0;
+}
+
+int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct error *err)
+{
+    AUTO(ledger_cache_freep) struct ledger_cache *l = xcalloc(1, sizeof(*l));
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&l->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    l->topic = kafka_ledger_topic(c);
+    if (open_reader(l, c, err) < 0 || assign_all(l, err) < 0)
+        return -1;
+    l->position = xcalloc((size_t)l->partitions, sizeof(*l->position));
+    CHECK(pthread_create(&l->thread, NULL, cache_loop, l) == 0);
+    *ret = TAKE(l);
+    return 0;
+}
+
+void ledger_cache_free(struct ledger_cache *l)
+{
+    struct cache_entry *e, *next;
+
+    if (!l)
+        return;
+    atomic_store(&l->stopping, true);
+    if (l->thread)
+        pthread_join(l->thread, NULL);
+    if (l->reader) {
+        rd_kafka_consumer_close(l->reader);
+        rd_kafka_destroy(l->reader);
+    }
+    HASH_ITER(hh, l->entries, e, next)
+    entry_remove(l, e);
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    free(l->position);
+    free(l->topic);
+    free(l);
+}
+
+int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offset,
+                         int64_t timeout_ms, struct error *err)
+{
+    int64_t end = clock_mono_ms() + timeout_ms;
+    struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
+
+    AUTO_LOCK(&l->lock);
+    while (l->position[partition] < offset)
+        if (pthread_cond_timedwait(&l->changed, &l->lock, &until))
+            return error_set(err, ERR_RETRY,
+                             "ledger partition %" PRId32 " was read to %" PRId64 " of %" PRId64,
+                             partition, l->position[partition], offset);
+    return 0;
+}
+
+int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *err)
+{
+    int64_t end = clock_mono_ms() + timeout_ms;
+
+    for (int32_t p = 0; p < l->partitions; p++) {
+        int64_t low, high;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            l->reader, l->topic, p, &low, &high, (int)MAX(end - clock_mono_ms(), 1));
+
+        if (code)
+            return error_set(err, ERR_RETRY, "end of topic %s: %s", l->topic,
+                             rd_kafka_err2str(code));
+        if (ledger_cache_sync_to(l, p, high, end - clock_mono_ms(), err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int32_t ledger_cache_partitions(const struct ledger_cache *l)
+{
+    return l->partitions;
+}
+
+uint64_t ledger_cache_version(struct ledger_cache *l)
+{
+    AUTO_LOCK(&l->lock);
+    return l->version;
+}
+
+int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
+                       struct error *err)
+{
+    AUTO(free_charp) char *key = xasprintf("table/%s", table);
+    struct cache_entry *e;
+
+    AUTO_LOCK(&l->lock);
+    HASH_FIND(hh, l->entries, key, strlen(key), e);
+    if (!e)
+        return 0;
+    if (ledger_table_decode(ret, (struct bytes){e->value, e->value_len}, err) < 0)
+        return error_prefix(err, "%s", key);
+    return 1;
+}
+
+void ledger_cache_each(struct ledger_cache *l, const char *prefix,
+                       void (*each)(void *arg, struct bytes rest, struct bytes value,
+                                    int32_t partition),
+                       void *arg)
+{
+    size_t n = strlen(prefix);
+    struct cache_entry *e, *next;
+
+    AUTO_LOCK(&l->lock);
+    HASH_ITER(hh, l->entries, e, next)
+    if (strncmp(e->key, prefix, n) == 0)
+        each(arg, bytes_of(e->key + n), (struct bytes){e->value, e->value_len}, e->partition);
+}

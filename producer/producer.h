@@ -1,0 +1,38 @@
+/* producer/producer.h - what all modules of the producer share, and what each thread of the
+ * pool has. */
+#pragma once
+
+#include "common/config.h"
+#include "common/ddb_client.h"
+#include "common/ledger_cache.h"
+#include "producer/limits.h"
+#include "producer/step_pool.h"
+
+enum sync_mode {
+    SYNC_ALL,
+    SYNC_FULL,
+    SYNC_INCR
+};
+
+struct producer { /* set once, before any thread starts */
+    const struct config *config;
+    enum sync_mode mode;
+    bool event_before;
+    const char *prefix; /* topic.prefix */
+    char *ledger_topic;
+    char *dead_letter_topic;
+    int64_t started_ms; /* wall clock: a full table finished before it is repeated */
+    struct ddb_source *source;
+    struct ledger_cache *cache;
+    struct step_pool *pool;
+    struct limits *limits;
+    rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
+};
+
+struct pool_local { /* of one thread of the pool */
+    struct ddb_client *client;
+    struct buf message_key;
+    struct buf keys;
+    struct buf value;
+    struct buf text; /* ledger values, dead letters */
+};

@@ -1,0 +1,193 @@
+#include "producer/step_pool.h"
+
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+
+struct step_pool {
+    /* set once */
+    struct step_pool_hooks hooks;
+    pthread_t *threads;
+    int thread_count;
+
+    /* under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct step **heap; /* by due_ms */
+    int32_t count;
+    int32_t cap;
+    bool stopping;
+};
+
+/* ---- the heap ---- */
+
+static void heap_put(struct step_pool *p, int32_t i, struct step *s)
+{
+    p->heap[i] = s;
+    s->slot = i;
+}
+
+static void heap_up(struct step_pool *p, int32_t i, struct step *s)
+{
+    for (; i > 0 && p->heap[(i - 1) / 2]->due_ms > s->due_ms; i = (i - 1) / 2)
+        heap_put(p, i, p->heap[(i - 1) / 2]);
+    heap_put(p, i, s);
+}
+
+static void heap_down(struct step_pool *p, int32_t i, struct step *s)
+{
+    for (int32_t child; (child = 2 * i + 1) < p->count; i = child) {
+        if (child + 1 < p->count && p->heap[child + 1]->due_ms < p->heap[child]->due_ms)
+            child++;
+        if (p->heap[child]->due_ms >= s->due_ms)
+            break;
+        heap_put(p, i, p->heap[child]);
+    }
+    heap_put(p, i, s);
+}
+
+static void heap_add(struct step_pool *p, struct step *s)
+{
+    if (p->count == p->cap) {
+        p->cap = p->cap ? p->cap * 2 : 64;
+        p->heap = xrealloc(p->heap, (size_t)p->cap * sizeof(*p->heap));
+    }
+    heap_up(p, p->count++, s);
+    pthread_cond_signal(&p->changed);
+}
+
+static struct step *heap_pop(struct step_pool *p)
+{
+    struct step *top = p->heap[0], *last = p->heap[--p->count];
+
+    if (last != top)
+        heap_down(p, 0, last);
+    top->slot = -1;
+    return top;
+}
+
+/* ---- the threads ---- */
+
+static void wait_due(struct step_pool *p)
+{
+    struct timespec until;
+    int64_t due;
+
+    if (p->count == 0) {
+        pthread_cond_wait(&p->changed, &p->lock);
+        return;
+    }
+    due = p->heap[0]->due_ms;
+    until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
+    pthread_cond_timedwait(&p->changed, &p->lock, &until);
+}
+
+static void step_end(struct step_pool *p, struct step *s)
+{
+    s->active = false;
+    pthread_mutex_unlock(&p->lock);
+    if (s->ended)
+        s->ended(s->arg);
+    pthread_mutex_lock(&p->lock);
+}
+
+static void run_one(struct step_pool *p, void *local)
+{
+    struct step *s = heap_pop(p);
+    int64_t delay;
+
+    s->woken = false;
+    pthread_mutex_unlock(&p->lock);
+    delay = s->run(s->arg, local);
+    pthread_mutex_lock(&p->lock);
+    if (delay < 0) {
+        step_end(p, s);
+        return;
+    }
+    s->due_ms = clock_mono_ms() + (s->woken ? 0 : delay);
+    heap_add(p, s);
+}
+
+static void *pool_loop(void *arg)
+{
+    struct step_pool *p = arg;
+    void *local = p->hooks.begin ? p->hooks.begin(p->hooks.arg) : NULL;
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->stopping) {
+        if (p->count > 0 && p->heap[0]->due_ms <= clock_mono_ms())
+            run_one(p, local);
+        else
+            wait_due(p);
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (p->hooks.end)
+        p->hooks.end(local);
+    return NULL;
+}
+
+struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks)
+{
+    struct step_pool *p = xcalloc(1, sizeof(*p));
+    pthread_condattr_t attr;
+
+    p->hooks = hooks;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&p->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    p->threads = xcalloc((size_t)threads, sizeof(*p->threads));
+    p->thread_count = threads;
+    for (int i = 0; i < threads; i++)
+        CHECK(pthread_create(&p->threads[i], NULL, pool_loop, p) == 0);
+    return p;
+}
+
+void step_pool_free(struct step_pool *p)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    for (int i = 0; i < p->thread_count; i++)
+        pthread_join(p->threads[i], NULL);
+    pthread_mutex_lock(&p->lock);
+    while (p->count > 0)
+        step_end(p, heap_pop(p));
+    pthread_mutex_unlock(&p->lock);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free(p->threads);
+    free(p->heap);
+    free(p);
+}
+
+bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms)
+{
+    AUTO_LOCK(&p->lock);
+    if (s->active || p->stopping)
+        return false;
+    s->active = true;
+    s->woken = false;
+    s->due_ms = clock_mono_ms() + delay_ms;
+    heap_add(p, s);
+    return true;
+}
+
+void step_wake(struct step_pool *p, struct step *s)
+{
+    AUTO_LOCK(&p->lock);
+    if (!s->active)
+        return;
+    if (s->slot < 0) { /* it runs */
+        s->woken = true;
+        return;
+    }
+    s->due_ms = 0;
+    heap_up(p, s->slot, s);
+    pthread_cond_signal(&p->changed);
+}

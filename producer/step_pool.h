@@ -1,0 +1,40 @@
+/* producer/step_pool.h - a bounded number of threads that run steps when they are due.
+ *
+ * A step is a piece of work that comes again: one request and its append. Its run function says
+ * in how many milliseconds it is due next, or STEP_END. A step runs on one thread at a time. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/auto.h"
+
+#define STEP_END (-1)
+
+struct step_pool;
+
+struct step { /* part of its owner; all fields but run, ended and arg are the pool's */
+    int64_t (*run)(void *arg, void *local); /* local: what the thread's begin hook made */
+    void (*ended)(void *arg); /* after STEP_END, on the pool's thread; may free the step */
+    void *arg;
+    int64_t due_ms;
+    int32_t slot; /* place in the heap, -1 when not in it */
+    bool active;  /* scheduled and not ended */
+    bool woken;   /* while it ran: run again at once */
+};
+
+struct step_pool_hooks { /* on each thread of the pool */
+    void *(*begin)(void *arg);
+    void (*end)(void *local);
+    void *arg;
+};
+
+struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks);
+/* Lets running steps return, starts none, joins the threads; steps left over are ended. */
+void step_pool_free(struct step_pool *p);
+DEFINE_FREEP(struct step_pool, step_pool_freep, step_pool_free)
+
+/* run, ended and arg are set; false (and nothing done) when the step is active already. */
+bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms);
+/* Due now, when it is active. */
+void step_wake(struct step_pool *p, struct step *s);

@@ -1,0 +1,84 @@
+/* producer/topic_writer.h - one fenced transactional handle: appends under a gate, commits by
+ * time.
+ *
+ * Promise: what is appended between enter and leave is in one transaction, whole or not at all;
+ * the order of appends of a partition is the order of the log. Appenders share the gate; the
+ * commit (flush .. commit) and the abort take it exclusively, before later appenders. Opening
+ * fences every predecessor of the same transactional id for good.
+ *
+ * Threads: any thread appends. One thread of the writer's own commits and aborts, another
+ * serves delivery reports and never takes the gate, so that an appender may wait for room in
+ * the queue inside it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/bytes.h"
+#include "common/config.h"
+#include "common/error.h"
+#include "common/event.h"
+
+struct topic_writer;
+
+/* Told under the exclusive gate, on the writer's thread: nothing is being appended meanwhile.
+ */
+struct topic_writer_member {
+    void (*committed)(void *arg);
+    void (*aborted)(void *arg); /* all appended since the last commit is gone: back to there */
+    /* A topic refused records for good (authorization, unknown topic, policy); comes before
+     * aborted. */
+    void (*topic_failed)(void *arg, const char *topic, const char *reason);
+    void *arg;
+    struct topic_writer_member *next;
+};
+
+enum topic_writer_state {
+    WRITER_OPEN,
+    WRITER_FENCED, /* another owner took over: nothing of this one can be committed any more */
+    WRITER_BROKEN, /* the outcome is unknown or the handle is dead: open a new one, read the
+                      ledger again */
+    WRITER_CLOSED,
+};
+
+/* Fences predecessors (init_transactions): ERR_RETRY when Kafka can't now, ERR_FATAL for a
+ * missing right. */
+int topic_writer_open(struct topic_writer **ret, const struct config *c,
+                      int32_t ledger_partition, struct error *err);
+/* Commits what is appended (unless fenced or broken), then refuses appends. Waits for
+ * appenders. */
+void topic_writer_close(struct topic_writer *w);
+void topic_writer_free(struct topic_writer *w); /* closed before; nobody uses it any more */
+DEFINE_FREEP(struct topic_writer, topic_writer_freep, topic_writer_free)
+enum topic_writer_state topic_writer_state(const struct topic_writer *w);
+
+void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
+void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);
+
+/* The gate, shared. ERR_FENCED when it is open no more: drop everything. */
+int topic_writer_enter(struct topic_writer *w, struct error *err);
+void topic_writer_exit(struct topic_writer *w);
+
+struct topic_record {
+    const char *topic;
+    int32_t partition;
+    struct bytes key;
+    struct bytes value; /* p NULL: a tombstone */
+    const struct record_header *headers;
+    size_t header_count;
+    int64_t *ret_offset; /* where its offset is put before `committed`; NULL: not wanted */
+};
+
+struct record_header {
+    const char *name;
+    struct bytes value;
+};
+
+/* Between enter and exit. Waits for room. ERR_DATA: this record alone is too large, nothing was
+ * appended. ERR_ABORT: the transaction will be aborted; leave the gate. */
+int topic_writer_append(struct topic_writer *w, const struct topic_record *r,
+                        struct error *err);
+/* For a caller that appended half of what belongs together: the transaction will be aborted. */
+void topic_writer_fail(struct topic_writer *w, const char *why);
+/* Commit without waiting for the interval (a state that others wait for). */
+void topic_writer_hurry(struct topic_writer *w);

@@ -390,6 +390,10 @@ class Writer:
         except Exception as error:  # handed to the test by stop()
             self._error = error
 
+    def cancel(self):
+        """For teardown: the thread ends soon, whatever its state."""
+        self._stop.set()
+
     def stop(self):
         """Ends the thread and raises what ended it before its time."""
         self._stop.set()

@@ -1,0 +1,104 @@
+"""Fixtures: the servers (given by environment, or started by scripts/parts), and a fresh bridge a test.
+
+Logs and configuration files of a test stay under build/e2e/<test>/.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pymongo
+import pytest
+from bridge import Bridge
+from running import PATIENCE, ROOT, bin_dir
+
+sys.path.insert(0, str(ROOT / "tests"))  # for the fakes
+
+VARIABLES = {
+    "kafka": "DYNAFERRY_TEST_KAFKA",
+    "dynamodb": "DYNAFERRY_TEST_DYNAMODB",
+    "mongodb": "DYNAFERRY_TEST_MONGODB",
+}
+
+
+class Parts:
+    """The three servers' addresses; those that scripts/parts started may be stopped and started again."""
+
+    def __init__(self):
+        self.ours = {name for name, variable in VARIABLES.items() if not os.environ.get(variable)}
+        self.script("start")
+        exported = dict(re.findall(r"^export (\w+)=(.*)$", self.script("env"), re.M))
+        for name, variable in VARIABLES.items():
+            setattr(self, name, exported[variable])
+        self.mongo = pymongo.MongoClient(self.mongodb, retryWrites=False)
+
+    def script(self, *arguments):
+        done = subprocess.run(
+            [ROOT / "scripts" / "parts", *arguments], stdout=subprocess.PIPE, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"scripts/parts {' '.join(arguments)}: exit {done.returncode}"
+        return done.stdout
+
+    def need_ours(self, *names):
+        """Skips the test when it would have to stop a server that somebody else gave."""
+        for name in names:
+            if name not in self.ours:
+                pytest.skip(f"{name} was given by {VARIABLES[name]} and is not ours to stop")
+
+
+@pytest.fixture(scope="session")
+def parts():
+    """Started once; left running for the next run, as scripts/parts keeps them by itself."""
+    found = Parts()
+    yield found
+    found.mongo.close()
+
+
+@pytest.fixture
+def directory(request):
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", request.node.name)
+    path = ROOT / "build" / "e2e" / f"{request.node.path.stem}-{name}"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def bridge(parts, directory):
+    """A bridge from DynamoDB Local (or what is given); its leftovers fail the test."""
+    found = Bridge(parts, directory)
+    yield found
+    complaints = found.close()
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def fake(parts):
+    """A scripted DynamoDB endpoint in this process."""
+    from fakes.dynamodb import FakeDynamoDB
+
+    with FakeDynamoDB() as server:
+        yield server
+
+
+@pytest.fixture
+def scripted(parts, directory, fake):
+    """A bridge from the scripted endpoint, which is at `scripted.fake`."""
+    found = Bridge(parts, directory, fake.url, (fake.access_key, fake.secret_key))
+    found.fake = fake
+    yield found
+    complaints = found.close()
+    assert not complaints, "\n".join(complaints)
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "asan: part of the quick subset that also runs with the sanitizer build"
+    )
+    config.addinivalue_line("markers", "campaign: a random campaign, longer by environment variables")
+
+
+def pytest_report_header():
+    return f"dynaferry: programs in {bin_dir()}, patience {PATIENCE}"

@@ -1,4 +1,4 @@
-"""The control interface of the fake DynamoDB: the same verbs for a test in this process and over HTTP.
+"""The control interface of the fakes: the same verbs for a test in this process and over HTTP.
 
 `POST /_control` with {"do": "split", "table": "t"} calls Control.split(table="t"); the answer is
 {"result": ..}, or {"error": ..} with status 400. Remote gives a test in another process the same methods.
@@ -9,19 +9,17 @@ import urllib.error
 import urllib.request
 
 
-class Control:
-    """Every public method is a verb; arguments and results are JSON."""
+class Faults:
+    """The verbs about faults and the log; every public method is a verb, arguments and results are JSON."""
 
-    def __init__(self, backend, script):
-        self.backend, self.script = backend, script
+    def __init__(self, script):
+        self.script = script
 
     def do(self, verb, arguments):
         method = getattr(self, verb, None)
         if verb.startswith("_") or verb == "do" or not callable(method):
             raise ValueError("no verb %r" % verb)
         return method(**arguments)
-
-    # Faults
 
     def fault(self, kind, **parameters):
         return self.script.add(kind, **parameters)
@@ -51,14 +49,22 @@ class Control:
             return len(done) >= count
         return self.script.wait(enough, timeout)
 
-    def set(self, **changes):
-        self.backend.settings.change(**changes)
-
     def log(self, op=None, since=0):
         return self.script.entries(op, since)
 
     def requests(self):
         return self.script.requests
+
+
+class Control(Faults):
+    """The verbs of the fake DynamoDB."""
+
+    def __init__(self, backend, script):
+        super().__init__(script)
+        self.backend = backend
+
+    def set(self, **changes):
+        self.backend.settings.change(**changes)
 
     # The tree of shards
 

@@ -98,10 +98,10 @@ class FakeDynamoDB:
 
     def _handle(self, request):
         if request.target.startswith("/_control"):
-            return self._control(request)
+            return answer_control(self.control, request)
         op, fields, refusal = self._read(request)
         entry = self.script.begin(op, log_fields(op, fields), request.connection)
-        faults = self.script.take(op, entry["fields"])
+        faults = self.script.take(op, entry["fields"], request)
         entry["faults"] = [f.kind for f in faults]
         answer = refusal or self._answer(op, fields, faults)
         if answer is None:
@@ -162,15 +162,15 @@ class FakeDynamoDB:
         elif fault.kind == "delay":
             self.http.stopping.wait(fault.more["seconds"])
 
-    # Control over HTTP
 
-    def _control(self, request):
-        try:
-            arguments = json.loads(request.body)
-            status, told = 200, {"result": self.control.do(arguments.pop("do"), arguments)}
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError, ServiceError) as e:
-            status, told = 400, {"error": "%s: %s" % (type(e).__name__, e)}
-        return Answer(status, dumps(told).encode())
+def answer_control(control, request):
+    """A verb that came over HTTP."""
+    try:
+        arguments = json.loads(request.body)
+        status, told = 200, {"result": control.do(arguments.pop("do"), arguments)}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, ServiceError) as e:
+        status, told = 400, {"error": "%s: %s" % (type(e).__name__, e)}
+    return Answer(status, json.dumps(told, default=str).encode())
 
 
 def spoil(answer, fault):

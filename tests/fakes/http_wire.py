@@ -23,6 +23,10 @@ class Request:
         self.method, self.target, self.headers = method, target, headers
         self.body, self.connection = body, connection
 
+    @property
+    def raw(self):
+        return self.body
+
     def accepts_gzip(self):
         return "gzip" in self.headers.get("accept-encoding", "")
 

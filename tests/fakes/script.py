@@ -43,19 +43,25 @@ HOLD_LIMIT_S = 600
 
 
 class Fault:
-    def __init__(self, number, kind, op="*", where=None, times=1, skip=0, chance=None, **more):
-        if kind not in KINDS:
-            raise ValueError("no fault %r; there are %s" % (kind, ", ".join(sorted(KINDS))))
-        if set(more) - KINDS[kind]:
-            raise ValueError("fault %s does not take %s" % (kind, sorted(set(more) - KINDS[kind])))
+    """One fault. `contains` is a text in the request's bytes, `predicate` (of this process) looks at it all."""
+
+    def __init__(self, number, kind, kinds, op="*", where=None, times=1, skip=0, chance=None,
+                 contains=None, predicate=None, **more):
+        if kind not in kinds:
+            raise ValueError("no fault %r; there are %s" % (kind, ", ".join(sorted(kinds))))
+        if set(more) - kinds[kind]:
+            raise ValueError("fault %s does not take %s" % (kind, sorted(set(more) - kinds[kind])))
         self.id, self.kind, self.op, self.where = number, kind, op, where or {}
         self.times, self.skip, self.chance, self.more = times, skip, chance, more
+        self.contains, self.predicate = contains, predicate
         self.hits, self.held = 0, 0
         self.released = threading.Event()
 
-    def matches(self, op, fields):
+    def matches(self, op, fields, request):
         return (self.times and self.op in ("*", op)
-                and all(fields.get(name) == value for name, value in self.where.items()))
+                and all(fields.get(name) == value for name, value in self.where.items())
+                and (self.contains is None or self.contains.encode() in request.raw)
+                and (self.predicate is None or self.predicate(request)))
 
     def error(self):
         """(name, message, status) of the kinds that answer with an error, else None."""
@@ -73,7 +79,8 @@ class Fault:
 
 
 class Script:
-    def __init__(self, seed=1):
+    def __init__(self, seed=1, kinds=KINDS):
+        self.kinds = kinds
         self.changed = threading.Condition()
         self.faults = []
         self.numbers = itertools.count(1)
@@ -84,16 +91,16 @@ class Script:
     def add(self, kind, **parameters):
         """A new fault; its id."""
         with self.changed:
-            fault = Fault(next(self.numbers), kind, **parameters)
+            fault = Fault(next(self.numbers), kind, self.kinds, **parameters)
             self.faults.append(fault)
             return fault.id
 
-    def take(self, op, fields):
+    def take(self, op, fields, request):
         """The faults that this request meets; each has lost one use."""
         with self.changed:
             found = []
             for fault in self.faults:
-                if not fault.matches(op, fields):
+                if not fault.matches(op, fields, request):
                     continue
                 if fault.chance is not None and self.random.random() >= fault.chance:
                     continue

@@ -52,9 +52,16 @@ bool config_list_has(const struct config *c, const char *key, const char *name);
 /* The right side of "name=value;..." (map.topic, map.collection), or NULL. Caller frees. */
 char *config_map_get(const struct config *c, const char *key, const char *name);
 
-/* Every kafka.* setting but kafka.bootstrap.servers too, name without "kafka.". */
+/* Every kafka.* setting, kafka.bootstrap.servers included; name without "kafka.". */
 void config_each_kafka(const struct config *c,
                        void (*each)(void *arg, const char *name, const char *value), void *arg);
+
+/* A value as a log or a report may show it: a secret as ***, an address without its password.
+ * Caller frees. */
+char *config_shown(const struct config *c, const char *key);
+/* What was read and has no effect (keys of NimoShake), for the caller to log once. */
+void config_each_notice(const struct config *c, void (*each)(void *arg, const char *notice),
+                        void *arg);
 
 /* For the generated documents. */
 void config_print_file(FILE *out);     /* conf/dynaferry.conf */

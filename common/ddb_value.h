@@ -4,7 +4,7 @@
  * Scan and Streams are two services whose answers may spell the same key differently (escapes,
  * number notation, attribute order); a second spelling would be a second Kafka partition, so
  * keys are made canonical: strings as JSON.stringify writes them, numbers as
- * BigDecimal.stripTrailingZeros() .toPlainString(), padded base64, hash key before range key,
+ * BigDecimal.stripTrailingZeros().toPlainString(), padded base64, hash key before range key,
  * no spaces. Pure. */
 #pragma once
 
@@ -44,7 +44,7 @@ int ddb_item_read(struct ddb_item *ret, struct json_reader *r, const struct key_
                   struct error *err);
 
 /* Appends {"pk":{"S":"u1"}} (message key) and the same with the range key (keys). Either may be
- * NULL. ERR_DATA when a key attribute is missing, of another type than the schema's, or no
+ * NULL. The item comes from ddb_item_read. On failure nothing was appended. ERR_DATA when a key attribute is missing, of another type than the schema's, or no
  * legal value. */
 int ddb_keys_canonical(struct buf *message_key, struct buf *keys, const struct ddb_item *item,
                        const struct key_schema *schema, struct error *err);
@@ -55,5 +55,7 @@ int ddb_number_canonical(struct buf *out, struct bytes text, struct error *err);
 /* Unsigned decimal strings (sequence numbers) compared as numbers: <0, 0, >0. */
 int sequence_compare(struct bytes a, struct bytes b);
 
-/* base64 with padding, strictly. */
+/* base64 with padding. decode is strict: no white space, no missing padding, unused bits zero,
+ * so that bytes have one spelling; out NULL: only checked. On failure nothing was appended. */
+void base64_encode(struct buf *out, struct bytes data);
 int base64_decode(struct buf *out, struct bytes text, struct error *err);

@@ -66,14 +66,16 @@ int json_reader_error(const struct json_reader *r, struct error *err);
 bool json_raw_is(struct bytes raw, struct bytes text);
 
 /* Appends the unescaped string as UTF-8. NUL comes out as a zero byte. Lone surrogates can't be
- * UTF-8: they come out in the three-byte form (WTF-8) and *lone is set. raw must come from this
+ * UTF-8: they come out in the three-byte form (WTF-8) and *lone becomes true (it is never made
+ * false here, so that one flag serves several strings; NULL is fine). raw must come from this
  * reader. */
 void json_unescape(struct buf *out, struct bytes raw, bool *lone);
 
 /* Appends s (WTF-8) in quotes as JSON.stringify writes it: short escapes for \b \f \n \r \t \"
- * \\, \u00xx in lower case for other controls, lone surrogates as \udxxx, all else as it is. */
+ * \\, \u00xx in lower case for other controls, lone surrogates as \udxxx, all else as it is.
+ * Always legal JSON: a byte that belongs to no character becomes U+FFFD. */
 void json_stringify(struct buf *out, struct bytes s);
 
-/* Small helpers over jansson-free small answers: the value of a top level member. false: absent
- * or the text is no object. */
+/* The value of the first top level member of this name; nothing behind it is looked at. false:
+ * absent, or the text is no object (up to there). */
 bool json_member(struct bytes object, const char *name, struct bytes *value);

@@ -250,10 +250,11 @@ class Backend:
             for image in {"Keys", "NewImage", "OldImage"} & set(change):
                 change[image] = values.local_item(change[image])
 
-        def text(seq):
+        def text(seq, shard_id):
             spell = values.dumps_escaped if self.settings.quirks else dumps
-            self.history.append({"table": stream.table_name, "arn": stream.arn, "seq": str(seq),
-                                 "name": kind, "keys": key, "new": after, "old": before})
+            self.history.append({"table": stream.table_name, "arn": stream.arn, "shard": shard_id,
+                                 "seq": str(seq), "name": kind, "ttl": user is not None,
+                                 "keys": change["Keys"], "new": change.get("NewImage")})
             return spell({
                 "eventID": uuid.uuid4().hex, "eventName": kind, "eventVersion": "1.1",
                 "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",

@@ -140,7 +140,7 @@ class Control(Faults):
                      "newest": str(s.newest())} for s in stream.shards]
 
     def history(self, table=None):
-        """Every stream record ever made, in the order of its number."""
+        """Every stream record ever made, as it was spelled, in the order of its number."""
         with self.backend.lock:
             return [r for r in self.backend.history if table in (None, r["table"])]
 

@@ -101,6 +101,7 @@ class FakeDynamoDB:
             return answer_control(self.control, request)
         op, fields, refusal = self._read(request)
         entry = self.script.begin(op, log_fields(op, fields), request.connection)
+        entry["agent"] = request.headers.get("user-agent", "")
         faults = self.script.take(op, entry["fields"], request)
         entry["faults"] = [f.kind for f in faults]
         answer = refusal or self._answer(op, fields, faults)
@@ -111,6 +112,7 @@ class FakeDynamoDB:
         answer.headers["x-amzn-RequestId"] = request_id()
         answer.gzip = (answer.gzip or self.settings.gzip) and request.accepts_gzip()
         answer.crc = answer.crc and self.settings.crc
+        entry["ready"] = time.monotonic()
         answer.done = lambda: self.script.end(entry, answer.status)
         return answer
 

@@ -158,7 +158,7 @@ class Script:
     def begin(self, op, fields, connection):
         """A log entry for a request that has come in."""
         entry = {"op": op, "fields": fields, "connection": connection, "start": time.monotonic(),
-                 "end": None, "status": None, "faults": []}
+                 "ready": None, "end": None, "status": None, "faults": []}
         with self.changed:
             self.requests += 1
             entry["n"] = self.requests

@@ -109,7 +109,7 @@ class Stream:
         """Adds a record to the open shard whose range holds this position of the hash range."""
         seq = self.numbers.next()
         shard = next(s for s in self.shards if s.end is None and s.low <= position < s.high)
-        shard.records.append(Record(seq, key, name, size, make_text(seq)))
+        shard.records.append(Record(seq, key, name, size, make_text(seq, shard.id)))
 
     def divide(self, shard, children):
         """Closes a shard; its children share its range."""

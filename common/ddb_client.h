@@ -12,19 +12,16 @@
 #include "common/aws_credentials.h"
 #include "common/bytes.h"
 #include "common/config.h"
+#include "common/ddb_endpoint.h"
 #include "common/error.h"
 #include "common/http.h"
-
-enum ddb_service {
-    DDB_TABLES,
-    DDB_STREAMS
-};
 
 /* What the service said no with; the others are DDB_OTHER. */
 enum ddb_error {
     DDB_OK,
-    DDB_BROKEN,    /* no whole answer: cut, timeout, wrong crc, 5xx: retry */
-    DDB_THROTTLED, /* retry, slower */
+    DDB_BROKEN,    /* no whole answer: cut, timeout, wrong crc, 5xx, or not the JSON that it
+                      should be: retry */
+    DDB_THROTTLED, /* retry, slower; err holds the ThrottlingReasons, if any */
     DDB_NOT_FOUND, /* ResourceNotFoundException */
     DDB_IN_USE,    /* ResourceInUseException */
     DDB_EXPIRED_ITERATOR,
@@ -37,10 +34,13 @@ enum ddb_error {
 struct ddb_source;
 struct ddb_client;
 
+/* ERR_FATAL, 78 for a region or an endpoint that is missing or can't be used. */
 int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error *err);
 void ddb_source_free(struct ddb_source *s);
-struct ddb_client *ddb_client_new(struct ddb_source *s);
+DEFINE_FREEP(struct ddb_source, ddb_source_freep, ddb_source_free)
+struct ddb_client *ddb_client_new(struct ddb_source *s); /* s must live longer */
 void ddb_client_free(struct ddb_client *c);
+DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
 
 /* operation: "Scan", "GetRecords", ... On success ret->body is the answer (status 200), owned
  * by the caller (http_answer_release). On failure returns -1, err says it in words with
@@ -51,3 +51,6 @@ void ddb_client_free(struct ddb_client *c);
 int ddb_call(struct ddb_client *c, enum ddb_service service, const char *operation,
              struct bytes body, struct http_answer *ret, struct error *err);
 enum ddb_error ddb_client_error(const struct ddb_client *c);
+/* For readers of answers: a whole answer that is not what it should be. DDB_BROKEN, ERR_RETRY.
+ * Returns -1. */
+int ddb_client_broken(struct ddb_client *c, const char *operation, struct error *err);

@@ -1,0 +1,71 @@
+/* consumer/convert_value.h - what raw and change have in common: one attribute value, from the
+ * reader into the buffer.
+ *
+ * For convert*.c alone. The type byte of an element stands before its name, and the type is
+ * known only after both, so each function gets the byte's place and sets it. Each returns 0, or
+ * -1 with ERR_DATA; what was appended until then is cut off by convert.c. */
+#pragma once
+
+#include "consumer/bson_out.h"
+#include "consumer/convert.h"
+
+struct conversion {
+    struct buf *out;
+    struct json_reader r;
+    const struct converter *c;
+    bool key; /* a key attribute: N in canonical spelling (raw), never a double (change) */
+    unsigned depth; /* of the BSON container that is being written */
+    struct error *err;
+};
+
+typedef int value_fn(struct conversion *v, size_t type_at);
+
+/* The two kinds of conversion, of a whole attribute value {"S":"x"}. */
+value_fn convert_raw_value;
+value_fn convert_change_value;
+/* The value without its wrapper, for a filter on "pk.S". */
+value_fn convert_raw_content;
+
+enum ddb_type {
+    DDB_S,
+    DDB_N,
+    DDB_B,
+    DDB_BOOL,
+    DDB_NULL,
+    DDB_SS,
+    DDB_NS,
+    DDB_BS,
+    DDB_L,
+    DDB_M,
+    DDB_EMPTY, /* {}: an empty map, and already read to its end */
+};
+
+/* Around the content of an attribute value: {"S": ... }. */
+int value_open(struct conversion *v, enum ddb_type *ret);
+int value_close(struct conversion *v);
+
+/* Contents. The list takes its elements' function. */
+value_fn value_string;
+value_fn value_binary;
+value_fn value_bool;
+value_fn value_empty;                 /* writes an empty document, reads nothing */
+int value_true(struct conversion *v); /* reads the true of NULL */
+int value_list(struct conversion *v, size_t type_at, value_fn *element);
+int value_map(struct conversion *v, size_t type_at, value_fn *element);
+
+/* The N text without escapes, in room when it has some. */
+struct number_room {
+    char p[256];
+};
+int value_number_text(struct conversion *v, struct bytes *ret, struct number_room *room);
+int value_no_number(struct conversion *v, struct bytes text);
+
+/* Containers inside the document; begin refuses to go deeper than MongoDB takes. */
+int value_begin(struct conversion *v, size_t type_at, enum bson_out_type type, size_t *begin);
+void value_end(struct conversion *v, size_t begin);
+
+/* An element's name, unescaped; *ret is where its type byte stands. */
+int value_name(struct conversion *v, struct bytes raw, size_t *ret);
+
+/* For messages: a name, cut at a character. */
+struct bytes value_shown(struct bytes raw);

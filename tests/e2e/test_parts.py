@@ -24,7 +24,9 @@ class Server:
         self.client = None
 
     def parts(self, verb):
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("DYNAFERRY_TEST_")}
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("DYNAFERRY_TEST_")
+        }
         done = subprocess.run(
             [ROOT / "scripts" / "parts", "--dir", self.directory, verb, "mongodb"],
             env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -180,7 +182,9 @@ def test_a_leading_dollar_in_a_top_level_name_is_refused_with_52(collection):
         replacement({"_id": 2}, {"a": 1}),
         ordered=False,
     )
-    assert [(e["index"], e["code"], e["codeName"]) for e in answer["writeErrors"]] == [(0, 52, "DollarPrefixedFieldName")]
+    assert [(e["index"], e["code"], e["codeName"]) for e in answer["writeErrors"]] == [
+        (0, 52, "DollarPrefixedFieldName")
+    ]
     assert answer["n"] == 1
     assert [d["_id"] for d in collection.find()] == [2]
 
@@ -269,12 +273,16 @@ def test_insert_errors_are_counted_by_statement(collection):
 def test_a_command_of_20000_statements_is_carried_out(collection):
     collection.create_index([("pk", 1), ("sk", 1)], unique=True)
     for round_number in (1, 2):
-        updates = [replacement({"pk": i, "sk": "s"}, {"pk": i, "sk": "s", "v": round_number}) for i in range(20_000)]
+        updates = [
+            replacement({"pk": i, "sk": "s"}, {"pk": i, "sk": "s", "v": round_number}) for i in range(20_000)
+        ]
         answer = update_command(collection, *updates, ordered=False)
         assert answer["n"] == 20_000 and "writeErrors" not in answer
     assert collection.count_documents({"v": 2}) == collection.count_documents({}) == 20_000
     deletes = [{"q": {"pk": i, "sk": "s"}, "limit": 1} for i in range(20_000)]
-    assert collection.database.command("delete", collection.name, deletes=deletes, ordered=False)["n"] == 20_000
+    assert (
+        collection.database.command("delete", collection.name, deletes=deletes, ordered=False)["n"] == 20_000
+    )
     assert collection.count_documents({}) == 0
 
 
@@ -306,7 +314,9 @@ EXACT = [
 def test_numeric_keys_are_compared_with_all_their_digits(collection, field):
     collection.create_index([("pk", 1)], unique=True)
     for number, key in enumerate(EXACT):
-        update_command(collection, replacement({field: key}, {field: key, "pk": key, "v": number}), ordered=False)
+        update_command(
+            collection, replacement({field: key}, {field: key, "pk": key, "v": number}), ordered=False
+        )
     assert collection.count_documents({}) == len(EXACT)
     for number, key in enumerate(EXACT):
         assert [d["v"] for d in collection.find({field: key})] == [number]
@@ -321,7 +331,17 @@ def test_equal_numbers_of_different_types_are_one_key(collection):
 
 
 def test_keys_of_every_type_and_compound_ids_are_told_apart(collection):
-    ids = ["1", 1, b"1", ObjectId(), True, None, {"pk": 1, "sk": "1"}, {"sk": "1", "pk": 1}, {"pk": 1, "sk": b"1"}]
+    ids = [
+        "1",
+        1,
+        b"1",
+        ObjectId(),
+        True,
+        None,
+        {"pk": 1, "sk": "1"},
+        {"sk": "1", "pk": 1},
+        {"pk": 1, "sk": b"1"},
+    ]
     for number, key in enumerate(ids):
         collection.insert_one({"_id": key, "v": number})
     for number, key in enumerate(ids):
@@ -333,7 +353,9 @@ def test_keys_of_every_type_and_compound_ids_are_told_apart(collection):
 def test_a_unique_index_on_a_nested_key_holds(collection):
     collection.create_index([("pk.S", 1), ("sk.N", 1)], unique=True)
     collection.replace_one({"pk.S": "a", "sk.N": "1"}, {"pk": {"S": "a"}, "sk": {"N": "1"}}, upsert=True)
-    collection.replace_one({"pk.S": "a", "sk.N": "1"}, {"pk": {"S": "a"}, "sk": {"N": "1"}, "v": 2}, upsert=True)
+    collection.replace_one(
+        {"pk.S": "a", "sk.N": "1"}, {"pk": {"S": "a"}, "sk": {"N": "1"}, "v": 2}, upsert=True
+    )
     assert [d["v"] for d in collection.find()] == [2]
     with pytest.raises(DuplicateKeyError):
         collection.insert_one({"pk": {"S": "a"}, "sk": {"N": "1"}})
@@ -371,7 +393,11 @@ def test_dropping_an_index_leaves_the_same_name_elsewhere(db):
 def test_find_and_modify_takes_over_with_every_operator_and_reports_the_upsert(collection):
     take = {
         "query": {"_id": "topic/0"},
-        "update": {"$inc": {"epoch": Int64(1)}, "$set": {"owner": "me"}, "$setOnInsert": {"offset": None, "keep": 1}},
+        "update": {
+            "$inc": {"epoch": Int64(1)},
+            "$set": {"owner": "me"},
+            "$setOnInsert": {"offset": None, "keep": 1},
+        },
         "upsert": True,
         "new": True,
         "writeConcern": {"w": "majority"},
@@ -401,7 +427,10 @@ def test_find_and_modify_compares_and_sets(collection):
     assert store(5, None) is None
     assert store(5, 9) == {"_id": 1, "epoch": 5, "offset": 30}
     assert store(5, None) == {"_id": 1, "epoch": 5, "offset": 30}
-    assert collection.find_one_and_update({"_id": 1}, {"$min": {"rewind": 3, "offset": 40}}, new=True) is not None
+    assert (
+        collection.find_one_and_update({"_id": 1}, {"$min": {"rewind": 3, "offset": 40}}, new=True)
+        is not None
+    )
     assert collection.find_one() == {"_id": 1, "epoch": 5, "offset": 30, "rewind": 3}
 
 
@@ -410,7 +439,9 @@ def test_a_compare_and_set_upsert_that_misses_an_existing_id_is_11000(collection
     with pytest.raises(OperationFailure) as refused:
         collection.find_one_and_update({"_id": 1, "epoch": 4}, {"$set": {"x": 1}}, upsert=True)
     assert refused.value.code == 11000
-    answer = update_command(collection, {"q": {"_id": 1, "epoch": 4}, "u": {"$set": {"x": 1}}, "upsert": True})
+    answer = update_command(
+        collection, {"q": {"_id": 1, "epoch": 4}, "u": {"$set": {"x": 1}}, "upsert": True}
+    )
     assert answer["writeErrors"][0]["code"] == 11000
 
 
@@ -449,7 +480,9 @@ def test_an_upsert_without_the_shard_key_and_a_unique_index_beside_a_hashed_key_
     server.client.admin.command("shardCollection", f"{db.name}.items", key={"pk": "hashed"})
     answer = update_command(db.items, replacement({"_id": 1}, {"pk": 1}), ordered=False)
     assert answer["writeErrors"][0]["code"] == 61
-    assert "writeErrors" not in update_command(db.items, replacement({"_id": 1, "pk": 1}, {"pk": 1}), ordered=False)
+    assert "writeErrors" not in update_command(
+        db.items, replacement({"_id": 1, "pk": 1}, {"pk": 1}), ordered=False
+    )
     db.other.create_index([("pk", 1)], unique=True)
     with pytest.raises(OperationFailure) as refused:
         server.client.admin.command("shardCollection", f"{db.name}.other", key={"pk": "hashed"})

@@ -54,6 +54,7 @@ class Bridge:
             "sync_mode": "all",
             "convert.type": "raw",
             "log.level": "debug",
+            "discovery.interval.ms": 500,
         }
 
     # --- tables and writers ---

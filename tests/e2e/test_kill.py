@@ -16,9 +16,7 @@ import workload
 from running import wait_until
 
 KILLS = int(os.environ.get("DYNAFERRY_KILLS", "2"))
-# The broker's least; it is what a killed instance's successor waits for.
 SETTINGS = {
-    "kafka.session.timeout.ms": 6000,
     "ledger.partitions": 1,
     "topic.partitions": 2,
     "qps.full": 20,

@@ -25,7 +25,7 @@ def test_a_snapshot_beside_a_writer(bridge, seed):
         "convert.type": ("raw", "change")[seed % 2],
         "target.id": ("objectid", "key")[seed // 2 % 2],
         # Small pages, slowly: the writer meets every one of them.
-        "qps.full": 12,
+        "qps.full": 8,
         "qps.full.batch_num": 10,
         "full.read.concurrency": 1 + seed % 3,
     }

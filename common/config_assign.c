@@ -287,7 +287,8 @@ static int kafka_check(struct config_source from, const char *name, const char *
                            name);
     if (config_kafka_is_secret(name))
         return error_fatal(err, EXIT_CONFIGURATION,
-                           "%s: kafka.%s: librdkafka refuses its value", from.origin, name);
+                           "%s: kafka.%s: librdkafka refuses it (its value, or in this build)",
+                           from.origin, name);
     return error_fatal(err, EXIT_CONFIGURATION, "%s: kafka.%s: %s", from.origin, name, text);
 }
 

@@ -106,7 +106,8 @@ static void print_value(FILE *out, const char *key, const char *value, const cha
 {
     if (origin)
         fprintf(out, "# from %s\n", origin);
-    fprintf(out, "%s%s = %s\n", origin && strcmp(value, shown) == 0 ? "" : "# ", key, shown);
+    fprintf(out, "%s%s =%s%s\n", origin && strcmp(value, shown) == 0 ? "" : "# ", key,
+            *shown ? " " : "", shown);
 }
 
 void config_print_values(FILE *out, const struct config *c)

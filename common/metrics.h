@@ -15,7 +15,7 @@ enum metric_type {
     METRIC_GAUGE
 };
 
-struct metric; /* lives until the process ends */
+struct metric; /* until metric_remove, else until the process ends */
 
 /* name: "dynaferry_rows_total"; labels: "table=\"a\",shard=\"b\"" or "" (make with
  * metric_labels). The same name and labels give the same metric. */
@@ -24,7 +24,9 @@ struct metric *metric_get(enum metric_type type, const char *name, const char *h
 void metric_add(struct metric *m, int64_t n);
 void metric_set(struct metric *m, int64_t value);
 int64_t metric_value(const struct metric *m);
-void metric_remove(struct metric *m); /* a label set that is gone: not printed any more */
+/* A label set that is gone: not printed any more, and not to be used again (its memory serves
+ * another label set later). */
+void metric_remove(struct metric *m);
 /* key, value, key, value ..., NULL: escaped as Prometheus wants. Caller frees. */
 char *metric_labels(const char *key, ...);
 void metrics_write(struct buf *out);
@@ -35,5 +37,6 @@ struct health;
 struct health *health_get(const char *name, int64_t limit_ms);
 void health_alive(struct health *h);
 void health_remove(struct health *h);
-void health_ready(bool ready);      /* /readyz */
+void health_ready(bool is_ready); /* /readyz */
+bool health_is_ready(void);
 bool health_write(struct buf *out); /* false: something is stuck */

@@ -1,0 +1,54 @@
+/* tests/fuzz/fuzz_config.c - any bytes as a configuration file: an error or a configuration
+ * whose print reads back, and no marked secret in either. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/config_internal.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char *printed(const struct config *c, size_t *n)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, n);
+
+    CHECK(out);
+    config_print_values(out, c);
+    fclose(out);
+    return text;
+}
+
+static void check_reads_back(const struct config *c)
+{
+    AUTO(config_freep) struct config *again = config_new(CONFIG_PRODUCER);
+    AUTO(free_charp) char *text = NULL;
+    AUTO(free_charp) char *other = NULL;
+    struct error err = {0};
+    size_t n, m;
+
+    text = printed(c, &n);
+    CHECK(config_read_text(again, "print", (struct bytes){text, n}, &err) == 0);
+    for (size_t i = 0; i < config_option_count; i++)
+        if (config_options[i].secrecy == CONFIG_PUBLIC && c->settings[i].origin)
+            CHECK(strcmp(c->settings[i].value, again->settings[i].value) == 0);
+    other = printed(again, &m);
+    CHECK(m > 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO(config_freep) struct config *c = config_new(CONFIG_PRODUCER);
+    struct error err = {0};
+
+    /* The settings of librdkafka are its own: among them are paths of libraries to load. */
+    if (size > 65536 || memmem(data, size, "plugin", 6))
+        return 0;
+    if (config_read_text(c, "fuzz", (struct bytes){(const char *)data, size}, &err) < 0) {
+        CHECK(err.kind == ERR_FATAL && err.code == 78 && *err.message);
+        return 0;
+    }
+    if (config_derive(c, &err) == 0)
+        check_reads_back(c);
+    return 0;
+}

@@ -7,6 +7,7 @@ log against the stream, the ledger against the log, MongoDB against DynamoDB, th
 import itertools
 import uuid
 
+import confluent_kafka
 import confluent_kafka.admin
 import oracle
 import topic_check
@@ -168,6 +169,16 @@ class Bridge:
             if position.get("offset", -1) <= offset or position.get("rewind") is not None:
                 out.append(partition)
         return out
+
+    def group(self, name):
+        """(coordinator, members) of a settled group; (None, []) while it is none."""
+        try:
+            found = self.admin.describe_consumer_groups([name])[name].result()
+        except confluent_kafka.KafkaException:
+            return None, []  # no such group yet, or its coordinator is loading
+        if found.state != confluent_kafka.ConsumerGroupState.STABLE:
+            return None, []
+        return (found.coordinator.host, found.coordinator.port), found.members
 
     # --- waiting ---
 

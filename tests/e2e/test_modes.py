@@ -1,6 +1,5 @@
 """The ways to run the programs: sync modes, filters, ends, outages, several instances."""
 
-import confluent_kafka
 import pytest
 import topic_check
 from bridge import complain
@@ -273,10 +272,7 @@ def test_an_outage_is_waited_out(bridge, part):
 
 def shares(bridge, group):
     """Member -> its number of partitions, of a settled group."""
-    described = bridge.admin.describe_consumer_groups([group])[group].result()
-    if described.state != confluent_kafka.ConsumerGroupState.STABLE:
-        return {}
-    return {m.member_id: len(m.assignment.topic_partitions) for m in described.members}
+    return {m.member_id: len(m.assignment.topic_partitions) for m in bridge.group(group)[1]}
 
 
 def groups(bridge):

@@ -179,7 +179,10 @@ static void encode_field(struct buf *out, const struct field *f, const void *rec
         encode_string(out, status_names[*(const enum shard_status *)at]);
         break;
     case FIELD_SCHEMA:
-        key_schema_write(out, at);
+        if (((const struct key_schema *)at)->hash.name)
+            key_schema_write(out, at);
+        else
+            buf_lit(out, "null");
         break;
     case FIELD_OFFSETS:
         encode_offsets(out, record);
@@ -273,6 +276,8 @@ static bool decode_schema(struct json_reader *r, struct key_schema *at)
     struct error ignored; /* the caller names the field */
     struct bytes slice;
 
+    if (json_peek(r) == JSON_NULL)
+        return json_null(r);
     return json_skip(r, &slice) && key_schema_read(at, slice, &ignored) == 0;
 }
 

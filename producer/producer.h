@@ -2,6 +2,8 @@
  * pool has. */
 #pragma once
 
+#include <librdkafka/rdkafka.h>
+
 #include "common/config.h"
 #include "common/ddb_client.h"
 #include "common/ledger_cache.h"

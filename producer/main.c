@@ -1,0 +1,181 @@
+/* producer/main.c - dynaferry-producer: tables and their streams into Kafka, exactly once.
+ *
+ * Sets up what all modules share, lets the owner run on this thread, and takes it down in the
+ * opposite order. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/exit_code.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/metrics_http.h"
+#include "common/stop.h"
+#include "producer/owner.h"
+#include "producer/plan.h"
+
+#define MESSAGE_KEY_CEILING (64 * 1024)
+
+/* ---- threads of the pool ---- */
+
+static void *local_begin(void *arg)
+{
+    struct producer *p = arg;
+    struct pool_local *local = xcalloc(1, sizeof(*local));
+    size_t largest = (size_t)config_int(p->config, "topic.max.message.bytes");
+
+    local->client = ddb_client_new(p->source);
+    buf_init(&local->message_key, MESSAGE_KEY_CEILING);
+    buf_init(&local->keys, MESSAGE_KEY_CEILING);
+    buf_init(&local->value, 2 * largest);
+    buf_init(&local->text, 2 * largest);
+    return local;
+}
+
+static void local_end(void *arg)
+{
+    struct pool_local *local = arg;
+
+    ddb_client_free(local->client);
+    buf_release(&local->message_key);
+    buf_release(&local->keys);
+    buf_release(&local->value);
+    buf_release(&local->text);
+    free(local);
+}
+
+/* ---- set up ---- */
+
+static enum sync_mode mode_of(const struct config *c)
+{
+    const char *mode = config_string(c, "sync_mode");
+
+    if (strcmp(mode, "full") == 0)
+        return SYNC_FULL;
+    return strcmp(mode, "incr") == 0 ? SYNC_INCR : SYNC_ALL;
+}
+
+static int open_kafka(struct producer *p, struct error *err)
+{
+    static const struct kafka_setting settings[] = {{"group.id", "dynaferry-admin"},
+                                                    {"isolation.level", "read_uncommitted"},
+                                                    {"enable.auto.commit", "false"},
+                                                    {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_conf_new(&conf, p->config, "admin", settings, err) < 0 ||
+        kafka_handle_new(&p->admin, RD_KAFKA_CONSUMER, &conf, err) < 0 ||
+        kafka_wait_broker(p->admin, p->config, config_int(p->config, "start.timeout") * 1000,
+                          err) < 0)
+        return -1;
+    return kafka_ensure_own_topics(p->admin, p->config, err);
+}
+
+static void open_pool(struct producer *p)
+{
+    const struct config *c = p->config;
+
+    p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "qps.full"),
+                           config_int(c, "qps.incr"), config_int(c, "full.concurrency"));
+    p->pool = step_pool_new((int)config_int(c, "threads"),
+                            (struct step_pool_hooks){local_begin, local_end, p});
+}
+
+static int open_all(struct producer *p, struct error *err)
+{
+    const struct config *c = p->config;
+
+    p->mode = mode_of(c);
+    p->event_before = config_bool(c, "event.before");
+    p->prefix = config_string(c, "topic.prefix");
+    p->ledger_topic = kafka_ledger_topic(c);
+    p->dead_letter_topic = kafka_dead_letter_topic(c);
+    p->started_ms = clock_wall_ms();
+    if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
+        ledger_cache_new(&p->cache, c, err) < 0 ||
+        ledger_cache_sync(p->cache, config_int(c, "start.timeout") * 1000, err) < 0 ||
+        plan_check_source(p, err) < 0)
+        return -1;
+    open_pool(p);
+    return 0;
+}
+
+static void close_all(struct producer *p)
+{
+    step_pool_free(p->pool);
+    limits_free(p->limits);
+    ledger_cache_free(p->cache);
+    if (p->admin)
+        rd_kafka_destroy(p->admin);
+    ddb_source_free(p->source);
+    free(p->ledger_topic);
+    free(p->dead_letter_topic);
+}
+
+/* ---- the program ---- */
+
+static int run(const struct config *c, struct error *err)
+{
+    struct producer p = {.config = c};
+    struct metrics_http *http = NULL;
+    int result = metrics_http_start(&http, c, err);
+
+    if (result == 0)
+        result = open_all(&p, err);
+    if (result == 0) {
+        health_ready(true);
+        result = owner_run(&p, err);
+    }
+    close_all(&p);
+    metrics_http_stop(http);
+    return result;
+}
+
+static enum log_level level_of(const struct config *c)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(config_string(c, "log.level"), names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO;
+}
+
+static int ended(const struct error *err)
+{
+    if (stop_requested() && err->kind == ERR_RETRY)
+        return EXIT_WELL;
+    log_error("dynaferry-producer ends", "reason=%s", err->message);
+    return err->code ? err->code : EXIT_FATAL;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *c = NULL;
+    struct error err = {0};
+    int code = EXIT_WELL;
+
+    if (config_load(&c, CONFIG_PRODUCER, argc, argv, NULL, &err) < 0) {
+        fprintf(stderr, "dynaferry-producer: %s\n", err.message);
+        return err.code;
+    }
+    if (!c)
+        return EXIT_WELL;
+    stop_install_signals();
+    if (log_open(config_string(c, "log.file"), level_of(c),
+                 strcmp(config_string(c, "log.format"), "json") == 0, "dynaferry-producer",
+                 &err) < 0) {
+        fprintf(stderr, "dynaferry-producer: %s\n", err.message);
+        return EXIT_CONFIGURATION;
+    }
+    log_info("dynaferry-producer starts", "version=%s", DYNAFERRY_VERSION);
+    if (run(c, &err) < 0)
+        code = ended(&err);
+    else
+        log_info("dynaferry-producer ends well", NULL);
+    log_close();
+    config_free(c);
+    return code;
+}

@@ -8,7 +8,7 @@ FAULTS = {
     "not primary": [{"kind": "not_primary"}],
     "write concern": [{"kind": "write_concern"}],
     "cut": [{"kind": "cut", "when": "before"}, {"kind": "cut", "when": "reply"}],
-    "unknown": [{"kind": "reply", "document": {"ok": 0.0, "code": 8, "codeName": "UnknownError", "errmsg": "?"}}],
+    "unknown": [{"kind": "reply", "document": {"ok": 0.0, "code": 8, "errmsg": "?"}}],
 }
 WRITES = ("update", "delete", "findAndModify")
 

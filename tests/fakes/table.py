@@ -83,10 +83,11 @@ class Table:
 
     def write(self, key, after, make_record):
         """Puts `after` (None deletes) and adds the stream record if anything changed; gives the old item."""
-        before = self.get(key)
-        if values.same_item(before, after):
-            return before
         place, name = self.place(key), dumps(key)
+        old = self.items.get(name)
+        before = old.attributes if old else None
+        if old is None and after is None or self._same(old, after):
+            return before
         if after is None:
             del self.items[name]
             del self.order[bisect.bisect_left(self.order, (place, name))]
@@ -96,6 +97,11 @@ class Table:
             kind = "REMOVE" if after is None else "INSERT" if before is None else "MODIFY"
             make_record(self.stream, place[0], kind, key, before, after)
         return before
+
+    def _same(self, old, after):
+        """Equal values; sizes first, since most writes change them and items may be large."""
+        return (old is not None and after is not None and values.item_size(after) == old.size
+                and values.same_item(old.attributes, after))
 
     def _store(self, place, name, attributes, new):
         size = values.item_size(attributes)

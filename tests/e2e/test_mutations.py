@@ -1,0 +1,215 @@
+"""Each named rule, broken on purpose, turns a check red: the tests would notice.
+
+The programs of build/mutation look at DYNAFERRY_MUTATION. A scenario is the smallest that needs the rule; it
+returns what the checks complain about. DYNAFERRY_CONTROLS=1 also runs each scenario with no rule broken, which
+must be silent.
+"""
+
+import os
+import re
+
+import confluent_kafka
+import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+from oracle import KeySchema
+from running import bin_dir, wait_until
+from workload import NASTY_NUMBERS
+
+
+def build_or_skip():
+    if not (bin_dir("mutation") / "dynaferry-producer").exists():
+        pytest.skip("there is no build/mutation: cmake --preset mutation")
+
+
+class Broken:
+    """A bridge whose programs have one rule broken (None: no rule)."""
+
+    def __init__(self, bridge, name):
+        self.bridge = bridge
+        self.more = {"build": "mutation", "env": {"DYNAFERRY_MUTATION": name} if name else {}}
+
+    def producer(self, settings=()):
+        return self.bridge.producer(settings, **self.more)
+
+    def consumer(self, settings=()):
+        return self.bridge.consumer(settings, **self.more)
+
+
+def within(predicate, seconds):
+    """Whether it comes true; a rule that holds keeps it from that, so waiting in vain is no error."""
+    try:
+        return wait_until(predicate, seconds, "what only a broken rule allows")
+    except AssertionError:
+        return False
+
+
+def settled_or_problem(bridge, consumer=True):
+    """A broken rule may keep the bridge from ever catching up: that is a complaint as well."""
+    bridge.stop_writers()
+    try:
+        bridge.wait_caught_up(30)
+        if consumer:
+            bridge.wait_applied(30)
+    except AssertionError as error:
+        return [f"never settled: {error}"]
+    return []
+
+
+# --- scenarios ---
+
+
+def nasty_items(bridge, broken):
+    """Every number as an attribute, keys that have several spellings, items no document can hold."""
+    table = bridge.add_table(KeySchema(("pk",), ("S",)))
+    writer = bridge.writer(table, seed=1, keys=40, refused=0.2)
+    writer.fill()
+    for i, number in enumerate(NASTY_NUMBERS):
+        item = {"pk": {"S": f"\U0001f600 {i}"}, "v": {"N": "1"}, "n": {"N": number}}
+        bridge.dynamodb.put_item(TableName=table.name, Item=item)
+    broken.producer()
+    broken.consumer({"convert.type": "change"})
+    problems = settled_or_problem(bridge)
+    return (
+        problems
+        + bridge.verify_log(table)
+        + bridge.verify_target(table, "change")
+        + bridge.verify_dead_letters(table, "change")
+    )
+
+
+def slow_page(bridge, broken):
+    """A page that shows an early moment is answered after changes of its items were received."""
+    table = bridge.add_table()
+    writer = bridge.writer(table, seed=2, keys=30, refused=0)
+    writer.fill()
+    fault = bridge.fake.control.fault("hold", op="Scan", when="after")
+    broken.producer({"full.read.concurrency": 1})
+    assert bridge.fake.control.wait_held(fault)
+    for index in range(writer.ordinary):
+        writer.put(index)
+    # The fill may be in the log as changes; the puts may not before the page.
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)), 5)
+    bridge.fake.control.release(id=fault)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def page_across_an_abort(bridge, broken):
+    """A page asked for before an abort is answered after it, when it was asked for again."""
+    table = bridge.add_table()
+    bridge.writer(table, seed=3, keys=300, refused=0).fill()
+    fault = bridge.fake.control.fault("hold", op="Scan", where={"Segment": 0}, skip=1, when="after")
+    producer = broken.producer({"full.read.concurrency": 2, "qps.full": 6, "qps.full.batch_num": 10})
+    assert bridge.fake.control.wait_held(fault)
+    rows = len(bridge.log(table))
+    limit_messages(bridge, bridge.topic(table), 400)
+    wait_until(lambda: "abort" in producer.log(), 30, "an aborted transaction", [producer])
+    limit_messages(bridge, bridge.topic(table), 8_388_608)
+    within(lambda: len(bridge.log(table)) > rows, 10)
+    bridge.fake.control.release(id=fault)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def limit_messages(bridge, topic, size):
+    """The broker refuses larger batches on this topic from now on."""
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for future in bridge.admin.incremental_alter_configs([resource]).values():
+        future.result()
+
+
+def fenced_often(bridge, broken):
+    """Large pages, commits all the time, and another handle that fences at random moments."""
+    table = bridge.add_table()
+    bridge.writer(table, seed=4, keys=900, refused=0).fill(padding=2000)
+    settings = {"ledger.partitions": 1, "commit.interval.ms": 1, "full.read.concurrency": 1}
+    producer = broken.producer(settings | {"qps.full": 4, "qps.full.batch_num": 150})
+    wait_until(lambda: any(r.is_row for r in bridge.log(table)), 60, "rows", [producer])
+    for _ in range(6):
+        if bridge.phase(table) != "snapshot":
+            break
+        other = confluent_kafka.Producer(
+            {"bootstrap.servers": bridge.parts.kafka, "transactional.id": f"{bridge.prefix}-0"}
+        )
+        other.init_transactions(30)
+        rows = len(bridge.log(table))
+        within(lambda: len(bridge.log(table)) > rows, 10)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def slow_parent(bridge, broken):
+    """A shard splits; its last records are answered after its children's could have been."""
+    table = bridge.add_table()
+    writer = bridge.writer(table, seed=5, keys=20, refused=0)
+    writer.fill()
+    broken.producer()
+    bridge.wait_caught_up()
+    parent = bridge.fake.control.shards(table=table.name)[-1]["id"]
+    fault = bridge.fake.control.fault("hold", op="GetRecords", where={"ShardId": parent}, when="before")
+    assert bridge.fake.control.wait_held(fault)
+    for index in range(writer.ordinary):
+        writer.put(index)
+    bridge.fake.control.split(table=table.name)
+    for index in range(writer.ordinary):
+        writer.put(index)
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "3" for r in bridge.log(table)), 5)
+    bridge.fake.control.release(id=fault)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def killed_before_the_write(bridge, broken):
+    """The consumer dies while a write of documents is held and never executed."""
+    from fakes.mongo_proxy import MongoProxy
+
+    table = bridge.add_table()
+    writer = bridge.writer(table, seed=6, keys=20, refused=0)
+    writer.fill()
+    broken.producer()
+    with MongoProxy(bridge.parts.mongodb) as proxy:
+        consumer = broken.consumer({"target.address": proxy.uri})
+        bridge.wait_caught_up()
+        bridge.wait_applied()
+        fault = proxy.control.fault("hold", op="update", where={"collection": table.name}, times=-1)
+        for index in range(writer.ordinary):
+            writer.put(index)
+        bridge.wait_caught_up()
+        assert proxy.control.wait_held(fault)
+        log = bridge.log(table)
+        within(lambda: not bridge.unapplied(table, log), 5)
+        consumer.kill9()
+        broken.consumer({"target.address": bridge.parts.mongodb})
+        return settled_or_problem(bridge) + bridge.verify_target(table, "raw")
+
+
+# name of the rule -> its scenario, and a complaint it must bring
+MUTATIONS = {
+    "barrier": (slow_page, "a row as of"),
+    "epoch": (page_across_an_abort, "a second row"),
+    "gate": (fenced_often, "a second row|a second time|segments count"),
+    "parent": (slow_parent, "after a newer change|after .* of its shard"),
+    "canonical_key": (nasty_items, "canonical|wrong partition"),
+    "number": (nasty_items, " expected, "),
+    "conversion": (nasty_items, " expected, "),
+    "dead_letter": (nasty_items, "no dead letter"),
+    "position_first": (killed_before_the_write, " expected, |no document"),
+}
+NEED_FAKE = {slow_page, page_across_an_abort, slow_parent}
+
+
+def run(request, name, scenario):
+    build_or_skip()
+    bridge = request.getfixturevalue("scripted" if scenario in NEED_FAKE else "bridge")
+    return scenario(bridge, Broken(bridge, name))
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_broken_rule_is_noticed(request, name):
+    scenario, complaint = MUTATIONS[name]
+    problems = run(request, name, scenario)
+    assert any(re.search(complaint, str(problem)) for problem in problems), problems
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not os.environ.get("DYNAFERRY_CONTROLS"), reason="DYNAFERRY_CONTROLS is not set")
+@pytest.mark.parametrize("scenario", sorted({s for s, _ in MUTATIONS.values()}, key=lambda s: s.__name__))
+def test_no_rule_broken_is_silent(request, scenario):
+    assert run(request, None, scenario) == []

@@ -22,77 +22,6 @@ struct bytes bson_index_name(struct bson_index *index)
     return (struct bytes){index->digits + index->first, sizeof(index->digits) - index->first};
 }
 
-size_t bson_out_begin(struct buf *out)
-{
-    size_t at = out->len;
-
-    if (buf_reserve(out, 4))
-        out->len += 4;
-    return at;
-}
-
-/* After an overflow nothing says that the bytes at `at` were ever appended. */
-static void patch_length(struct buf *out, size_t at, size_t length)
-{
-    uint32_t n = (uint32_t)length;
-
-    if (!out->overflow)
-        memcpy(out->p + at, &n, 4);
-}
-
-void bson_out_end(struct buf *out, size_t begin)
-{
-    buf_char(out, 0);
-    patch_length(out, begin, out->len - begin);
-}
-
-size_t bson_out_element(struct buf *out, enum bson_out_type type, struct bytes name)
-{
-    size_t at = out->len;
-    char *p;
-
-    if (!buf_reserve(out, name.len + 2))
-        return at;
-    p = out->p + at;
-    *p++ = (char)type;
-    if (name.len)
-        memcpy(p, name.p, name.len);
-    p[name.len] = 0;
-    out->len += name.len + 2;
-    return at;
-}
-
-void bson_out_set_type(struct buf *out, size_t at, enum bson_out_type type)
-{
-    if (!out->overflow)
-        out->p[at] = (char)type;
-}
-
-void bson_out_string_value(struct buf *out, struct bytes s)
-{
-    uint32_t n = (uint32_t)s.len + 1;
-    char *p;
-
-    if (!buf_reserve(out, s.len + 5))
-        return;
-    p = out->p + out->len;
-    memcpy(p, &n, 4);
-    if (s.len)
-        memcpy(p + 4, s.p, s.len);
-    p[4 + s.len] = 0;
-    out->len += s.len + 5;
-}
-
-void bson_out_int32_value(struct buf *out, int32_t n)
-{
-    buf_append(out, &n, sizeof(n));
-}
-
-void bson_out_int64_value(struct buf *out, int64_t n)
-{
-    buf_append(out, &n, sizeof(n));
-}
-
 void bson_out_double_value(struct buf *out, double d)
 {
     buf_append(out, &d, sizeof(d));
@@ -112,7 +41,7 @@ size_t bson_out_string_begin(struct buf *out)
 void bson_out_string_end(struct buf *out, size_t begin)
 {
     buf_char(out, 0);
-    patch_length(out, begin, out->len - begin - 4);
+    bson_out_patch(out, begin, out->len - begin - 4);
 }
 
 size_t bson_out_binary_begin(struct buf *out)
@@ -125,7 +54,7 @@ size_t bson_out_binary_begin(struct buf *out)
 
 void bson_out_binary_end(struct buf *out, size_t begin)
 {
-    patch_length(out, begin, out->len - begin - 5);
+    bson_out_patch(out, begin, out->len - begin - 5);
 }
 
 size_t bson_out_document(struct buf *out, struct bytes name)

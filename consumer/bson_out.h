@@ -48,18 +48,81 @@ struct bson_index {
 struct bytes bson_index_name(struct bson_index *index);
 
 /* A document or an array by itself: the answer is for bson_out_end. */
-size_t bson_out_begin(struct buf *out);
-void bson_out_end(struct buf *out, size_t begin);
+static inline size_t bson_out_begin(struct buf *out)
+{
+    size_t at = out->len;
+
+    if (buf_reserve(out, 4))
+        out->len += 4;
+    return at;
+}
+
+/* After an overflow nothing says that the bytes at `at` were ever appended. */
+static inline void bson_out_patch(struct buf *out, size_t at, size_t length)
+{
+    uint32_t n = (uint32_t)length;
+
+    if (!out->overflow)
+        memcpy(out->p + at, &n, 4);
+}
+
+static inline void bson_out_end(struct buf *out, size_t begin)
+{
+    buf_char(out, 0);
+    bson_out_patch(out, begin, out->len - begin);
+}
 
 /* Type and name of an element; the value comes next. Returns where the type stands, for
  * bson_out_set_type when it is not known before the value. */
-size_t bson_out_element(struct buf *out, enum bson_out_type type, struct bytes name);
-void bson_out_set_type(struct buf *out, size_t at, enum bson_out_type type);
+static inline size_t bson_out_element(struct buf *out, enum bson_out_type type,
+                                      struct bytes name)
+{
+    size_t at = out->len;
+    char *p;
+
+    if (!buf_reserve(out, name.len + 2))
+        return at;
+    p = out->p + at;
+    *p++ = (char)type;
+    if (name.len)
+        memcpy(p, name.p, name.len);
+    p[name.len] = 0;
+    out->len += name.len + 2;
+    return at;
+}
+
+static inline void bson_out_set_type(struct buf *out, size_t at, enum bson_out_type type)
+{
+    if (!out->overflow)
+        out->p[at] = (char)type;
+}
 
 /* Values alone, after bson_out_element. */
-void bson_out_string_value(struct buf *out, struct bytes s);
-void bson_out_int32_value(struct buf *out, int32_t n);
-void bson_out_int64_value(struct buf *out, int64_t n);
+static inline void bson_out_string_value(struct buf *out, struct bytes s)
+{
+    uint32_t n = (uint32_t)s.len + 1;
+    char *p;
+
+    if (!buf_reserve(out, s.len + 5))
+        return;
+    p = out->p + out->len;
+    memcpy(p, &n, 4);
+    if (s.len)
+        memcpy(p + 4, s.p, s.len);
+    p[4 + s.len] = 0;
+    out->len += s.len + 5;
+}
+
+static inline void bson_out_int32_value(struct buf *out, int32_t n)
+{
+    buf_append(out, &n, sizeof(n));
+}
+
+static inline void bson_out_int64_value(struct buf *out, int64_t n)
+{
+    buf_append(out, &n, sizeof(n));
+}
+
 void bson_out_double_value(struct buf *out, double d);
 void bson_out_decimal128_value(struct buf *out, struct bson_decimal128 d);
 

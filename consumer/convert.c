@@ -133,15 +133,13 @@ static int in_attribute(struct document *d, struct bytes raw)
 
 /* --- keys --- */
 
-/* An escape is longer than what it stands for. */
 static bool is_attribute(const struct key_attribute *k, struct bytes raw)
 {
-    if (!k->name || raw.len < k->name_len)
+    if (!k->name || raw.len < k->name_len) /* an escape is longer than what it stands for */
         return false;
-    if (raw.len == k->name_len)
-        return memcmp(raw.p, k->name, raw.len) == 0;
-    return memchr(raw.p, '\\', raw.len) &&
-           json_raw_is(raw, (struct bytes){k->name, k->name_len});
+    if (raw.len && k->name_len && raw.p[0] != k->name[0] && raw.p[0] != '\\')
+        return false;
+    return json_raw_is(raw, (struct bytes){k->name, k->name_len});
 }
 
 static int key_slot(const struct key_schema *s, struct bytes raw)

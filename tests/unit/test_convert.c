@@ -444,6 +444,22 @@ static struct buf strings_item(size_t n)
     return after;
 }
 
+/* The elements of v.L are called "0", "1", ... */
+static void assert_indexes(const bson_t *document)
+{
+    bson_iter_t it, list, element;
+    char name[16];
+    int i = 0;
+
+    assert_true(bson_iter_init(&it, document) && bson_iter_find_descendant(&it, "v.L", &list));
+    assert_true(bson_iter_recurse(&list, &element));
+    for (; bson_iter_next(&element); i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        assert_string_equal(bson_iter_key(&element), name);
+    }
+    assert_int_equal(i, 400 * 1024);
+}
+
 static void the_largest_item_of_empty_strings_is_taken(void **state)
 {
     AUTO(fixture_freep) struct fixture *f = fixture_of_hash("pk", 'S');
@@ -456,6 +472,7 @@ static void the_largest_item_of_empty_strings_is_taken(void **state)
                      0);
     document_of(&document, f, "large");
     assert_true(document.len > 8 * 1024 * 1024);
+    assert_indexes(&document);
 }
 
 static void a_document_over_16_mib_is_refused(void **state)

@@ -4,7 +4,11 @@
  * DYNAFERRY_<KEY>_FILE for secrets, then the file, then the default. Unknown keys and bad
  * values are errors that name file, line and what is allowed. --help, --print-config,
  * conf/dynaferry.conf and docs/configuration.md come from the same table. Read-only after
- * config_load, so any thread may read. */
+ * config_load, so any thread may read.
+ *
+ * A default that follows from other values is filled in, and still counts as not set:
+ * instance.id, consumer.group, checkpoint.db, target.id, topic.max.message.bytes. Readers never
+ * see convert.type = mchange: it has become change with convert.number = double. */
 #pragma once
 
 #include <stdbool.h>

@@ -54,7 +54,8 @@ void stop_request(void)
     int fd;
 
     atomic_store(&requested, true);
-    fd = atomic_load(&event_fd); /* after the store: a waiter makes it, then looks at the flag */
+    fd =
+        atomic_load(&event_fd); /* after the store: a waiter makes it, then looks at the flag */
     if (fd >= 0)
         (void)!write(fd, &one, sizeof(one)); /* full means it was requested before */
 }

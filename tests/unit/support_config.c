@@ -1,0 +1,52 @@
+#include "tests/unit/support_config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static int load(struct config **ret, enum config_program program, const char *text,
+                const char *const *args, struct error *err)
+{
+    char path[] = "/tmp/dynaferry-conf-XXXXXX";
+    char *argv[16] = {(char *)(uintptr_t) "program", (char *)(uintptr_t) "--conf", path};
+    int argc = 3, fd = mkstemp(path), res;
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    for (; args && *args; args++)
+        argv[argc++] = (char *)(uintptr_t)*args;
+    res = config_load(ret, program, argc, argv, NULL, err);
+    unlink(path);
+    return res;
+}
+
+struct config *config_loaded(const char *text, const char *const *args)
+{
+    struct config *c = NULL;
+    struct error err = {0};
+
+    if (load(&c, CONFIG_PRODUCER, text, args, &err) < 0)
+        fail_msg("%s", err.message);
+    assert_non_null(c);
+    return c;
+}
+
+void config_refused(enum config_program program, const char *text, const char *const *args,
+                    int code, const char *words)
+{
+    struct config *c = NULL;
+    struct error err = {0};
+
+    assert_int_equal(load(&c, program, text, args, &err), -1);
+    assert_null(c);
+    assert_int_equal(err.kind, ERR_FATAL);
+    if (err.code != code || !strstr(err.message, words))
+        fail_msg("wanted %d \"%s\", got %d \"%s\"", code, words, err.code, err.message);
+    if (strstr(err.message, SECRET))
+        fail_msg("a secret is shown: %s", err.message);
+}

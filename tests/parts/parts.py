@@ -21,6 +21,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,6 +48,8 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
+broker.session.timeout.ms=5000
+broker.heartbeat.interval.ms=500
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
@@ -312,13 +315,18 @@ def main():
         return
     if options.verb == "start":
         install([part for part in parts if not part.given])
-    for part in parts:
-        if options.verb == "start":
-            print(part.start())
-        else:
-            print(part.stop(signal.SIGKILL if options.verb == "kill" else signal.SIGTERM))
-        if options.verb == "clean" and not part.given:
-            shutil.rmtree(part.dir, ignore_errors=True)
+    with ThreadPoolExecutor() as pool:
+        for line in pool.map(lambda part: carry_out(options.verb, part), parts):
+            print(line)
+
+
+def carry_out(verb, part):
+    if verb == "start":
+        return part.start()
+    line = part.stop(signal.SIGKILL if verb == "kill" else signal.SIGTERM)
+    if verb == "clean" and not part.given:
+        shutil.rmtree(part.dir, ignore_errors=True)
+    return line
 
 
 if __name__ == "__main__":

@@ -143,13 +143,11 @@ static int read_members(struct ddb_item *item, struct json_reader *r,
 {
     struct bytes hash = name_of(&schema->hash), range = name_of(&schema->range), name, value;
 
-    while (json_object_next(r, &name)) {
+    while (json_object_next_skip(r, &name, &value)) {
         struct bytes *slot = json_raw_is(name, hash)               ? &item->hash
                              : range.p && json_raw_is(name, range) ? &item->range
                                                                    : NULL;
 
-        if (!json_skip(r, &value))
-            break;
         if (!slot)
             continue;
         if (slot->p)

@@ -23,14 +23,24 @@ struct ddb_stream {
 
 void ddb_stream_free(struct ddb_stream *s);
 DEFINE_FREEP(struct ddb_stream, ddb_stream_freep, ddb_stream_free)
-/* All pages, as one list (a shard named on two pages stands once). */
+/* All pages, as one list sorted by id (a shard named on two pages stands once). A throttled
+ * page is asked for a few times before the whole call fails. */
 int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
                         struct error *err);
+/* Adds a page of DescribeStream to s; *ret_last: the shard to go on after, or NULL; the caller
+ * frees. ERR_RETRY for an answer that is none; s may have got a part of it. */
+int ddb_stream_read_page(struct ddb_stream *s, char **ret_last, struct bytes answer,
+                         struct error *err);
+/* Sorts the shards by id and makes one of those named twice. */
+void ddb_stream_merge(struct ddb_stream *s);
 
 /* after: a sequence number for AFTER_SEQUENCE_NUMBER, NULL for TRIM_HORIZON. The caller frees
  * *ret. */
 int ddb_shard_iterator(char **ret, struct ddb_client *c, const char *arn, const char *shard,
                        const char *after, struct error *err);
+
+/* Reads GetShardIterator's answer. */
+int ddb_iterator_read(char **ret, struct bytes answer, struct error *err);
 
 /* limit 0: the service's own (1000). */
 int ddb_get_records(struct http_answer *ret, struct ddb_client *c, const char *iterator,
@@ -40,14 +50,16 @@ struct ddb_record {
     struct bytes sequence; /* digits */
     char event;            /* 'I' INSERT, 'M' MODIFY, 'R' REMOVE */
     int64_t created_ms;   /* ApproximateCreationDateTime (seconds, maybe with a fraction, or ISO
-                             text) in ms; -1: not given */
+                             text) in ms; -1: none that can be. DynamoDB rounds it down to the
+                             second, DynamoDB Local to the minute */
     bool ttl;             /* userIdentity is DynamoDB's TTL */
     struct ddb_item keys; /* of the Keys object */
     struct bytes new_image; /* empty: not there */
     struct bytes old_image;
 };
-/* As ddb_scan_items. *ret_next: the raw NextShardIterator (no escapes in it), empty when the
- * shard is closed and drained. The number of records is the number of calls. */
+/* As ddb_scan_items; keys are an object, sequence is digits and event is known. *ret_next: the
+ * raw NextShardIterator (no escapes in it), empty when the shard is closed and drained. The
+ * number of records is the number of calls. */
 int ddb_records_each(struct bytes answer, const struct key_schema *schema,
                      int (*each)(void *arg, const struct ddb_record *rec, struct error *err),
                      void *arg, struct bytes *ret_next, struct error *err);

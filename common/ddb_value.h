@@ -44,8 +44,8 @@ int ddb_item_read(struct ddb_item *ret, struct json_reader *r, const struct key_
                   struct error *err);
 
 /* Appends {"pk":{"S":"u1"}} (message key) and the same with the range key (keys). Either may be
- * NULL. The item comes from ddb_item_read. On failure nothing was appended. ERR_DATA when a key attribute is missing, of another type than the schema's, or no
- * legal value. */
+ * NULL. The item comes from ddb_item_read. On failure nothing was appended. ERR_DATA when a key
+ * attribute is missing, of another type than the schema's, or no legal value. */
 int ddb_keys_canonical(struct buf *message_key, struct buf *keys, const struct ddb_item *item,
                        const struct key_schema *schema, struct error *err);
 

@@ -1,0 +1,16 @@
+/* common/ddb_answer.h - what the readers of the services' answers share.
+ *
+ * An answer comes whole (its length and sum were checked), so one that is not the JSON that it
+ * should be is a lie of something on the way: it is asked for again (ERR_RETRY). Pure. */
+#pragma once
+
+#include "common/error.h"
+#include "common/json_reader.h"
+
+/* Reads a string (unescaped) or null (*at stays) into *at, freeing what was there. */
+void ddb_text(struct json_reader *r, char **at);
+/* Reads an object or null: *ret is its slice, or empty. */
+void ddb_object(struct json_reader *r, struct bytes *ret);
+/* ERR_RETRY with what the reader found, or with words. Both return -1. */
+int ddb_answer_unreadable(const struct json_reader *r, struct error *err);
+int ddb_answer_lacks(const char *what, struct error *err);

@@ -1,0 +1,291 @@
+/* common/ddb_streams.c - streams, their shards and iterators; ddb_records.c reads the records.
+ */
+#include "common/ddb_streams.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/backoff.h"
+#include "common/ddb_answer.h"
+#include "common/stop.h"
+
+#define REQUEST_AT_MOST ((size_t)1 << 20)
+#define PAGES_AT_MOST 10000 /* of a service that never ends its list: a million shards */
+#define THROTTLED_TRIES 8   /* a page: ten calls a second are allowed, a large list has more */
+
+static void shard_release(struct ddb_shard *s)
+{
+    free(s->id);
+    free(s->parent);
+    free(s->starting);
+    free(s->ending);
+}
+
+void ddb_stream_free(struct ddb_stream *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->shard_count; i++)
+        shard_release(&s->shards[i]);
+    free(s->shards);
+    free(s->arn);
+    free(s->status);
+    free(s->view);
+    free(s);
+}
+
+/* ---- DescribeStream ---- */
+
+static void read_range(struct ddb_shard *s, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("StartingSequenceNumber")))
+            ddb_text(r, &s->starting);
+        else if (json_raw_is(member, BYTES_LIT("EndingSequenceNumber")))
+            ddb_text(r, &s->ending);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void read_shard_members(struct ddb_shard *s, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("ShardId")))
+            ddb_text(r, &s->id);
+        else if (json_raw_is(member, BYTES_LIT("ParentShardId")))
+            ddb_text(r, &s->parent);
+        else if (json_raw_is(member, BYTES_LIT("SequenceNumberRange")) &&
+                 json_peek(r) == JSON_OBJECT)
+            read_range(s, r);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void empty_for_null(char **text)
+{
+    if (!*text)
+        *text = xstrdup("");
+}
+
+static int read_shards(struct ddb_stream *s, struct json_reader *r, struct error *err)
+{
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        struct ddb_shard shard = {0};
+
+        read_shard_members(&shard, r);
+        if (!shard.id || !*shard.id) {
+            shard_release(&shard);
+            return json_failed(r) ? 0 : ddb_answer_lacks("ShardId", err);
+        }
+        empty_for_null(&shard.parent);
+        empty_for_null(&shard.starting);
+        empty_for_null(&shard.ending);
+        s->shards = xrealloc(s->shards, (s->shard_count + 1) * sizeof(*s->shards));
+        s->shards[s->shard_count++] = shard;
+    }
+    return 0; /* or the reader failed, which stays */
+}
+
+static int read_stream(struct ddb_stream *s, char **last, struct json_reader *r,
+                       struct error *err)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("StreamArn")))
+            ddb_text(r, &s->arn);
+        else if (json_raw_is(member, BYTES_LIT("StreamStatus")))
+            ddb_text(r, &s->status);
+        else if (json_raw_is(member, BYTES_LIT("StreamViewType")))
+            ddb_text(r, &s->view);
+        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedShardId")))
+            ddb_text(r, last);
+        else if (!json_raw_is(member, BYTES_LIT("Shards")) || json_peek(r) == JSON_NULL)
+            json_skip(r, NULL);
+        else if (read_shards(s, r, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int ddb_stream_read_page(struct ddb_stream *s, char **ret_last, struct bytes answer,
+                         struct error *err)
+{
+    AUTO(free_charp) char *last = NULL;
+    struct json_reader r;
+    struct bytes member;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (!json_raw_is(member, BYTES_LIT("StreamDescription")))
+            json_skip(&r, NULL);
+        else if (read_stream(s, &last, &r, err) < 0)
+            return -1;
+    }
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    if (!s->arn || !s->status)
+        return ddb_answer_lacks("StreamArn and StreamStatus", err);
+    empty_for_null(&s->view);
+    *ret_last = TAKE(last);
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct ddb_shard *)a)->id, ((const struct ddb_shard *)b)->id);
+}
+
+/* A shard may have been closed between two pages. */
+static void merge_shard(struct ddb_shard *kept, struct ddb_shard *again)
+{
+    if (!*kept->ending && *again->ending) {
+        free(kept->ending);
+        kept->ending = TAKE(again->ending);
+    }
+    shard_release(again);
+}
+
+void ddb_stream_merge(struct ddb_stream *s)
+{
+    size_t kept = 0;
+
+    if (s->shard_count == 0)
+        return;
+    qsort(s->shards, s->shard_count, sizeof(*s->shards), by_id);
+    for (size_t i = 1; i < s->shard_count; i++) {
+        if (strcmp(s->shards[kept].id, s->shards[i].id) == 0)
+            merge_shard(&s->shards[kept], &s->shards[i]);
+        else
+            s->shards[++kept] = s->shards[i];
+    }
+    s->shard_count = kept + 1;
+}
+
+static void append_member(struct buf *out, const char *name, const char *value)
+{
+    buf_printf(out, "%c\"%s\":", out->len ? ',' : '{', name);
+    json_stringify(out, bytes_of(value));
+}
+
+static int call_patiently(struct ddb_client *c, struct bytes body, struct http_answer *ret,
+                          struct error *err)
+{
+    struct backoff delay;
+
+    backoff_init(&delay, 100, 2000, NULL, NULL);
+    for (int tries = 1;; tries++) {
+        if (ddb_call(c, DDB_STREAMS, "DescribeStream", body, ret, err) == 0)
+            return 0;
+        if (ddb_client_error(c) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
+            stop_wait_ms(backoff_next_ms(&delay)))
+            return -1;
+    }
+}
+
+/* *last: NULL for the first page; then where to go on, NULL at the end. */
+static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+                         const char *arn, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+    char *next = NULL;
+
+    append_member(&body, "StreamArn", arn);
+    if (*last)
+        append_member(&body, "ExclusiveStartShardId", *last);
+    buf_char(&body, '}');
+    if (call_patiently(c, buf_slice(&body), &answer, err) < 0)
+        return -1;
+    if (ddb_stream_read_page(s, &next, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(c, "DescribeStream", err);
+    free(*last);
+    *last = next;
+    return 0;
+}
+
+int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
+                        struct error *err)
+{
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(free_charp) char *last = NULL;
+    int pages = 0;
+
+    do {
+        if (describe_page(s, &last, c, arn, err) < 0)
+            return -1;
+        if (++pages > PAGES_AT_MOST) {
+            ddb_answer_lacks("end of the list", err);
+            return ddb_client_broken(c, "DescribeStream", err);
+        }
+    } while (last);
+    ddb_stream_merge(s);
+    *ret = TAKE(s);
+    return 0;
+}
+
+/* ---- iterators and records ---- */
+
+int ddb_iterator_read(char **ret, struct bytes answer, struct error *err)
+{
+    AUTO(free_charp) char *iterator = NULL;
+    struct json_reader r;
+    struct bytes member;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("ShardIterator")))
+            ddb_text(&r, &iterator);
+        else
+            json_skip(&r, NULL);
+    }
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    if (!iterator)
+        return ddb_answer_lacks("ShardIterator", err);
+    *ret = TAKE(iterator);
+    return 0;
+}
+
+int ddb_shard_iterator(char **ret, struct ddb_client *c, const char *arn, const char *shard,
+                       const char *after, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+
+    append_member(&body, "StreamArn", arn);
+    append_member(&body, "ShardId", shard);
+    append_member(&body, "ShardIteratorType", after ? "AFTER_SEQUENCE_NUMBER" : "TRIM_HORIZON");
+    if (after)
+        append_member(&body, "SequenceNumber", after);
+    buf_char(&body, '}');
+    if (ddb_call(c, DDB_STREAMS, "GetShardIterator", buf_slice(&body), &answer, err) < 0)
+        return -1;
+    if (ddb_iterator_read(ret, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(c, "GetShardIterator", err);
+    return 0;
+}
+
+int ddb_get_records(struct http_answer *ret, struct ddb_client *c, const char *iterator,
+                    int64_t limit, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+
+    append_member(&body, "ShardIterator", iterator);
+    if (limit > 0)
+        buf_printf(&body, ",\"Limit\":%" PRId64, limit);
+    buf_char(&body, '}');
+    return ddb_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
+}

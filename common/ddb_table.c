@@ -1,0 +1,414 @@
+/* common/ddb_table.c - requests are written, and answers read, member by member. */
+#include "common/ddb_table.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/ddb_answer.h"
+
+#define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
+#define PAGES_AT_MOST 100000              /* of a service that never ends its list */
+
+void ddb_table_free(struct ddb_table *t)
+{
+    if (!t)
+        return;
+    free(t->name);
+    free(t->id);
+    free(t->status);
+    free(t->stream_arn);
+    free(t->stream_view);
+    key_schema_release(&t->key_schema);
+    free(t);
+}
+
+/* ---- DescribeTable ---- */
+
+/* What stands apart in the answer and makes one thing here. */
+struct description {
+    struct ddb_table *table;
+    char *arn;
+    struct bytes created;     /* as it is written: only compared */
+    struct bytes keys;        /* KeySchema */
+    struct bytes definitions; /* AttributeDefinitions */
+};
+
+struct named {
+    struct bytes name, what; /* raw strings: AttributeName, and KeyType or AttributeType */
+};
+
+/* The next element of KeySchema or AttributeDefinitions; false at the end or when failed. */
+static bool next_named(struct json_reader *r, const char *what, struct named *ret)
+{
+    struct bytes member;
+
+    *ret = (struct named){0};
+    if (!json_array_next(r))
+        return false;
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("AttributeName")))
+            json_string(r, &ret->name);
+        else if (json_raw_is(member, bytes_of(what)))
+            json_string(r, &ret->what);
+        else
+            json_skip(r, NULL);
+    }
+    return !json_failed(r);
+}
+
+/* S, N or B; 0: not defined. */
+static char type_of(struct bytes definitions, const struct key_attribute *a)
+{
+    struct json_reader r;
+    struct named n;
+
+    json_reader_init(&r, definitions);
+    json_array_begin(&r);
+    while (next_named(&r, "AttributeType", &n))
+        if (n.name.p && json_raw_is(n.name, (struct bytes){a->name, a->name_len}))
+            return n.what.len == 1 && memchr("SNB", n.what.p[0], 3) ? n.what.p[0] : '\0';
+    return '\0';
+}
+
+static void name_attribute(struct key_attribute *a, struct bytes raw)
+{
+    struct buf name;
+
+    buf_init(&name, raw.len + 1);
+    json_unescape(&name, raw, NULL);
+    a->name_len = name.len;
+    buf_cstr(&name);
+    free(a->name);
+    a->name = name.p;
+}
+
+static int read_key_schema(struct key_schema *s, const struct description *d, struct error *err)
+{
+    struct json_reader r;
+    struct named n;
+
+    json_reader_init(&r, d->keys);
+    json_array_begin(&r);
+    while (next_named(&r, "KeyType", &n)) {
+        bool hash = json_raw_is(n.what, BYTES_LIT("HASH"));
+        struct key_attribute *a = hash ? &s->hash : &s->range;
+
+        if (!n.name.p || (!hash && !json_raw_is(n.what, BYTES_LIT("RANGE"))))
+            return ddb_answer_lacks("key attribute that is HASH or RANGE", err);
+        name_attribute(a, n.name);
+        a->type = type_of(d->definitions, a);
+        if (!a->type)
+            return ddb_answer_lacks("type of a key attribute", err);
+    }
+    if (json_failed(&r))
+        return ddb_answer_unreadable(&r, err);
+    return s->hash.name ? 0 : ddb_answer_lacks("hash key", err);
+}
+
+static void read_stream_specification(struct ddb_table *t, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("StreamEnabled")))
+            json_bool(r, &t->stream_enabled);
+        else if (json_raw_is(member, BYTES_LIT("StreamViewType")))
+            ddb_text(r, &t->stream_view);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void read_table_member(struct description *d, struct json_reader *r, struct bytes member)
+{
+    struct ddb_table *t = d->table;
+
+    if (json_raw_is(member, BYTES_LIT("TableName")))
+        ddb_text(r, &t->name);
+    else if (json_raw_is(member, BYTES_LIT("TableId")))
+        ddb_text(r, &t->id);
+    else if (json_raw_is(member, BYTES_LIT("TableStatus")))
+        ddb_text(r, &t->status);
+    else if (json_raw_is(member, BYTES_LIT("LatestStreamArn")))
+        ddb_text(r, &t->stream_arn);
+    else if (json_raw_is(member, BYTES_LIT("TableArn")))
+        ddb_text(r, &d->arn);
+    else if (json_raw_is(member, BYTES_LIT("ItemCount")) && json_peek(r) == JSON_NUMBER)
+        json_int64(r, &t->item_count);
+    else if (json_raw_is(member, BYTES_LIT("CreationDateTime")))
+        json_skip(r, &d->created);
+    else if (json_raw_is(member, BYTES_LIT("KeySchema")))
+        json_skip(r, &d->keys);
+    else if (json_raw_is(member, BYTES_LIT("AttributeDefinitions")))
+        json_skip(r, &d->definitions);
+    else if (json_raw_is(member, BYTES_LIT("StreamSpecification")) &&
+             json_peek(r) == JSON_OBJECT)
+        read_stream_specification(t, r);
+    else
+        json_skip(r, NULL);
+}
+
+static void empty_for_null(char **text)
+{
+    if (!*text)
+        *text = xstrdup("");
+}
+
+/* A table that is being deleted may have lost its keys. */
+static int complete(struct description *d, struct error *err)
+{
+    struct ddb_table *t = d->table;
+
+    if (!t->name || !t->status)
+        return ddb_answer_lacks("TableName and TableStatus", err);
+    if (!t->id && d->arn && d->created.len)
+        t->id = xasprintf("%s " BYTES_FMT, d->arn, BYTES_ARG(d->created));
+    empty_for_null(&t->id);
+    empty_for_null(&t->stream_arn);
+    empty_for_null(&t->stream_view);
+    if (!d->keys.len && strcmp(t->status, "DELETING") == 0)
+        return 0;
+    return read_key_schema(&t->key_schema, d, err);
+}
+
+static void read_description(struct description *d, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member))
+        read_table_member(d, r, member);
+}
+
+int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *err)
+{
+    AUTO(ddb_table_freep) struct ddb_table *t = xcalloc(1, sizeof(*t));
+    struct description d = {.table = t};
+    AUTO(free_charp) char *arn = NULL;
+    struct json_reader r;
+    struct bytes member;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("Table")))
+            read_description(&d, &r);
+        else
+            json_skip(&r, NULL);
+    }
+    arn = d.arn;
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    if (complete(&d, err) < 0)
+        return -1;
+    *ret = TAKE(t);
+    return 0;
+}
+
+static void append_table(struct buf *out, const char *table)
+{
+    buf_lit(out, "{\"TableName\":");
+    json_stringify(out, bytes_of(table));
+}
+
+int ddb_describe_table(struct ddb_table **ret, struct ddb_client *c, const char *name,
+                       struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+
+    append_table(&body, name);
+    buf_char(&body, '}');
+    if (ddb_call(c, DDB_TABLES, "DescribeTable", buf_slice(&body), &answer, err) < 0)
+        return error_prefix(err, "table %s", name);
+    if (ddb_table_read(ret, buf_slice(&answer.body), err) == 0)
+        return 0;
+    ddb_client_broken(c, "DescribeTable", err);
+    return error_prefix(err, "table %s", name);
+}
+
+/* ---- ListTables ---- */
+
+void ddb_names_free(char **names, size_t count)
+{
+    for (size_t i = 0; names && i < count; i++)
+        free(names[i]);
+    free(names);
+}
+
+void ddb_names_release(struct ddb_names *n)
+{
+    ddb_names_free(n->names, n->count);
+    free(n->last);
+    *n = (struct ddb_names){0};
+}
+
+static void read_names(struct ddb_names *n, struct json_reader *r)
+{
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        char *name = NULL;
+
+        ddb_text(r, &name);
+        if (!name)
+            continue;
+        n->names = xrealloc(n->names, (n->count + 1) * sizeof(*n->names));
+        n->names[n->count++] = name;
+    }
+}
+
+int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *err)
+{
+    struct json_reader r;
+    struct bytes member;
+    bool any = false;
+
+    free_charp(&n->last);
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("TableNames"))) {
+            read_names(n, &r);
+            any = true;
+        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedTableName"))) {
+            ddb_text(&r, &n->last);
+        } else {
+            json_skip(&r, NULL);
+        }
+    }
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    return any ? 0 : ddb_answer_lacks("TableNames", err);
+}
+
+static int list_page(struct ddb_names *n, struct ddb_client *c, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+
+    buf_char(&body, '{');
+    if (n->last) {
+        buf_lit(&body, "\"ExclusiveStartTableName\":");
+        json_stringify(&body, bytes_of(n->last));
+    }
+    buf_char(&body, '}');
+    if (ddb_call(c, DDB_TABLES, "ListTables", buf_slice(&body), &answer, err) < 0)
+        return -1;
+    if (ddb_names_read_page(n, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(c, "ListTables", err);
+    return 0;
+}
+
+int ddb_list_tables(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
+{
+    AUTO(ddb_names_release) struct ddb_names n = {0};
+    int pages = 0;
+
+    do {
+        if (list_page(&n, c, err) < 0)
+            return -1;
+        if (++pages > PAGES_AT_MOST) {
+            ddb_answer_lacks("end of the list", err);
+            return ddb_client_broken(c, "ListTables", err);
+        }
+    } while (n.last);
+    *ret = TAKE(n.names);
+    *ret_count = n.count;
+    return 0;
+}
+
+/* ---- UpdateTable ---- */
+
+int ddb_enable_stream(struct ddb_client *c, const char *table, const char *view,
+                      struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+
+    append_table(&body, table);
+    buf_printf(&body,
+               ",\"StreamSpecification\":{\"StreamEnabled\":true,\"StreamViewType\":\"%s\"}}",
+               view);
+    if (ddb_call(c, DDB_TABLES, "UpdateTable", buf_slice(&body), &answer, err) < 0)
+        return error_prefix(err, "table %s", table);
+    return 0;
+}
+
+/* ---- Scan ---- */
+
+int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
+                  struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+
+    append_table(&body, scan->table);
+    buf_printf(
+        &body,
+        ",\"ConsistentRead\":true,\"ReturnConsumedCapacity\":\"NONE\",\"Segment\":%" PRId64
+        ",\"TotalSegments\":%" PRId64,
+        scan->segment, scan->total_segments);
+    if (scan->limit > 0)
+        buf_printf(&body, ",\"Limit\":%" PRId64, scan->limit);
+    if (scan->start_key.len) {
+        buf_lit(&body, ",\"ExclusiveStartKey\":");
+        buf_bytes(&body, scan->start_key);
+    }
+    buf_char(&body, '}');
+    return ddb_call(c, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
+}
+
+struct item_calls {
+    const struct key_schema *schema;
+    int (*each)(void *arg, const struct ddb_item *item, struct error *err);
+    void *arg;
+};
+
+static int read_items(struct json_reader *r, const struct item_calls *calls, struct error *err)
+{
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        struct ddb_item item;
+
+        if (ddb_item_read(&item, r, calls->schema, err) < 0) {
+            err->kind = ERR_RETRY;
+            return error_prefix(err, "the answer is not as it should be");
+        }
+        if (calls->each(calls->arg, &item, err) < 0)
+            return -1;
+    }
+    return 0; /* or the reader failed, which stays */
+}
+
+int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
+                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                   void *arg, struct bytes *ret_last, struct error *err)
+{
+    const struct item_calls calls = {schema, each, arg};
+    struct bytes member, last = {0};
+    struct json_reader r;
+    bool any = false;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("Items"))) {
+            if (any)
+                return ddb_answer_lacks("single Items", err);
+            if (read_items(&r, &calls, err) < 0)
+                return -1;
+            any = true;
+        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey"))) {
+            ddb_object(&r, &last);
+        } else {
+            json_skip(&r, NULL);
+        }
+    }
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    if (!any) /* taken for an empty page it would end the segment */
+        return ddb_answer_lacks("Items", err);
+    *ret_last = last;
+    return 0;
+}

@@ -82,6 +82,8 @@ static int join_group(struct owner *o, struct error *err)
     bool is_static = config_is_set(o->p->config, "instance.id");
     const struct kafka_setting settings[] = {{"group.id", id},
                                              {"partition.assignment.strategy", "roundrobin"},
+                                             {"session.timeout.ms", "10000"},
+                                             {"heartbeat.interval.ms", "2000"},
                                              {"enable.auto.commit", "false"},
                                              {"auto.offset.reset", "latest"},
                                              {is_static ? "group.instance.id" : NULL, instance},

@@ -1,0 +1,150 @@
+/* tests/unit/test_table_start.c - new generation, going on, or standing still: every case of
+ * the ledger and the source. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "producer/table_start.h"
+
+#define PROGRAM_STARTED 1000
+
+static struct ledger_table known(void)
+{
+    return (struct ledger_table){
+        .phase = PHASE_TAIL,
+        .reason = "",
+        .generation = 500,
+        .table_id = "id-1",
+        .stream_arn = "arn-1",
+        .key_schema = {.hash = {"pk", 2, 'S'}},
+        .partitions = 12,
+        .rows = true,
+        .finished_ms = 900,
+    };
+}
+
+static struct ddb_table source(void)
+{
+    return (struct ddb_table){
+        .name = "t",
+        .id = "id-1",
+        .status = "ACTIVE",
+        .stream_arn = "arn-1",
+        .stream_enabled = true,
+        .stream_view = "NEW_AND_OLD_IMAGES",
+        .key_schema = {.hash = {"pk", 2, 'S'}},
+    };
+}
+
+static void expect(enum sync_mode mode, const struct ledger_table *k, const struct ddb_table *s,
+                   int32_t partitions, enum start_verdict verdict, enum ledger_phase phase)
+{
+    struct start_decision d = start_decide(mode, PROGRAM_STARTED, k, s, partitions);
+
+    assert_int_equal(d.verdict, verdict);
+    if (verdict == START_STOP)
+        assert_int_equal(d.phase, phase);
+}
+
+static void an_unknown_table_begins_its_first_generation(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    expect(SYNC_ALL, NULL, &s, 0, START_NEW, 0);
+    k.generation = 0; /* it could not start before */
+    k.phase = PHASE_FAILED;
+    expect(SYNC_ALL, &k, &s, 0, START_NEW, 0);
+}
+
+static void a_known_table_goes_on(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
+    k.phase = PHASE_SNAPSHOT;
+    k.finished_ms = 0;
+    expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
+    k.phase = PHASE_FAILED; /* a topic's error that may have been mended */
+    expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
+}
+
+static void what_can_not_be_told_apart_from_loss_is_a_gap(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    expect(SYNC_ALL, &k, &s, 0, START_STOP, PHASE_GAP); /* the data topic is gone */
+    s.id = "id-2";
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    s = source();
+    s.stream_arn = "arn-2";
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    s = source();
+    s.stream_enabled = false;
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    s = source();
+    k.phase = PHASE_GONE; /* and there it is again */
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    k.phase = PHASE_GAP;
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+}
+
+static void another_partition_count_stops_the_table(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    expect(SYNC_ALL, &k, &s, 13, START_STOP, PHASE_FAILED);
+}
+
+static void
+a_full_run_goes_on_with_an_unfinished_snapshot_and_repeats_a_finished_one(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    s.stream_enabled = false;
+    k.stream_arn = "";
+    expect(SYNC_FULL, &k, &s, 12, START_NEW, 0); /* finished before this program started */
+    k.finished_ms = PROGRAM_STARTED + 1;
+    expect(SYNC_FULL, &k, &s, 12, START_OVER, 0);
+    k.finished_ms = 0;
+    expect(SYNC_FULL, &k, &s, 12, START_RESUME, 0);
+}
+
+static void modes_with_and_without_a_stream_do_not_share_a_generation(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
+    k.stream_arn = "";
+    expect(SYNC_ALL, &k, &s, 12, START_NEW, 0);
+    expect(SYNC_INCR, &k, &s, 12, START_NEW, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_table_begins_its_first_generation),
+        cmocka_unit_test(a_known_table_goes_on),
+        cmocka_unit_test(what_can_not_be_told_apart_from_loss_is_a_gap),
+        cmocka_unit_test(another_partition_count_stops_the_table),
+        cmocka_unit_test(
+            a_full_run_goes_on_with_an_unfinished_snapshot_and_repeats_a_finished_one),
+        cmocka_unit_test(modes_with_and_without_a_stream_do_not_share_a_generation),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -167,11 +167,12 @@ static char *random_id(void)
 static int prepare_log(struct table_worker *w, struct ledger_table *t, struct error *err)
 {
     int64_t newest = w->committed.generation, in_log = 0;
-    bool known = w->committed.generation > 0 && w->partitions > 0;
+    bool missing = w->partitions == 0;
+    bool known = w->committed.generation > 0 && !missing;
 
-    if (w->partitions == 0 && create_topic(w, err) < 0)
+    if (missing && create_topic(w, err) < 0)
         return -1;
-    if (!known &&
+    if (!known && !missing &&
         log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
         return -1;
     newest = MAX(newest, in_log);

@@ -188,8 +188,10 @@ class Bridge:
         state = ledger.get(f"table/{table.name}")
         if not state or state["phase"] != "tail":
             return False
-        newest = {}
+        newest, since = {}, topic_check.unneeded(source, ledger, table.name)
         for change in source.changes:
+            if change.place in since:
+                continue
             newest[change.shard] = max(change.sequence, newest.get(change.shard, -1))
         positions = {s: ledger.get(f"shard/{table.name}/{s}", {}).get("sequence") or "-1" for s in newest}
         return all(int(positions[shard]) >= sequence for shard, sequence in newest.items())
@@ -229,10 +231,11 @@ class Bridge:
         """Problems of the table's topic and of its ledger."""
         source, log = self.source(table), self.log(table)
         partitions = topic_check.partitions_of(self.parts.kafka, self.topic(table))
-        problems = topic_check.check_log(
-            log, source, self.items(table), partitions, self.prefix, table.name, finished
-        )
         ledger, ledger_problems = self.ledger()
+        since = topic_check.unneeded(source, ledger, table.name)
+        problems = topic_check.check_log(
+            log, source, self.items(table), partitions, self.prefix, table.name, finished, since
+        )
         return problems + ledger_problems + topic_check.check_ledger(ledger, log, source, table.name)
 
     def verify_target(self, table, convert_type, target_id="objectid", database=None, **rules):

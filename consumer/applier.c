@@ -1,0 +1,246 @@
+#include "consumer/applier_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "consumer/position_store.h"
+#include "consumer/preparation.h"
+
+/* A held write waits for its grace; nothing legal takes longer than this without a step. */
+#define HEALTH_LIMIT_MS 120000
+#define LOOK_WAIT_MS 500     /* for the producer's records, or the preparer */
+#define LOOK_AGAIN_MS 10000  /* whether the collection is still the same */
+#define LOOK_FAILED_MS 10000 /* whether someone mended it */
+
+void *applier_worker_open(void *arg)
+{
+    struct applier *a = arg;
+    struct worker *w = xcalloc(1, sizeof(*w));
+
+    w->a = a;
+    w->mongo = mongo_new(a->target);
+    mongo_writer_init(&w->writer, w->mongo);
+    return w;
+}
+
+void applier_worker_close(void *context)
+{
+    struct worker *w = context;
+
+    mongo_writer_release(&w->writer);
+    mongo_free(w->mongo);
+    free(w);
+}
+
+/* ---- the table ---- */
+
+static bool owns_first_partition(struct worker *w, const struct partition *p)
+{
+    struct partition *first = pool_find(w->a->pool, p->topic, 0);
+
+    return first && atomic_load(&first->assigned);
+}
+
+static int prepare(struct worker *w, struct partition *p, struct table_view **view,
+                   struct error *err)
+{
+    struct ledger_table ledger = {0};
+    struct preparation work = {.config = w->a->config,
+                               .mongo = w->mongo,
+                               .ledger = &ledger,
+                               .table = p->table,
+                               .preparer = owns_first_partition(w, p)};
+    int found = ledger_cache_table(w->a->ledger, p->table->name, &ledger, err);
+    int result;
+
+    if (found <= 0)
+        return found;
+    result = preparation_run(view, &work, err);
+    ledger_table_release(&ledger);
+    return result;
+}
+
+void look_at_table(struct worker *w, struct partition *p)
+{
+    struct table_view *view = NULL;
+    struct error err = {0};
+    int64_t now = clock_mono_ms();
+
+    if (!table_look_begin(p->table, now))
+        return;
+    switch (prepare(w, p, &view, &err)) {
+    case 1:
+        table_clear_failure(p->table);
+        table_look_ready(p->table, &view, now + LOOK_AGAIN_MS);
+        pool_wake_table(w->a->pool, p->table);
+        break;
+    case 0:
+        table_look_waits(p->table, now + LOOK_WAIT_MS);
+        break;
+    default:
+        if (err.kind == ERR_FATAL && !err.code) {
+            table_fail(p->table, err.message);
+            table_look_waits(p->table, now + LOOK_FAILED_MS);
+        } else {
+            log_warn("table can't be looked at", "table=%s reason=%s", p->table->name,
+                     err.message);
+            table_look_unknown(p->table, now + LOOK_WAIT_MS + backoff_next_ms(&p->backoff));
+        }
+    }
+}
+
+int64_t stop_partition(struct partition *p)
+{
+    park(p);
+    atomic_store(&p->failed, true);
+    p->phase = PARTITION_FAILED;
+    p->health = health_get(p->id, 0); /* at once: nobody but a person can help */
+    return INT64_MAX;
+}
+
+int64_t step_table(struct worker *w, struct partition *p)
+{
+    int64_t soon = clock_mono_ms() + LOOK_WAIT_MS;
+
+    if (!p->table)
+        p->table = tables_of_topic(w->a->tables, p->topic);
+    if (!p->table)
+        return soon;
+    if (p->table->filtered) {
+        atomic_store(&p->left_out, true);
+        park(p);
+        return INT64_MAX;
+    }
+    atomic_store(&p->failed, table_has_failed(p->table));
+    if (p->table->refused) {
+        table_fail(p->table, p->table->refused);
+        return stop_partition(p);
+    }
+    look_at_table(w, p);
+    if (!table_has_failed(p->table))
+        p->health = health_get(p->id, HEALTH_LIMIT_MS); /* waiting is no standstill */
+    table_view_put(p->view);
+    p->view = table_view_get(p->table);
+    if (!p->view)
+        return soon;
+    p->phase = PARTITION_TAKE;
+    return POOL_AT_ONCE;
+}
+
+/* ---- transitions ---- */
+
+void park(struct partition *p)
+{
+    fetch_stream_close(&p->stream);
+    partition_drop_batch(p);
+    table_view_put(TAKE(p->view));
+    p->phase = PARTITION_PARKED;
+    health_remove(TAKE(p->health));
+    if (p->table)
+        metric_add(p->table->metrics.lag, -atomic_exchange(&p->lag, 0));
+}
+
+int64_t hold(struct worker *w, struct partition *p, enum mongo_result result,
+             const struct error *err, const char *what)
+{
+    int64_t now = clock_mono_ms(), delay = backoff_next_ms(&p->backoff);
+
+    fetch_stream_close(&p->stream);
+    partition_drop_batch(p);
+    p->phase = PARTITION_HELD;
+    if (result == MONGO_UNKNOWN) {
+        position_unknown(&p->position, now, w->a->target->grace_ms);
+        delay = MAX(delay, p->position.quiet_until - now);
+    }
+    log_warn("partition held",
+             "topic=%s partition=%" PRId32 " offset=%" PRId64 " for_ms=%" PRId64
+             " outcome=%s at=%s reason=%s",
+             p->topic, p->number, p->position.offset, delay,
+             result == MONGO_UNKNOWN ? "unknown" : "failed", what, err->message);
+    return now + delay;
+}
+
+void say_goodbye(struct worker *w, struct partition *p)
+{
+    struct error err;
+    bool matched;
+
+    if (!position_settled(&p->position))
+        return;
+    if (position_goodbye(w->mongo, p->id, &p->position, &matched, &err) != MONGO_DONE)
+        log_warn("no goodbye: the next owner applies once more",
+                 "topic=%s partition=%" PRId32 " reason=%s", p->topic, p->number, err.message);
+    p->position.epoch = 0;
+}
+
+int64_t start_over(struct worker *w, struct partition *p, const char *why)
+{
+    log_info("partition starts over", "topic=%s partition=%" PRId32 " why=%s", p->topic,
+             p->number, why);
+    say_goodbye(w, p);
+    park(p);
+    p->phase = PARTITION_TABLE;
+    return clock_mono_ms() + LOOK_WAIT_MS;
+}
+
+/* The group wants it back: finish, write the position, say goodbye. */
+static void let_go(struct worker *w, struct partition *p)
+{
+    if (p->phase == PARTITION_RUN && partition_has_batch(p))
+        run_flush(w, p);
+    if (p->phase == PARTITION_MARKING) { /* goes on marking, but is nobody's any more */
+        pool_parked(w->a->pool, p);
+        return;
+    }
+    if (p->phase == PARTITION_RUN || p->phase == PARTITION_HELD)
+        say_goodbye(w, p);
+    park(p);
+    atomic_store(&p->idle, false);
+    pool_parked(w->a->pool, p);
+}
+
+static int64_t step_phase(struct worker *w, struct partition *p)
+{
+    switch (p->phase) {
+    case PARTITION_TABLE:
+        return step_table(w, p);
+    case PARTITION_TAKE:
+        return step_take(w, p);
+    case PARTITION_RUN:
+        return step_run(w, p);
+    case PARTITION_HELD:
+        return step_held(w, p);
+    case PARTITION_MARKING:
+        return step_marking(w, p);
+    case PARTITION_PARKED:
+    case PARTITION_FAILED:
+        break;
+    }
+    return INT64_MAX;
+}
+
+int64_t applier_step(void *context, struct partition *p)
+{
+    struct worker *w = context;
+    unsigned assignments = 0;
+
+    switch (pool_request(w->a->pool, p, &assignments)) {
+    case POOL_LET_GO:
+        let_go(w, p);
+        return p->phase == PARTITION_MARKING ? POOL_AT_ONCE : INT64_MAX;
+    case POOL_STRAY:
+        break;
+    case POOL_OURS:
+        if (assignments == p->seen_assignments || p->phase == PARTITION_MARKING)
+            break;
+        p->seen_assignments = assignments;
+        if (p->phase == PARTITION_RUN || p->phase == PARTITION_HELD)
+            say_goodbye(w, p); /* it was taken back before it could let go */
+        park(p);
+        p->phase = PARTITION_TABLE;
+    }
+    return step_phase(w, p);
+}

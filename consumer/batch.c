@@ -1,0 +1,117 @@
+#include "consumer/batch.h"
+
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/mutation.h"
+
+#define FIRST_CAPACITY 64
+#define SLOTS_PER_ENTRY 2
+
+void batch_init(struct batch *b)
+{
+    *b = (struct batch){.next_offset = POSITION_NONE};
+}
+
+void batch_release(struct batch *b)
+{
+    free(b->entries);
+    free(b->slots);
+    batch_init(b);
+}
+
+void batch_reset(struct batch *b)
+{
+    if (b->slots)
+        memset(b->slots, 0, b->slot_count * sizeof(*b->slots));
+    b->count = b->bytes = b->seen = 0;
+    b->next_offset = POSITION_NONE;
+    b->generation = 0;
+    b->log_id[0] = '\0';
+}
+
+/* Eight bytes at a time; good enough for a table of one batch. */
+static uint32_t hash_bytes(struct bytes s)
+{
+    uint64_t h = 0x9e3779b97f4a7c15u ^ s.len, word;
+    size_t i = 0;
+
+    for (; i + sizeof(word) <= s.len; i += sizeof(word)) {
+        memcpy(&word, s.p + i, sizeof(word));
+        h = (h ^ word) * 0xff51afd7ed558ccdu;
+        h ^= h >> 32;
+    }
+    word = 0;
+    memcpy(&word, s.p + i, s.len - i);
+    h = (h ^ word) * 0xc4ceb9fe1a85ec53u;
+    return (uint32_t)(h >> 32);
+}
+
+/* The slot of this key, or the free one where it belongs. */
+static uint32_t *slot_find(const struct batch *b, struct bytes keys, uint32_t hash)
+{
+    size_t mask = b->slot_count - 1;
+
+    for (size_t i = hash & mask;; i = (i + 1) & mask) {
+        const struct batch_entry *e;
+
+        if (!b->slots[i])
+            return &b->slots[i];
+        e = &b->entries[b->slots[i] - 1];
+        if (e->hash == hash && bytes_equal(e->keys, keys))
+            return &b->slots[i];
+    }
+}
+
+static void grow(struct batch *b)
+{
+    b->capacity = b->capacity ? 2 * b->capacity : FIRST_CAPACITY;
+    b->entries = xrealloc(b->entries, b->capacity * sizeof(*b->entries));
+    b->slot_count = SLOTS_PER_ENTRY * b->capacity;
+    free(b->slots);
+    b->slots = xcalloc(b->slot_count, sizeof(*b->slots));
+    for (size_t i = 0; i < b->count; i++)
+        *slot_find(b, b->entries[i].keys, b->entries[i].hash) = (uint32_t)i + 1;
+}
+
+void batch_saw(struct batch *b, int64_t offset, size_t bytes)
+{
+    CHECK(offset >= b->next_offset);
+    b->next_offset = offset + 1;
+    b->bytes += bytes;
+    b->seen++;
+}
+
+void batch_add(struct batch *b, const struct event *ev, int64_t offset, void *message)
+{
+    struct batch_entry new = {.keys = ev->keys,
+                              .after = ev->op == EVENT_DELETE ? (struct bytes){0} : ev->after,
+                              .generation = ev->source.generation,
+                              .offset = offset,
+                              .message = message,
+                              .hash = hash_bytes(ev->keys)};
+    uint32_t *slot;
+
+    if (b->count == b->capacity)
+        grow(b);
+    slot = slot_find(b, new.keys, new.hash);
+    if (!*slot) {
+        b->entries[b->count] = new;
+        *slot = (uint32_t)++b->count;
+    } else if (!MUTATED(dedupe)) {
+        b->entries[*slot - 1] = new;
+    }
+}
+
+void batch_begin(struct batch *b, int64_t generation, struct bytes log_id)
+{
+    CHECK(log_id.len < sizeof(b->log_id));
+    b->generation = generation;
+    memcpy(b->log_id, log_id.p, log_id.len);
+    b->log_id[log_id.len] = '\0';
+}
+
+bool batch_is_full(const struct batch *b, size_t max_count, size_t max_bytes)
+{
+    return b->count >= max_count || b->bytes >= max_bytes || b->seen >= 8 * max_count;
+}

@@ -1,0 +1,306 @@
+#include "consumer/group.h"
+
+#include <inttypes.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/exit_code.h"
+#include "common/log.h"
+#include "common/stop.h"
+#include "consumer/progress.h"
+
+#define POLL_MS 100
+#define COMMIT_MS 5000
+#define LET_GO_MS 3000 /* below half a session */
+
+struct group {
+    struct applier *a;
+    struct fetch *fetch;
+    rd_kafka_t *rk;
+    char *name;
+    char *prefix; /* of data topics: "<topic.prefix>." */
+    bool assigned_once;
+    int64_t commit_at;
+    int64_t moved_at; /* when the sum of the offsets last changed */
+    int64_t offsets;  /* that sum */
+};
+
+/* ---- rebalances ---- */
+
+static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
+{
+    size_t n = strlen(g->prefix);
+
+    log_info("assigned", "group=%s partitions=%d", g->name, list->cnt);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *tp = &list->elems[i];
+
+        if (strncmp(tp->topic, g->prefix, n) == 0)
+            pool_assign(g->a->pool,
+                        pool_partition(g->a->pool, g->fetch, tp->topic, tp->partition));
+    }
+    g->assigned_once = true;
+    g->moved_at = clock_mono_ms();
+}
+
+static void revoke_one(struct group *g, const rd_kafka_topic_partition_t *tp)
+{
+    struct partition *p = pool_find(g->a->pool, tp->topic, tp->partition);
+
+    if (p)
+        pool_revoke(g->a->pool, p);
+}
+
+/* For lag tools alone: where to begin stands in the target. */
+static void commit(struct group *g, const rd_kafka_topic_partition_list_t *assigned)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(assigned->cnt);
+
+    for (int i = 0; i < assigned->cnt; i++) {
+        const rd_kafka_topic_partition_t *tp = &assigned->elems[i];
+        struct partition *p = pool_find(g->a->pool, tp->topic, tp->partition);
+        int64_t offset = p ? atomic_load(&p->offset) : POSITION_NONE;
+
+        if (offset >= 0)
+            rd_kafka_topic_partition_list_add(list, tp->topic, tp->partition)->offset = offset;
+    }
+    if (list->cnt > 0)
+        rd_kafka_commit(g->rk, list, 1);
+}
+
+static void revoke_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
+{
+    log_info("revoked", "group=%s partitions=%d", g->name, list->cnt);
+    for (int i = 0; i < list->cnt; i++)
+        revoke_one(g, &list->elems[i]);
+    if (!pool_wait_parked(g->a->pool, LET_GO_MS))
+        log_warn("some partitions are let go without a goodbye", "group=%s", g->name);
+    if (!rd_kafka_assignment_lost(g->rk))
+        commit(g, list);
+}
+
+/* The handle itself reads nothing: it is told of an empty list, which answers the rebalance. */
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct group *g = opaque;
+
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        AUTO(rd_kafka_listp)
+        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(1);
+
+        rd_kafka_assign(rk, none);
+        assign_all(g, list);
+        return;
+    }
+    if (code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)
+        log_warn("rebalance failed", "group=%s reason=%s", g->name, rd_kafka_err2str(code));
+    revoke_all(g, list);
+    rd_kafka_assign(rk, NULL);
+}
+
+/* ---- the handle ---- */
+
+/* Targets are told apart by their hosts: a new password makes no new group. */
+static char *group_name(const struct applier *a)
+{
+    const struct config *c = a->config;
+    AUTO(free_charp) char *hosts = target_hosts(a->target);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+
+    if (*config_string(c, "consumer.group"))
+        return xstrdup(config_string(c, "consumer.group"));
+    CHECK(EVP_Digest(hosts, strlen(hosts), digest, NULL, EVP_sha256(), NULL) == 1);
+    return xasprintf("%s-%s-%02x%02x%02x%02x", config_string(c, "topic.prefix"),
+                     config_string(c, "id"), digest[0], digest[1], digest[2], digest[3]);
+}
+
+static int open_handle(struct group *g, struct error *err)
+{
+    const struct config *c = g->a->config;
+    AUTO(free_charp) char *session = xasprintf("%d", GROUP_SESSION_MS);
+    bool fixed = config_is_set(c, "instance.id");
+    const struct kafka_setting settings[] = {
+        {"group.id", g->name},
+        {"partition.assignment.strategy", "roundrobin"}, /* eager: 2.0.2's cooperative loops */
+        {"session.timeout.ms", session},
+        {"heartbeat.interval.ms", "1000"},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"isolation.level", "read_committed"},
+        {"topic.metadata.refresh.interval.ms", "10000"},
+        {fixed ? "group.instance.id" : NULL, config_string(c, "instance.id")},
+        {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_conf_new(&conf, c, "consumer", settings, err) < 0)
+        return -1;
+    rd_kafka_conf_set_opaque(conf, g);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    if (kafka_handle_new(&g->rk, RD_KAFKA_CONSUMER, &conf, err) < 0)
+        return -1;
+    rd_kafka_poll_set_consumer(g->rk);
+    return 0;
+}
+
+static int subscribe(struct group *g, struct error *err)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    AUTO(free_charp) char *pattern = NULL;
+    rd_kafka_resp_err_t code;
+
+    /* the prefix holds letters, digits, - and _ only */
+    pattern = xasprintf("^%s\\..*", config_string(g->a->config, "topic.prefix"));
+    rd_kafka_topic_partition_list_add(list, pattern, RD_KAFKA_PARTITION_UA);
+    code = rd_kafka_subscribe(g->rk, list);
+    return code ? error_fatal(err, EXIT_FATAL, "subscribe to %s: %s", pattern,
+                              rd_kafka_err2str(code))
+                : 0;
+}
+
+int group_new(struct group **ret, struct applier *a, struct fetch *f, struct error *err)
+{
+    AUTO(group_freep) struct group *g = xcalloc(1, sizeof(*g));
+
+    g->a = a;
+    g->fetch = f;
+    g->name = group_name(a);
+    g->prefix = xasprintf("%s.", config_string(a->config, "topic.prefix"));
+    if (open_handle(g, err) < 0)
+        return -1;
+    *ret = TAKE(g);
+    return 0;
+}
+
+void group_free(struct group *g)
+{
+    if (!g)
+        return;
+    if (g->rk)
+        rd_kafka_destroy(g->rk);
+    free(g->name);
+    free(g->prefix);
+    free(g);
+}
+
+/* ---- serving ---- */
+
+static int check_fatal(struct group *g, struct error *err)
+{
+    char reason[256];
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(g->rk, reason, sizeof(reason));
+
+    if (!code)
+        return 0;
+    if (code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "another consumer with this instance.id took its place in group %s",
+                           g->name);
+    return error_fatal(err, EXIT_FATAL, "group %s: %s", g->name, reason);
+}
+
+static int poll_once(struct group *g, struct error *err)
+{
+    AUTO(rd_kafka_messagep) rd_kafka_message_t *m = rd_kafka_consumer_poll(g->rk, POLL_MS);
+
+    atomic_store(&g->a->last_poll, clock_mono_ms());
+    rd_kafka_poll(fetch_handle(g->fetch), 0);
+    if (m && m->err)
+        log_warn("group", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
+    return check_fatal(g, err);
+}
+
+struct census {
+    int64_t offsets;
+    int busy;
+    int failed;
+};
+
+static void count_one(void *arg, struct partition *p)
+{
+    struct census *c = arg;
+
+    if (!atomic_load(&p->assigned) || atomic_load(&p->left_out))
+        return;
+    c->offsets += atomic_load(&p->offset);
+    if (atomic_load(&p->failed))
+        c->failed++;
+    else if (!atomic_load(&p->idle))
+        c->busy++;
+}
+
+/* Everything was applied, and nothing came for that long. */
+static bool is_idle_for(struct group *g, int64_t ms, int *failed)
+{
+    struct census c = {0};
+    int64_t now = clock_mono_ms();
+
+    pool_each(g->a->pool, count_one, &c);
+    if (c.offsets != g->offsets || c.busy > 0 || !g->assigned_once)
+        g->moved_at = now;
+    g->offsets = c.offsets;
+    *failed = c.failed;
+    return now - g->moved_at >= ms;
+}
+
+static void list_assigned(void *arg, struct partition *p)
+{
+    if (atomic_load(&p->assigned))
+        rd_kafka_topic_partition_list_add(arg, p->topic, p->number);
+}
+
+static void commit_now_and_then(struct group *g)
+{
+    AUTO(rd_kafka_listp) rd_kafka_topic_partition_list_t *list = NULL;
+
+    if (clock_mono_ms() < g->commit_at)
+        return;
+    g->commit_at = clock_mono_ms() + COMMIT_MS;
+    list = rd_kafka_topic_partition_list_new(16);
+    pool_each(g->a->pool, list_assigned, list);
+    commit(g, list);
+}
+
+int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
+{
+    struct progress progress = {0};
+    int failed = 0;
+
+    if (subscribe(g, err) < 0)
+        return -1;
+    log_info("joining", "group=%s owner=%s", g->name, g->a->me);
+    while (!stop_requested()) {
+        if (poll_once(g, err) < 0)
+            return -1;
+        commit_now_and_then(g);
+        progress_show(&progress, g->a);
+        if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &failed))
+            break;
+    }
+    if (failed > 0)
+        return error_fatal(err, EXIT_FATAL, "%d partitions are stopped in a clear state",
+                           failed);
+    return 0;
+}
+
+bool group_leave(struct group *g, int64_t timeout_ms)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
+    bool all;
+
+    pool_each(g->a->pool, list_assigned, list);
+    for (int i = 0; i < list->cnt; i++)
+        revoke_one(g, &list->elems[i]);
+    atomic_store(&g->a->last_poll,
+                 clock_mono_ms()); /* it lives: the last batch may be written */
+    all = pool_wait_parked(g->a->pool, timeout_ms);
+    commit(g, list);
+    rd_kafka_consumer_close(g->rk);
+    return all;
+}

@@ -1,0 +1,171 @@
+#include "consumer/intake.h"
+
+#include <inttypes.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#define PULL_MAX 256
+
+/* ---- control records ---- */
+
+static bool schema_is_ours(const struct partition *p, const struct event *ev)
+{
+    struct key_schema schema = {0};
+    struct error ignored;
+    bool same;
+
+    if (key_schema_read(&schema, ev->control.key_schema, &ignored) < 0)
+        return false;
+    same = key_schema_equal(&schema, &p->view->schema);
+    key_schema_release(&schema);
+    return same;
+}
+
+static void take_begin(struct partition *p, const struct event *ev)
+{
+    batch_begin(&p->batch, ev->source.generation, ev->control.log_id);
+    log_info("generation begins",
+             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=%s",
+             p->table->name, p->topic, p->number, ev->source.generation,
+             ev->control.rows ? "true" : "false");
+}
+
+static void take_control(struct partition *p, const struct event *ev)
+{
+    switch (ev->control.type) {
+    case CONTROL_SNAPSHOT_BEGIN:
+        take_begin(p, ev);
+        break;
+    case CONTROL_SNAPSHOT_END:
+        log_info("generation's rows end",
+                 "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64, p->table->name,
+                 p->topic, p->number, ev->source.generation);
+        break;
+    case CONTROL_SKIPPED:
+    case CONTROL_NONE:
+        break;
+    }
+}
+
+/* ---- events ---- */
+
+/* NULL: an event of this table. */
+static const char *wrong_with(const struct partition *p, const struct event *ev)
+{
+    if (!json_raw_is(ev->source.table, bytes_of(p->table->name)))
+        return "an event of another table";
+    if (ev->op == EVENT_CONTROL) {
+        if (ev->control.type == CONTROL_SNAPSHOT_BEGIN &&
+            ev->control.log_id.len >= sizeof(p->batch.log_id))
+            return "a begin with an absurd log id";
+        return NULL;
+    }
+    if (!ev->keys.len)
+        return "an event without keys";
+    if (ev->op != EVENT_DELETE && !ev->after.len)
+        return "an event without an image";
+    return NULL;
+}
+
+/* A begin of another key schema ends what this view can convert: it is read again when the
+ * table was prepared anew. */
+static bool begins_other_schema(const struct partition *p, const struct event *ev)
+{
+    return ev->op == EVENT_CONTROL && ev->control.type == CONTROL_SNAPSHOT_BEGIN &&
+           !schema_is_ours(p, ev);
+}
+
+static void saw(struct partition *p, const rd_kafka_message_t *m)
+{
+    if (!partition_has_batch(p))
+        p->oldest_at = clock_mono_ms();
+    batch_saw(&p->batch, m->offset, m->len + m->key_len);
+}
+
+static void refuse(struct partition *p, rd_kafka_message_t *m, const char *reason)
+{
+    saw(p, m);
+    partition_keep(p, m);
+    partition_refuse(p, m, reason);
+}
+
+void intake_message(struct partition *p, rd_kafka_message_t *m)
+{
+    struct error err;
+    struct event ev;
+    const char *wrong;
+
+    if (!m->payload || event_decode(&ev, (struct bytes){m->payload, m->len}, &err) < 0) {
+        refuse(p, m, m->payload ? err.message : "a message without a value");
+        return;
+    }
+    if ((wrong = wrong_with(p, &ev))) {
+        refuse(p, m, wrong);
+        return;
+    }
+    if (begins_other_schema(p, &ev)) {
+        p->other_schema = true;
+        rd_kafka_message_destroy(m);
+        return;
+    }
+    saw(p, m);
+    partition_keep(p, m);
+    if (ev.op == EVENT_CONTROL)
+        take_control(p, &ev);
+    else
+        batch_add(&p->batch, &ev, m->offset, m);
+}
+
+/* ---- the stream ---- */
+
+static int take_error(struct partition *p, rd_kafka_message_t *m, struct error *err)
+{
+    int result = 0;
+
+    switch (m->err) {
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        p->at_end = true;
+        break;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        p->truncated = true;
+        break;
+    default:
+        result = error_set(err, ERR_RETRY, "%s", rd_kafka_message_errstr(m));
+    }
+    rd_kafka_message_destroy(m);
+    return result;
+}
+
+static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
+{
+    if (m->err)
+        return take_error(p, m, err);
+    p->at_end = false;
+    if (p->other_schema || p->truncated) { /* nothing may be applied past it */
+        rd_kafka_message_destroy(m);
+        return 0;
+    }
+    intake_message(p, m);
+    return 0;
+}
+
+int intake_pull(struct partition *p, const struct intake_limits *limits, struct error *err)
+{
+    rd_kafka_message_t *messages[PULL_MAX];
+    int result = 0;
+
+    while (!p->other_schema && !p->truncated && result == 0 &&
+           !batch_is_full(&p->batch, limits->count, limits->bytes)) {
+        size_t room = limits->count - p->batch.count;
+        size_t n = fetch_stream_pull(&p->stream, messages, MIN(room, PULL_MAX));
+
+        if (n == 0)
+            break;
+        for (size_t i = 0; i < n; i++)
+            if (take(p, messages[i], err) < 0)
+                result = -1;
+    }
+    return result;
+}

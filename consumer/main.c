@@ -1,0 +1,206 @@
+/* consumer/main.c - dynaferry-consumer: the log into MongoDB.
+ *
+ * Checks the target, opens Kafka and the ledger, starts the writers, and serves the group until
+ * a stop is requested; then everything goes down in the opposite order. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/exit_code.h"
+#include "common/kafka.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/metrics_http.h"
+#include "common/stop.h"
+#include "consumer/applier.h"
+#include "consumer/group.h"
+
+#define LEAVE_MS 8000
+
+struct consumer {
+    struct applier applier;
+    struct target *target;
+    struct fetch *fetch;
+    struct group *group;
+};
+
+static enum log_level level_of(const struct config *c)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(config_string(c, "log.level"), names[i]) == 0)
+            return (enum log_level)i;
+    return LOG_LEVEL_INFO;
+}
+
+/* Two runs on one host are two owners. */
+static void name_owner(char *ret)
+{
+    char host[64] = "?";
+    uint64_t random;
+
+    gethostname(host, sizeof(host) - 1);
+    CHECK(getrandom(&random, sizeof(random), 0) == sizeof(random));
+    snprintf(ret, POSITION_TEXT_MAX, "%s-%d-%016" PRIx64, host, (int)getpid(), random);
+}
+
+/* ---- opening ---- */
+
+static int64_t start_timeout_ms(const struct config *c)
+{
+    return config_int(c, "start.timeout") * 1000;
+}
+
+/* Topics of its own may be missing when this program starts first. */
+static int open_topics(struct consumer *n, struct error *err)
+{
+    const struct config *c = n->applier.config;
+    rd_kafka_t *rk = fetch_handle(n->fetch);
+    int64_t end = clock_mono_ms() + start_timeout_ms(c);
+
+    if (kafka_wait_broker(rk, c, start_timeout_ms(c), err) < 0)
+        return -1;
+    while (kafka_ensure_own_topics(rk, c, err) < 0 ||
+           ledger_cache_new(&n->applier.ledger, c, err) < 0) {
+        if (err->kind != ERR_RETRY || clock_mono_ms() >= end || stop_wait_ms(500))
+            return -1;
+    }
+    return 0;
+}
+
+static int open_all(struct consumer *n, struct error *err)
+{
+    struct applier *a = &n->applier;
+    const struct config *c = a->config;
+    struct pool_work work = {.step = applier_step,
+                             .open = applier_worker_open,
+                             .close = applier_worker_close,
+                             .arg = a};
+
+    if (target_new(&n->target, c, err) < 0 || fetch_new(&n->fetch, c, err) < 0 ||
+        dead_letters_new(&a->letters, c, err) < 0 ||
+        target_wait(n->target, start_timeout_ms(c), err) < 0 || open_topics(n, err) < 0)
+        return -1;
+    a->target = n->target;
+    a->tables = tables_new(c, a->ledger);
+    name_owner(a->me);
+    a->limits = (struct intake_limits){n->target->batch_count, n->target->batch_bytes};
+    a->linger_ms = config_int(c, "target.batch.ms");
+    a->session_ms = GROUP_SESSION_MS;
+    atomic_store(&a->last_poll, clock_mono_ms());
+    a->pool = pool_new((int)config_int(c, "target.writers"), &work);
+    return group_new(&n->group, a, n->fetch, err);
+}
+
+static void close_all(struct consumer *n)
+{
+    pool_free(n->applier.pool);
+    tables_free(n->applier.tables);
+    group_free(n->group);
+    ledger_cache_free(n->applier.ledger);
+    dead_letters_free(n->applier.letters);
+    fetch_free(n->fetch);
+    target_free(n->target);
+}
+
+/* ---- running ---- */
+
+/* A writer that still waits for an answer would hold up the end: its successor sees that there
+ * was no goodbye. */
+static bool leave(struct consumer *n)
+{
+    bool all;
+
+    if (!n->group)
+        return true;
+    all = group_leave(n->group, LEAVE_MS);
+    if (!all)
+        log_warn("a write was not answered in time", NULL);
+    return pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
+}
+
+static int run(const struct config *c, int64_t until_idle_ms, struct error *err)
+{
+    struct consumer n = {.applier = {.config = c}};
+    struct metrics_http *http = NULL;
+    int result = metrics_http_start(&http, c, err);
+
+    if (result == 0)
+        result = open_all(&n, err);
+    if (result == 0) {
+        health_ready(true);
+        result = group_run(n.group, until_idle_ms, err);
+    }
+    if (stop_requested() && result < 0 && err->kind == ERR_RETRY)
+        result = 0;
+    if (!leave(&n)) {
+        log_info("dynaferry-consumer ends", "result=%d", result);
+        log_close();
+        _exit(result < 0 ? EXIT_FATAL : EXIT_WELL);
+    }
+    close_all(&n);
+    metrics_http_stop(http);
+    return result;
+}
+
+/* -1: not given. */
+static int until_idle(const struct config_extra *extra, int64_t *ret_ms, struct error *err)
+{
+    char *end;
+
+    *ret_ms = -1;
+    if (!extra->value)
+        return 0;
+    *ret_ms = (int64_t)(strtod(extra->value, &end) * 1000);
+    if (end == extra->value || *end || *ret_ms < 0)
+        return error_fatal(err, EXIT_USAGE_ERROR, "--until-idle wants seconds, not \"%s\"",
+                           extra->value);
+    return 0;
+}
+
+static int failed(const struct error *err)
+{
+    fprintf(stderr, "dynaferry-consumer: %s\n", err->message);
+    return err->code ? err->code : EXIT_FATAL;
+}
+
+int main(int argc, char **argv)
+{
+    struct config_extra extras[] = {
+        {.name = "until-idle",
+         .help = "End when everything was applied and nothing came for so many seconds."},
+        {0}};
+    struct config *c = NULL;
+    struct error err = {0};
+    int64_t idle_ms;
+    int code = EXIT_WELL;
+
+    if (config_load(&c, CONFIG_CONSUMER, argc, argv, extras, &err) < 0)
+        return failed(&err);
+    if (!c)
+        return EXIT_WELL;
+    if (until_idle(&extras[0], &idle_ms, &err) < 0)
+        return failed(&err);
+    stop_install_signals();
+    if (log_open(config_string(c, "log.file"), level_of(c),
+                 strcmp(config_string(c, "log.format"), "json") == 0, "dynaferry-consumer",
+                 &err) < 0)
+        return failed(&err);
+    log_info("dynaferry-consumer starts", "version=%s", DYNAFERRY_VERSION);
+    mongoc_init();
+    if (run(c, idle_ms, &err) < 0) {
+        code = err.code ? err.code : EXIT_FATAL;
+        log_error("dynaferry-consumer ends", "reason=%s", err.message);
+    } else {
+        log_info("dynaferry-consumer ends well", NULL);
+    }
+    mongoc_cleanup();
+    log_close();
+    config_free(c);
+    return code;
+}

@@ -1,0 +1,326 @@
+#include "consumer/mongo_writer.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/stop.h"
+#include "consumer/bson_out.h"
+
+#define DUPLICATE_KEY 11000
+#define DUPLICATE_TRIES 4
+#define DUPLICATE_PAUSE_MS 20
+#define SCRATCH_MAX 65536
+/* Around the records: names, limits, the driver's own members. */
+#define COMMAND_RESERVE 16384
+#define BUFFER_KEPT (4 << 20)
+
+struct command {
+    struct mongo_writer *w;
+    struct mongo_write_job *job;
+    bool deletes;
+    size_t body;
+    size_t list;
+    struct bson_index index;
+};
+
+void mongo_writer_init(struct mongo_writer *w, struct mongo *m)
+{
+    *w = (struct mongo_writer){.mongo = m};
+    buf_init(&w->command, (16 << 20) + 2 * COMMAND_RESERVE);
+    buf_init(&w->scratch, SCRATCH_MAX);
+}
+
+void mongo_writer_release(struct mongo_writer *w)
+{
+    buf_release(&w->command);
+    buf_release(&w->scratch);
+    free(w->sent);
+    free(w->todo);
+    free(w->retry);
+}
+
+static void reserve(struct mongo_writer *w, size_t entries)
+{
+    if (entries <= w->capacity)
+        return;
+    w->capacity = entries;
+    w->sent = xrealloc(w->sent, entries * sizeof(*w->sent));
+    w->todo = xrealloc(w->todo, entries * sizeof(*w->todo));
+    w->retry = xrealloc(w->retry, entries * sizeof(*w->retry));
+}
+
+static struct batch_entry *entry(const struct command *c, uint32_t i)
+{
+    return &c->job->batch->entries[i];
+}
+
+static void refuse(const struct command *c, uint32_t i, const char *reason)
+{
+    struct batch_entry *e = entry(c, i);
+
+    if (e->refused)
+        return;
+    e->refused = true;
+    c->job->refused(c->job->arg, e, reason);
+}
+
+/* ---- building ---- */
+
+static void command_begin(struct command *c)
+{
+    struct buf *out = &c->w->command;
+    struct bytes collection = bytes_of(c->job->view->collection);
+
+    buf_reset(out);
+    c->w->sent_count = 0;
+    c->index = BSON_INDEX_INIT;
+    c->body = bson_out_begin(out);
+    bson_out_string(out, c->deletes ? BYTES_LIT("delete") : BYTES_LIT("update"), collection);
+    bson_out_bool(out, BYTES_LIT("ordered"), false);
+    bson_out_int64(out, BYTES_LIT("maxTimeMS"), c->w->mongo->target->max_time_ms);
+    c->list = bson_out_array(out, c->deletes ? BYTES_LIT("deletes") : BYTES_LIT("updates"));
+}
+
+static void command_end(struct command *c)
+{
+    bson_out_end(&c->w->command, c->list);
+    bson_out_end(&c->w->command, c->body);
+    CHECK(!c->w->command.overflow);
+}
+
+/* A sharded collection is asked by the shard key too: {_id: .., pk: .., sk: ..}. */
+static int sharded_filter(struct command *c, struct bytes keys, struct error *err)
+{
+    struct buf *out = &c->w->command, *more = &c->w->scratch;
+    struct converter by_key = c->job->view->converter;
+    size_t begin = out->len;
+
+    if (convert_filter(out, &by_key, keys, err) < 0)
+        return -1;
+    by_key.identity = IDENTITY_OBJECTID;
+    buf_reset(more);
+    if (convert_filter(more, &by_key, keys, err) < 0)
+        return -1;
+    out->len--; /* its final zero */
+    buf_append(out, more->p + sizeof(int32_t), more->len - sizeof(int32_t) - 1);
+    bson_out_end(out, begin);
+    return 0;
+}
+
+static int put_filter(struct command *c, struct bytes keys, struct error *err)
+{
+    const struct converter *v = &c->job->view->converter;
+
+    bson_out_element(&c->w->command, BSON_OUT_DOCUMENT, BYTES_LIT("q"));
+    if (c->w->mongo->target->sharded && v->identity == IDENTITY_KEY &&
+        convert_key_indexable(v->schema))
+        return sharded_filter(c, keys, err);
+    return convert_filter(&c->w->command, v, keys, err);
+}
+
+static int put_record(struct command *c, const struct batch_entry *e, struct error *err)
+{
+    struct buf *out = &c->w->command;
+    size_t record = bson_out_document(out, bson_index_name(&c->index));
+
+    if (put_filter(c, e->keys, err) < 0)
+        return -1;
+    if (c->deletes) {
+        bson_out_int32(out, BYTES_LIT("limit"), 1);
+    } else {
+        bson_out_element(out, BSON_OUT_DOCUMENT, BYTES_LIT("u"));
+        if (convert_document(out, &c->job->view->converter, e->keys, e->after, err) < 0)
+            return -1;
+        bson_out_bool(out, BYTES_LIT("upsert"), true);
+    }
+    bson_out_end(out, record);
+    return out->overflow ? error_set(err, ERR_RETRY, "no room in the command") : 0;
+}
+
+static bool has_room(const struct command *c)
+{
+    const struct mongo *m = c->w->mongo;
+    size_t limit = MIN(m->target->batch_bytes, m->max_bytes);
+
+    return c->w->sent_count == 1 || c->w->command.len + COMMAND_RESERVE <= limit;
+}
+
+/* false: it does not fit into this command any more. A record that can't be converted is
+ * refused and left out. */
+static bool command_add(struct command *c, uint32_t i)
+{
+    struct buf *out = &c->w->command;
+    struct bson_index index = c->index;
+    size_t before = out->len;
+    struct error err;
+    int result = put_record(c, entry(c, i), &err);
+
+    if (result == 0) {
+        c->w->sent[c->w->sent_count++] = i;
+        if (has_room(c))
+            return true;
+        c->w->sent_count--;
+    }
+    out->len = before;
+    out->overflow = false;
+    c->index = index;
+    if (result == 0 || (err.kind == ERR_RETRY && c->w->sent_count > 0))
+        return false;
+    refuse(c, i, err.message);
+    return true;
+}
+
+/* Takes from todo what one command holds; how many were taken. */
+static size_t build(struct command *c, const uint32_t *todo, size_t n)
+{
+    size_t i = 0;
+
+    command_begin(c);
+    while (i < n && c->w->sent_count < c->w->mongo->max_write_count && command_add(c, todo[i]))
+        i++;
+    command_end(c);
+    return i;
+}
+
+/* ---- answers ---- */
+
+struct judging {
+    struct command *c;
+    enum mongo_result result;
+    struct error *err;
+    size_t failed;
+};
+
+static void judge_record(void *arg, const struct mongo_write_error *e)
+{
+    struct judging *j = arg;
+    struct mongo_writer *w = j->c->w;
+    enum mongo_result result = mongo_write_error_result(e->code);
+    char reason[400];
+
+    j->failed++;
+    if (e->index < 0 || (size_t)e->index >= w->sent_count || result != MONGO_REFUSED) {
+        j->result = result == MONGO_UNKNOWN ? MONGO_UNKNOWN : MONGO_AGAIN;
+        error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+        return;
+    }
+    if (e->code == DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
+        w->retry[w->retry_count++] = w->sent[e->index];
+        return;
+    }
+    snprintf(reason, sizeof(reason), "MongoDB refuses it: %s (code %" PRId32 ")", e->message,
+             e->code);
+    refuse(j->c, w->sent[e->index], reason);
+}
+
+static enum mongo_result judge(struct command *c, const bson_t *reply, struct error *err)
+{
+    struct judging j = {.c = c, .result = MONGO_DONE, .err = err};
+
+    mongo_reply_write_errors(reply, judge_record, &j);
+    if (j.failed <= c->w->sent_count)
+        *(c->deletes ? &c->job->deleted : &c->job->written) += c->w->sent_count - j.failed;
+    return j.result;
+}
+
+static enum mongo_result post(struct command *c, struct error *err)
+{
+    struct mongo *m = c->w->mongo;
+    enum mongo_result result;
+    bson_t command, reply;
+
+    if (!c->job->may_send(c->job->arg)) {
+        error_set(err, ERR_RETRY, "the group was not asked lately");
+        return MONGO_AGAIN;
+    }
+    CHECK(bson_init_static(&command, (const uint8_t *)c->w->command.p, c->w->command.len));
+    result = mongo_write(m, m->target->database, &command, &reply, err);
+    if (result == MONGO_DONE)
+        result = judge(c, &reply, err);
+    bson_destroy(&reply);
+    return result;
+}
+
+/* ---- the whole batch ---- */
+
+static enum mongo_result send_all(struct command *c, const uint32_t *todo, size_t n,
+                                  struct error *err);
+
+/* The command as a whole was refused: some record of it must be the reason. */
+static enum mongo_result send_halves(struct command *c, const uint32_t *todo, size_t n,
+                                     struct error *err)
+{
+    enum mongo_result result;
+
+    if (n == 1) {
+        refuse(c, todo[0], err->message);
+        return MONGO_DONE;
+    }
+    result = send_all(c, todo, n / 2, err);
+    return result == MONGO_DONE ? send_all(c, todo + n / 2, n - n / 2, err) : result;
+}
+
+static enum mongo_result send_all(struct command *c, const uint32_t *todo, size_t n,
+                                  struct error *err)
+{
+    while (n > 0) {
+        size_t taken = build(c, todo, n);
+        enum mongo_result result = c->w->sent_count ? post(c, err) : MONGO_DONE;
+
+        CHECK(taken > 0);
+        if (result == MONGO_REFUSED)
+            result = send_halves(c, todo, taken, err);
+        if (result != MONGO_DONE)
+            return result;
+        todo += taken;
+        n -= taken;
+    }
+    return MONGO_DONE;
+}
+
+static enum mongo_result send_kind(struct command *c, struct error *err)
+{
+    struct mongo_writer *w = c->w;
+    enum mongo_result result = MONGO_DONE;
+    size_t n = 0;
+
+    for (uint32_t i = 0; i < c->job->batch->count; i++)
+        if ((entry(c, i)->after.len == 0) == c->deletes && !entry(c, i)->refused)
+            w->todo[n++] = i;
+    for (int tries = 1; n > 0 && result == MONGO_DONE; tries++) {
+        w->retry_count = 0;
+        result = send_all(c, w->todo, n, err);
+        n = w->retry_count;
+        memcpy(w->todo, w->retry, n * sizeof(*w->todo));
+        if (n > 0 && tries == DUPLICATE_TRIES) {
+            for (size_t i = 0; i < n; i++)
+                refuse(c, w->todo[i],
+                       "MongoDB refuses it: another document has its key in a unique index "
+                       "(code 11000)");
+            n = 0;
+        }
+        if (n > 0)
+            stop_wait_ms(DUPLICATE_PAUSE_MS);
+    }
+    return result;
+}
+
+enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_job *job,
+                                     struct error *err)
+{
+    struct command updates = {.w = w, .job = job};
+    struct command deletes = {.w = w, .job = job, .deletes = true};
+    enum mongo_result result;
+
+    job->written = job->deleted = 0;
+    if (mongo_limits(w->mongo, err) < 0)
+        return MONGO_AGAIN;
+    reserve(w, job->batch->count);
+    result = send_kind(&updates, err);
+    if (result == MONGO_DONE)
+        result = send_kind(&deletes, err);
+    if (w->command.cap > BUFFER_KEPT)
+        buf_release(&w->command);
+    return result;
+}

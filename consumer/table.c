@@ -1,0 +1,179 @@
+#include "consumer/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/check.h"
+#include "common/log.h"
+
+static void metrics_register(struct table_metrics *m, const char *table)
+{
+    AUTO(free_charp) char *labels = metric_labels("table", table, NULL);
+
+    m->applied = metric_get(METRIC_COUNTER, "dynaferry_consumer_applied_total",
+                            "Documents written.", labels);
+    m->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
+                            "Deletes applied.", labels);
+    m->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
+                                 "Records that could not be applied.", labels);
+    m->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
+                            "Batches acknowledged by the target.", labels);
+    m->lag = metric_get(METRIC_GAUGE, "dynaferry_consumer_lag",
+                        "Offsets between the position and the end, over this instance's "
+                        "partitions.",
+                        labels);
+    m->progressed = metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
+                               "When a position was last moved, or found at the end.", labels);
+    m->failed = metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
+                           "1: the table is stopped in a clear state, see the log.", labels);
+}
+
+struct table *table_new(const struct config *c, const char *name, const char *topic)
+{
+    struct table *t = xcalloc(1, sizeof(*t));
+    char *renamed = config_map_get(c, "map.collection", name);
+
+    t->name = xstrdup(name);
+    t->topic = xstrdup(topic);
+    t->collection = renamed ? renamed : xstrdup(name);
+    pthread_mutex_init(&t->lock, NULL);
+    metrics_register(&t->metrics, name);
+    return t;
+}
+
+void table_free(struct table *t)
+{
+    if (!t)
+        return;
+    table_view_put(t->view);
+    pthread_mutex_destroy(&t->lock);
+    free(t->name);
+    free(t->topic);
+    free(t->collection);
+    free(t->refused);
+    free(t);
+}
+
+void table_refuse_name(struct table *t, const char *why)
+{
+    t->refused = xstrdup(why);
+}
+
+struct table_view *table_view_get(struct table *t)
+{
+    AUTO_LOCK(&t->lock);
+    if (t->view)
+        atomic_fetch_add(&t->view->refs, 1);
+    return t->view;
+}
+
+void table_view_put(struct table_view *v)
+{
+    if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
+        return;
+    key_schema_release(&v->schema);
+    free(v->collection);
+    free(v);
+}
+
+bool table_is_current(struct table *t, const struct table_view *v)
+{
+    AUTO_LOCK(&t->lock);
+    return t->view && v && t->version == v->version;
+}
+
+bool table_look_begin(struct table *t, int64_t now_ms)
+{
+    AUTO_LOCK(&t->lock);
+    if (t->looking || now_ms < t->look_at)
+        return false;
+    t->looking = true;
+    return true;
+}
+
+static bool same_view(const struct table_view *a, const struct table_view *b)
+{
+    return a && uuid_equal(&a->uuid, &b->uuid) && key_schema_equal(&a->schema, &b->schema) &&
+           a->converter.identity == b->converter.identity;
+}
+
+/* Worth a line only when it is not what was configured. */
+static void tell_identity(const struct table *t, const struct table_view *v)
+{
+    if (!convert_key_indexable(&v->schema))
+        log_warn("key can't be indexed by its name, so _id is the key",
+                 "table=%s hash_key=%s range_key=%s", t->name, v->schema.hash.name,
+                 v->schema.range.name ? v->schema.range.name : "");
+}
+
+void table_look_ready(struct table *t, struct table_view **view, int64_t again_at)
+{
+    struct table_view *new = TAKE(*view), *old = NULL;
+
+    {
+        AUTO_LOCK(&t->lock);
+        t->looking = false;
+        t->look_at = again_at;
+        if (same_view(t->view, new)) {
+            old = new;
+        } else {
+            old = t->view;
+            new->version = ++t->version;
+            t->view = new;
+            tell_identity(t, new);
+        }
+    }
+    table_view_put(old);
+}
+
+void table_look_waits(struct table *t, int64_t again_at)
+{
+    struct table_view *old;
+
+    {
+        AUTO_LOCK(&t->lock);
+        t->looking = false;
+        t->look_at = again_at;
+        old = TAKE(t->view);
+    }
+    table_view_put(old);
+}
+
+void table_look_unknown(struct table *t, int64_t again_at)
+{
+    AUTO_LOCK(&t->lock);
+    t->looking = false;
+    t->look_at = again_at;
+}
+
+void table_look_soon(struct table *t)
+{
+    AUTO_LOCK(&t->lock);
+    t->look_at = 0;
+}
+
+void table_fail(struct table *t, const char *reason)
+{
+    AUTO_LOCK(&t->lock);
+    if (strcmp(t->failed, reason) == 0)
+        return;
+    snprintf(t->failed, sizeof(t->failed), "%s", reason);
+    metric_set(t->metrics.failed, 1);
+    log_error("table stopped", "table=%s topic=%s reason=%s", t->name, t->topic, reason);
+}
+
+void table_clear_failure(struct table *t)
+{
+    AUTO_LOCK(&t->lock);
+    if (!t->failed[0])
+        return;
+    t->failed[0] = '\0';
+    metric_set(t->metrics.failed, 0);
+    log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
+}
+
+bool table_has_failed(struct table *t)
+{
+    AUTO_LOCK(&t->lock);
+    return t->failed[0] != '\0';
+}

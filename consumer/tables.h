@@ -1,0 +1,16 @@
+/* consumer/tables.h - the tables this consumer has partitions of, found by their topics.
+ *
+ * Any thread. A table lives until the process ends. */
+#pragma once
+
+#include "common/config.h"
+#include "common/ledger_cache.h"
+#include "consumer/table.h"
+
+struct tables;
+
+struct tables *tables_new(const struct config *c, struct ledger_cache *ledger);
+void tables_free(struct tables *t);
+
+/* The table whose log the topic is, as the ledger says; NULL while it does not say. */
+struct table *tables_of_topic(struct tables *t, const char *topic);

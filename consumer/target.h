@@ -1,0 +1,41 @@
+/* consumer/target.h - where the documents go: the checked connection string, the database, the
+ * time limits.
+ *
+ * Set once by target_new; any thread may read. Write concern is majority always. */
+#pragma once
+
+#include <mongoc/mongoc.h>
+#include <stdint.h>
+
+#include "common/auto.h"
+#include "common/config.h"
+#include "common/error.h"
+
+/* The collection of positions and table documents: a name no table can have. */
+#define TARGET_APPLIED "dynaferry:applied"
+
+struct target {
+    mongoc_uri_t *uri;
+    char *database;
+    int64_t max_time_ms;
+    int64_t grace_ms; /* how long a write of unknown outcome may still come */
+    size_t batch_bytes;
+    size_t batch_count;
+    bool sharded;
+};
+
+/* ERR_FATAL 78: no or a malformed target.address, or one whose write concern asks for less than
+ * majority. */
+int target_new(struct target **ret, const struct config *c, struct error *err);
+void target_free(struct target *t);
+DEFINE_FREEP(struct target, target_freep, target_free)
+
+/* Tries until MongoDB answers a ping. ERR_FATAL: 69 after timeout_ms, 77 for a refused login.
+ * A requested stop ends it with 0. */
+int target_wait(const struct target *t, int64_t timeout_ms, struct error *err);
+
+/* A client of one thread. */
+mongoc_client_t *target_client_new(const struct target *t);
+
+/* The hosts as "a:1,b:2" without user or password; the caller frees. */
+char *target_hosts(const struct target *t);

@@ -11,7 +11,7 @@ void base64_encode(struct buf *out, struct bytes data)
     size_t len = (data.len + 2) / 3 * 4;
     char *to;
 
-    if (!buf_reserve(out, len))
+    if (!len || !buf_reserve(out, len))
         return;
     to = out->p + out->len;
     for (size_t i = 0; i < data.len; i += 3, to += 4) {

@@ -145,7 +145,7 @@ int ddb_number_canonical(struct buf *out, struct bytes text, struct error *err)
         buf_bytes(out, text);
         return 0;
     }
-    if (!read_number(&n, text))
+    if (!text.len || !read_number(&n, text))
         return not_a_number(text, "not a number", err);
     count = significant(digits, &n, &first);
     if (count < 0)

@@ -81,7 +81,7 @@ static struct bytes next_run(const char **p, const char *end, char room[4], bool
 
 void json_unescape(struct buf *out, struct bytes raw, bool *lone)
 {
-    const char *p = raw.p, *end = p + raw.len;
+    const char *p = raw.len ? raw.p : "", *end = p + raw.len;
     char room[4];
 
     while (p < end)
@@ -90,10 +90,10 @@ void json_unescape(struct buf *out, struct bytes raw, bool *lone)
 
 bool json_raw_is_slow(struct bytes raw, struct bytes text)
 {
-    const char *p = raw.p, *end = p + raw.len;
+    const char *p = raw.len ? raw.p : "", *end = p + raw.len;
     char room[4];
 
-    if (!raw.len || !memchr(p, '\\', raw.len))
+    if (!memchr(p, '\\', raw.len))
         return bytes_equal(raw, text);
     while (p < end) {
         struct bytes run = next_run(&p, end, room, NULL);
@@ -146,7 +146,7 @@ static size_t stringify_char(struct buf *out, const unsigned char *u, size_t lef
 
 void json_stringify(struct buf *out, struct bytes s)
 {
-    const char *p = s.p, *end = p + s.len;
+    const char *p = s.len ? s.p : "", *end = p + s.len;
 
     buf_char(out, '"');
     while (p < end) {

@@ -128,6 +128,7 @@ int plan_check_source(struct producer *p, struct error *err)
 
 struct plan {
     struct producer *p;
+    atomic_int refs; /* its step's, which may end by itself when fenced, and the owner's */
     struct ledger_partition *zero;
     struct topic_writer *writer;
     struct topic_writer_member member;
@@ -255,13 +256,19 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     (void)reason;
 }
 
+static void plan_unref(struct plan *plan)
+{
+    if (atomic_fetch_sub(&plan->refs, 1) == 1)
+        free(plan);
+}
+
 static void plan_ended(void *arg)
 {
     struct plan *plan = arg;
     struct ledger_partition *zero = plan->zero;
 
     topic_writer_leave(plan->writer, &plan->member);
-    free(plan);
+    plan_unref(plan);
     ledger_partition_unref(zero);
 }
 
@@ -270,6 +277,7 @@ struct plan *plan_start(struct producer *p, struct ledger_partition *zero)
     struct plan *plan = xcalloc(1, sizeof(*plan));
 
     plan->p = p;
+    atomic_init(&plan->refs, 2);
     plan->zero = zero;
     plan->writer = ledger_partition_writer(zero);
     plan->member = (struct topic_writer_member){.committed = on_decided,
@@ -287,4 +295,5 @@ void plan_stop(struct plan *plan)
 {
     atomic_store(&plan->stopping, true);
     step_wake(plan->p->pool, &plan->step);
+    plan_unref(plan);
 }

@@ -128,9 +128,7 @@ def test_wrong_credentials_are_named(scripted):
 def test_a_missing_table_is_named(bridge):
     bridge.add_table()
     names = f"{bridge.tables[0].name};no-such-table"
-    producer = bridge.producer({"filter.collection.white": names})
-    wait_until(lambda: "no-such-table" in producer.log(), 30, "the missing table's name", [producer])
-    bridge.wait_caught_up()
+    assert "no-such-table" in ended(bridge, "producer", 78, {"filter.collection.white": names})
 
 
 def test_names_that_collide_in_kafka_are_refused(bridge):

@@ -44,7 +44,7 @@ def test_a_finished_full_is_repeated_as_a_new_generation(bridge):
 def test_an_unfinished_full_is_continued(bridge):
     table = bridge.add_table(stream=None)
     bridge.writer(table, seed=3, keys=200).fill()
-    slow = {"sync_mode": "full", "qps.full": 5, "qps.full.batch_num": 10}
+    slow = {"sync_mode": "full", "qps.full": 3, "qps.full.batch_num": 10}
     producer = bridge.producer(slow)
     wait_phase(bridge, table, "snapshot")
     wait_until(lambda: sum(r.is_row for r in bridge.log(table)) >= 20, 30, "rows", [producer])
@@ -214,7 +214,7 @@ def test_sigterm_under_load_ends_both_with_0_and_nothing_is_lost(bridge):
 def test_sigterm_in_a_snapshot_ends_in_seconds_and_the_next_run_goes_on(bridge):
     table = bridge.add_table()
     bridge.writer(table, seed=14, keys=200).fill()
-    slow = {"qps.full": 5, "qps.full.batch_num": 10}
+    slow = {"qps.full": 3, "qps.full.batch_num": 10}
     producer = bridge.producer(slow)
     wait_phase(bridge, table, "snapshot")
     wait_until(lambda: sum(r.is_row for r in bridge.log(table)) >= 20, 30, "rows", [producer])

@@ -12,7 +12,7 @@ import confluent_kafka
 import pytest
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from oracle import KeySchema
-from running import bin_dir, wait_until
+from running import ROOT, bin_dir, wait_until
 from workload import NASTY_NUMBERS
 
 
@@ -67,6 +67,11 @@ def nasty_items(bridge, broken):
         item = {"pk": {"S": f"\U0001f600 {i}"}, "v": {"N": "1"}, "n": {"N": number}}
         bridge.dynamodb.put_item(TableName=table.name, Item=item)
     broken.producer()
+    bridge.wait_caught_up()
+    for index in range(writer.ordinary):
+        writer.put(index)
+    bridge.wait_caught_up()
+    # Only now: so a batch holds several events of an item.
     broken.consumer({"convert.type": "change"})
     problems = settled_or_problem(bridge)
     return (
@@ -180,16 +185,31 @@ def killed_before_the_write(bridge, broken):
         return settled_or_problem(bridge) + bridge.verify_target(table, "raw")
 
 
+def too_large(bridge, broken):
+    """A row and a change that no message can hold."""
+    table = bridge.add_table()
+    item = {"v": {"N": "1"}, "text": {"S": "x" * 200_000}}
+    bridge.writer(table, seed=7, keys=20, refused=0).fill()
+    bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "large row"}, **item})
+    broken.producer({"topic.max.message.bytes": 100_000})
+    wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", bridge.running())
+    bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "large change"}, **item})
+    bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "small"}, "v": {"N": "1"}})
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
 # name of the rule -> its scenario, and a complaint it must bring
 MUTATIONS = {
     "barrier": (slow_page, "a row as of"),
-    "epoch": (page_across_an_abort, "a second row"),
+    "epoch": (page_across_an_abort, "a second row|no record|is missing|segments count"),
     "gate": (fenced_often, "a second row|a second time|segments count"),
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
     "canonical_key": (nasty_items, "canonical|wrong partition"),
     "number": (nasty_items, " expected, "),
     "conversion": (nasty_items, " expected, "),
     "dead_letter": (nasty_items, "no dead letter"),
+    "dedupe": (nasty_items, r"v: .* expected, "),
+    "skipped": (too_large, "is missing"),
     "position_first": (killed_before_the_write, " expected, |no document"),
 }
 NEED_FAKE = {slow_page, page_across_an_abort, slow_parent}
@@ -199,6 +219,13 @@ def run(request, name, scenario):
     build_or_skip()
     bridge = request.getfixturevalue("scripted" if scenario in NEED_FAKE else "bridge")
     return scenario(bridge, Broken(bridge, name))
+
+
+def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
+    """Late writers have their own scenes in test_late_writer.py."""
+    sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).glob("*.c")]
+    names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
+    assert names == set(MUTATIONS) | {"heal"}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

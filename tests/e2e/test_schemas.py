@@ -64,6 +64,12 @@ def test_an_unknown_member_does_not_fit(example):
     assert not fits(schema_of(example), {**EXAMPLES[example], "other": 1})
 
 
+def test_the_documents_examples_are_these():
+    text = (ROOT / "docs" / "messages.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+    assert sorted(map(json.dumps, shown)) == sorted(map(json.dumps, EXAMPLES.values()))
+
+
 def optional_members(example):
     return {
         "event-update": {"before"},

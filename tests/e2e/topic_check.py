@@ -33,6 +33,7 @@ def consumer(bootstrap, isolation="read_committed"):
             "isolation.level": isolation,
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 10,
             "fetch.message.max.bytes": 20_000_000,
             "receive.message.max.bytes": 120_000_000,
         }

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct key_schema schema = {.hash = {(char *)"pk", 2, 'S'}};
     struct bytes keys = {(const char *)data + 1, 0}, after;
     struct converter c = {.id_prefix = "pre", .schema = &schema};
-    AUTO(buf_release) struct buf out;
+    AUTO(buf_release) struct buf out = {0};
     struct error err;
 
     if (!size)

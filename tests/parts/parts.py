@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "tests" / "parts"
 LIB = ROOT / "build" / "parts" / "lib"
-START_SECONDS = 90
+START_SECONDS = 180
 STOP_SECONDS = 20
 
 KAFKA_PROPERTIES = """\

@@ -1,0 +1,113 @@
+/* The ledger's example records, which the schemas are held against, are what the programs write
+ * byte for byte. (Events and dead letters: test_event.c.) */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/check.h"
+#include "common/ledger.h"
+
+/* The example without its line end; the caller releases. */
+static void read_example(struct buf *ret, const char *name)
+{
+    AUTO(free_charp)
+    char *path = xasprintf("%s/vectors/messages/%s.json", TESTS_DIR, name);
+    FILE *f = fopen(path, "rb");
+
+    CHECK(f);
+    buf_init(ret, 65536);
+    CHECK(buf_reserve(ret, 65536));
+    ret->len = fread(ret->p, 1, ret->cap, f);
+    fclose(f);
+    CHECK(ret->len > 0 && ret->p[ret->len - 1] == '\n');
+    ret->len--;
+}
+
+static void assert_same(struct buf *found, struct buf *wanted)
+{
+    if (!bytes_equal(buf_slice(found), buf_slice(wanted)))
+        fail_msg("%.*s, wanted %.*s", BYTES_ARG(buf_slice(found)),
+                 BYTES_ARG(buf_slice(wanted)));
+    buf_release(found);
+    buf_release(wanted);
+}
+
+static void a_place_is_its_example(void **state)
+{
+    struct buf text, out;
+    struct error err;
+    int32_t partition;
+
+    (void)state;
+    read_example(&text, "ledger-place");
+    assert_int_equal(ledger_place_decode(&partition, buf_slice(&text), &err), 0);
+    assert_int_equal(partition, 5);
+    buf_init(&out, 65536);
+    ledger_place_encode(&out, partition);
+    assert_same(&out, &text);
+}
+
+static void a_table_is_its_example(void **state)
+{
+    struct ledger_table t;
+    struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-table");
+    assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
+    assert_int_equal(t.phase, PHASE_SNAPSHOT);
+    assert_string_equal(t.key_schema.range.name, "sk");
+    assert_non_null(t.begin_offsets);
+    buf_init(&out, 65536);
+    ledger_table_encode(&out, &t);
+    assert_same(&out, &text);
+    ledger_table_release(&t);
+}
+
+static void a_segment_is_its_example(void **state)
+{
+    struct ledger_segment s;
+    struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-segment");
+    assert_int_equal(ledger_segment_decode(&s, buf_slice(&text), &err), 0);
+    assert_string_equal(s.last_key, "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"7\"}}");
+    buf_init(&out, 65536);
+    ledger_segment_encode(&out, &s);
+    assert_same(&out, &text);
+    ledger_segment_release(&s);
+}
+
+static void a_shard_is_its_example(void **state)
+{
+    struct ledger_shard s;
+    struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-shard");
+    assert_int_equal(ledger_shard_decode(&s, buf_slice(&text), &err), 0);
+    assert_int_equal(s.status, SHARD_IN_PROCESSING);
+    buf_init(&out, 65536);
+    ledger_shard_encode(&out, &s);
+    assert_same(&out, &text);
+    ledger_shard_release(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_place_is_its_example),
+        cmocka_unit_test(a_table_is_its_example),
+        cmocka_unit_test(a_segment_is_its_example),
+        cmocka_unit_test(a_shard_is_its_example),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -172,7 +172,7 @@ int value_close(struct conversion *v)
 int value_string(struct conversion *v, size_t type_at)
 {
     struct bytes raw;
-    size_t begin;
+    size_t begin = 0;
 
     if (!json_string(&v->r, &raw))
         return reader_failed(v);
@@ -201,7 +201,7 @@ static int base64_escaped(struct conversion *v, struct bytes raw)
 int value_binary(struct conversion *v, size_t type_at)
 {
     struct bytes raw;
-    size_t begin;
+    size_t begin = 0;
 
     if (!json_string(&v->r, &raw))
         return reader_failed(v);
@@ -235,7 +235,7 @@ int value_true(struct conversion *v)
 
 int value_empty(struct conversion *v, size_t type_at)
 {
-    size_t begin;
+    size_t begin = 0;
 
     if (value_begin(v, type_at, BSON_OUT_DOCUMENT, &begin) < 0)
         return -1;
@@ -246,7 +246,7 @@ int value_empty(struct conversion *v, size_t type_at)
 int value_list(struct conversion *v, size_t type_at, value_fn *element)
 {
     struct bson_index index = BSON_INDEX_INIT;
-    size_t begin;
+    size_t begin = 0;
 
     if (!json_array_begin(&v->r))
         return reader_failed(v);

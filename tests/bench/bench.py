@@ -1,0 +1,355 @@
+"""CPU per item, throughput, memory and threads of producer and consumer, beside their floors of the same run.
+
+    tests/bench/run [--items N] [--records M] [--json] [--set KEY=VALUE ...]
+
+The source is a canned table of 500-byte items with 14 attributes, which costs hardly any CPU; Kafka and
+MongoDB are those of scripts/parts (MongoDB in memory), or the ones that DYNAFERRY_TEST_KAFKA and
+DYNAFERRY_TEST_MONGODB name. One program works at a time: the producer copies the table, the consumer writes
+it, the producer carries M changes, the consumer writes those. A floor moves the same bytes through the same
+library with the same settings and does nothing else (floor_scan.c, floor_log.c, floor_write.c).
+
+CPU is user and system time of the process, so it holds the libraries' threads and the program's start. MB is
+the process's VmHWM. The machine should be idle: other load slows all rows, floors included.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import confluent_kafka
+import confluent_kafka.admin
+import pymongo
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "e2e")]
+from running import Program, wait_until  # noqa: E402
+
+BIN = ROOT / "build" / "release" / "bin"
+DIRECTORY = ROOT / "build" / "bench"
+PARTS = DIRECTORY / "parts"
+TABLE = "bench"
+SHARDS = 4
+PARTITIONS = 12
+WRITE_FLOOR_DOCUMENTS = 100_000
+PROGRAM_SECONDS = 600
+
+# As producer/topic_writer.c sets them; the batch is the same, so the floor's transactions are too.
+WRITER_SETTINGS = {
+    "batch.size": 1_000_000,
+    "message.max.bytes": 8_388_608 - 65_536,
+    "message.timeout.ms": 12_000,
+    "transaction.timeout.ms": 15_000,
+}
+
+
+@dataclass
+class Row:
+    """One line of the table. `floor`: this throughput as a part of the floor's."""
+
+    phase: str
+    name: str
+    items: int
+    seconds: float
+    cpu: float
+    megabytes: float = None
+    threads: int = None
+    floor: float = None
+
+    @property
+    def rate(self):
+        return self.items / self.seconds
+
+    @property
+    def micros(self):
+        return self.cpu / self.items * 1e6
+
+    def as_json(self):
+        return {**vars(self), "items_per_second": round(self.rate), "cpu_us_per_item": round(self.micros, 3)}
+
+
+# --- processes ---
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def status_of(pid, name):
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1])
+    raise KeyError(name)
+
+
+def floor(phase, program, **arguments):
+    """Runs a floor to its end. The figures are its own, of the bare work."""
+    words = [f"{name}={value}" for name, value in arguments.items()]
+    done = subprocess.run([BIN / program, *words], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"bench: {program} failed")
+    found = json.loads(done.stdout)
+    return Row(phase, f"{found['what']} floor", found["items"], found["seconds"], found["cpu"])
+
+
+class Canned:
+    """The source, in a process of its own."""
+
+    def __init__(self, items):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fakes.canned", "--items", str(items), "--shards", str(SHARDS)],
+            cwd=ROOT / "tests", stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        told = json.loads(self.process.stdout.readline())
+        self.url, self.access_key, self.secret_key = told["url"], told["access_key"], told["secret_key"]
+
+    def control(self, **request):
+        import urllib.request
+
+        body = json.dumps(request).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + "/_control", body), timeout=30) as answer:
+            return json.load(answer)["result"]
+
+    def stream(self):
+        import boto3
+
+        client = boto3.client(
+            "dynamodb", endpoint_url=self.url, region_name="us-east-1",
+            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
+        )  # fmt: skip
+        return client.describe_table(TableName=TABLE)["Table"]["LatestStreamArn"]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait()
+
+
+def start_parts():
+    environment = {**os.environ, "PARTS_IN_MEMORY": "1"}
+    parts = [sys.executable, str(ROOT / "tests/parts/parts.py")]
+    names = ["kafka", "mongodb", "--dir", str(PARTS)]
+    subprocess.run([*parts, "start", *names], env=environment, check=True, stdout=sys.stderr)
+    told = subprocess.run([*parts, "env", *names], check=True, stdout=subprocess.PIPE, text=True).stdout
+    found = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
+    return found["DYNAFERRY_TEST_KAFKA"], found["DYNAFERRY_TEST_MONGODB"]
+
+
+def stop_parts():
+    parts = [sys.executable, str(ROOT / "tests/parts/parts.py"), "clean", "kafka", "mongodb", "--dir", str(PARTS)]
+    subprocess.run(parts, check=True, stdout=sys.stderr)
+
+
+# --- the bench ---
+
+
+class Bench:
+    def __init__(self, options, kafka, mongodb, source):
+        self.options, self.kafka, self.mongodb, self.source = options, kafka, mongodb, source
+        self.tag = "bench" + uuid.uuid4().hex[:8]
+        self.topic = f"{self.tag}.{TABLE}"
+        self.users = dict(text.split("=", 1) for text in options.set)
+        self.rows = []
+        self.programs = []
+        self.conf = DIRECTORY / "dynaferry.conf"
+        settings = {
+            "id": self.tag,
+            "topic.prefix": self.tag,
+            "topic.partitions": PARTITIONS,
+            "kafka.bootstrap.servers": kafka,
+            "source.endpoint_url": source.url,
+            "source.region": "us-east-1",
+            "source.access_key_id": source.access_key,
+            "source.secret_access_key": source.secret_key,
+            "filter.collection.white": TABLE,
+            "target.address": mongodb,
+            "convert.type": options.type,
+            **self.users,
+        }
+        self.conf.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+
+    def add(self, row, against=None):
+        if against:
+            row.floor = row.rate / min(floor.rate for floor in against)
+        self.rows.append(row)
+        print(f"  {row.phase}: {row.name}: {row.micros:.2f} us", file=sys.stderr)
+        return row
+
+    def new_topic(self):
+        name = f"{self.tag}-floor-{len(self.rows)}"
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.kafka})
+        topic = confluent_kafka.admin.NewTopic(name, num_partitions=PARTITIONS, replication_factor=1,
+                                               config={"max.message.bytes": "8388608"})  # fmt: skip
+        for done in admin.create_topics([topic]).values():
+            done.result(30)
+        return name
+
+    def new_collection(self):
+        """As the consumer prepares one."""
+        collection = pymongo.MongoClient(self.mongodb)[self.tag + "_floor"][f"f{len(self.rows)}"]
+        if self.users.get("target.id", "objectid") != "objectid":
+            raise SystemExit("bench: the write floor knows target.id = objectid alone")
+        collection.create_index([("pk.S" if self.options.type == "raw" else "pk", 1)], unique=True)
+        return collection
+
+    # floors
+
+    def log_floor(self, phase, header, count):
+        users = {k: v for k, v in self.users.items() if k.startswith("kafka.")}
+        ours = {f"kafka.{k}": v for k, v in WRITER_SETTINGS.items()}
+        return floor(phase, "floor_log", brokers=self.kafka, header=header, count=count, to=self.new_topic(),
+                     interval_ms=self.users.get("commit.interval.ms", 250), **{"from": self.topic},
+                     **{**ours, **users})  # fmt: skip
+
+    def write_floor(self, phase, header, collection):
+        return floor(phase, "floor_write", uri=self.mongodb, database=collection.database.name,
+                     collection=collection.name, brokers=self.kafka, header=header, type=self.options.type,
+                     count=min(self.options.items, WRITE_FLOOR_DOCUMENTS), **{"from": self.topic},
+                     batch=self.users.get("target.batch.count", 1000),
+                     writers=self.users.get("target.writers", 4))  # fmt: skip
+
+    # programs
+
+    def start(self, role):
+        program = Program(role, self.conf, DIRECTORY, f"{self.tag}-{role}-{len(self.programs)}").start()
+        self.programs.append(program)
+        return program
+
+    def measure(self, phase, program, metric, count, since_start):
+        """From now, or from the program's start, until its metric has grown by count."""
+        pid = program.process.pid
+        begin = 0 if since_start else program.metric(metric)
+        cpu = 0 if since_start else cpu_seconds(pid)
+        began = time.monotonic()
+        yield
+        threads = 0
+
+        def done():
+            nonlocal threads
+            threads = max(threads, status_of(pid, "Threads"))
+            return program.metric(metric) >= begin + count
+
+        wait_until(done, PROGRAM_SECONDS, f"{count} of {metric}", alive=[program])
+        self.measured = Row(phase, program.role, count, time.monotonic() - began, cpu_seconds(pid) - cpu,
+                            status_of(pid, "VmHWM") / 1024, threads)  # fmt: skip
+
+    def produce_rows(self, producer):
+        for _ in self.measure("full", producer, "dynaferry_producer_rows_total", self.options.items, True):
+            pass
+        return self.measured
+
+    def produce_changes(self, producer):
+        metric, count = "dynaferry_producer_changes_total", self.options.records
+        for _ in self.measure("changes", producer, metric, count, False):
+            self.source.control(do="release", records=count)
+        return self.measured
+
+    def consume(self, phase, count):
+        consumer = self.start("consumer")
+        for _ in self.measure(phase, consumer, "dynaferry_consumer_applied_total", count, True):
+            pass
+        consumer.sigterm()
+        return self.measured
+
+    # all of it
+
+    def full(self):
+        producer = self.start("producer")
+        row = self.produce_rows(producer)
+        scan = self.add(self.scan_floor())
+        log = self.add(self.log_floor("full", "segment", self.options.items))
+        self.add(row, (scan, log))
+        self.add(floor("full", "floor_log", brokers=self.kafka, read=self.topic))
+        self.collection = self.new_collection()
+        write = self.add(self.write_floor("full", "segment", self.collection))
+        self.add(self.consume("full", self.options.items), (write,))
+        return producer
+
+    def scan_floor(self):
+        row = floor("full", "floor_scan", url=self.source.url, table=TABLE, threads=4)
+        row.items = self.options.items
+        return row
+
+    def stream_floor(self):
+        row = floor("changes", "floor_scan", url=self.source.url, stream=self.source.stream(), threads=SHARDS)
+        row.items = self.options.records
+        return row
+
+    def changes(self, producer):
+        row = self.produce_changes(producer)
+        producer.sigterm()
+        scan = self.add(self.stream_floor())
+        log = self.add(self.log_floor("changes", "sequence", self.options.records))
+        self.add(row, (scan, log))
+        write = self.add(self.write_floor("changes", "sequence", self.collection))
+        self.add(self.consume("changes", self.options.records), (write,))
+
+    def end(self):
+        for program in self.programs:
+            program.end()
+        client = pymongo.MongoClient(self.mongodb)
+        for name in (self.tag, self.tag + "_floor", self.tag + "-checkpoint"):
+            client.drop_database(name)
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.kafka})
+        ours = [name for name in admin.list_topics(timeout=30).topics if name.startswith(self.tag)]
+        for done in admin.delete_topics(ours).values():
+            done.result(30)
+
+
+# --- the table ---
+
+
+def sum_rows(rows, phase):
+    """Both programs together, as one line."""
+    found = [row for row in rows if row.phase == phase and row.name in ("producer", "consumer")]
+    return sum(row.micros for row in found)
+
+
+def show(rows):
+    print(f"{'':8} {'':12} {'us/item':>8} {'items/s':>10} {'of floor':>9} {'MB':>6} {'threads':>8}")
+    for row in rows:
+        ratio = f"{row.floor:.0%}" if row.floor else ""
+        memory = f"{row.megabytes:.0f}" if row.megabytes else ""
+        print(f"{row.phase:8} {row.name:12} {row.micros:8.2f} {row.rate:10,.0f} {ratio:>9} {memory:>6} "
+              f"{row.threads or '':>8}")  # fmt: skip
+    for phase in ("full", "changes"):
+        print(f"{phase:8} {'both':12} {sum_rows(rows, phase):8.2f}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=300_000, help="rows of the table")
+    parser.add_argument("--records", type=int, default=150_000, help="changes after the snapshot")
+    parser.add_argument("--type", choices=["raw", "change"], default="raw", help="convert.type")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both programs")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
+    parser.add_argument("--keep", action="store_true", help="leave the servers running")
+    options = parser.parse_args()
+
+    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    kafka, mongodb = start_parts()
+    source = Canned(options.items)
+    bench = Bench(options, kafka, mongodb, source)
+    try:
+        bench.changes(bench.full())
+    finally:
+        bench.end()
+        source.stop()
+        if not options.keep:
+            stop_parts()
+    if options.json:
+        print(json.dumps([row.as_json() for row in bench.rows], indent=1))
+    else:
+        show(bench.rows)
+
+
+if __name__ == "__main__":
+    main()

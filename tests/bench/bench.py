@@ -13,6 +13,7 @@ the process's VmHWM. The machine should be idle: other load slows all rows, floo
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -37,7 +38,6 @@ PARTS = DIRECTORY / "parts"
 TABLE = "bench"
 SHARDS = 4
 PARTITIONS = 12
-WRITE_FLOOR_DOCUMENTS = 100_000
 PROGRAM_SECONDS = 600
 
 # As producer/topic_writer.c sets them; the batch is the same, so the floor's transactions are too.
@@ -91,6 +91,28 @@ def status_of(pid, name):
     raise KeyError(name)
 
 
+class Meter:
+    """What a program spends from now, or from its start, until its metric has grown by so many items."""
+
+    def __init__(self, program, metric, from_start=False):
+        self.program, self.metric = program, metric
+        self.began = time.monotonic()
+        self.cpu = 0 if from_start else cpu_seconds(program.process.pid)
+        self.count = 0 if from_start else program.metric(metric)
+
+    def wait(self, phase, items):
+        pid, threads = self.program.process.pid, 0
+
+        def done():
+            nonlocal threads
+            threads = max(threads, status_of(pid, "Threads"))
+            return self.program.metric(self.metric) >= self.count + items
+
+        wait_until(done, PROGRAM_SECONDS, f"{items} of {self.metric}", alive=[self.program])
+        seconds, cpu = time.monotonic() - self.began, cpu_seconds(pid) - self.cpu
+        return Row(phase, self.program.role, items, seconds, cpu, status_of(pid, "VmHWM") / 1024, threads)
+
+
 def floor(phase, program, **arguments):
     """Runs a floor to its end. The figures are its own, of the bare work."""
     words = [f"{name}={value}" for name, value in arguments.items()]
@@ -133,19 +155,18 @@ class Canned:
         self.process.wait()
 
 
+def parts(verb, *names, **environment):
+    command = [sys.executable, ROOT / "tests/parts/parts.py", verb, *names, "--dir", PARTS]
+    done = subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
 def start_parts():
-    environment = {**os.environ, "PARTS_IN_MEMORY": "1"}
-    parts = [sys.executable, str(ROOT / "tests/parts/parts.py")]
-    names = ["kafka", "mongodb", "--dir", str(PARTS)]
-    subprocess.run([*parts, "start", *names], env=environment, check=True, stdout=sys.stderr)
-    told = subprocess.run([*parts, "env", *names], check=True, stdout=subprocess.PIPE, text=True).stdout
-    found = dict(line.removeprefix("export ").split("=", 1) for line in told.splitlines())
+    """The documents of a bench need more memory than those of a test."""
+    told = parts("start", "kafka") + parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
+    print(told, end="", file=sys.stderr)
+    found = dict(line.removeprefix("export ").split("=", 1) for line in parts("env").splitlines())
     return found["DYNAFERRY_TEST_KAFKA"], found["DYNAFERRY_TEST_MONGODB"]
-
-
-def stop_parts():
-    parts = [sys.executable, str(ROOT / "tests/parts/parts.py"), "clean", "kafka", "mongodb", "--dir", str(PARTS)]
-    subprocess.run(parts, check=True, stdout=sys.stderr)
 
 
 # --- the bench ---
@@ -209,10 +230,10 @@ class Bench:
                      interval_ms=self.users.get("commit.interval.ms", 250), **{"from": self.topic},
                      **{**ours, **users})  # fmt: skip
 
-    def write_floor(self, phase, header, collection):
+    def write_floor(self, phase, header, count, collection):
         return floor(phase, "floor_write", uri=self.mongodb, database=collection.database.name,
                      collection=collection.name, brokers=self.kafka, header=header, type=self.options.type,
-                     count=min(self.options.items, WRITE_FLOOR_DOCUMENTS), **{"from": self.topic},
+                     count=count, **{"from": self.topic},
                      batch=self.users.get("target.batch.count", 1000),
                      writers=self.users.get("target.writers", 4))  # fmt: skip
 
@@ -223,41 +244,20 @@ class Bench:
         self.programs.append(program)
         return program
 
-    def measure(self, phase, program, metric, count, since_start):
-        """From now, or from the program's start, until its metric has grown by count."""
-        pid = program.process.pid
-        begin = 0 if since_start else program.metric(metric)
-        cpu = 0 if since_start else cpu_seconds(pid)
-        began = time.monotonic()
-        yield
-        threads = 0
-
-        def done():
-            nonlocal threads
-            threads = max(threads, status_of(pid, "Threads"))
-            return program.metric(metric) >= begin + count
-
-        wait_until(done, PROGRAM_SECONDS, f"{count} of {metric}", alive=[program])
-        self.measured = Row(phase, program.role, count, time.monotonic() - began, cpu_seconds(pid) - cpu,
-                            status_of(pid, "VmHWM") / 1024, threads)  # fmt: skip
-
     def produce_rows(self, producer):
-        for _ in self.measure("full", producer, "dynaferry_producer_rows_total", self.options.items, True):
-            pass
-        return self.measured
+        meter = Meter(producer, "dynaferry_producer_rows_total", from_start=True)
+        return meter.wait("full", self.options.items)
 
     def produce_changes(self, producer):
-        metric, count = "dynaferry_producer_changes_total", self.options.records
-        for _ in self.measure("changes", producer, metric, count, False):
-            self.source.control(do="release", records=count)
-        return self.measured
+        meter = Meter(producer, "dynaferry_producer_changes_total")
+        self.source.control(do="release", records=self.options.records)
+        return meter.wait("changes", self.options.records)
 
     def consume(self, phase, count):
         consumer = self.start("consumer")
-        for _ in self.measure(phase, consumer, "dynaferry_consumer_applied_total", count, True):
-            pass
+        row = Meter(consumer, "dynaferry_consumer_applied_total", from_start=True).wait(phase, count)
         consumer.sigterm()
-        return self.measured
+        return row
 
     # all of it
 
@@ -269,7 +269,7 @@ class Bench:
         self.add(row, (scan, log))
         self.add(floor("full", "floor_log", brokers=self.kafka, read=self.topic))
         self.collection = self.new_collection()
-        write = self.add(self.write_floor("full", "segment", self.collection))
+        write = self.add(self.write_floor("full", "segment", self.options.items, self.collection))
         self.add(self.consume("full", self.options.items), (write,))
         return producer
 
@@ -289,12 +289,15 @@ class Bench:
         scan = self.add(self.stream_floor())
         log = self.add(self.log_floor("changes", "sequence", self.options.records))
         self.add(row, (scan, log))
-        write = self.add(self.write_floor("changes", "sequence", self.collection))
+        write = self.add(self.write_floor("changes", "sequence", self.options.records, self.collection))
         self.add(self.consume("changes", self.options.records), (write,))
 
-    def end(self):
+    def end_programs(self):
         for program in self.programs:
             program.end()
+
+    def drop(self):
+        """What it made on servers that go on running."""
         client = pymongo.MongoClient(self.mongodb)
         for name in (self.tag, self.tag + "_floor", self.tag + "-checkpoint"):
             client.drop_database(name)
@@ -326,25 +329,24 @@ def show(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=300_000, help="rows of the table")
-    parser.add_argument("--records", type=int, default=150_000, help="changes after the snapshot")
+    parser.add_argument("--items", type=int, default=200_000, help="rows of the table")
+    parser.add_argument("--records", type=int, default=100_000, help="changes after the snapshot")
     parser.add_argument("--type", choices=["raw", "change"], default="raw", help="convert.type")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both programs")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
-    parser.add_argument("--keep", action="store_true", help="leave the servers running")
+    parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")
     options = parser.parse_args()
 
     DIRECTORY.mkdir(parents=True, exist_ok=True)
-    kafka, mongodb = start_parts()
-    source = Canned(options.items)
-    bench = Bench(options, kafka, mongodb, source)
-    try:
+    with contextlib.ExitStack() as ends:
+        ends.callback(parts, "stop" if options.keep else "clean")
+        kafka, mongodb = start_parts()
+        source = Canned(options.items)
+        ends.callback(source.stop)
+        bench = Bench(options, kafka, mongodb, source)
+        ends.callback(bench.drop)
+        ends.callback(bench.end_programs)
         bench.changes(bench.full())
-    finally:
-        bench.end()
-        source.stop()
-        if not options.keep:
-            stop_parts()
     if options.json:
         print(json.dumps([row.as_json() for row in bench.rows], indent=1))
     else:

@@ -58,6 +58,7 @@ static rd_kafka_t *producer_open(int argc, char **argv)
 
     set(conf, "bootstrap.servers", bench_argument(argc, argv, "brokers", NULL));
     set(conf, "transactional.id", id);
+    set(conf, "log_level", "4");
     set_users(conf, argc, argv);
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
     if (!rk)

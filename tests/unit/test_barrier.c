@@ -52,6 +52,7 @@ struct record {
 
 struct model {
     bool deletes;
+    int max_fails, max_aborts;
     int written;
     enum page_state page;
     bool page_has_item;
@@ -248,7 +249,7 @@ static void search(const struct model *m)
     nodes++;
     if (m->page == PAGE_DONE && m->position == WRITES && m->poll == POLL_IDLE) {
         check_end(m);
-        if (m->aborts == MAX_ABORTS || m->committed.log_len == m->log_len)
+        if (m->aborts == m->max_aborts || m->committed.log_len == m->log_len)
             return;
     }
     if (m->written < WRITES)
@@ -259,7 +260,7 @@ static void search(const struct model *m)
         do_page_read(*m);
     if (m->page == PAGE_READ)
         do_page_append(*m);
-    if ((m->page == PAGE_READ || m->page == PAGE_ASKED) && m->fails < MAX_FAILS)
+    if ((m->page == PAGE_READ || m->page == PAGE_ASKED) && m->fails < m->max_fails)
         do_page_fail(*m);
     if (m->poll == POLL_IDLE && m->polls < MAX_POLLS && m->written > m->position)
         do_poll_ask(*m);
@@ -267,9 +268,9 @@ static void search(const struct model *m)
         do_poll_receive(*m);
     if (m->poll == POLL_HOLDS)
         do_poll_append(*m);
-    if (m->log_len > m->committed.log_len && m->aborts < MAX_ABORTS)
+    if (m->log_len > m->committed.log_len && m->aborts < m->max_aborts)
         do_commit(*m);
-    if (m->log_len > m->committed.log_len && m->aborts < MAX_ABORTS)
+    if (m->log_len > m->committed.log_len && m->aborts < m->max_aborts)
         do_abort(*m);
 }
 
@@ -277,9 +278,11 @@ static void every_interleaving_ends_with_the_sources_value(void **state)
 {
     (void)state;
     for (int deletes = 0; deletes < 2; deletes++) {
-        struct model m = {.deletes = deletes};
+        struct model fails = {.deletes = deletes, .max_fails = 2};
+        struct model aborts = {.deletes = deletes, .max_aborts = 1};
 
-        search(&m);
+        search(&fails);
+        search(&aborts);
     }
     printf("%ld states, %ld ends\n", nodes, ends);
     assert_true(ends > 1000);

@@ -133,16 +133,6 @@ static int run(const struct config *c, struct error *err)
     return result;
 }
 
-static enum log_level level_of(const struct config *c)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcmp(config_string(c, "log.level"), names[i]) == 0)
-            return (enum log_level)i;
-    return LOG_LEVEL_INFO;
-}
-
 static int ended(const struct error *err)
 {
     if (stop_requested() && err->kind == ERR_RETRY)
@@ -164,7 +154,7 @@ int main(int argc, char **argv)
     if (!c)
         return EXIT_WELL;
     stop_install_signals();
-    if (log_open(config_string(c, "log.file"), level_of(c),
+    if (log_open(config_string(c, "log.file"), log_level_of(config_string(c, "log.level")),
                  strcmp(config_string(c, "log.format"), "json") == 0, "dynaferry-producer",
                  &err) < 0) {
         fprintf(stderr, "dynaferry-producer: %s\n", err.message);

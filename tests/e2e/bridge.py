@@ -146,9 +146,13 @@ class Bridge:
     def phase(self, table):
         return self.ledger()[0].get(f"table/{table.name}", {}).get("phase")
 
-    def transaction_open(self):
-        """Does a transaction that nobody has ended hold back readers of the data topics or the ledger?"""
-        for topic in [f"{self.prefix}-ledger", *map(self.topic, self.tables)]:
+    def transaction_open(self, tables=None):
+        """Does a transaction that nobody has ended hold back readers of these tables' topics (of all, and of
+        the ledger)?"""
+        topics = (
+            map(self.topic, tables) if tables else [f"{self.prefix}-ledger", *map(self.topic, self.tables)]
+        )
+        for topic in topics:
             if topic_check.partitions_of(self.parts.kafka, topic):
                 high = topic_check.end_offsets(self.parts.kafka, topic, "read_uncommitted")
                 if high != topic_check.end_offsets(self.parts.kafka, topic, "read_committed"):

@@ -533,7 +533,7 @@ def check_ledger(ledger, log, source, table):
         sequences = [r.place[1] for r in log if not r.bad and r.is_change and r.place[0] == shard]
         if not position:
             out.append(f"no shard/{table}/{shard} in the ledger")
-        elif sequences and int(position["sequence"]) != max(sequences):
+        elif sequences and int(position["sequence"] or -1) != max(sequences):
             out.append(f"{shard}: position {position['sequence']}, the log ends at {max(sequences)}")
         elif position["records"] != len(sequences):
             out.append(f"{shard}: {position['records']} records counted, {len(sequences)} in the log")

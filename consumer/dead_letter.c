@@ -1,6 +1,7 @@
 #include "consumer/dead_letter.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/check.h"
@@ -73,6 +74,17 @@ void dead_letter_round_init(struct dead_letter_round *r, struct dead_letters *d)
     *r = (struct dead_letter_round){.to = d};
 }
 
+/* A foreign header or an answer of the server may hold anything; a letter is ASCII there. */
+static void put_ascii(struct buf *out, struct bytes text)
+{
+    size_t from = out->len;
+
+    buf_json_string(out, text);
+    for (size_t i = from; i < out->len; i++)
+        if ((unsigned char)out->p[i] >= 0x7f)
+            out->p[i] = '?';
+}
+
 static void write_headers(struct buf *out, const rd_kafka_message_t *m)
 {
     rd_kafka_headers_t *headers = NULL;
@@ -86,11 +98,19 @@ static void write_headers(struct buf *out, const rd_kafka_message_t *m)
          i++) {
         if (i)
             buf_char(out, ',');
-        buf_json_string(out, bytes_of(name));
+        put_ascii(out, bytes_of(name));
         buf_char(out, ':');
-        buf_json_string(out, (struct bytes){value, value ? len : 0});
+        put_ascii(out, (struct bytes){value, value ? len : 0});
     }
     buf_char(out, '}');
+}
+
+static void copy_ascii(char *ret, size_t size, const char *text)
+{
+    snprintf(ret, size, "%s", text);
+    for (; *ret; ret++)
+        if ((unsigned char)*ret >= 0x7f)
+            *ret = '?';
 }
 
 static void write_letter(struct buf *out, const struct dead_letters *d,
@@ -98,10 +118,10 @@ static void write_letter(struct buf *out, const struct dead_letters *d,
                          const char *reason)
 {
     struct buf headers;
+    char why[600];
     struct dead_letter letter = {
         .stage = BYTES_LIT("consumer"),
         .table = bytes_of(table),
-        .reason = bytes_of(reason),
         .topic = bytes_of(rd_kafka_topic_name(m->rkt)),
         .partition = m->partition,
         .offset = m->offset,
@@ -111,6 +131,8 @@ static void write_letter(struct buf *out, const struct dead_letters *d,
         .old_document_stays = ev != NULL,
     };
 
+    copy_ascii(why, sizeof(why), reason);
+    letter.reason = bytes_of(why);
     buf_init(&headers, LETTER_RESERVE);
     write_headers(&headers, m);
     letter.headers = headers.overflow ? (struct bytes){0} : buf_slice(&headers);

@@ -14,6 +14,7 @@
 
 #define POLL_MS 100
 #define COMMIT_MS 5000
+#define TABLES_WAIT_MS 3000
 #define LET_GO_MS 3000 /* below half a session */
 
 struct group {
@@ -210,7 +211,9 @@ static int poll_once(struct group *g, struct error *err)
 
     atomic_store(&g->a->last_poll, clock_mono_ms());
     rd_kafka_poll(fetch_handle(g->fetch), 0);
-    if (m && m->err)
+    if (m && m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+        log_debug("no data topics yet", "group=%s", g->name);
+    else if (m && m->err)
         log_warn("group", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
     return check_fatal(g, err);
 }
@@ -266,11 +269,40 @@ static void commit_now_and_then(struct group *g)
     commit(g, list);
 }
 
+static void count_record(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+{
+    int *n = arg;
+
+    (void)rest;
+    (void)value;
+    (void)partition;
+    (*n)++;
+}
+
+/* A topic that comes after the joining is seen only at the next refresh: so at the first start
+ * it is worth waiting until the producer has begun all tables that it placed, for a while. */
+static void wait_for_tables(struct group *g)
+{
+    int64_t first_at = 0;
+
+    do {
+        int placed = 0, begun = 0;
+
+        ledger_cache_each(g->a->ledger, "place/", count_record, &placed);
+        ledger_cache_each(g->a->ledger, "table/", count_record, &begun);
+        if (begun > 0 && begun >= placed)
+            return;
+        if (begun > 0 && !first_at)
+            first_at = clock_mono_ms();
+    } while (!(first_at && clock_mono_ms() - first_at > TABLES_WAIT_MS) && !stop_wait_ms(100));
+}
+
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
 {
     struct progress progress = {0};
     int failed = 0;
 
+    wait_for_tables(g);
     if (subscribe(g, err) < 0)
         return -1;
     log_info("joining", "group=%s owner=%s", g->name, g->a->me);

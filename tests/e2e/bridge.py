@@ -170,7 +170,9 @@ class Bridge:
             last[record.partition] = record.offset
         for partition, offset in last.items():
             position = self.position(table, partition, database)
-            if position.get("offset", -1) <= offset or position.get("rewind") is not None:
+            # `again`: after an owner without a goodbye everything is applied once more
+            marks = position.get("rewind"), position.get("again")
+            if position.get("offset", -1) <= offset or marks != (None, None):
                 out.append(partition)
         return out
 

@@ -30,7 +30,7 @@ BAD_LINES = [
     ("topic.partitions = 0", ["topic.partitions"]),
     ("convert.type = xml", ["convert.type", "mchange"]),
     ("topic.prefix = a.b", ["topic.prefix", "dot"]),
-    ("incr_sync_parallel = true", ["incr_sync_parallel"]),
+    ("sync_schema_only = true", ["sync_schema_only", "filter.collection.white"]),
     ("full.read.filter_expression = a = :a", ["full.read.filter_expression", "filter.collection.white"]),
     ("kafka.isolation.level = read_uncommitted", ["kafka.isolation.level"]),
     ("kafka.no.such.property = 1", ["no.such.property"]),
@@ -66,7 +66,7 @@ BAD_ARGUMENTS = [
 @pytest.mark.parametrize("arguments", BAD_ARGUMENTS, ids=" ".join)
 def test_a_bad_command_line_is_usage(bridge, role, arguments):
     log = ended(bridge, role, 64, arguments=arguments)
-    assert arguments[-1].partition("=")[0] in log and "--help" in log
+    assert "--set" in log if "--set" in arguments else arguments[0] in log
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -120,8 +120,8 @@ def test_an_unreachable_part_is_named(bridge, role, key, value):
 
 def test_wrong_credentials_are_named(scripted):
     scripted.add_table()
-    log = ended(scripted, "producer", 77, {"source.secret_access_key": "not the right one"})
-    assert "not the right one" not in log
+    log = ended(scripted, "producer", 77, {"source.secret_access_key": "notTheRightOne"})
+    assert "notTheRightOne" not in log
     assert scripted.access_key in log or "InvalidSignature" in log or "credentials" in log
 
 
@@ -150,8 +150,7 @@ def test_another_partition_count_is_refused(bridge):
         future.result()
     second = bridge.producer()
     wait_until(lambda: bridge.phase(table) == "failed" or not second.running, 30, "the refusal")
-    assert bridge.topic(table) in second.log()
-    assert "partition" in second.log()
+    assert table.name in second.log() and "another number of partitions" in second.log()
 
 
 # --- what stands on the topics ---

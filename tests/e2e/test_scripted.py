@@ -68,12 +68,16 @@ def ferry(scripted):
     complain(request_problems(scripted.fake))
 
 
-def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, **settings):
-    """A filled table, its writer (not started) and a producer on it."""
+def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, wait=True, **settings):
+    """A filled table, its writer (not started) and a producer that has adopted its shards: shards that were
+    closed before that need not be read."""
     table = table or ferry.add_table()
     writer = ferry.writer(table, seed=seed, keys=keys, rate=rate)
     writer.fill(padding=padding)
-    return table, writer, ferry.producer(settings)
+    producer = ferry.producer(settings)
+    if wait:
+        wait_until(lambda: ferry.phase(table), 60, "the adoption", ferry.running())
+    return table, writer, producer
 
 
 def write_on(ferry, writer, count=RECORDS_BESIDE):
@@ -283,7 +287,7 @@ def test_bad_answers_lose_nothing(ferry, group):
     table = ferry.add_table(KeySchema(("pk", "sk"), ("S", "N")))
     ids = add_faults(ferry, KINDS[group], 0.04)
     settings = {"qps.full.batch_num": 8, "full.read.concurrency": 3}
-    _, writer, producer = begin(ferry, seed=41, keys=160, padding=1000, table=table, **settings)
+    _, writer, producer = begin(ferry, seed=41, keys=160, padding=1000, table=table, wait=False, **settings)
     writer.start()
     faults = [ferry.fake.script.find(number) for number in ids]
     wait_until(lambda: all(f.hits >= 2 for f in faults), 90, "each fault twice", ferry.running())
@@ -299,7 +303,7 @@ def test_a_flood_is_refused_within_the_memory_limit(ferry, op):
     """An answer of a gigabyte instead of a page."""
     table = ferry.add_table()
     flood = ferry.fake.control.fault("flood", op=op, bytes=1 << 30, predicate=from_producer)
-    _, writer, producer = begin(ferry, seed=42, table=table)
+    _, writer, producer = begin(ferry, seed=42, table=table, wait=False)
     writer.start()
     assert ferry.fake.control.wait_used(flood)
     write_on(ferry, writer)
@@ -479,7 +483,7 @@ def test_the_producer_ends_in_time_while_an_answer_is_held(ferry):
     """SIGTERM does not wait for a page that never comes."""
     table = ferry.add_table()
     page = ferry.fake.control.fault("hold", op="Scan", times=-1, predicate=from_producer)
-    _, _, producer = begin(ferry, seed=52, table=table)
+    _, _, producer = begin(ferry, seed=52, table=table, wait=False)
     assert ferry.fake.control.wait_held(page)
     done = threading.Event()
     ender = threading.Thread(target=lambda: (producer.sigterm(), done.set()))

@@ -32,6 +32,7 @@ def consumer(bootstrap, isolation="read_committed"):
             "enable.auto.commit": False,
             "isolation.level": isolation,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,  # else the end is never seen beside a busy producer
             "auto.offset.reset": "error",
             "fetch.wait.max.ms": 10,
             "fetch.message.max.bytes": 20_000_000,

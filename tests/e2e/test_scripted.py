@@ -184,7 +184,6 @@ def test_children_of_a_parent_that_is_long_gone_are_not_kept_waiting(ferry):
 def test_a_parent_may_vanish_once_it_is_done(ferry):
     table, writer, producer = begin(ferry, seed=37)
     parent = ferry.fake.control.shards(table.name)[0]["id"]
-    wait_phase(ferry, table, "tail")  # adopted open: a shard that is closed by then is not read
     writer.start()
     write_on(ferry, writer)
     ferry.fake.control.split(table.name)

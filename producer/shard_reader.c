@@ -21,6 +21,8 @@ struct shard_reader { /* of its step, but for what shard points to */
     struct tree_shard *shard;
     struct step step;
     char *iterator;
+    uint64_t iterator_epoch; /* an abort takes the position back, and an older iterator would
+                                skip what has to be read again */
     bool from_horizon; /* the position was trimmed: read from the start, drop what was appended
                           before */
     unsigned tries;
@@ -233,15 +235,21 @@ static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
     AUTO(free_charp) char *arn = NULL;
     int64_t complete_to;
     struct error err;
+    bool ready;
 
     if (r->iterator)
         return 0;
+    /* Before the position is read: see on_aborted. */
+    r->iterator_epoch = barrier_change_asked(w->barrier).epoch;
     pthread_mutex_lock(&w->lock);
+    ready = shard_is_ready(&w->tree, r->shard);
     complete_to = r->shard->now.complete_to_ms;
     if (r->shard->now.sequence[0] && !r->from_horizon)
         after = xstrdup(r->shard->now.sequence);
     arn = xstrdup(w->now.stream_arn);
     pthread_mutex_unlock(&w->lock);
+    if (!ready)
+        return STEP_END; /* an abort took its parent back: started again when that is done */
     if (complete_to < clock_wall_ms() - SHARD_GAP_MS)
         return gap(r, "its position is older than 23 h: changes may be lost");
     if (ddb_shard_iterator(&r->iterator, local->client, arn, r->shard->now.id, after, &err) ==
@@ -285,6 +293,11 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
     struct error err;
 
     r->ticket = barrier_change_asked(w->barrier);
+    if (r->ticket.epoch != r->iterator_epoch) {
+        limits_return(w->p->limits, r->answer_bytes);
+        drop_iterator(r);
+        return 0;
+    }
     r->asked_ms = clock_wall_ms();
     if (ddb_get_records(&r->answer, local->client, r->iterator,
                         config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {

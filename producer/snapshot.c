@@ -172,6 +172,19 @@ static int64_t page_arrived(struct page *page)
     return delay;
 }
 
+/* Where the page starts. An abort takes the position back and then makes older tickets stale:
+ * read after the ticket was taken, a position that is ahead comes with a stale ticket. */
+static void read_start(struct page *page)
+{
+    struct segment *seg = page->seg;
+    struct table_worker *w = page->w;
+
+    AUTO_LOCK(&w->lock);
+    page->start_key = seg->now.last_key ? xstrdup(seg->now.last_key) : NULL;
+    page->origin =
+        (struct append_origin){.generation = w->now.generation, .segment = seg->now.segment};
+}
+
 static int64_t ask(struct page *page)
 {
     struct table_worker *w = page->w;
@@ -179,14 +192,15 @@ static int64_t ask(struct page *page)
         .table = w->table,
         .segment = page->seg->now.segment,
         .total_segments = w->segment_count,
-        .start_key = bytes_of(page->start_key),
         .limit = config_int(w->p->config, "qps.full.batch_num"),
     };
     size_t reserved = page->seg->answer_bytes, actual;
     struct error err;
     int64_t delay;
 
-    page->ticket = barrier_page_asked(w->barrier);
+    page->ticket = barrier_page_asked(w->barrier); /* before the position is read */
+    read_start(page);
+    scan.start_key = bytes_of(page->start_key);
     if (ddb_scan_page(&page->answer, page->local->client, &scan, &err) < 0) {
         delay = page_failed(page, &err);
         limits_return(w->p->limits, reserved);
@@ -220,11 +234,6 @@ static int64_t segment_step(void *arg, void *local)
         limits_return(w->p->limits, seg->answer_bytes);
         return wait;
     }
-    pthread_mutex_lock(&w->lock);
-    page.start_key = seg->now.last_key ? xstrdup(seg->now.last_key) : NULL;
-    page.origin =
-        (struct append_origin){.generation = w->now.generation, .segment = seg->now.segment};
-    pthread_mutex_unlock(&w->lock);
     wait = ask(&page);
     free(page.start_key);
     return wait;

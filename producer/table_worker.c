@@ -152,13 +152,15 @@ static void on_aborted(void *arg)
 {
     struct table_worker *w = arg;
 
-    barrier_abort(w->barrier);
     pthread_mutex_lock(&w->lock);
     if (!MUTATED(epoch)) {
         table_back(w);
         segments_back(w);
         shard_tree_aborted(&w->tree);
     }
+    /* Behind the positions: who takes a ticket and then reads a position has a stale ticket, or
+     * a position that is back. */
+    barrier_abort(w->barrier);
     pthread_mutex_unlock(&w->lock);
     if (!atomic_load(&w->stopping))
         table_worker_schedule(w, &w->control, 0);

@@ -244,6 +244,70 @@ def test_what_the_position_has_is_dropped_when_reading_from_the_horizon(ferry):
     settle_log(ferry)
 
 
+# --- aborts: half a batch was appended, then the answer proved to be cut ---
+
+
+def put_all(writer):
+    for index in range(writer.ordinary):
+        writer.put(index)
+
+
+def read_to_end(ferry, table, shard_id):
+    """Waits until the producer has asked for what comes after the shard's newest record."""
+    newest = next(s["newest"] for s in ferry.fake.control.shards(table.name) if s["id"] == shard_id)
+    where = {"ShardId": shard_id, "After": newest}
+    wait_until(
+        lambda: ferry.fake.script.entries("GetRecords", **where), 30, f"{shard_id} to be read", ferry.running()
+    )
+
+
+class Abort:
+    """Two shards and one long transaction: the second shard's next batch is held, and cut when released."""
+
+    def __init__(self, ferry, seed):
+        self.ferry, self.control = ferry, ferry.fake.control
+        self.control.set(shards=2)
+        self.table, self.writer, self.producer = begin(ferry, seed, **{"commit.interval.ms": 5000})
+        wait_phase(ferry, self.table, "tail")
+        ferry.wait_caught_up()  # just committed: some seconds until the next commit
+        self.quiet, self.cut = [s["id"] for s in self.control.shards(self.table.name)]
+        where = {"ShardId": self.cut}
+        self.held = self.control.fault("hold", op="GetRecords", where=where, predicate=from_producer)
+        self.control.fault("cut_json", op="GetRecords", where=where, keep=0.9, predicate=from_producer)
+        assert self.control.wait_held(self.held)
+
+    def release(self):
+        self.control.release(self.held)
+        wait_until(lambda: "abort" in self.producer.log(), 30, "the abort", self.ferry.running())
+
+
+def test_an_abort_takes_every_shard_back_to_the_last_commit(ferry):
+    """Also one whose reader has nothing in flight: its iterator is beyond what was lost."""
+    abort = Abort(ferry, seed=53)
+    put_all(abort.writer)
+    read_to_end(ferry, abort.table, abort.quiet)
+    abort.release()
+    settle_log(ferry)
+
+
+def test_an_abort_that_takes_a_parent_back_holds_its_child(ferry):
+    """The parent's end is lost together with its child's records: first the parent again."""
+    abort = Abort(ferry, seed=54)
+    put_all(abort.writer)
+    (child,) = abort.control.split(abort.table.name, abort.quiet, children=1)
+    put_all(abort.writer)
+    read_to_end(ferry, abort.table, child)
+    parent = abort.control.fault(
+        "hold", op="GetRecords", where={"ShardId": abort.quiet}, predicate=from_producer
+    )
+    abort.release()
+    assert abort.control.wait_held(parent)
+    seen = abort.control.requests()
+    assert abort.control.wait_requests("GetRecords", 5, since=seen, ShardId=abort.cut)
+    abort.control.release(parent)
+    settle_log(ferry)
+
+
 # --- answers ---
 
 KINDS = {

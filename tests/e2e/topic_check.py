@@ -34,7 +34,6 @@ def consumer(bootstrap, isolation="read_committed"):
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 10,  # else the end is never seen beside a busy producer
             "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 10,
             "fetch.message.max.bytes": 20_000_000,
             "receive.message.max.bytes": 120_000_000,
         }

@@ -4,7 +4,6 @@ Ends every process it started; the servers too, unless --keep. Exit 0 only if ev
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 import boto3
 import pymongo
 from boto3.dynamodb.types import Binary
+from bson import json_util
 from confluent_kafka import Consumer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +37,7 @@ ITEMS = {ORDERS: 2000, READINGS: 3000}
 DATABASE, PREFIX = "demo", "demo"
 CREDENTIALS = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
 CITIES = ["Köln", "東京", "São Paulo", "Kraków", "Reykjavík", "القاهرة"]
+ARRIVE_SECONDS = 60
 CONVERGE_SECONDS = 60
 
 
@@ -224,6 +225,9 @@ class Watch:
         self.began = time.monotonic()
         self.last = -10.0
 
+    def elapsed(self):
+        return time.monotonic() - self.began
+
     def records(self):
         """Offsets in the data topics: a few of them are markers of transactions."""
         topics = self.log.list_topics(timeout=10).topics
@@ -238,7 +242,7 @@ class Watch:
         return sum(self.database[name].estimated_document_count() for name in TABLES)
 
     def show(self, written, note="", always=False):
-        elapsed = time.monotonic() - self.began
+        elapsed = self.elapsed()
         terminal = sys.stdout.isatty()
         if not always and elapsed - self.last < (0.5 if terminal else 3):
             return
@@ -277,9 +281,12 @@ def replicate(addresses, dynamodb, client, database, seconds, rng):
         for name in ("producer", "consumer"):
             programs.append(Program(name))
         watch = Watch(addresses["KAFKA"], database)
-        while time.monotonic() - watch.began < seconds:
+        arriving = None
+        while arriving is None or time.monotonic() - arriving < seconds:
             for program in programs:
                 program.require_running()
+            if arriving is None and (watch.documents() or watch.elapsed() > ARRIVE_SECONDS):
+                arriving = time.monotonic()
             watch.show(writer.written)
             time.sleep(0.2)
         writer.finish()
@@ -314,7 +321,7 @@ def how_to_look(addresses, database, kept):
     mongodb, kafka = addresses["MONGODB"], addresses["KAFKA"]
     again = f"scripts/parts --dir {os.path.relpath(PARTS, ROOT)}"
     say()
-    say(f"One order: {json.dumps(database[ORDERS].find_one(), default=str, ensure_ascii=False)[:300]}")
+    say(f"One order: {json_util.dumps(database[ORDERS].find_one(), ensure_ascii=False)}")
     say()
     say(f"The documents: MongoDB {mongodb}, database {DATABASE}, collections {', '.join(TABLES)}")
     say(f"The changes:   Kafka {kafka}, topics {', '.join(f'{PREFIX}.{name}' for name in TABLES)};")
@@ -325,14 +332,14 @@ def how_to_look(addresses, database, kept):
     say(f"  build/venv/bin/python -c \"import pymongo; print(pymongo.MongoClient('{mongodb}')"
         f"['{DATABASE}']['{ORDERS}'].find_one())\"")  # fmt: skip
     say(f"  mongosh {mongodb}/{DATABASE} --eval \"db['{READINGS}'].findOne()\"")
-    say(f"  kcat -b {kafka} -C -o beginning -c 5 -t {PREFIX}.{ORDERS}")
+    say(f"  kcat -b {kafka} -C -o beginning -c 5 -t {PREFIX}.{ORDERS}     (mongosh and kcat are not installed by this)")
     say(f"  {again} clean     ends the servers and removes their data")
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the servers running")
-    parser.add_argument("--seconds", type=float, default=15, help="how long the writer writes (15)")
+    parser.add_argument("--seconds", type=float, default=15, help="how long the writer goes on after the first documents have arrived (15)")
     options = parser.parse_args()
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     rng = random.Random(7)
@@ -347,7 +354,7 @@ def main():
         create_tables(dynamodb)
         fill(dynamodb, rng)
         write_configuration(addresses)
-        say(f"Replicating for {options.seconds:g} s, while a writer puts, updates and deletes")
+        say("Replicating, while a writer puts, updates and deletes")
         found, writer, took = replicate(addresses, dynamodb, client, database, options.seconds, rng)
         report(found, writer, took)
         how_to_look(addresses, database, options.keep)

@@ -14,7 +14,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "common/metrics_http.h"
+#include "common/program.h"
 #include "common/stop.h"
 #include "consumer/applier.h"
 #include "consumer/group.h"
@@ -27,16 +27,6 @@ struct consumer {
     struct fetch *fetch;
     struct group *group;
 };
-
-static enum log_level level_of(const struct config *c)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcmp(config_string(c, "log.level"), names[i]) == 0)
-            return (enum log_level)i;
-    return LOG_LEVEL_INFO;
-}
 
 /* Two runs on one host are two owners. */
 static void name_owner(char *ret)
@@ -124,30 +114,6 @@ static bool leave(struct consumer *n)
     return pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
 }
 
-static int run(const struct config *c, int64_t until_idle_ms, struct error *err)
-{
-    struct consumer n = {.applier = {.config = c}};
-    struct metrics_http *http = NULL;
-    int result = metrics_http_start(&http, c, err);
-
-    if (result == 0)
-        result = open_all(&n, err);
-    if (result == 0) {
-        health_ready(true);
-        result = group_run(n.group, until_idle_ms, err);
-    }
-    if (stop_requested() && result < 0 && err->kind == ERR_RETRY)
-        result = 0;
-    if (!leave(&n)) {
-        log_info("dynaferry-consumer ends", "result=%d", result);
-        log_close();
-        _exit(result < 0 ? EXIT_FATAL : EXIT_WELL);
-    }
-    close_all(&n);
-    metrics_http_stop(http);
-    return result;
-}
-
 /* -1: not given. */
 static int until_idle(const struct config_extra *extra, int64_t *ret_ms, struct error *err)
 {
@@ -163,10 +129,34 @@ static int until_idle(const struct config_extra *extra, int64_t *ret_ms, struct 
     return 0;
 }
 
-static int failed(const struct error *err)
+static int serve(struct consumer *n, int64_t idle_ms, struct error *err)
 {
-    fprintf(stderr, "dynaferry-consumer: %s\n", err->message);
-    return err->code ? err->code : EXIT_FATAL;
+    int result = open_all(n, err);
+
+    if (result < 0)
+        return -1;
+    health_ready(true);
+    return group_run(n->group, idle_ms, err);
+}
+
+static int run(const struct config *c, const struct config_extra *extras, struct error *err)
+{
+    struct consumer n = {.applier = {.config = c}};
+    int64_t idle_ms;
+    int result;
+
+    if (until_idle(&extras[0], &idle_ms, err) < 0)
+        return -1;
+    mongoc_init();
+    result = serve(&n, idle_ms, err);
+    if (!leave(&n)) {
+        log_info("ends", "result=%d", result);
+        log_close();
+        _exit(result < 0 && !stop_requested() ? EXIT_FATAL : EXIT_WELL);
+    }
+    close_all(&n);
+    mongoc_cleanup();
+    return result;
 }
 
 int main(int argc, char **argv)
@@ -175,32 +165,8 @@ int main(int argc, char **argv)
         {.name = "until-idle",
          .help = "End when everything was applied and nothing came for so many seconds."},
         {0}};
-    struct config *c = NULL;
-    struct error err = {0};
-    int64_t idle_ms;
-    int code = EXIT_WELL;
+    const struct program program = {
+        .which = CONFIG_CONSUMER, .name = "dynaferry-consumer", .extras = extras, .run = run};
 
-    if (config_load(&c, CONFIG_CONSUMER, argc, argv, extras, &err) < 0)
-        return failed(&err);
-    if (!c)
-        return EXIT_WELL;
-    if (until_idle(&extras[0], &idle_ms, &err) < 0)
-        return failed(&err);
-    stop_install_signals();
-    if (log_open(config_string(c, "log.file"), level_of(c),
-                 strcmp(config_string(c, "log.format"), "json") == 0, "dynaferry-consumer",
-                 &err) < 0)
-        return failed(&err);
-    log_info("dynaferry-consumer starts", "version=%s", DYNAFERRY_VERSION);
-    mongoc_init();
-    if (run(c, idle_ms, &err) < 0) {
-        code = err.code ? err.code : EXIT_FATAL;
-        log_error("dynaferry-consumer ends", "reason=%s", err.message);
-    } else {
-        log_info("dynaferry-consumer ends well", NULL);
-    }
-    mongoc_cleanup();
-    log_close();
-    config_free(c);
-    return code;
+    return program_main(&program, argc, argv);
 }

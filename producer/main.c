@@ -2,17 +2,12 @@
  *
  * Sets up what all modules share, lets the owner run on this thread, and takes it down in the
  * opposite order. */
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/exit_code.h"
 #include "common/kafka.h"
-#include "common/log.h"
 #include "common/metrics.h"
-#include "common/metrics_http.h"
-#include "common/stop.h"
+#include "common/program.h"
 #include "producer/owner.h"
 #include "producer/plan.h"
 
@@ -116,56 +111,24 @@ static void close_all(struct producer *p)
 
 /* ---- the program ---- */
 
-static int run(const struct config *c, struct error *err)
+static int run(const struct config *c, const struct config_extra *extras, struct error *err)
 {
     struct producer p = {.config = c};
-    struct metrics_http *http = NULL;
-    int result = metrics_http_start(&http, c, err);
+    int result = open_all(&p, err);
 
-    if (result == 0)
-        result = open_all(&p, err);
+    (void)extras;
     if (result == 0) {
         health_ready(true);
         result = owner_run(&p, err);
     }
     close_all(&p);
-    metrics_http_stop(http);
     return result;
-}
-
-static int ended(const struct error *err)
-{
-    if (stop_requested() && err->kind == ERR_RETRY)
-        return EXIT_WELL;
-    log_error("dynaferry-producer ends", "reason=%s", err->message);
-    return err->code ? err->code : EXIT_FATAL;
 }
 
 int main(int argc, char **argv)
 {
-    struct config *c = NULL;
-    struct error err = {0};
-    int code = EXIT_WELL;
+    const struct program program = {
+        .which = CONFIG_PRODUCER, .name = "dynaferry-producer", .run = run};
 
-    if (config_load(&c, CONFIG_PRODUCER, argc, argv, NULL, &err) < 0) {
-        fprintf(stderr, "dynaferry-producer: %s\n", err.message);
-        return err.code;
-    }
-    if (!c)
-        return EXIT_WELL;
-    stop_install_signals();
-    if (log_open(config_string(c, "log.file"), log_level_of(config_string(c, "log.level")),
-                 strcmp(config_string(c, "log.format"), "json") == 0, "dynaferry-producer",
-                 &err) < 0) {
-        fprintf(stderr, "dynaferry-producer: %s\n", err.message);
-        return EXIT_CONFIGURATION;
-    }
-    log_info("dynaferry-producer starts", "version=%s", DYNAFERRY_VERSION);
-    if (run(c, &err) < 0)
-        code = ended(&err);
-    else
-        log_info("dynaferry-producer ends well", NULL);
-    log_close();
-    config_free(c);
-    return code;
+    return program_main(&program, argc, argv);
 }

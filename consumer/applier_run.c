@@ -183,7 +183,7 @@ static int64_t begin_again(struct worker *w, struct partition *p)
         return read_and_obey(w, p);
     log_info("applied once more after an owner without a goodbye",
              "topic=%s partition=%" PRId32 " from=%" PRId64 " to=%" PRId64, p->topic, p->number,
-             p->position.again, p->position.offset);
+             position_again_from(&p->position), p->position.offset);
     position_begins_again(&p->position);
     return go_on(w, p);
 }

@@ -35,6 +35,8 @@ struct mongo_write_error {
 /* What a record's refusal means: MONGO_REFUSED (the record's own fault), MONGO_AGAIN or
  * MONGO_UNKNOWN. A duplicate key is code 11000 and MONGO_REFUSED. */
 enum mongo_result mongo_write_error_result(int32_t code);
+/* A whole command was refused with this code: may one of its records be the reason? */
+bool mongo_may_be_a_records_fault(int32_t code);
 /* Calls each for every member of writeErrors. */
 void mongo_reply_write_errors(const bson_t *reply,
                               void (*each)(void *arg, const struct mongo_write_error *e),

@@ -7,6 +7,8 @@
 /* The server did not do it (any more): a new primary, a shutdown, a limit, a conflict; or
  * nothing of the kind can be done there, whatever the record. */
 static const int32_t again_codes[] = {
+    1,     /* InternalError */
+    8,     /* UnknownError */
     13,    /* Unauthorized: a missing right of ours, never the record's fault */
     18,    /* AuthenticationFailed */
     20,    /* IllegalOperation: of the session or the topology */
@@ -61,6 +63,31 @@ static const int32_t unknown_codes[] = {
     9001, /* SocketException */
 };
 
+/* What a whole command may be refused with because of one of its records. Any other refusal of
+ * a command is waited out: a record is given up only when it is known to be the reason. */
+static const int32_t record_codes[] = {
+    2,     /* BadValue */
+    9,     /* FailedToParse */
+    14,    /* TypeMismatch */
+    15,    /* Overflow: nested too deeply */
+    16,    /* InvalidLength */
+    22,    /* InvalidBSON */
+    28,    /* PathNotViable */
+    52,    /* DollarPrefixedFieldName */
+    53,    /* InvalidIdField */
+    54,    /* NotSingleValueField */
+    55,    /* InvalidDBRef */
+    56,    /* EmptyFieldName */
+    57,    /* DottedFieldName */
+    66,    /* ImmutableField */
+    121,   /* DocumentValidationFailure */
+    10334, /* BSONObjectTooLarge */
+    11000, /* DuplicateKey */
+    17280, /* KeyTooLong */
+    17419, /* the resulting document is too large */
+    17420, /* the document to upsert is too large */
+};
+
 static bool among(const int32_t *codes, size_t n, int32_t code)
 {
     for (size_t i = 0; i < n; i++)
@@ -76,6 +103,11 @@ enum mongo_result mongo_write_error_result(int32_t code)
     if (among(unknown_codes, ARRAY_LEN(unknown_codes), code))
         return MONGO_UNKNOWN;
     return MONGO_REFUSED;
+}
+
+bool mongo_may_be_a_records_fault(int32_t code)
+{
+    return among(record_codes, ARRAY_LEN(record_codes), code);
 }
 
 static int64_t reply_number(const bson_t *reply, const char *name)

@@ -8,7 +8,7 @@
 #include "consumer/bson_out.h"
 
 #define DUPLICATE_KEY 11000
-#define DUPLICATE_TRIES 4
+#define DUPLICATE_TRIES 8
 #define DUPLICATE_PAUSE_MS 20
 #define SCRATCH_MAX 65536
 /* Around the records: names, limits, the driver's own members. */
@@ -238,6 +238,8 @@ static enum mongo_result post(struct command *c, struct error *err)
     result = mongo_write(m, m->target->database, &command, &reply, err);
     if (result == MONGO_DONE)
         result = judge(c, &reply, err);
+    else if (result == MONGO_REFUSED && !mongo_may_be_a_records_fault(mongo_reply_code(&reply)))
+        result = MONGO_AGAIN;
     bson_destroy(&reply);
     return result;
 }
@@ -301,7 +303,7 @@ static enum mongo_result send_kind(struct command *c, struct error *err)
             n = 0;
         }
         if (n > 0)
-            stop_wait_ms(DUPLICATE_PAUSE_MS);
+            stop_wait_ms(tries * DUPLICATE_PAUSE_MS);
     }
     return result;
 }

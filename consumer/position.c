@@ -118,7 +118,7 @@ void position_went_back(struct position *p, int64_t offset)
 
 void position_begins_again(struct position *p)
 {
-    position_confirmed(p, p->again);
+    position_confirmed(p, position_again_from(p));
     p->again = POSITION_NONE;
 }
 
@@ -135,6 +135,11 @@ bool position_settled(const struct position *p)
 bool position_again_due(const struct position *p, int64_t now_ms)
 {
     return p->again != POSITION_NONE && now_ms >= p->again_at;
+}
+
+int64_t position_again_from(const struct position *p)
+{
+    return lowest(p->again, p->offset);
 }
 
 bool position_may_send(const struct position *p, int64_t now_ms, int64_t last_poll_ms,

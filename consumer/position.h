@@ -90,15 +90,17 @@ void position_sending(struct position *p, int64_t end); /* before a command is s
 void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms);
 void position_confirmed(struct position *p, int64_t offset); /* the document was moved */
 void position_went_back(struct position *p, int64_t offset); /* the document was set back */
-void position_begins_again(struct position *p); /* the same, to `again`, which it lost */
+void position_begins_again(struct position *p); /* the same, to position_again_from */
 
 /* The offset that a loser marks for its successor; POSITION_NONE: nothing can come late. */
 int64_t position_late_mark(const struct position *p);
 /* May the owner say goodbye? Not while a write of its own may come late. (`again` stays in the
  * document: the successor sees to it.) */
 bool position_settled(const struct position *p);
-/* Is it time to apply once more from p->again? */
+/* Is it time to apply once more? */
 bool position_again_due(const struct position *p, int64_t now_ms);
+/* From where: `again`, but never forward, since a mark may have set it back further. */
+int64_t position_again_from(const struct position *p);
 /* A write may be sent only by a member that polled its group lately, and after the quiet time.
  */
 bool position_may_send(const struct position *p, int64_t now_ms, int64_t last_poll_ms,

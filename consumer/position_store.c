@@ -167,8 +167,8 @@ enum mongo_result position_set_again(struct mongo *m, const char *id, const stru
 {
     AUTO(mongo_bsonp) bson_t *query = query_of(id, p->epoch, POSITION_NONE);
     AUTO(mongo_bsonp)
-    bson_t *update = BCON_NEW("$set", "{", "offset", BCON_INT64(p->again), "}", "$unset", "{",
-                              "again", BCON_BOOL(true), "}");
+    bson_t *update = BCON_NEW("$set", "{", "offset", BCON_INT64(position_again_from(p)), "}",
+                              "$unset", "{", "again", BCON_BOOL(true), "}");
 
     return update_one(m, query, update, matched, err);
 }

@@ -28,7 +28,7 @@ enum mongo_result position_move(struct mongo *m, const char *id, const struct po
 enum mongo_result position_set_back(struct mongo *m, const char *id, const struct position *p,
                                     int64_t offset, int64_t seen_rewind, bool *matched,
                                     struct error *err);
-/* On {epoch, no rewind}: back to p->again, which is removed. */
+/* On {epoch, no rewind}: back to position_again_from, and `again` is removed. */
 enum mongo_result position_set_again(struct mongo *m, const char *id, const struct position *p,
                                      bool *matched, struct error *err);
 /* $min rewind: whoever owns the partition applies again from offset. */

@@ -62,20 +62,27 @@ static void conf_set_users(void *arg, const char *name, const char *value)
     conf_set(arg, name, value);
 }
 
+static void conf_set_ours(struct conf_filling *f, const struct kafka_setting *settings,
+                          bool yielding)
+{
+    for (; settings && settings->name; settings++)
+        if (settings->yields == yielding)
+            conf_set(f, settings->name, settings->value);
+}
+
 int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *c, const char *role,
                    const struct kafka_setting *settings, struct error *err)
 {
     struct conf_filling f = {.conf = rd_kafka_conf_new(), .err = err};
     AUTO(free_charp) char *client = xasprintf("dynaferry-%s", role);
 
-    conf_set(&f, "bootstrap.servers", config_string(c, "kafka.bootstrap.servers"));
     conf_set(&f, "client.id", client);
     conf_set(&f, "socket.keepalive.enable", "true");
     conf_set(&f, "reconnect.backoff.max.ms", "2000");
+    conf_set_ours(&f, settings, true);
     config_each_kafka(c, conf_set_users, &f);
     conf_set(&f, "allow.auto.create.topics", "false");
-    for (; settings && settings->name; settings++)
-        conf_set(&f, settings->name, settings->value);
+    conf_set_ours(&f, settings, false);
     if (f.failed) {
         rd_kafka_conf_destroy(f.conf);
         return -1;

@@ -21,6 +21,7 @@ DEFINE_FREEP(rd_kafka_message_t, rd_kafka_messagep, rd_kafka_message_destroy)
 struct kafka_setting {
     const char *name;
     const char *value;
+    bool yields; /* to the user's kafka.NAME */
 };
 
 /* A conf with the user's settings, bootstrap.servers, allow.auto.create.topics=false, log and

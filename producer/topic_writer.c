@@ -16,6 +16,9 @@
 /* Messages time out before the transaction, so that a crash is over in seconds. */
 #define TRANSACTION_TIMEOUT "15000"
 #define MESSAGE_TIMEOUT "12000"
+#define QUEUE_BYTES                                                                            \
+    (4 * 1024 *                                                                                \
+     1024) /* of one handle, beside its largest message; a full queue is waited for */
 #define CALL_TIMEOUT_MS 15000
 #define IDLE_LINGER_MS 3
 
@@ -300,11 +303,14 @@ static int open_handle(struct topic_writer *w, const struct config *c, struct er
     char *id = xasprintf("%s-%" PRId32, config_string(c, "topic.prefix"), w->ledger_partition);
     AUTO(free_charp) char *message_bytes = xasprintf("%" PRId64, largest);
     AUTO(free_charp) char *batch_bytes = xasprintf("%" PRId64, MIN(largest / 2, 1000000));
+    AUTO(free_charp) char *queue_kbytes = xasprintf("%" PRId64, (largest + QUEUE_BYTES) / 1024);
     const struct kafka_setting settings[] = {{"transactional.id", id},
                                              {"transaction.timeout.ms", TRANSACTION_TIMEOUT},
                                              {"message.timeout.ms", MESSAGE_TIMEOUT},
                                              {"message.max.bytes", message_bytes},
                                              {"batch.size", batch_bytes},
+                                             {"compression.codec", "zstd", true},
+                                             {"queue.buffering.max.kbytes", queue_kbytes, true},
                                              {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
 

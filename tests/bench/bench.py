@@ -1,6 +1,7 @@
 """CPU per item, throughput, memory and threads of producer and consumer, beside their floors of the same run.
 
     tests/bench/run [--items N] [--records M] [--json] [--set KEY=VALUE ...]
+    tests/bench/run --latency N
 
 The source is a canned table of 500-byte items with 14 attributes, which costs hardly any CPU; Kafka and
 MongoDB are those of scripts/parts (MongoDB in memory), or the ones that DYNAFERRY_TEST_KAFKA and
@@ -16,14 +17,18 @@ import argparse
 import contextlib
 import json
 import os
+import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import confluent_kafka
 import confluent_kafka.admin
 import pymongo
@@ -39,6 +44,7 @@ TABLE = "bench"
 SHARDS = 4
 PARTITIONS = 12
 PROGRAM_SECONDS = 600
+SOURCE_KEYS = {"region_name": "us-east-1", "aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
 
 # As producer/topic_writer.c sets them; the batch is the same, so the floor's transactions are too.
 WRITER_SETTINGS = {
@@ -135,19 +141,12 @@ class Canned:
         self.url, self.access_key, self.secret_key = told["url"], told["access_key"], told["secret_key"]
 
     def control(self, **request):
-        import urllib.request
-
         body = json.dumps(request).encode()
         with urllib.request.urlopen(urllib.request.Request(self.url + "/_control", body), timeout=30) as answer:
             return json.load(answer)["result"]
 
     def stream(self):
-        import boto3
-
-        client = boto3.client(
-            "dynamodb", endpoint_url=self.url, region_name="us-east-1",
-            aws_access_key_id=self.access_key, aws_secret_access_key=self.secret_key,
-        )  # fmt: skip
+        client = boto3.client("dynamodb", endpoint_url=self.url, **SOURCE_KEYS)
         return client.describe_table(TableName=TABLE)["Table"]["LatestStreamArn"]
 
     def stop(self):
@@ -161,12 +160,12 @@ def parts(verb, *names, **environment):
     return done.stdout
 
 
-def start_parts():
+def start_parts(*more):
     """The documents of a bench need more memory than those of a test."""
-    told = parts("start", "kafka") + parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
+    told = parts("start", "kafka", *more)
+    told += parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
     print(told, end="", file=sys.stderr)
-    found = dict(line.removeprefix("export ").split("=", 1) for line in parts("env").splitlines())
-    return found["DYNAFERRY_TEST_KAFKA"], found["DYNAFERRY_TEST_MONGODB"]
+    return dict(line.removeprefix("export DYNAFERRY_TEST_").split("=", 1) for line in parts("env").splitlines())
 
 
 # --- the bench ---
@@ -307,6 +306,64 @@ class Bench:
             done.result(30)
 
 
+# --- how soon a single change is there ---
+
+
+class Latency:
+    """Changes one by one, on DynamoDB Local, from the acknowledged write to the document."""
+
+    def __init__(self, kafka, mongodb, dynamodb):
+        self.tag = "bench" + uuid.uuid4().hex[:8]
+        self.collection = pymongo.MongoClient(mongodb)[self.tag][self.tag]
+        self.source = boto3.client("dynamodb", endpoint_url=dynamodb, **SOURCE_KEYS)
+        self.conf = DIRECTORY / "latency.conf"
+        self.write_conf(kafka, mongodb, dynamodb)
+        self.source.create_table(
+            TableName=self.tag, BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        )  # fmt: skip
+
+    def write_conf(self, kafka, mongodb, dynamodb):
+        settings = {
+            "id": self.tag,
+            "topic.prefix": self.tag,
+            "filter.collection.white": self.tag,
+            "kafka.bootstrap.servers": kafka,
+            "target.address": mongodb,
+            "source.endpoint_url": dynamodb,
+            "source.region": SOURCE_KEYS["region_name"],
+            "source.access_key_id": SOURCE_KEYS["aws_access_key_id"],
+            "source.secret_access_key": SOURCE_KEYS["aws_secret_access_key"],
+        }
+        self.conf.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+
+    def one(self, number, seconds=60):
+        """Seconds until the item is there."""
+        self.source.put_item(TableName=self.tag, Item={"pk": {"S": "k"}, "v": {"N": str(number)}})
+        began = time.monotonic()
+        while not self.collection.find_one({"v.N": str(number)}):
+            if time.monotonic() > began + seconds:
+                raise SystemExit(f"bench: a change was not there after {seconds} s")
+            time.sleep(0.002)
+        return time.monotonic() - began
+
+    def measure(self, count):
+        programs = [Program(role, self.conf, DIRECTORY, f"{self.tag}-{role}") for role in ("producer", "consumer")]
+        try:
+            for program in programs:
+                program.start()
+            self.one(0)
+            found = []
+            for number in range(1, count + 1):
+                time.sleep(random.uniform(0.3, 0.9))  # so that no poll of the programs is in step with it
+                found.append(self.one(number))
+            return sorted(found)
+        finally:
+            for program in programs:
+                program.end()
+
+
 # --- the table ---
 
 
@@ -333,6 +390,7 @@ def main():
     parser.add_argument("--records", type=int, default=100_000, help="changes after the snapshot")
     parser.add_argument("--type", choices=["raw", "change"], default="raw", help="convert.type")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both programs")
+    parser.add_argument("--latency", type=int, default=0, metavar="N", help="time N single changes instead")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")
     options = parser.parse_args()
@@ -340,17 +398,32 @@ def main():
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as ends:
         ends.callback(parts, "stop" if options.keep else "clean")
-        kafka, mongodb = start_parts()
-        source = Canned(options.items)
-        ends.callback(source.stop)
-        bench = Bench(options, kafka, mongodb, source)
-        ends.callback(bench.drop)
-        ends.callback(bench.end_programs)
-        bench.changes(bench.full())
+        measure_latency(options) if options.latency else measure_cost(options, ends)
+
+
+def measure_cost(options, ends):
+    found = start_parts()
+    source = Canned(options.items)
+    ends.callback(source.stop)
+    bench = Bench(options, found["KAFKA"], found["MONGODB"], source)
+    ends.callback(bench.drop)
+    ends.callback(bench.end_programs)
+    bench.changes(bench.full())
     if options.json:
         print(json.dumps([row.as_json() for row in bench.rows], indent=1))
     else:
         show(bench.rows)
+
+
+def measure_latency(options):
+    found = start_parts("dynamodb")
+    times = Latency(found["KAFKA"], found["MONGODB"], found["DYNAMODB"]).measure(options.latency)
+    figures = {"changes": len(times), "median_ms": round(statistics.median(times) * 1e3),
+               "p90_ms": round(times[int(len(times) * 0.9)] * 1e3), "max_ms": round(times[-1] * 1e3)}  # fmt: skip
+    if options.json:
+        print(json.dumps(figures))
+    else:
+        print("from a write in DynamoDB to its document:", *(f"{k} {v}" for k, v in figures.items()))
 
 
 if __name__ == "__main__":

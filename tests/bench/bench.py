@@ -35,7 +35,7 @@ import pymongo
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "e2e")]
-from running import Program, wait_until  # noqa: E402
+from running import Program  # noqa: E402
 
 BIN = ROOT / "build" / "release" / "bin"
 DIRECTORY = ROOT / "build" / "bench"
@@ -98,24 +98,34 @@ def status_of(pid, name):
 
 
 class Meter:
-    """What a program spends from now, or from its start, until its metric has grown by so many items."""
+    """What a program spends from now, or from its start, until its metric has grown by so many items. Its rate
+    counts from the first items seen: starting is no throughput."""
 
     def __init__(self, program, metric, from_start=False):
         self.program, self.metric = program, metric
-        self.began = time.monotonic()
         self.cpu = 0 if from_start else cpu_seconds(program.process.pid)
         self.count = 0 if from_start else program.metric(metric)
 
+    def samples(self):
+        """(time, items so far), some twenty a second."""
+        deadline = time.monotonic() + PROGRAM_SECONDS
+        while time.monotonic() < deadline:
+            if not self.program.running:
+                raise SystemExit(f"bench: {self.program.story()}")
+            yield time.monotonic(), self.program.metric(self.metric) - self.count
+            time.sleep(0.05)
+        raise SystemExit(f"bench: not within {PROGRAM_SECONDS} s\n{self.program.story()}")
+
     def wait(self, phase, items):
-        pid, threads = self.program.process.pid, 0
-
-        def done():
-            nonlocal threads
+        pid, threads, first = self.program.process.pid, 0, None
+        for now, count in self.samples():
             threads = max(threads, status_of(pid, "Threads"))
-            return self.program.metric(self.metric) >= self.count + items
-
-        wait_until(done, PROGRAM_SECONDS, f"{items} of {self.metric}", alive=[self.program])
-        seconds, cpu = time.monotonic() - self.began, cpu_seconds(pid) - self.cpu
+            if not first and count > 0:
+                first = now, count
+            if count >= items:
+                break
+        seconds = max(now - first[0], 0.05) * items / max(items - first[1], 1)
+        cpu = cpu_seconds(pid) - self.cpu
         return Row(phase, self.program.role, items, seconds, cpu, status_of(pid, "VmHWM") / 1024, threads)
 
 
@@ -229,9 +239,9 @@ class Bench:
                      interval_ms=self.users.get("commit.interval.ms", 250), **{"from": self.topic},
                      **{**ours, **users})  # fmt: skip
 
-    def write_floor(self, phase, header, count, collection):
+    def write_floor(self, phase, count, collection):
         return floor(phase, "floor_write", uri=self.mongodb, database=collection.database.name,
-                     collection=collection.name, brokers=self.kafka, header=header, type=self.options.type,
+                     collection=collection.name, brokers=self.kafka, header="segment", type=self.options.type,
                      count=count, **{"from": self.topic},
                      batch=self.users.get("target.batch.count", 1000),
                      writers=self.users.get("target.writers", 4))  # fmt: skip
@@ -267,8 +277,9 @@ class Bench:
         log = self.add(self.log_floor("full", "segment", self.options.items))
         self.add(row, (scan, log))
         self.add(floor("full", "floor_log", brokers=self.kafka, read=self.topic))
-        self.collection = self.new_collection()
-        write = self.add(self.write_floor("full", "segment", self.options.items, self.collection))
+        collection = self.new_collection()
+        write = self.add(self.write_floor("full", self.options.items, collection))
+        collection.drop()  # the test server holds all in memory
         self.add(self.consume("full", self.options.items), (write,))
         return producer
 
@@ -288,8 +299,11 @@ class Bench:
         scan = self.add(self.stream_floor())
         log = self.add(self.log_floor("changes", "sequence", self.options.records))
         self.add(row, (scan, log))
-        write = self.add(self.write_floor("changes", "sequence", self.options.records, self.collection))
-        self.add(self.consume("changes", self.options.records), (write,))
+        row = self.consume("changes", self.options.records)
+        # The rows over the changes: each is a replacement again.
+        collection = pymongo.MongoClient(self.mongodb)[self.tag][TABLE]
+        write = self.add(self.write_floor("changes", self.options.records, collection))
+        self.add(row, (write,))
 
     def end_programs(self):
         for program in self.programs:
@@ -386,8 +400,8 @@ def show(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=200_000, help="rows of the table")
-    parser.add_argument("--records", type=int, default=100_000, help="changes after the snapshot")
+    parser.add_argument("--items", type=int, default=150_000, help="rows of the table")
+    parser.add_argument("--records", type=int, default=75_000, help="changes after the snapshot")
     parser.add_argument("--type", choices=["raw", "change"], default="raw", help="convert.type")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for both programs")
     parser.add_argument("--latency", type=int, default=0, metavar="N", help="time N single changes instead")
@@ -395,6 +409,7 @@ def main():
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")
     options = parser.parse_args()
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
     DIRECTORY.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as ends:
         ends.callback(parts, "stop" if options.keep else "clean")

@@ -58,7 +58,7 @@ static rd_kafka_t *producer_open(int argc, char **argv)
 
     set(conf, "bootstrap.servers", bench_argument(argc, argv, "brokers", NULL));
     set(conf, "transactional.id", id);
-    set(conf, "log_level", "4");
+    rd_kafka_conf_set_log_cb(conf, NULL);
     set_users(conf, argc, argv);
     rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
     if (!rk)

@@ -83,13 +83,21 @@ static void note_failure(struct topic_writer *w, rd_kafka_resp_err_t code, const
     pthread_cond_broadcast(&w->changed);
 }
 
+/* Whoever wants the offset may be gone when the writer is open no more. */
+static void give_offset(struct topic_writer *w, int64_t *ret, int64_t offset)
+{
+    AUTO_LOCK(&w->lock);
+    if (w->state == WRITER_OPEN)
+        *ret = offset;
+}
+
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     (void)rk;
     if (m->err)
         note_failure(opaque, m->err, rd_kafka_topic_name(m->rkt));
     else if (m->_private)
-        *(int64_t *)m->_private = m->offset;
+        give_offset(opaque, m->_private, m->offset);
 }
 
 static void *reporter_loop(void *arg)
@@ -231,11 +239,11 @@ static void abort_transaction(struct topic_writer *w)
     transaction_over(w);
 }
 
+/* Under the exclusive gate. */
 static void finish_transaction(struct topic_writer *w)
 {
     bool open;
 
-    pthread_rwlock_wrlock(&w->gate);
     pthread_mutex_lock(&w->lock);
     open = w->in_transaction && w->state == WRITER_OPEN;
     pthread_mutex_unlock(&w->lock);
@@ -252,7 +260,6 @@ static void finish_transaction(struct topic_writer *w)
             break;
         }
     }
-    pthread_rwlock_unlock(&w->gate);
 }
 
 /* ---- the committer ---- */
@@ -280,7 +287,9 @@ static void *committer_loop(void *arg)
 
         if (due <= clock_mono_ms()) {
             pthread_mutex_unlock(&w->lock);
+            pthread_rwlock_wrlock(&w->gate);
             finish_transaction(w);
+            pthread_rwlock_unlock(&w->gate);
             pthread_mutex_lock(&w->lock);
         } else if (due == INT64_MAX) {
             pthread_cond_wait(&w->changed, &w->lock);
@@ -380,9 +389,10 @@ int topic_writer_open(struct topic_writer **ret, const struct config *c,
 
 void topic_writer_close(struct topic_writer *w)
 {
+    /* In one hold of the gate: an appender that came between would leave a transaction open,
+     * which stops readers of its topics until it times out. */
+    pthread_rwlock_wrlock(&w->gate);
     finish_transaction(w);
-    pthread_rwlock_wrlock(
-        &w->gate); /* an appender that came between stays uncommitted: it is asked for again */
     set_state(w, WRITER_CLOSED);
     pthread_rwlock_unlock(&w->gate);
     pthread_mutex_lock(&w->lock);

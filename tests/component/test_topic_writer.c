@@ -1,0 +1,151 @@
+/* tests/component/test_topic_writer.c - the gate and the end of a writer, on librdkafka's mock
+ * cluster. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <librdkafka/rdkafka.h>
+
+#include <librdkafka/rdkafka_mock.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#include "common/check.h"
+#include "common/kafka.h"
+#include "producer/topic_writer.h"
+
+#define TOPIC "dynaferry.t"
+
+struct cluster {
+    rd_kafka_t *rk;
+    rd_kafka_mock_cluster_t *mock;
+    struct config *config;
+};
+
+static struct config *config_for(const char *servers)
+{
+    AUTO(free_charp) char *setting = xasprintf("kafka.bootstrap.servers=%s", servers);
+    char *argv[] = {"test", "--set", setting};
+    struct config *c = NULL;
+    struct error err = {0};
+
+    if (config_load(&c, CONFIG_PRODUCER, ARRAY_LEN(argv), argv, NULL, &err) < 0)
+        fail_msg("%s", err.message);
+    return c;
+}
+
+static void cluster_begin(struct cluster *c)
+{
+    char reason[256];
+
+    c->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), reason, sizeof(reason));
+    assert_non_null(c->rk);
+    c->mock = rd_kafka_mock_cluster_new(c->rk, 1);
+    assert_int_equal(rd_kafka_mock_topic_create(c->mock, TOPIC, 1, 1), 0);
+    c->config = config_for(rd_kafka_mock_cluster_bootstraps(c->mock));
+}
+
+static void cluster_end(struct cluster *c)
+{
+    config_free(c->config);
+    rd_kafka_mock_cluster_destroy(c->mock);
+    rd_kafka_destroy(c->rk);
+}
+
+struct counts { /* a member that counts what is in committed transactions */
+    struct topic_writer_member member;
+    atomic_int appended;
+    int committed; /* of the writer's thread and of who closed it */
+};
+
+static void on_committed(void *arg)
+{
+    struct counts *c = arg;
+
+    c->committed = atomic_load(&c->appended);
+}
+
+static void on_aborted(void *arg)
+{
+    (void)arg;
+    fail_msg("nothing is aborted here");
+}
+
+static void on_topic_failed(void *arg, const char *topic, const char *reason)
+{
+    (void)arg;
+    fail_msg("topic %s: %s", topic, reason);
+}
+
+static void counts_init(struct counts *c)
+{
+    *c = (struct counts){.member = {.committed = on_committed,
+                                    .aborted = on_aborted,
+                                    .topic_failed = on_topic_failed,
+                                    .arg = c}};
+}
+
+struct appender {
+    struct topic_writer *writer;
+    struct counts *counts;
+    pthread_t thread;
+};
+
+static void *append_until_fenced(void *arg)
+{
+    const struct topic_record r = {.topic = TOPIC, .value = BYTES_LIT("x")};
+    struct appender *a = arg;
+    struct error err;
+
+    while (topic_writer_enter(a->writer, &err) == 0) {
+        CHECK(topic_writer_append(a->writer, &r, &err) == 0);
+        atomic_fetch_add(&a->counts->appended, 1);
+        topic_writer_exit(a->writer);
+    }
+    CHECK(err.kind == ERR_FENCED);
+    return NULL;
+}
+
+/* An appender that waits for the gate while the last commit is made must not begin another
+ * transaction: nobody would end it. */
+static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
+{
+    struct timespec pause = {.tv_nsec = 300 * 1000000};
+    struct cluster cluster;
+    struct topic_writer *w = NULL;
+    struct counts counts;
+    struct appender appenders[3];
+    struct error err = {0};
+
+    (void)state;
+    cluster_begin(&cluster);
+    counts_init(&counts);
+    if (topic_writer_open(&w, cluster.config, 0, &err) < 0)
+        fail_msg("%s", err.message);
+    topic_writer_join(w, &counts.member);
+    for (size_t i = 0; i < ARRAY_LEN(appenders); i++) {
+        appenders[i] = (struct appender){.writer = w, .counts = &counts};
+        pthread_create(&appenders[i].thread, NULL, append_until_fenced, &appenders[i]);
+    }
+    nanosleep(&pause, NULL);
+    topic_writer_close(w);
+    for (size_t i = 0; i < ARRAY_LEN(appenders); i++)
+        pthread_join(appenders[i].thread, NULL);
+    assert_true(counts.committed > 0);
+    assert_int_equal(counts.committed, counts.appended);
+    topic_writer_leave(w, &counts.member);
+    topic_writer_free(w);
+    cluster_end(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_close_beside_appenders_leaves_no_transaction_open),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

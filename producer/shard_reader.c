@@ -243,7 +243,7 @@ static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
     r->iterator_epoch = barrier_change_asked(w->barrier).epoch;
     pthread_mutex_lock(&w->lock);
     ready = shard_is_ready(&w->tree, r->shard);
-    complete_to = r->shard->now.complete_to_ms;
+    complete_to = shard_complete_to(&w->tree, r->shard);
     if (r->shard->now.sequence[0] && !r->from_horizon)
         after = xstrdup(r->shard->now.sequence);
     arn = xstrdup(w->now.stream_arn);

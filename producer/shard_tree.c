@@ -200,6 +200,20 @@ struct tree_shard *shard_tree_forgettable(const struct shard_tree *t, int64_t no
     return NULL;
 }
 
+int64_t shard_complete_to(const struct shard_tree *t, const struct tree_shard *s)
+{
+    int64_t newest = s->now.complete_to_ms;
+    unsigned left = HASH_COUNT(t->shards); /* whatever a ledger says, this ends */
+
+    for (; left > 0 && s->now.parent[0]; left--) {
+        s = shard_tree_find(t, s->now.parent);
+        if (!s)
+            break;
+        newest = MAX(newest, s->now.complete_to_ms);
+    }
+    return newest;
+}
+
 int64_t shard_tree_complete_to(const struct shard_tree *t)
 {
     const struct tree_shard *s;
@@ -207,7 +221,7 @@ int64_t shard_tree_complete_to(const struct shard_tree *t)
 
     for (s = t->shards; s; s = s->hh.next)
         if (!shard_is_finished(s))
-            oldest = MIN(oldest, s->now.complete_to_ms);
+            oldest = MIN(oldest, shard_complete_to(t, s));
     return oldest;
 }
 

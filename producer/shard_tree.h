@@ -58,6 +58,9 @@ bool shard_tree_wants_children(const struct shard_tree *t);
 struct tree_shard *shard_tree_forgettable(const struct shard_tree *t, int64_t now_ms);
 void shard_tree_remove(struct shard_tree *t, struct tree_shard *s,
                        void (*reader_free)(void *reader));
+/* Up to when the log has all of it: a child holds nothing older than what its parents were read
+ * to, however long ago it was listed. */
+int64_t shard_complete_to(const struct shard_tree *t, const struct tree_shard *s);
 /* The oldest complete_to of what is not finished; INT64_MAX: nothing is. */
 int64_t shard_tree_complete_to(const struct shard_tree *t);
 

@@ -88,6 +88,44 @@ static void a_child_begins_with_its_parents_completeness(void **state)
     shard_tree_release(&t, NULL);
 }
 
+/* After a day's pause: the children are listed at once and read in their turn, hours later. */
+static void a_child_that_waited_is_as_complete_as_its_parent_is_by_now(void **state)
+{
+    struct ddb_stream before = STREAM(shard("a", "", ""));
+    struct ddb_stream after =
+        STREAM(shard("a", "", "3"), shard("b", "a", "6"), shard("c", "b", ""));
+    struct shard_tree t = adopted(&before);
+    const char *orphan;
+
+    (void)state;
+    shard_tree_merge(&t, &after, 1, NOW + 20 * HOUR, &orphan);
+    assert_int_equal(shard_tree_find(&t, "c")->now.complete_to_ms, NOW);
+    shard_advance(shard_tree_find(&t, "a"), BYTES_LIT("3"), 1, NOW + 2 * HOUR, NOW);
+    assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "c")), NOW + 2 * HOUR);
+    assert_int_equal(shard_tree_complete_to(&t), NOW + 2 * HOUR);
+    shard_finish(shard_tree_find(&t, "a"), NOW);
+    shard_advance(shard_tree_find(&t, "b"), BYTES_LIT("6"), 1, NOW + 6 * HOUR, NOW);
+    shard_finish(shard_tree_find(&t, "b"), NOW);
+    assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "c")), NOW + 6 * HOUR);
+    shard_tree_release(&t, NULL);
+}
+
+static void a_circle_in_the_ledger_is_no_endless_walk(void **state)
+{
+    struct ledger_shard x = {
+        .id = xstrdup("x"), .parent = xstrdup("y"), .sequence = xstrdup("")};
+    struct ledger_shard y = {
+        .id = xstrdup("y"), .parent = xstrdup("x"), .sequence = xstrdup("")};
+    struct shard_tree t = {0};
+
+    (void)state;
+    x.complete_to_ms = NOW;
+    shard_tree_load(&t, &x);
+    shard_tree_load(&t, &y);
+    assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "y")), NOW);
+    shard_tree_release(&t, NULL);
+}
+
 static void a_read_shard_without_a_child_asks_for_the_stream_again(void **state)
 {
     struct ddb_stream before = STREAM(shard("a", "", ""));
@@ -208,6 +246,8 @@ int main(void)
         cmocka_unit_test(a_generation_reads_open_shards_and_not_the_closed_ones),
         cmocka_unit_test(a_child_is_read_after_its_parent_was_read_to_its_end),
         cmocka_unit_test(a_child_begins_with_its_parents_completeness),
+        cmocka_unit_test(a_child_that_waited_is_as_complete_as_its_parent_is_by_now),
+        cmocka_unit_test(a_circle_in_the_ledger_is_no_endless_walk),
         cmocka_unit_test(a_read_shard_without_a_child_asks_for_the_stream_again),
         cmocka_unit_test(an_unknown_parent_is_named_and_its_child_not_read),
         cmocka_unit_test(parents_in_a_circle_end_as_orphans),

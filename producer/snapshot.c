@@ -66,8 +66,10 @@ static int append_end(struct page *page, struct error *err)
     AUTO_LOCK(&w->record_lock);
     pthread_mutex_lock(&w->lock);
     ledger_table_copy(&t, &w->now);
+    if (w->state ==
+        WORKER_RUN) /* the page of a table that was stopped meanwhile ends no stop */
+        t.phase = PHASE_TAIL;
     pthread_mutex_unlock(&w->lock);
-    t.phase = PHASE_TAIL;
     t.finished_ms = clock_wall_ms();
     if (append_control(w, page->local, CONTROL_SNAPSHOT_END, &t, NULL, err) < 0 ||
         append_ledger_table(w, page->local, &t, err) < 0)

@@ -247,6 +247,9 @@ static void enter_generation(struct table_worker *w, struct ledger_table *t,
     tree->shards = NULL;
     make_segments(w, &w->now);
     w->state = WORKER_ADOPTED;
+    w->adoption_committed = false;
+    w->begin_offsets_recorded =
+        false; /* an abort may have gone back to an older generation's */
     w->described_ms = clock_mono_ms();
 }
 
@@ -388,9 +391,27 @@ static int64_t resume_failed(struct table_worker *w, const struct error *err)
     return AGAIN_SLOWLY_MS;
 }
 
+/* The ledger may say `failed`: that stop is over, so an abort must not go back to it, and the
+ * record is written again, with its begin offsets. */
+static void end_the_stop(struct table_worker *w)
+{
+    struct ledger_table *t = &w->committed;
+    enum ledger_phase phase = t->rows && t->finished_ms == 0 ? PHASE_SNAPSHOT : PHASE_TAIL;
+    size_t n = sizeof(*t->begin_offsets) * (size_t)t->partitions;
+
+    if (t->phase == phase)
+        return;
+    t->phase = phase;
+    free(t->reason);
+    t->reason = xstrdup("");
+    if (t->begin_offsets)
+        w->begin_offsets = memcpy(xrealloc(w->begin_offsets, n), t->begin_offsets, n);
+}
+
 static int load_generation(struct table_worker *w, struct error *err)
 {
     AUTO_LOCK(&w->lock);
+    end_the_stop(w);
     ledger_table_release(&w->now);
     ledger_table_copy(&w->now, &w->committed);
     make_segments(w, &w->now);
@@ -398,8 +419,7 @@ static int load_generation(struct table_worker *w, struct error *err)
     if (load_records(w, err) < 0)
         return -1;
     w->adoption_committed = true;
-    w->begin_offsets_recorded = w->committed.begin_offsets != NULL;
-    w->now.phase = w->now.rows && w->now.finished_ms == 0 ? PHASE_SNAPSHOT : PHASE_TAIL;
+    w->begin_offsets_recorded = w->begin_offsets == NULL;
     w->state = WORKER_RUN;
     log_info("table goes on",
              "table=%s generation=%" PRId64 " phase=%s segments=%" PRId64 "/%" PRId64

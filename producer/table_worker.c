@@ -130,7 +130,7 @@ static void table_back(struct table_worker *w)
     ledger_table_release(&w->now);
     ledger_table_copy(&w->now, &w->committed);
     w->dirty = false;
-    w->begin_offsets_recorded = w->committed.begin_offsets != NULL;
+    w->begin_offsets_recorded = w->begin_offsets == NULL; /* once more does no harm */
     if (w->state == WORKER_ADOPTED && !w->adoption_committed)
         w->state = WORKER_START;
     else if (w->state == WORKER_STOPPED)
@@ -187,7 +187,7 @@ static int append_new_shards(struct table_worker *w, struct pool_local *local,
 
     /* only this step adds or removes shards, so the list stays while the lock is not held */
     for (s = w->tree.shards; s; s = s->hh.next) {
-        if (s->recorded)
+        if (s->recorded || s->reader) /* a reader's own record must not be followed by this */
             continue;
         if (append_ledger_shard(w, local, &s->committed, err) < 0)
             return -1;
@@ -220,9 +220,13 @@ static int64_t merge_shards(struct table_worker *w, const struct ddb_stream *str
 static void describe_stream(struct table_worker *w, struct pool_local *local)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    AUTO(free_charp) char *arn = NULL;
     struct error err;
 
-    if (ddb_describe_stream(&stream, local->client, w->now.stream_arn, &err) < 0) {
+    pthread_mutex_lock(&w->lock);
+    arn = xstrdup(w->now.stream_arn);
+    pthread_mutex_unlock(&w->lock);
+    if (ddb_describe_stream(&stream, local->client, arn, &err) < 0) {
         log_warn("stream can't be described now", "table=%s reason=%s", w->table, err.message);
         return;
     }
@@ -239,6 +243,7 @@ static void describe_stream(struct table_worker *w, struct pool_local *local)
 static void describe_table(struct table_worker *w, struct pool_local *local)
 {
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
+    AUTO(ledger_table_release) struct ledger_table now = {0}; /* an abort replaces w->now */
     struct start_decision d;
     struct error err;
 
@@ -250,7 +255,10 @@ static void describe_table(struct table_worker *w, struct pool_local *local)
                      err.message);
         return;
     }
-    d = start_decide(w->p->mode, w->p->started_ms, &w->now, desc, w->partitions);
+    pthread_mutex_lock(&w->lock);
+    ledger_table_copy(&now, &w->now);
+    pthread_mutex_unlock(&w->lock);
+    d = start_decide(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
     if (d.verdict == START_STOP)
         table_worker_fail(w, d.phase, d.reason);
 }
@@ -261,6 +269,8 @@ static int64_t look_at_source(struct table_worker *w, struct pool_local *local,
     int64_t now = clock_mono_ms();
     bool routine = now - w->described_ms > DESCRIBE_EVERY_MS;
 
+    if (!wants_children && w->orphan_asks == 0)
+        w->child_asks = 0;
     if (w->p->mode == SYNC_FULL)
         return CONTROL_MS;
     if (routine) {
@@ -335,6 +345,9 @@ static void set_stopped(struct table_worker *w)
     free(w->now.reason);
     w->now.reason = xstrdup(w->stop_reason);
     w->state = WORKER_STOPPED;
+    if (w->scan_slot) /* other tables wait for it */
+        limits_scan_end(w->p->limits);
+    w->scan_slot = false;
 }
 
 static int64_t stop_table(struct table_worker *w, struct pool_local *local)

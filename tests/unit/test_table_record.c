@@ -1,0 +1,267 @@
+/* tests/unit/test_table_record.c - a table's record over aborts, stops and the end of a stop; the
+ * writer and the ledger's cache are made of what each test says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "producer/ledger_partition.h"
+#include "support_config.h"
+
+/* for their static functions */
+#include "producer/snapshot.c"
+#include "producer/table_start.c"
+
+/* ---- the writer: takes everything, remembers the last value ---- */
+
+static char last_value[4096];
+
+int topic_writer_enter(struct topic_writer *w, struct error *err)
+{
+    (void)w;
+    (void)err;
+    return 0;
+}
+
+int topic_writer_append(struct topic_writer *w, const struct topic_record *r, struct error *err)
+{
+    (void)w;
+    (void)err;
+    snprintf(last_value, sizeof(last_value), BYTES_FMT, BYTES_ARG(r->value));
+    if (r->ret_offset)
+        *r->ret_offset = 7;
+    return 0;
+}
+
+void topic_writer_fail(struct topic_writer *w, const char *why)
+{
+    (void)w;
+    fail_msg("%s", why);
+}
+
+void topic_writer_exit(struct topic_writer *w)
+{
+    (void)w;
+}
+
+void topic_writer_hurry(struct topic_writer *w)
+{
+    (void)w;
+}
+
+void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m)
+{
+    (void)w;
+    (void)m;
+}
+
+void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
+{
+    (void)w;
+    (void)m;
+}
+
+/* ---- the ledger ---- */
+
+static const struct ledger_table *in_ledger;
+
+int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
+                       struct error *err)
+{
+    (void)l;
+    (void)table;
+    (void)err;
+    ledger_table_copy(ret, in_ledger);
+    return 1;
+}
+
+void ledger_cache_each(struct ledger_cache *l, const char *prefix,
+                       void (*each)(void *arg, struct bytes rest, struct bytes value,
+                                    int32_t partition),
+                       void *arg)
+{
+    (void)l;
+    (void)prefix;
+    (void)each;
+    (void)arg;
+}
+
+void ledger_partition_ref(struct ledger_partition *lp)
+{
+    (void)lp;
+}
+
+void ledger_partition_unref(struct ledger_partition *lp)
+{
+    (void)lp;
+}
+
+/* ---- a worker, whose steps are run by hand ---- */
+
+struct bench {
+    struct producer p;
+    struct pool_local local;
+    struct config *config;
+    struct table_worker *w;
+};
+
+static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledger_table *known)
+{
+    *b = (struct bench){.config = config_loaded("", NULL)};
+    b->p = (struct producer){
+        .config = b->config,
+        .mode = mode,
+        .prefix = "dynaferry",
+        .ledger_topic = "dynaferry-ledger",
+        .limits = limits_new(1 << 20, 0, 0, 1),
+        .pool = step_pool_new(0, (struct step_pool_hooks){0}),
+    };
+    buf_init(&b->local.keys, 4096);
+    buf_init(&b->local.text, 4096);
+    buf_init(&b->local.value, 4096);
+    in_ledger = known;
+    b->w = table_worker_new(&b->p, NULL, NULL, 0, "t");
+    b->w->partitions = 1;
+}
+
+static void bench_end(struct bench *b)
+{
+    table_worker_stop(b->w);
+    step_pool_free(b->p.pool);
+    limits_free(b->p.limits);
+    buf_release(&b->local.keys);
+    buf_release(&b->local.text);
+    buf_release(&b->local.value);
+    config_free(b->config);
+}
+
+static struct ledger_table record(enum ledger_phase phase, int64_t finished_ms)
+{
+    static int64_t begin_offsets[] = {3};
+
+    return (struct ledger_table){
+        .table = "t",
+        .topic = "dynaferry.t",
+        .phase = phase,
+        .reason = "why",
+        .generation = 1,
+        .table_id = "id",
+        .stream_arn = "",
+        .key_schema = {.hash = {"pk", 2, 'S'}},
+        .segments = 1,
+        .partitions = 1,
+        .log_id = "log",
+        .rows = true,
+        .begin_offsets = begin_offsets,
+        .started_ms = 1,
+        .finished_ms = finished_ms,
+    };
+}
+
+static void adopt_next(struct bench *b, int64_t generation)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0), t;
+    struct shard_tree tree = {0};
+    struct error err;
+
+    known.generation = generation;
+    known.begin_offsets = NULL;
+    ledger_table_copy(&t, &known);
+    assert_int_equal(adopt(b->w, &b->local, &t, &tree, &err), 0);
+}
+
+static int64_t control(struct bench *b)
+{
+    return b->w->control.run(b->w->control.arg, &b->local);
+}
+
+static void a_second_try_to_begin_a_generation_records_its_begin_offsets(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 2);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    adopt_next(&b, 2);
+    b.w->member.aborted(b.w->member.arg);
+    assert_int_equal(b.w->state, WORKER_START);
+    adopt_next(&b, 3);
+    b.w->member.committed(b.w->member.arg);
+    control(&b);
+    assert_non_null(b.w->now.begin_offsets);
+    assert_int_equal(b.w->now.begin_offsets[0], 7);
+    assert_non_null(strstr(last_value, "\"begin_offsets\":[7]"));
+    bench_end(&b);
+}
+
+static void a_table_that_goes_on_after_a_failure_stays_so_over_an_abort(void **state)
+{
+    struct ledger_table known = record(PHASE_FAILED, 0);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    assert_int_equal(load_generation(b.w, &err), 0);
+    for (int i = 0; i < 2; i++) { /* the abort also took the record back: written once more */
+        last_value[0] = '\0';
+        control(&b);
+        assert_non_null(strstr(last_value, "\"phase\":\"snapshot\",\"reason\":\"\""));
+        assert_non_null(strstr(last_value, "\"begin_offsets\":[3]"));
+        b.w->member.aborted(b.w->member.arg);
+        assert_int_equal(b.w->now.phase, PHASE_SNAPSHOT); /* or nothing would be scanned */
+    }
+    bench_end(&b);
+}
+
+static void a_table_that_stops_gives_its_place_among_the_scans_back(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    assert_int_equal(load_generation(b.w, &err), 0);
+    control(&b);
+    assert_false(limits_scan_begin(b.p.limits));
+    table_worker_fail(b.w, PHASE_GONE, "it was deleted");
+    assert_int_equal(control(&b), STEP_END);
+    assert_true(limits_scan_begin(b.p.limits));
+    bench_end(&b);
+}
+
+static void the_last_page_of_a_table_that_stopped_does_not_end_the_stop(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+    struct page page = {0};
+    struct error err;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    assert_int_equal(load_generation(b.w, &err), 0);
+    table_worker_fail(b.w, PHASE_GAP, "its stream was disabled");
+    assert_int_equal(control(&b), STEP_END);
+    page.w = b.w;
+    page.local = &b.local;
+    assert_int_equal(append_end(&page, &err), 0);
+    assert_int_equal(b.w->now.phase, PHASE_GAP);
+    assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
+    assert_true(b.w->now.finished_ms > 0);
+    bench_end(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_second_try_to_begin_a_generation_records_its_begin_offsets),
+        cmocka_unit_test(a_table_that_goes_on_after_a_failure_stays_so_over_an_abort),
+        cmocka_unit_test(a_table_that_stops_gives_its_place_among_the_scans_back),
+        cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

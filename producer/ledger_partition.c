@@ -56,7 +56,9 @@ char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count)
 
 /* ---- the partition ---- */
 
-static int read_to_the_end(struct ledger_partition *lp, struct error *err)
+/* To the high watermark as a read_uncommitted handle sees it: what was just committed may not
+ * be readable yet, and another end would stop short of it. */
+int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
 {
     struct producer *p = lp->p;
     int64_t low, high;
@@ -77,7 +79,7 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
     lp->partition = partition;
     atomic_init(&lp->refs, 1);
     if (topic_writer_open(&lp->writer, p->config, partition, err) < 0 ||
-        read_to_the_end(lp, err) < 0) {
+        ledger_partition_sync(lp, err) < 0) {
         if (lp->writer)
             topic_writer_close(lp->writer);
         ledger_partition_unref(lp);

@@ -17,6 +17,9 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
  * reference. */
 void ledger_partition_close(struct ledger_partition *lp);
 
+/* Waits until the cache has all that was appended here before the call. ERR_RETRY. */
+int ledger_partition_sync(struct ledger_partition *lp, struct error *err);
+
 void ledger_partition_ref(struct ledger_partition *lp);
 void ledger_partition_unref(struct ledger_partition *lp);
 

@@ -227,13 +227,16 @@ static void count_one(void *arg, struct bytes rest, struct bytes value, int32_t 
     ++*(size_t *)arg;
 }
 
-/* Our tables are over, and so is every table that is placed anywhere. */
+/* Our tables are over, and so is every table that is placed anywhere; who places them has seen
+ * that none is left to place. */
 static bool all_is_done(struct owner *o)
 {
     struct census census = {0};
     size_t placed = 0;
     bool any = false;
 
+    if (o->plan && !plan_is_settled(o->plan))
+        return false;
     for (int32_t p = 0; p < o->count; p++) {
         if (o->places[p].open && !ledger_partition_is_over(o->places[p].open))
             return false;
@@ -243,7 +246,7 @@ static bool all_is_done(struct owner *o)
     }
     ledger_cache_each(o->p->cache, "place/", count_one, &placed);
     ledger_cache_each(o->p->cache, "table/", note_table, &census);
-    return any && placed > 0 && !census.unfinished && census.over >= placed;
+    return any && (placed > 0 || o->plan) && !census.unfinished && census.over >= placed;
 }
 
 /* ---- the loop ---- */

@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "common/stop.h"
 
-#define SYNC_TIMEOUT_MS 10000
+#define AGAIN_MS 50
 
 /* ---- which tables ---- */
 
@@ -134,6 +134,7 @@ struct plan {
     struct topic_writer_member member;
     struct step step;
     atomic_bool stopping;
+    atomic_bool settled;
     atomic_bool undecided; /* places were appended and neither committed nor aborted yet */
 };
 
@@ -183,7 +184,7 @@ static int append_place(struct plan *plan, struct pool_local *local, const char 
 }
 
 static int place_new(struct plan *plan, struct pool_local *local, char *const *names,
-                     size_t count, struct error *err)
+                     size_t count, size_t *ret_placed, struct error *err)
 {
     struct load load = {.partitions = ledger_cache_partitions(plan->p->cache)};
     int result = 0;
@@ -197,6 +198,7 @@ static int place_new(struct plan *plan, struct pool_local *local, char *const *n
             continue;
         atomic_store(&plan->undecided, true);
         load.placed[to]++;
+        ++*ret_placed;
         result = append_place(plan, local, names[i], to, err);
     }
     ddb_names_free(load.tables, load.count);
@@ -204,7 +206,8 @@ static int place_new(struct plan *plan, struct pool_local *local, char *const *n
     return result;
 }
 
-static int look(struct plan *plan, struct pool_local *local, struct error *err)
+static int look(struct plan *plan, struct pool_local *local, size_t *ret_placed,
+                struct error *err)
 {
     char **names;
     size_t count;
@@ -212,12 +215,12 @@ static int look(struct plan *plan, struct pool_local *local, struct error *err)
 
     if (plan_tables(&names, &count, plan->p->config, local->client, err) < 0)
         return -1;
-    if (ledger_cache_sync(plan->p->cache, SYNC_TIMEOUT_MS, err) < 0 ||
+    if (ledger_partition_sync(plan->zero, err) < 0 ||
         topic_writer_enter(plan->writer, err) < 0) {
         ddb_names_free(names, count);
         return -1;
     }
-    result = place_new(plan, local, names, count, err);
+    result = place_new(plan, local, names, count, ret_placed, err);
     if (result < 0)
         topic_writer_fail(plan->writer, err->message);
     topic_writer_exit(plan->writer);
@@ -228,14 +231,17 @@ static int look(struct plan *plan, struct pool_local *local, struct error *err)
 static int64_t plan_step(void *arg, void *local)
 {
     struct plan *plan = arg;
+    size_t placed = 0;
     struct error err;
 
     if (atomic_load(&plan->stopping))
         return STEP_END;
     if (atomic_load(&plan->undecided))
-        return 50;
-    if (look(plan, local, &err) == 0)
-        return config_int(plan->p->config, "discovery.interval.ms");
+        return AGAIN_MS;
+    if (look(plan, local, &placed, &err) == 0) {
+        atomic_store(&plan->settled, placed == 0);
+        return placed ? AGAIN_MS : config_int(plan->p->config, "discovery.interval.ms");
+    }
     if (err.kind == ERR_FENCED)
         return STEP_END;
     log_warn("tables can't be looked for now", "reason=%s", err.message);
@@ -289,6 +295,11 @@ struct plan *plan_start(struct producer *p, struct ledger_partition *zero)
     topic_writer_join(plan->writer, &plan->member);
     CHECK(step_schedule(p->pool, &plan->step, 0));
     return plan;
+}
+
+bool plan_is_settled(const struct plan *plan)
+{
+    return atomic_load(&plan->settled);
 }
 
 void plan_stop(struct plan *plan)

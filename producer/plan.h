@@ -25,4 +25,7 @@ int32_t plan_choose(const size_t *tables_placed, int32_t partitions);
 struct plan;
 
 struct plan *plan_start(struct producer *p, struct ledger_partition *zero);
+/* Every table of the source was seen to be placed, as of the last look; false before the first.
+ */
+bool plan_is_settled(const struct plan *plan);
 void plan_stop(struct plan *plan); /* returns at once; a look under way ends by itself */

@@ -76,7 +76,8 @@ def test_incr_takes_the_stream_from_its_horizon_and_no_rows(bridge):
     items = [
         i for i in bridge.items(table) if topic_check.canonical_key(table.key_schema.key_of(i)) in changed
     ]
-    complain(topic_check.check_log(log, source, items, 4, bridge.prefix, table.name))
+    # A generation without rows begins and has nothing to end.
+    complain(topic_check.check_log(log, source, items, 4, bridge.prefix, table.name, finished=False))
     assert not [record for record in log if record.is_row]
     begins = [record for record in log if record.control == "snapshot-begin"]
     assert [record.event["control"]["rows"] for record in begins] == [False] * 4

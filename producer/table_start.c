@@ -75,12 +75,14 @@ static bool view_suffices(const char *view)
     return strcmp(view, "NEW_IMAGE") == 0 || strcmp(view, "NEW_AND_OLD_IMAGES") == 0;
 }
 
-/* 0: the stream is there, or not needed; else when to come again. */
+/* 0: the table can be read, and its stream is there or not needed; else when to come again. */
 static int64_t ensure_stream(struct table_worker *w, struct pool_local *local,
                              const struct ddb_table *desc)
 {
     struct error err;
 
+    if (strcmp(desc->status, "CREATING") == 0) /* a scan would be told that it does not exist */
+        return AGAIN_MS;
     if (w->p->mode == SYNC_FULL)
         return 0;
     if (desc->stream_enabled && !view_suffices(desc->stream_view)) {

@@ -1,5 +1,5 @@
-/* tests/unit/test_table_record.c - a table's record over aborts, stops and the end of a stop; the
- * writer and the ledger's cache are made of what each test says. */
+/* tests/unit/test_table_record.c - a table's record over aborts, stops and the end of a stop;
+ * the writer and the ledger's cache are made of what each test says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -254,12 +254,27 @@ static void the_last_page_of_a_table_that_stopped_does_not_end_the_stop(void **s
     bench_end(&b);
 }
 
+static void a_table_that_is_being_made_is_waited_for(void **state)
+{
+    struct ddb_table desc = {.name = "t", .status = "CREATING", .stream_arn = ""};
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    assert_true(ensure_stream(b.w, &b.local, &desc) > 0);
+    desc.status = "ACTIVE";
+    assert_int_equal(ensure_stream(b.w, &b.local, &desc), 0);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_second_try_to_begin_a_generation_records_its_begin_offsets),
         cmocka_unit_test(a_table_that_goes_on_after_a_failure_stays_so_over_an_abort),
         cmocka_unit_test(a_table_that_stops_gives_its_place_among_the_scans_back),
+        cmocka_unit_test(a_table_that_is_being_made_is_waited_for),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
     };
 

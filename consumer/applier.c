@@ -92,13 +92,17 @@ void look_at_table(struct worker *w, struct partition *p)
     }
 }
 
-int64_t stop_partition(struct partition *p)
+int64_t stop_partition(struct partition *p, const char *reason)
 {
     park(p);
     atomic_store(&p->failed, true);
     p->phase = PARTITION_FAILED;
     p->health = health_get(p->id, 0); /* at once: nobody but a person can help */
-    return INT64_MAX;
+    if (!reason)
+        return INT64_MAX;
+    table_partition_stopped(p->table, p->number, reason);
+    p->stopped = true;
+    return clock_mono_ms() + LOOK_FAILED_MS;
 }
 
 int64_t step_table(struct worker *w, struct partition *p)
@@ -117,7 +121,7 @@ int64_t step_table(struct worker *w, struct partition *p)
     atomic_store(&p->failed, table_has_failed(p->table));
     if (p->table->refused) {
         table_fail(p->table, p->table->refused);
-        return stop_partition(p);
+        return stop_partition(p, NULL);
     }
     look_at_table(w, p);
     if (!table_has_failed(p->table))
@@ -134,6 +138,10 @@ int64_t step_table(struct worker *w, struct partition *p)
 
 void park(struct partition *p)
 {
+    if (p->stopped)
+        table_partition_goes_on(p->table, p->number);
+    p->stopped = false;
+    atomic_store(&p->failed, false);
     fetch_stream_close(&p->stream);
     partition_drop_batch(p);
     table_view_put(TAKE(p->view));
@@ -195,7 +203,7 @@ static void let_go(struct worker *w, struct partition *p)
         pool_parked(w->a->pool, p);
         return;
     }
-    if (p->phase == PARTITION_RUN || p->phase == PARTITION_HELD)
+    if (p->phase == PARTITION_RUN || p->phase == PARTITION_HELD || p->stopped)
         say_goodbye(w, p);
     park(p);
     atomic_store(&p->idle, false);
@@ -215,8 +223,9 @@ static int64_t step_phase(struct worker *w, struct partition *p)
         return step_held(w, p);
     case PARTITION_MARKING:
         return step_marking(w, p);
-    case PARTITION_PARKED:
     case PARTITION_FAILED:
+        return step_failed(w, p);
+    case PARTITION_PARKED:
         break;
     }
     return INT64_MAX;

@@ -16,6 +16,7 @@ int64_t step_take(struct worker *w, struct partition *p);
 int64_t step_run(struct worker *w, struct partition *p);
 int64_t step_held(struct worker *w, struct partition *p);
 int64_t step_marking(struct worker *w, struct partition *p);
+int64_t step_failed(struct worker *w, struct partition *p);
 
 /* Writes what is in hand and moves the position. */
 int64_t run_flush(struct worker *w, struct partition *p);
@@ -36,6 +37,8 @@ int64_t obey(struct worker *w, struct partition *p, const struct position_doc *d
 int64_t read_and_obey(struct worker *w, struct partition *p);
 /* Reads messages from the position on. */
 int64_t go_on(struct worker *w, struct partition *p);
-int64_t stop_partition(struct partition *p); /* in a clear state */
+/* In a clear state: it waits for a new generation, or for good (reason NULL: it is the
+ * table's). */
+int64_t stop_partition(struct partition *p, const char *reason);
 void say_goodbye(struct worker *w, struct partition *p);
 void park(struct partition *p);

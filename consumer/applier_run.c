@@ -10,6 +10,7 @@
 
 #define IDLE_CHECK_MS 5000
 #define POLL_WAIT_MS 50
+#define LETTERS_LOGGED 5 /* of a batch; the others are counted */
 
 struct flush {
     struct worker *w;
@@ -27,10 +28,10 @@ static void send_letter(struct flush *f, const rd_kafka_message_t *m, const stru
 {
     const struct partition *p = f->p;
 
-    log_warn("record refused",
-             "table=%s topic=%s partition=%" PRId32 " offset=%" PRId64 " reason=%s",
-             p->table->name, p->topic, p->number, m->offset, reason);
-    f->letters++;
+    if (f->letters++ < LETTERS_LOGGED)
+        log_warn("record refused",
+                 "table=%s topic=%s partition=%" PRId32 " offset=%" PRId64 " reason=%s",
+                 p->table->name, p->topic, p->number, m->offset, reason);
     if (MUTATED(dead_letter))
         return;
     if (dead_letter_send(&f->round, m, ev, p->table->name, reason, &f->letter_err) < 0)
@@ -161,6 +162,9 @@ int64_t run_flush(struct worker *w, struct partition *p)
         fetch_stream_close(&p->stream);
         return read_and_obey(w, p);
     }
+    if (f.letters > LETTERS_LOGGED)
+        log_warn("more records refused", "table=%s topic=%s partition=%" PRId32 " records=%zu",
+                 p->table->name, p->topic, p->number, f.letters - LETTERS_LOGGED);
     count(w, p, &job, f.letters);
     moved(p);
     partition_drop_batch(p);
@@ -193,11 +197,10 @@ static int64_t stop_truncated(struct partition *p)
     char why[256];
 
     snprintf(why, sizeof(why),
-             "partition %" PRId32 ": the log does not hold offset %" PRId64
-             " any more: a new snapshot of the table is needed",
-             p->number, p->position.offset);
-    table_fail(p->table, why);
-    return stop_partition(p);
+             "the log does not hold offset %" PRId64
+             " (any more): a new snapshot of the table is needed",
+             p->position.offset);
+    return stop_partition(p, why);
 }
 
 static void show(struct partition *p, bool settled)
@@ -248,7 +251,7 @@ int64_t step_run(struct worker *w, struct partition *p)
 
     if (!table_is_current(p->table, p->view)) {
         partition_drop_batch(p);
-        return start_over(w, p, "its collection is another one");
+        return start_over(w, p, "its collection or log is another one");
     }
     look_at_table(w, p);
     if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))

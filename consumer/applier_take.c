@@ -9,6 +9,7 @@
 
 #define WAIT_MS 500
 #define POLL_WAIT_MS 50
+#define FAILED_LOOK_MS 2000
 
 static bool polled_lately(const struct worker *w)
 {
@@ -53,9 +54,10 @@ static bool read_source(struct worker *w, const struct partition *p,
     if (ledger_cache_table(w->a->ledger, p->table->name, ledger, &err) <= 0)
         return false;
     *ret = (struct position_source){.log_id = ledger->log_id,
-                                    .uuid = p->view->uuid,
+                                    .uuid = p->view ? p->view->uuid : (struct uuid){0},
                                     .generation = ledger->generation,
-                                    .begin = POSITION_NONE};
+                                    .begin = POSITION_NONE,
+                                    .truncated = p->skip};
     if (ledger->begin_offsets && p->number < ledger->partitions)
         ret->begin = ledger->begin_offsets[p->number];
     return true;
@@ -99,6 +101,7 @@ static int64_t take(struct worker *w, struct partition *p, const struct position
     if (!matched) /* a mark or another taker came in between */
         return clock_mono_ms() + POLL_WAIT_MS;
     backoff_reset(&p->backoff);
+    p->skip = false;
     position_taken(&p->position, &doc, clock_mono_ms(), w->a->target->grace_ms);
     tell_taken(p, &old, &doc, start);
     return go_on(w, p);
@@ -199,7 +202,7 @@ int64_t step_held(struct worker *w, struct partition *p)
     if (!polled_lately(w))
         return now + POLL_WAIT_MS;
     if (!table_is_current(p->table, p->view))
-        return start_over(w, p, "its collection is another one");
+        return start_over(w, p, "its collection or log is another one");
     return read_and_obey(w, p);
 }
 
@@ -225,4 +228,23 @@ int64_t step_marking(struct worker *w, struct partition *p)
      * group would have said otherwise. */
     p->phase = PARTITION_TABLE;
     return now + w->a->session_ms;
+}
+
+/* A generation that begins after the lost part brings all values again; another log or another
+ * collection starts at a begin anyway. */
+int64_t step_failed(struct worker *w, struct partition *p)
+{
+    struct ledger_table ledger = {0};
+    struct position_source source;
+    bool newer = false;
+
+    if (p->stopped && read_source(w, p, &source, &ledger))
+        newer =
+            source.begin != POSITION_NONE && (source.generation > p->position.generation ||
+                                              strcmp(source.log_id, p->position.log_id) != 0);
+    ledger_table_release(&ledger);
+    if (!newer)
+        return p->stopped ? clock_mono_ms() + FAILED_LOOK_MS : INT64_MAX;
+    p->skip = true;
+    return start_over(w, p, "a newer generation begins after what was lost");
 }

@@ -70,6 +70,8 @@ struct partition {
     bool at_end;           /* everything that the log had was seen */
     bool other_schema;     /* a begin of another key schema is next */
     bool truncated;        /* the log begins after the start */
+    bool stopped;          /* in a clear state that its table shows */
+    bool skip;             /* to be taken from the newest begin, because of that */
 
     /* any thread reads */
     atomic_bool assigned;

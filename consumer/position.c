@@ -30,7 +30,7 @@ static int64_t lowest(int64_t a, int64_t b)
 static bool means_something(const struct position_doc *doc,
                             const struct position_source *source)
 {
-    return doc->found && doc->offset != POSITION_NONE &&
+    return doc->found && doc->offset != POSITION_NONE && !source->truncated &&
            strcmp(doc->log_id, source->log_id) == 0 && uuid_equal(&doc->uuid, &source->uuid);
 }
 

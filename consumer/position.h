@@ -45,6 +45,7 @@ struct position_source {
     struct uuid uuid;
     int64_t generation; /* the newest */
     int64_t begin;      /* its begin in this partition; POSITION_NONE: not known yet */
+    bool truncated;     /* the log does not reach back to the position any more */
 };
 
 /* The owner's memory of its partition. */

@@ -54,6 +54,7 @@ static struct table_view *view_new(const struct preparation *p)
     atomic_init(&v->refs, 1);
     key_schema_copy(&v->schema, &p->ledger->key_schema);
     v->collection = xstrdup(p->table->collection);
+    v->log_id = xstrdup(p->ledger->log_id);
     v->converter = (struct converter){
         .type = strcmp(type, "raw") == 0 ? CONVERT_RAW : CONVERT_CHANGE,
         .number = to_double ? CONVERT_DOUBLE : CONVERT_EXACT,

@@ -1,5 +1,6 @@
 #include "consumer/table.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,6 +74,7 @@ void table_view_put(struct table_view *v)
         return;
     key_schema_release(&v->schema);
     free(v->collection);
+    free(v->log_id);
     free(v);
 }
 
@@ -94,7 +96,7 @@ bool table_look_begin(struct table *t, int64_t now_ms)
 static bool same_view(const struct table_view *a, const struct table_view *b)
 {
     return a && uuid_equal(&a->uuid, &b->uuid) && key_schema_equal(&a->schema, &b->schema) &&
-           a->converter.identity == b->converter.identity;
+           a->converter.identity == b->converter.identity && strcmp(a->log_id, b->log_id) == 0;
 }
 
 /* Worth a line only when it is not what was configured. */
@@ -152,13 +154,18 @@ void table_look_soon(struct table *t)
     t->look_at = 0;
 }
 
+static void show_failure(const struct table *t)
+{
+    metric_set(t->metrics.failed, t->failed[0] || t->stopped > 0);
+}
+
 void table_fail(struct table *t, const char *reason)
 {
     AUTO_LOCK(&t->lock);
     if (strcmp(t->failed, reason) == 0)
         return;
     snprintf(t->failed, sizeof(t->failed), "%s", reason);
-    metric_set(t->metrics.failed, 1);
+    show_failure(t);
     log_error("table stopped", "table=%s topic=%s reason=%s", t->name, t->topic, reason);
 }
 
@@ -168,8 +175,26 @@ void table_clear_failure(struct table *t)
     if (!t->failed[0])
         return;
     t->failed[0] = '\0';
-    metric_set(t->metrics.failed, 0);
+    show_failure(t);
     log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
+}
+
+void table_partition_stopped(struct table *t, int32_t partition, const char *reason)
+{
+    AUTO_LOCK(&t->lock);
+    t->stopped++;
+    show_failure(t);
+    log_error("partition stopped", "table=%s topic=%s partition=%" PRId32 " reason=%s", t->name,
+              t->topic, partition, reason);
+}
+
+void table_partition_goes_on(struct table *t, int32_t partition)
+{
+    AUTO_LOCK(&t->lock);
+    t->stopped--;
+    show_failure(t);
+    log_info("partition goes on", "table=%s topic=%s partition=%" PRId32, t->name, t->topic,
+             partition);
 }
 
 bool table_has_failed(struct table *t)

@@ -24,6 +24,7 @@ struct table_view { /* set once */
     struct converter converter; /* borrows schema */
     char *collection;
     struct uuid uuid;
+    char *log_id; /* of the newest generation */
 };
 
 struct table_metrics {
@@ -51,7 +52,8 @@ struct table {
     uint64_t version;
     bool looking;     /* a thread reads or prepares */
     int64_t look_at;  /* when to look again; 0: at once */
-    char failed[512]; /* why it is stopped; "" else */
+    char failed[512]; /* why it can't be prepared; "" else */
+    int stopped;      /* partitions in a clear state */
 };
 
 struct table *table_new(const struct config *c, const char *name, const char *topic);
@@ -75,9 +77,12 @@ void table_look_waits(struct table *t, int64_t again_at);
 /* Can't be told now: all stays as it is. */
 void table_look_unknown(struct table *t, int64_t again_at);
 
-/* A clear state: logged once, counted, and shown until table_clear_failure. Partitions stay. */
+/* Clear states: logged once, and shown by the metric until they are over. The whole table: */
 void table_fail(struct table *t, const char *reason);
 void table_clear_failure(struct table *t);
 bool table_has_failed(struct table *t);
+/* One partition of it: */
+void table_partition_stopped(struct table *t, int32_t partition, const char *reason);
+void table_partition_goes_on(struct table *t, int32_t partition);
 /* Look again at once. */
 void table_look_soon(struct table *t);

@@ -330,6 +330,9 @@ static int64_t reader_step(void *arg, void *local)
     }
     if (r->holds)
         return try_append(r, local);
+    delay = table_worker_pause_ms(w);
+    if (delay > 0)
+        return delay;
     delay = ensure_iterator(r, local);
     if (delay != 0)
         return delay;

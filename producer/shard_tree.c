@@ -255,15 +255,18 @@ void shard_idle(struct tree_shard *s, int64_t complete_to_ms, int64_t now_ms)
     s->dirty = true;
 }
 
-void shard_tree_committed(struct shard_tree *t)
+bool shard_tree_committed(struct shard_tree *t)
 {
     struct tree_shard *s;
+    bool any = false;
 
     for (s = t->shards; s; s = s->hh.next) {
+        any = any || s->dirty;
         if (s->dirty)
             shard_copy(&s->committed, &s->now);
         s->dirty = false;
     }
+    return any;
 }
 
 /* The key of the hash is now.id, whose bytes must stay where they are. */

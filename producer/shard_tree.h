@@ -70,5 +70,5 @@ void shard_advance(struct tree_shard *s, struct bytes sequence, int64_t records,
 void shard_finish(struct tree_shard *s, int64_t now_ms);
 void shard_idle(struct tree_shard *s, int64_t complete_to_ms, int64_t now_ms);
 
-void shard_tree_committed(struct shard_tree *t);
+bool shard_tree_committed(struct shard_tree *t); /* was there anything to commit? */
 void shard_tree_aborted(struct shard_tree *t);

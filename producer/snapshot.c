@@ -227,6 +227,9 @@ static int64_t segment_step(void *arg, void *local)
 
     if (!table_worker_runs(w))
         return STEP_END;
+    wait = table_worker_pause_ms(w);
+    if (wait > 0)
+        return wait;
     if (seg->answer_bytes == 0)
         seg->answer_bytes = FIRST_PAGE_BYTES;
     if (!limits_reserve(w->p->limits, seg->answer_bytes))

@@ -21,7 +21,9 @@
         */
 #define CHILD_SLOWEST_MS 2000
 #define DESCRIBE_EVERY_MS 30000 /* a stream that was disabled, a table that is gone */
-#define ORPHAN_ASKS 10          /* then an unknown parent is a gap, not a late listing */
+#define ABORT_PAUSE_MS 50
+#define ABORT_PAUSE_LONGEST_MS 10000
+#define ORPHAN_ASKS 10 /* then an unknown parent is a gap, not a late listing */
 
 /* ---- life ---- */
 
@@ -84,6 +86,12 @@ bool table_worker_runs(struct table_worker *w)
     return w->state == WORKER_RUN && !w->stop_reason;
 }
 
+int64_t table_worker_pause_ms(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->aborts < 2 ? 0 : MAX(w->resume_ms - clock_mono_ms(), 0);
+}
+
 void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     AUTO_LOCK(&w->lock);
@@ -106,8 +114,10 @@ static void copy_segment(struct ledger_segment *to, const struct ledger_segment 
 static void on_committed(void *arg)
 {
     struct table_worker *w = arg;
+    bool ours;
 
     AUTO_LOCK(&w->lock);
+    ours = w->dirty;
     if (w->dirty) {
         ledger_table_release(&w->committed);
         ledger_table_copy(&w->committed, &w->now);
@@ -116,11 +126,25 @@ static void on_committed(void *arg)
         step_wake(w->p->pool, &w->control);
     }
     for (int64_t i = 0; i < w->segment_count; i++) {
+        ours = ours || w->segments[i].dirty;
         if (w->segments[i].dirty)
             copy_segment(&w->segments[i].committed, &w->segments[i].now);
         w->segments[i].dirty = false;
     }
-    shard_tree_committed(&w->tree);
+    if (shard_tree_committed(&w->tree) || ours)
+        w->aborts = 0;
+}
+
+/* Under lock. One abort is gone on from at once; what is aborted again and again (a topic that
+ * takes nothing) must not read the source at full speed for nothing. */
+static int64_t pause_after_abort(struct table_worker *w)
+{
+    int64_t pause = 0;
+
+    if (++w->aborts > 1)
+        pause = MIN((int64_t)ABORT_PAUSE_MS << MIN(w->aborts, 8), ABORT_PAUSE_LONGEST_MS);
+    w->resume_ms = clock_mono_ms() + pause;
+    return pause;
 }
 
 static void table_back(struct table_worker *w)
@@ -151,8 +175,10 @@ static void segments_back(struct table_worker *w)
 static void on_aborted(void *arg)
 {
     struct table_worker *w = arg;
+    int64_t pause;
 
     pthread_mutex_lock(&w->lock);
+    pause = pause_after_abort(w);
     if (!MUTATED(epoch)) {
         table_back(w);
         segments_back(w);
@@ -163,8 +189,9 @@ static void on_aborted(void *arg)
     barrier_abort(w->barrier);
     pthread_mutex_unlock(&w->lock);
     if (!atomic_load(&w->stopping))
-        table_worker_schedule(w, &w->control, 0);
-    step_wake(w->p->pool, &w->control);
+        table_worker_schedule(w, &w->control, pause);
+    if (pause == 0)
+        step_wake(w->p->pool, &w->control);
 }
 
 static void on_topic_failed(void *arg, const char *topic, const char *reason)

@@ -79,6 +79,8 @@ struct table_worker {
     struct ledger_table now; /* generation 0: none yet */
     struct ledger_table committed;
     bool dirty;
+    unsigned aborts;   /* in a row, without a commit that held anything of this table */
+    int64_t resume_ms; /* after the second of them nothing is asked for before; monotonic */
     bool adoption_committed;
     int64_t *begin_offsets; /* filled by delivery reports before `committed` */
     bool begin_offsets_recorded;
@@ -112,5 +114,7 @@ void table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay
 void table_worker_release_segments(
     struct table_worker *w);                    /* under lock, or by the last reference */
 bool table_worker_runs(struct table_worker *w); /* WORKER_RUN and not stopping */
+/* How long nothing is to be asked for, after several aborts in a row; 0: go on. */
+int64_t table_worker_pause_ms(struct table_worker *w);
 /* Stops the table in a clear state: the control step writes it into the ledger. */
 void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason);

@@ -268,6 +268,33 @@ static void a_table_that_is_being_made_is_waited_for(void **state)
     bench_end(&b);
 }
 
+static void aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committed(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+    struct error err;
+    struct table_worker *w;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    w = b.w;
+    assert_int_equal(load_generation(w, &err), 0);
+    w->member.aborted(w->member.arg);
+    assert_int_equal(table_worker_pause_ms(w), 0); /* one is gone on from at once */
+    w->member.aborted(w->member.arg);
+    assert_in_range(table_worker_pause_ms(w), 1, 200);
+    w->member.committed(w->member.arg); /* of its neighbours */
+    for (int i = 0; i < 50; i++)
+        w->member.aborted(w->member.arg);
+    assert_in_range(table_worker_pause_ms(w), 5000, 10000);
+    w->segments[0].dirty = true;
+    w->member.committed(w->member.arg);
+    assert_int_equal(table_worker_pause_ms(w), 0);
+    w->member.aborted(w->member.arg);
+    assert_int_equal(table_worker_pause_ms(w), 0);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +302,8 @@ int main(void)
         cmocka_unit_test(a_table_that_goes_on_after_a_failure_stays_so_over_an_abort),
         cmocka_unit_test(a_table_that_stops_gives_its_place_among_the_scans_back),
         cmocka_unit_test(a_table_that_is_being_made_is_waited_for),
+        cmocka_unit_test(
+            aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committed),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
     };
 

@@ -113,7 +113,7 @@ def page_across_an_abort(bridge, broken):
     open_here = lambda: bridge.transaction_open([table])
     wait_until(lambda: not open_here(), 30, "a commit", [producer])
     wait_until(open_here, 30, "rows in an open transaction", [producer])
-    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": "x" * 5000}}
+    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": os.urandom(5000).hex()}}
     bridge.dynamodb.put_item(TableName=other.name, Item=large)
     wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
     rows = len(bridge.log(table))

@@ -150,6 +150,14 @@ bool config_list_has(const struct config *c, const char *key, const char *name)
     return false;
 }
 
+bool config_wants_table(const struct config *c, const char *table)
+{
+    if (*config_string(c, "filter.collection.white") &&
+        !config_list_has(c, "filter.collection.white", table))
+        return false;
+    return !config_list_has(c, "filter.collection.black", table);
+}
+
 char *config_map_get(const struct config *c, const char *key, const char *name)
 {
     struct bytes rest = bytes_of(config_string(c, key)), item, left, right;

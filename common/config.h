@@ -53,6 +53,8 @@ bool config_is_set(const struct config *c, const char *key); /* by anything but 
 
 /* Is name in a ';' list (filter.collection.white and the like)? */
 bool config_list_has(const struct config *c, const char *key, const char *name);
+/* Does the table pass filter.collection.white and .black? */
+bool config_wants_table(const struct config *c, const char *table);
 /* The right side of "name=value;..." (map.topic, map.collection), or NULL. Caller frees. */
 char *config_map_get(const struct config *c, const char *key, const char *name);
 

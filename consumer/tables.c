@@ -63,13 +63,6 @@ static void compare_topic(void *arg, struct bytes rest, struct bytes value, int3
     ledger_table_release(&record);
 }
 
-static bool is_filtered(const struct config *c, const char *name)
-{
-    if (*config_string(c, "filter.collection.white"))
-        return !config_list_has(c, "filter.collection.white", name);
-    return config_list_has(c, "filter.collection.black", name);
-}
-
 static const struct table *same_collection(const struct tables *t, const struct table *table)
 {
     for (const struct table_entry *e = t->entries; e; e = e->next)
@@ -104,7 +97,7 @@ static struct table_entry *add(struct tables *t, const char *name, const char *t
     struct table_entry *e = xcalloc(1, sizeof(*e));
 
     e->table = table_new(t->config, name, topic);
-    e->table->filtered = is_filtered(t->config, name);
+    e->table->filtered = !config_wants_table(t->config, name);
     if (!e->table->filtered)
         check_collection(t, e->table);
     e->next = t->entries;

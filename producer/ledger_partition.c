@@ -22,6 +22,7 @@ struct ledger_partition {
 /* ---- places ---- */
 
 struct places {
+    const struct config *config;
     int32_t partition;
     char **tables;
     size_t count;
@@ -32,6 +33,7 @@ static void note_place(void *arg, struct bytes table, struct bytes value, int32_
     struct places *places = arg;
     struct error err;
     int32_t placed;
+    char *name;
 
     (void)partition;
     if (ledger_place_decode(&placed, value, &err) < 0) {
@@ -41,13 +43,18 @@ static void note_place(void *arg, struct bytes table, struct bytes value, int32_
     }
     if (placed != places->partition)
         return;
+    name = bytes_dup(table);
+    if (!config_wants_table(places->config, name)) { /* the filters have changed since */
+        free(name);
+        return;
+    }
     places->tables = xrealloc(places->tables, sizeof(*places->tables) * (places->count + 1));
-    places->tables[places->count++] = bytes_dup(table);
+    places->tables[places->count++] = name;
 }
 
 char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count)
 {
-    struct places places = {.partition = partition};
+    struct places places = {.config = p->config, .partition = partition};
 
     ledger_cache_each(p->cache, "place/", note_place, &places);
     *ret_count = places.count;

@@ -29,5 +29,6 @@ struct topic_writer *ledger_partition_writer(struct ledger_partition *lp);
 /* Every table started here is over (sync_mode full) or stands still. */
 bool ledger_partition_is_over(struct ledger_partition *lp);
 
-/* The tables placed in a partition, by the cache; the caller frees each and the array. */
+/* The tables placed in a partition that pass the filters, by the cache; the caller frees each
+ * and the array. */
 char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count);

@@ -198,20 +198,28 @@ static int tend_partitions(struct owner *o, struct error *err)
 
 /* ---- sync_mode full ends by itself ---- */
 
-struct census {
+struct census { /* of the tables that pass the filters */
+    const struct config *config;
+    size_t placed;
     size_t over;
     bool unfinished;
 };
 
-static void note_table(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+static bool is_counted(const struct census *census, struct bytes table)
+{
+    AUTO(free_charp) char *name = bytes_dup(table);
+
+    return config_wants_table(census->config, name);
+}
+
+static void note_table(void *arg, struct bytes table, struct bytes value, int32_t partition)
 {
     struct census *census = arg;
     struct ledger_table t = {0};
     struct error err;
 
-    (void)rest;
     (void)partition;
-    if (ledger_table_decode(&t, value, &err) < 0)
+    if (!is_counted(census, table) || ledger_table_decode(&t, value, &err) < 0)
         return;
     census->over++;
     if (t.phase == PHASE_SNAPSHOT || (t.phase == PHASE_TAIL && t.finished_ms == 0))
@@ -219,20 +227,20 @@ static void note_table(void *arg, struct bytes rest, struct bytes value, int32_t
     ledger_table_release(&t);
 }
 
-static void count_one(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+static void note_placed(void *arg, struct bytes table, struct bytes value, int32_t partition)
 {
-    (void)rest;
+    struct census *census = arg;
+
     (void)value;
     (void)partition;
-    ++*(size_t *)arg;
+    census->placed += is_counted(census, table);
 }
 
 /* Our tables are over, and so is every table that is placed anywhere; who places them has seen
  * that none is left to place. */
 static bool all_is_done(struct owner *o)
 {
-    struct census census = {0};
-    size_t placed = 0;
+    struct census census = {.config = o->p->config};
     bool any = false;
 
     if (o->plan && !plan_is_settled(o->plan))
@@ -244,9 +252,10 @@ static bool all_is_done(struct owner *o)
             return false;
         any = any || o->places[p].open;
     }
-    ledger_cache_each(o->p->cache, "place/", count_one, &placed);
+    ledger_cache_each(o->p->cache, "place/", note_placed, &census);
     ledger_cache_each(o->p->cache, "table/", note_table, &census);
-    return any && (placed > 0 || o->plan) && !census.unfinished && census.over >= placed;
+    return any && (census.placed > 0 || o->plan) && !census.unfinished &&
+           census.over >= census.placed;
 }
 
 /* ---- the loop ---- */

@@ -16,14 +16,6 @@
 
 /* ---- which tables ---- */
 
-static bool is_wanted(const struct config *c, const char *table)
-{
-    if (config_string(c, "filter.collection.white")[0] &&
-        !config_list_has(c, "filter.collection.white", table))
-        return false;
-    return !config_list_has(c, "filter.collection.black", table);
-}
-
 int plan_tables(char ***ret, size_t *ret_count, const struct config *c,
                 struct ddb_client *client, struct error *err)
 {
@@ -33,7 +25,7 @@ int plan_tables(char ***ret, size_t *ret_count, const struct config *c,
     if (ddb_list_tables(&names, &all, client, err) < 0)
         return -1;
     for (size_t i = 0; i < all; i++) {
-        if (is_wanted(c, names[i]))
+        if (config_wants_table(c, names[i]))
             names[kept++] = names[i];
         else
             free(names[i]);

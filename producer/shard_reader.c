@@ -13,7 +13,9 @@
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
 #define NO_BUDGET_MS 20
 #define BARRIER_WAIT_MS 2
-#define EMPTY_ANSWERS 3 /* so many in a row, and the shard is complete to the request */
+#define EMPTY_ANSWERS                                                                          \
+    3 /* so many in a row, over that time, and the shard is complete to the request */
+#define EMPTY_MS 3000
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
 
 struct shard_reader { /* of its step, but for what shard points to */
@@ -27,6 +29,8 @@ struct shard_reader { /* of its step, but for what shard points to */
                           before */
     unsigned tries;
     unsigned empty;
+    int64_t flowed_ms;   /* wall clock: when the last answer with records came, or the first
+                            request */
     size_t answer_bytes; /* what its answers need, for the budget */
 
     bool holds; /* a batch that was received and not appended yet */
@@ -92,7 +96,7 @@ static bool idle_record_is_due(const struct shard_reader *r)
 {
     const struct ledger_shard *s = &r->shard->now;
 
-    return r->empty + 1 >= EMPTY_ANSWERS &&
+    return r->empty + 1 >= EMPTY_ANSWERS && r->asked_ms - r->flowed_ms >= EMPTY_MS &&
            (r->asked_ms - s->updated_ms > IDLE_RECORD_MS || s->status != SHARD_IN_PROCESSING);
 }
 
@@ -139,6 +143,8 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
     if (!*ret_closed)
         r->iterator = bytes_dup(next);
     r->empty = b->records ? 0 : r->empty + 1;
+    if (b->records)
+        r->flowed_ms = r->origin.read_ms;
     metric_add(r->w->metrics.changes, b->records);
     return 0;
 }
@@ -299,6 +305,8 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
         return 0;
     }
     r->asked_ms = clock_wall_ms();
+    if (r->flowed_ms == 0)
+        r->flowed_ms = r->asked_ms;
     if (ddb_get_records(&r->answer, local->client, r->iterator,
                         config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {
         limits_return(w->p->limits, r->answer_bytes);

@@ -15,6 +15,7 @@
 
 #define AGAIN_MS 200
 #define AGAIN_SLOWLY_MS 2000
+#define TOPIC_MISSES 5 /* a broker that just began may not know its topics yet */
 
 /* ---- the decision ---- */
 
@@ -96,7 +97,7 @@ static int64_t ensure_stream(struct table_worker *w, struct pool_local *local,
         return AGAIN_MS;
     }
     if (desc->stream_enabled)
-        return strcmp(desc->status, "ACTIVE") == 0 ? 0 : AGAIN_MS;
+        return 0; /* its own state is looked at when its shards are described */
     if (!config_bool(w->p->config, "stream.enable")) {
         table_worker_fail(w, PHASE_FAILED, "it has no stream, and stream.enable is false");
         return AGAIN_MS;
@@ -465,6 +466,8 @@ int64_t table_start(struct table_worker *w, struct pool_local *local)
         log_warn("topic can't be described now", "table=%s reason=%s", w->table, err.message);
         return AGAIN_SLOWLY_MS;
     }
+    if (w->partitions == 0 && w->committed.generation > 0 && w->topic_misses++ < TOPIC_MISSES)
+        return AGAIN_SLOWLY_MS;
     d = start_decide(w->p->mode, w->p->started_ms,
                      w->committed.generation ? &w->committed : NULL, desc, w->partitions);
     switch (d.verdict) {

@@ -70,6 +70,7 @@ struct table_worker {
      */
     struct key_schema schema;
     int32_t partitions;
+    int topic_misses; /* how often a known table's topic was not there */
 
     pthread_mutex_t record_lock; /* held over a change of the table's own record and its append:
                                     they keep one order */

@@ -46,8 +46,9 @@ PARTITIONS = 12
 PROGRAM_SECONDS = 600
 SOURCE_KEYS = {"region_name": "us-east-1", "aws_access_key_id": "bench", "aws_secret_access_key": "bench"}
 
-# As producer/topic_writer.c sets them; the batch is the same, so the floor's transactions are too.
+# As producer/topic_writer.c sets them, so that the floor's batches are the same.
 WRITER_SETTINGS = {
+    "compression.codec": "zstd",
     "batch.size": 1_000_000,
     "message.max.bytes": 8_388_608 - 65_536,
     "message.timeout.ms": 12_000,

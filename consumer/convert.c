@@ -35,7 +35,6 @@ static struct document document_open(struct buf *out, const struct converter *c,
                          .ceiling = out->ceiling,
                          .limit = MAX_DOCUMENT_BYTES};
 
-    CHECK(!out->overflow);
     if (c->identity == IDENTITY_OBJECTID)
         d.limit -= OBJECT_ID_BYTES;
     /* so that an item can't make the buffer grow past what is refused anyway */
@@ -44,21 +43,26 @@ static struct document document_open(struct buf *out, const struct converter *c,
     return d;
 }
 
+static int no_room(struct error *err)
+{
+    return error_set(err, ERR_RETRY, "no room in the buffer for another document");
+}
+
 static int document_close(struct document *d, int result)
 {
     struct buf *out = d->v.out;
-    bool too_long, no_room;
+    bool too_long, full;
 
     bson_out_end(out, d->start);
     too_long = out->overflow || out->len - d->start > d->limit;
-    no_room = out->overflow && d->ceiling - d->start < d->limit;
+    full = out->overflow && d->ceiling - d->start < d->limit;
     out->ceiling = d->ceiling;
     if (result == 0 && !too_long)
         return 0;
     out->len = d->start;
     out->overflow = false;
-    if (no_room) /* before the result, which may be a consequence */
-        return error_set(d->v.err, ERR_RETRY, "no room in the buffer for another document");
+    if (full) /* before the result, which may be a consequence */
+        return no_room(d->v.err);
     if (result < 0)
         return -1;
     return error_set(d->v.err, ERR_DATA, "the document would be larger than MongoDB's 16 MiB");
@@ -277,8 +281,11 @@ static int write_document(struct document *d, struct bytes keys, struct bytes af
 int convert_document(struct buf *out, const struct converter *c, struct bytes keys,
                      struct bytes after, struct error *err)
 {
-    struct document d = document_open(out, c, err);
+    struct document d;
 
+    if (out->overflow)
+        return no_room(err);
+    d = document_open(out, c, err);
     return document_close(&d, write_document(&d, keys, after));
 }
 
@@ -325,8 +332,11 @@ static int write_filter(struct document *d, struct bytes keys)
 int convert_filter(struct buf *out, const struct converter *c, struct bytes keys,
                    struct error *err)
 {
-    struct document d = document_open(out, c, err);
+    struct document d;
 
+    if (out->overflow)
+        return no_room(err);
+    d = document_open(out, c, err);
     return document_close(&d, write_filter(&d, keys));
 }
 

@@ -34,8 +34,9 @@ struct converter { /* set once a table */
  * Identity `key` puts _id first; then the key attributes from keys (canonical), then the rest
  * of `after` in its order. ERR_DATA: a name that MongoDB refuses or BSON can't hold ($ in front
  * at the top level, a NUL), text that is no UTF-8 (a lone surrogate), a clash with the name
- * that `_id` is stored under, a malformed value, over 16 MiB: dead letter. On failure out is as
- * it was. */
+ * that `_id` is stored under, a malformed value, over 16 MiB: dead letter. ERR_RETRY: the
+ * document is fine, but the buffer's ceiling is nearer than its end: empty it and convert
+ * again. On failure out is as it was. */
 int convert_document(struct buf *out, const struct converter *c, struct bytes keys,
                      struct bytes after, struct error *err);
 

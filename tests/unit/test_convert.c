@@ -548,6 +548,24 @@ static void a_full_buffer_is_the_callers_affair_and_no_dead_letter(void **state)
     fail_msg("never had room");
 }
 
+static void a_buffer_that_overflowed_before_stays_so(void **state)
+{
+    AUTO(fixture_freep) struct fixture *f = fixture_of_hash("pk", 'S');
+    AUTO(buf_release) struct buf small;
+    struct error err = {0};
+
+    (void)state;
+    buf_init(&small, 2);
+    buf_lit(&small, "too long");
+    assert_int_equal(convert_document(&small, &f->c, bytes_of(key_k), bytes_of("{}"), &err),
+                     -1);
+    assert_int_equal(err.kind, ERR_RETRY);
+    err.kind = ERR_NONE;
+    assert_int_equal(convert_filter(&small, &f->c, bytes_of(key_k), &err), -1);
+    assert_int_equal(err.kind, ERR_RETRY);
+    assert_true(small.overflow);
+}
+
 static void only_a_plain_path_can_be_indexed(void **state)
 {
     static const struct {
@@ -582,6 +600,7 @@ int main(void)
         cmocka_unit_test(a_document_over_16_mib_is_refused),
         cmocka_unit_test(the_limit_leaves_room_for_the_servers_own_id),
         cmocka_unit_test(a_full_buffer_is_the_callers_affair_and_no_dead_letter),
+        cmocka_unit_test(a_buffer_that_overflowed_before_stays_so),
         cmocka_unit_test(only_a_plain_path_can_be_indexed),
     };
 

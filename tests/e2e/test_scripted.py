@@ -1,111 +1,16 @@
 """The producer against a scripted endpoint that does what DynamoDB Local never does: splits, rolls, expired
-iterators, throttling, errors, cut, slow and lying answers, late children, vanished parents, early moments.
+iterators, late children, vanished parents, early moments, aborts in the middle of a batch, gaps.
 
-Whatever happens, every record of the stream stands in the log once and in order. The stream's truth is the
-endpoint's own memory, which also knows what it hid or trimmed.
+Whatever happens, every record of the stream stands in the log once and in order.
 """
 
-import re
 import threading
-from collections import defaultdict
-from pathlib import Path
 
 import pytest
-import topic_check
-import workload
 from bridge import complain
 from oracle import KeySchema
 from running import wait_until
-from spelling import plain_item, plain_value
-from topic_check import OP_OF_EVENT, Change, Source
-
-RECORDS_BESIDE = 25  # writes between two events of a test
-
-
-def wire_item(item):
-    return item and {name: topic_check.from_wire(value) for name, value in item.items()}
-
-
-def told(fake, table):
-    """The stream's truth from the endpoint's memory; a `v` that is spelled with an exponent is put plainly."""
-    changes = [
-        Change(
-            r["shard"], int(r["seq"]), OP_OF_EVENT[r["name"]], wire_item(r["keys"]), wire_item(r["new"]), r["ttl"]
-        )
-        for r in fake.control.history(table.name)
-    ]
-    for change in changes:
-        if change.image and "v" in change.image:
-            change.image["v"] = plain_value(change.image["v"])
-    parents = {shard["id"]: shard["parent"] for shard in fake.control.shards(table.name)}
-    return Source(changes, table.key_schema, parents)
-
-
-def from_producer(request):
-    return "Boto3" not in request.headers.get("user-agent", "")
-
-
-def request_problems(fake):
-    """What no producer may do whatever is answered: weak scans, two requests at once on one shard."""
-    out, by_shard = [], defaultdict(list)
-    for e in fake.control.log():
-        if "Boto3" in e["agent"]:
-            continue
-        if e["op"] == "Scan" and e["fields"].get("ConsistentRead") is not True:
-            out.append(f"request {e['n']}: a scan that is not strongly consistent")
-        if e["op"] == "GetRecords" and "ShardId" in e["fields"]:
-            by_shard[e["fields"]["ShardId"]].append(e)
-    for shard, entries in by_shard.items():
-        for one, other in zip(entries, entries[1:]):
-            if other["start"] < (one["ready"] or one["end"] or one["start"]):
-                out.append(f"requests {one['n']} and {other['n']}: both on {shard} at once")
-    return out
-
-
-@pytest.fixture
-def ferry(scripted):
-    """A bridge from the scripted endpoint, whose requests are looked at in the end."""
-    scripted.source = lambda table: told(scripted.fake, table)
-    yield scripted
-    scripted.fake.control.clear()
-    complain(request_problems(scripted.fake))
-
-
-def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, wait=True, **settings):
-    """A filled table, its writer (not started) and a producer that has adopted its shards: shards that were
-    closed before that need not be read."""
-    table = table or ferry.add_table()
-    writer = ferry.writer(table, seed=seed, keys=keys, rate=rate)
-    writer.fill(padding=padding)
-    producer = ferry.producer(settings)
-    if wait:
-        wait_until(lambda: ferry.phase(table), 60, "the adoption", ferry.running())
-    return table, writer, producer
-
-
-def write_on(ferry, writer, count=RECORDS_BESIDE):
-    goal = writer.written + count
-    wait_until(lambda: writer.written >= goal, 60, f"{count} writes", ferry.running())
-
-
-def wait_phase(ferry, table, phase, seconds=60):
-    wait_until(lambda: ferry.phase(table) == phase, seconds, f"phase {phase}", ferry.running())
-
-
-def verify_all_logs(ferry, finished=True):
-    ferry.fake.control.clear()
-    complain([p for table in ferry.tables for p in ferry.verify_log(table, finished)])
-
-
-def settle_log(ferry, seconds=90):
-    """Writers stop, everything is in the log, the log is right, and nothing had to be begun anew."""
-    ferry.stop_writers()
-    ferry.wait_caught_up(seconds)
-    verify_all_logs(ferry)
-    for table in ferry.tables:
-        generations = {r.generation for r in ferry.log(table) if not r.bad}
-        assert len(generations) == 1, f"{table.name}: generations {sorted(generations)}"
-
+from scripted_source import begin, ferry, from_producer, settle_log, wait_phase, write_on
 
 # --- the tree of shards ---
 
@@ -311,93 +216,6 @@ def test_an_abort_that_takes_a_parent_back_holds_its_child(ferry):
     settle_log(ferry)
 
 
-# --- answers ---
-
-KINDS = {
-    "refused": [{"kind": kind} for kind in ("throttle", "throttling", "request_limit", "limit", "500", "503")],
-    "cut": [
-        {"kind": "cut", "when": "before"},
-        {"kind": "cut", "when": "answer"},
-        {"kind": "cut", "when": "middle"},
-        {"kind": "close"},
-    ],
-    "wrong": [
-        {"kind": "wrong_crc"},
-        {"kind": "cut_json", "keep": 0.6},
-        {"kind": "length", "claim": 10**15},
-        {"kind": "length", "claim": 10},
-        {"kind": "body", "text": "<html>busy</html>", "status": 503},
-        {"kind": "no_crc"},
-    ],
-    "slow": [
-        {"kind": "drip", "bytes": 2000, "pause": 0.02},
-        {"kind": "delay", "seconds": 0.2, "when": "before"},
-        {"kind": "delay", "seconds": 0.2, "when": "after"},
-        {"kind": "empty", "op": "GetRecords"},
-        {"kind": "gzip"},
-    ],
-}
-
-
-def add_faults(ferry, kinds, chance):
-    control = ferry.fake.control
-    return [
-        control.fault(**{"times": -1, "chance": chance, "predicate": from_producer, **kind}) for kind in kinds
-    ]
-
-
-@pytest.mark.parametrize("group", KINDS)
-def test_bad_answers_lose_nothing(ferry, group):
-    """From the first request on, also those of the set-up; snapshot and changes at once."""
-    ferry.fake.control.set(shards=2, max_records=20)
-    table = ferry.add_table(KeySchema(("pk", "sk"), ("S", "N")))
-    ids = add_faults(ferry, KINDS[group], 0.04)
-    settings = {"qps.full.batch_num": 8, "full.read.concurrency": 3}
-    _, writer, producer = begin(ferry, seed=41, keys=160, padding=1000, table=table, wait=False, **settings)
-    writer.start()
-    faults = [ferry.fake.script.find(number) for number in ids]
-    wait_until(lambda: all(f.hits >= 2 for f in faults), 90, "each fault twice", ferry.running())
-    write_on(ferry, writer)
-    ferry.stop_writers()
-    ferry.wait_caught_up(90)
-    settle_log(ferry)
-    producer.sigterm()
-
-
-@pytest.mark.parametrize("op", ["Scan", "GetRecords", "DescribeTable"])
-def test_a_flood_is_refused_within_the_memory_limit(ferry, op):
-    """An answer of a gigabyte instead of a page."""
-    table = ferry.add_table()
-    flood = ferry.fake.control.fault("flood", op=op, bytes=1 << 30, predicate=from_producer)
-    _, writer, producer = begin(ferry, seed=42, table=table, wait=False)
-    writer.start()
-    assert ferry.fake.control.wait_used(flood)
-    write_on(ferry, writer)
-    status = Path(f"/proc/{producer.process.pid}/status").read_text()
-    settle_log(ferry)
-    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
-    assert peak < 256 * 1024, f"{peak} kB at the peak"
-
-
-def test_everything_compressed(ferry):
-    ferry.fake.control.set(gzip=True, shards=2)
-    table, writer, _ = begin(ferry, seed=43, keys=300, padding=2000, **{"source.gzip": "on"})
-    writer.start()
-    write_on(ferry, writer, 100)
-    settle_log(ferry)
-
-
-def test_a_service_whose_clock_is_an_hour_ahead(ferry):
-    """The signature's date follows the service's: a snapshot comes to its end all the same."""
-    table = ferry.add_table(stream=None)
-    ferry.writer(table, seed=44, keys=50).fill()
-    ferry.fake.control.set(clock_offset_s=3600)
-    done = ferry.run("producer", {"sync_mode": "full"})
-    ferry.fake.control.set(clock_offset_s=0)
-    assert done.process.returncode == 0, done.story()
-    assert sum(record.is_row for record in ferry.log(table)) == 50
-
-
 # --- the barrier ---
 
 
@@ -466,64 +284,7 @@ def test_a_gap_stops_its_table_in_a_clear_state_and_no_other(ferry, how):
     gap_of(ferry, table, other, ferry.writers[1])
 
 
-# --- the plain cases, the same as against DynamoDB Local ---
-
-
-def test_the_plain_workload_arrives_as_from_dynamodb_local(ferry):
-    ferry.fake.control.set(shards=3)
-    for table in workload.all_tables(f"t{ferry.tag}-"):
-        table.create(ferry.dynamodb)
-        ferry.tables.append(table)
-    for table in ferry.tables:
-        ferry.writer(table, seed=48, keys=40, rate=12).fill()
-    databases = {f"{ferry.database}_{kind}": kind for kind in ("raw", "change")}
-    ferry.producer()
-    for name, kind in databases.items():
-        ferry.consumer({"id": name, "convert.type": kind})
-    for writer in ferry.writers:
-        writer.start()
-    for writer in ferry.writers:
-        wait_until(lambda: writer.written >= 100, 90, f"writes to {writer.table.name}", ferry.running())
-    ferry.settle(120, databases)
-    problems = []
-    for table in ferry.tables:
-        problems += ferry.verify_log(table)
-        for name, kind in databases.items():
-            problems += ferry.verify_target(table, kind, database=name)
-    complain(problems)
-
-
-def test_an_item_spelled_in_two_ways_is_one_item(ferry):
-    """Streams that escape, reorder and write numbers with exponents, as Scan does not: one key, one partition."""
-    ferry.fake.control.set(quirks=True)
-    table = ferry.add_table(KeySchema(("pk", "sk"), ("N", "S")))
-    _, writer, _ = begin(ferry, seed=49, table=table, **{"convert.type": "change"})
-    ferry.consumer({"convert.type": "change"})
-    writer.start()
-    write_on(ferry, writer, 200)
-    ferry.stop_writers()
-    ferry.wait_caught_up()
-    log, source = ferry.log(table), ferry.source(table)
-    for record in log:
-        record.after = plain_item(record.after)
-    for change in source.changes:
-        change.image = plain_item(change.image)
-    partitions = topic_check.partitions_of(ferry.parts.kafka, ferry.topic(table))
-    items = [plain_item(item) for item in ferry.items(table)]
-    complain(topic_check.check_log(log, source, items, partitions, ferry.prefix, table.name))
-    ferry.wait_applied()
-    complain(ferry.verify_target(table, "change"))
-
-
-def test_a_scan_that_ignores_segments_shows_no_wrong_value(ferry):
-    """Some emulators give every segment the whole table: rows twice, but MongoDB is right."""
-    ferry.fake.control.set(ignore_segments=True)
-    table, writer, _ = begin(ferry, seed=50, **{"full.read.concurrency": 3})
-    ferry.consumer()
-    writer.start()
-    write_on(ferry, writer, 60)
-    ferry.settle()
-    complain(ferry.verify_target(table, "raw"))
+# --- answers that never come ---
 
 
 def test_a_held_answer_does_not_hold_other_tables(ferry):

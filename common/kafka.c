@@ -316,6 +316,67 @@ int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, stru
     return result;
 }
 
+static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, const char *topic,
+                      const char *name, struct error *err)
+{
+    rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resource);
+    const rd_kafka_ConfigEntry_t **entries;
+    size_t n;
+
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        return error_fatal(err, EXIT_NO_RIGHT, "no right to describe the settings of topic %s",
+                           topic);
+    if (code)
+        return error_set(err, ERR_RETRY, "settings of topic %s: %s", topic,
+                         rd_kafka_err2str(code));
+    entries = rd_kafka_ConfigResource_configs(resource, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
+            *ret = xstrdup(rd_kafka_ConfigEntry_value(entries[i]));
+            return 0;
+        }
+    }
+    return error_set(err, ERR_RETRY, "topic %s: the brokers tell no %s", topic, name);
+}
+
+static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, const char *name,
+                          struct error *err)
+{
+    const rd_kafka_ConfigResource_t **resources;
+    size_t n;
+
+    if (rd_kafka_event_error(ev))
+        return error_set(err, ERR_RETRY, "settings of topic %s: %s", topic,
+                         rd_kafka_event_error_string(ev));
+    resources = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(ev), &n);
+    CHECK(n == 1);
+    return setting_of(ret, resources[0], topic, name, err);
+}
+
+int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                        struct error *err)
+{
+    rd_kafka_ConfigResource_t *resource =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+    rd_kafka_AdminOptions_t *opt =
+        rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+    rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
+    rd_kafka_event_t *ev;
+    int result;
+
+    rd_kafka_DescribeConfigs(rk, &resource, 1, opt, q);
+    ev = rd_kafka_queue_poll(q, ADMIN_TIMEOUT_MS);
+    result = ev ? setting_result(ret, ev, topic, name, err)
+                : error_set(err, ERR_RETRY, "settings of topic %s: no answer", topic);
+    if (ev)
+        rd_kafka_event_destroy(ev);
+    rd_kafka_queue_destroy(q);
+    rd_kafka_AdminOptions_destroy(opt);
+    rd_kafka_ConfigResource_destroy(resource);
+    return result;
+}
+
 static int ensure_topic(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err)
 {
     int32_t seen;

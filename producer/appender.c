@@ -196,6 +196,9 @@ int append_control(struct table_worker *w, struct pool_local *local, enum event_
     struct topic_record r = {
         .topic = w->topic, .headers = headers, .header_count = ARRAY_LEN(headers)};
 
+    buf_reset(&local->message_key);
+    buf_printf(&local->message_key, "{\"control\":\"%s\"}", event_control_name(type));
+    r.key = buf_slice(&local->message_key); /* a compacted topic takes no record without one */
     event_source(&ev, w, t->generation);
     ev.source.snapshot = t->rows;
     buf_reset(&local->text);

@@ -83,7 +83,7 @@ static int join_group(struct owner *o, struct error *err)
     const struct kafka_setting settings[] = {{"group.id", id},
                                              {"partition.assignment.strategy", "roundrobin"},
                                              {"session.timeout.ms", "10000"},
-                                             {"heartbeat.interval.ms", "2000"},
+                                             {"heartbeat.interval.ms", "2000", true},
                                              {"enable.auto.commit", "false"},
                                              {"auto.offset.reset", "latest"},
                                              {is_static ? "group.instance.id" : NULL, instance},

@@ -165,6 +165,44 @@ static char *random_id(void)
     return xasprintf("%016" PRIx64 "%016" PRIx64, r[0], r[1]);
 }
 
+/* The message key is the item's only without a sort key: compaction would drop its siblings. */
+static bool policy_suffices(struct table_worker *w, const char *policy, struct error *err)
+{
+    if (!w->schema.range.name || !strstr(policy, "compact"))
+        return true;
+    error_fatal(
+        err, 0,
+        "topic %s has cleanup.policy=%s, which would drop items of a table with a sort key: "
+        "set it to delete",
+        w->topic, policy);
+    return false;
+}
+
+static bool ceiling_suffices(struct table_worker *w, const char *bytes, struct error *err)
+{
+    int64_t wanted = config_int(w->p->config, "topic.max.message.bytes");
+
+    if (strtoll(bytes, NULL, 10) >= wanted)
+        return true;
+    error_fatal(err, 0,
+                "topic %s has max.message.bytes=%s, less than topic.max.message.bytes=%" PRId64
+                ": raise the one or lower the other",
+                w->topic, bytes, wanted);
+    return false;
+}
+
+/* A topic that is there may have been made by somebody else. */
+static int check_topic(struct table_worker *w, struct error *err)
+{
+    AUTO(free_charp) char *policy = NULL;
+    AUTO(free_charp) char *bytes = NULL;
+
+    if (kafka_topic_setting(&policy, w->p->admin, w->topic, "cleanup.policy", err) < 0 ||
+        kafka_topic_setting(&bytes, w->p->admin, w->topic, "max.message.bytes", err) < 0)
+        return -1;
+    return policy_suffices(w, policy, err) && ceiling_suffices(w, bytes, err) ? 0 : -1;
+}
+
 /* The generation and the log id of a new begin; a topic that the ledger does not know counts
  * too. */
 static int prepare_log(struct table_worker *w, struct ledger_table *t, struct error *err)
@@ -173,7 +211,7 @@ static int prepare_log(struct table_worker *w, struct ledger_table *t, struct er
     bool missing = w->partitions == 0;
     bool known = w->committed.generation > 0 && !missing;
 
-    if (missing && create_topic(w, err) < 0)
+    if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
         return -1;
     if (!known && !missing &&
         log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)

@@ -7,18 +7,12 @@
 
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/mutation.h"
+#include "producer/transactional_handle.h"
 
-/* Messages time out before the transaction, so that a crash is over in seconds. */
-#define TRANSACTION_TIMEOUT "15000"
-#define MESSAGE_TIMEOUT "12000"
-#define QUEUE_BYTES                                                                            \
-    (4 * 1024 *                                                                                \
-     1024) /* of one handle, beside its largest message; a full queue is waited for */
 #define CALL_TIMEOUT_MS 15000
 #define IDLE_LINGER_MS 3
 
@@ -111,20 +105,6 @@ static void *reporter_loop(void *arg)
 
 /* ---- outcomes of transactional calls ---- */
 
-static bool is_fenced(rd_kafka_resp_err_t code)
-{
-    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
-           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
-           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING;
-}
-
-static rd_kafka_resp_err_t fatal_code(rd_kafka_t *rk)
-{
-    char text[256];
-
-    return rd_kafka_fatal_error(rk, text, sizeof(text));
-}
-
 static void set_state(struct topic_writer *w, enum topic_writer_state state)
 {
     AUTO_LOCK(&w->lock);
@@ -136,7 +116,7 @@ static void set_state(struct topic_writer *w, enum topic_writer_state state)
 static void writer_lost(struct topic_writer *w, rd_kafka_resp_err_t code, const char *what,
                         const char *text)
 {
-    bool fenced = is_fenced(code) || is_fenced(fatal_code(w->rk));
+    bool fenced = transactional_handle_is_fenced(w->rk, code);
 
     log_warn(fenced ? "producer was fenced" : "producer handle is given up",
              "ledger_partition=%" PRId32 " call=%s reason=%s", w->ledger_partition, what, text);
@@ -305,52 +285,6 @@ static void *committer_loop(void *arg)
 
 /* ---- opening ---- */
 
-static int open_handle(struct topic_writer *w, const struct config *c, struct error *err)
-{
-    int64_t largest = config_int(c, "topic.max.message.bytes") - 65536;
-    AUTO(free_charp)
-    char *id = xasprintf("%s-%" PRId32, config_string(c, "topic.prefix"), w->ledger_partition);
-    AUTO(free_charp) char *message_bytes = xasprintf("%" PRId64, largest);
-    AUTO(free_charp) char *batch_bytes = xasprintf("%" PRId64, MIN(largest / 2, 1000000));
-    AUTO(free_charp) char *queue_kbytes = xasprintf("%" PRId64, (largest + QUEUE_BYTES) / 1024);
-    const struct kafka_setting settings[] = {
-        {"transactional.id", id},
-        {"transaction.timeout.ms", TRANSACTION_TIMEOUT},
-        {"message.timeout.ms", MESSAGE_TIMEOUT},
-        {"message.max.bytes", message_bytes},
-        {"batch.size", batch_bytes},
-        {"compression.codec", "zstd", true},
-        /* as small as at zstd's default 3, for a third of its CPU */
-        {"compression.level", "1", true},
-        {"queue.buffering.max.kbytes", queue_kbytes, true},
-        {NULL, NULL}};
-    rd_kafka_conf_t *conf = NULL;
-
-    if (kafka_conf_new(&conf, c, "producer", settings, err) < 0)
-        return -1;
-    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_opaque(conf, w);
-    return kafka_handle_new(&w->rk, RD_KAFKA_PRODUCER, &conf, err);
-}
-
-static int init_transactions(struct topic_writer *w, struct error *err)
-{
-    rd_kafka_error_t *error = rd_kafka_init_transactions(w->rk, 30000);
-    rd_kafka_resp_err_t code;
-
-    if (!error)
-        return 0;
-    code = rd_kafka_error_code(error);
-    if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
-        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
-        error_fatal(err, EXIT_NO_RIGHT, "no right to write transactions: %s",
-                    rd_kafka_error_string(error));
-    else
-        error_set(err, ERR_RETRY, "init_transactions: %s", rd_kafka_error_string(error));
-    rd_kafka_error_destroy(error);
-    return -1;
-}
-
 static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_partition)
 {
     struct topic_writer *w = xcalloc(1, sizeof(*w));
@@ -382,7 +316,7 @@ int topic_writer_open(struct topic_writer **ret, const struct config *c,
 {
     AUTO(topic_writer_freep) struct topic_writer *w = writer_alloc(c, ledger_partition);
 
-    if (open_handle(w, c, err) < 0 || init_transactions(w, err) < 0)
+    if (transactional_handle_open(&w->rk, c, ledger_partition, on_delivery, w, err) < 0)
         return error_prefix(err, "ledger partition %" PRId32, ledger_partition);
     CHECK(pthread_create(&w->reporter, NULL, reporter_loop, w) == 0);
     CHECK(pthread_create(&w->committer, NULL, committer_loop, w) == 0);
@@ -471,7 +405,7 @@ static int begin(struct topic_writer *w, struct error *err)
     error = rd_kafka_begin_transaction(w->rk);
     if (error) {
         error_set(err, ERR_FENCED, "begin_transaction: %s", rd_kafka_error_string(error));
-        w->state = is_fenced(rd_kafka_error_code(error)) || is_fenced(fatal_code(w->rk))
+        w->state = transactional_handle_is_fenced(w->rk, rd_kafka_error_code(error))
                        ? WRITER_FENCED
                        : WRITER_BROKEN;
         rd_kafka_error_destroy(error);

@@ -1,4 +1,4 @@
-/* tests/unit/test_table_start.c - new generation, going on, or standing still: every case of
+/* tests/unit/test_start_decision.c - new generation, going on, or standing still: every case of
  * the ledger and the source. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "producer/table_start.h"
+#include "producer/start_decision.h"
 
 #define PROGRAM_STARTED 1000
 

@@ -1,0 +1,26 @@
+/* producer/start_decision.h - a new generation, going on, or standing still: from the ledger,
+ * the source and the topic. Pure. */
+#pragma once
+
+#include "common/ddb_table.h"
+#include "common/ledger.h"
+#include "producer/producer.h"
+
+enum start_verdict {
+    START_NEW,    /* a new generation */
+    START_RESUME, /* go on where the ledger says */
+    START_OVER,   /* sync_mode full: it was finished in this run */
+    START_STOP,   /* stand still in a clear state: phase and reason */
+};
+
+struct start_decision {
+    enum start_verdict verdict;
+    enum ledger_phase phase; /* START_STOP */
+    const char *reason;      /* START_STOP: a constant text, or known's own reason */
+};
+
+/* known: the ledger's record, NULL for none. topic_partitions: 0 when the data topic does not
+ * exist. */
+struct start_decision start_decide(enum sync_mode mode, int64_t program_started_ms,
+                                   const struct ledger_table *known,
+                                   const struct ddb_table *now, int32_t topic_partitions);

@@ -1,0 +1,87 @@
+#include "producer/transactional_handle.h"
+
+#include <inttypes.h>
+
+#include "common/auto.h"
+#include "common/exit_code.h"
+#include "common/kafka.h"
+
+/* Messages time out before the transaction, so that a crash is over in seconds. */
+#define TRANSACTION_TIMEOUT "15000"
+#define MESSAGE_TIMEOUT "12000"
+#define INIT_TIMEOUT_MS 30000
+#define QUEUE_BYTES                                                                            \
+    (4 * 1024 * 1024) /* beside the largest message; a full queue is waited for */
+
+static bool code_is_fenced(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR__FENCED || code == RD_KAFKA_RESP_ERR_PRODUCER_FENCED ||
+           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
+           code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING;
+}
+
+bool transactional_handle_is_fenced(rd_kafka_t *rk, rd_kafka_resp_err_t code)
+{
+    char text[256];
+
+    return code_is_fenced(code) || code_is_fenced(rd_kafka_fatal_error(rk, text, sizeof(text)));
+}
+
+static int open_handle(rd_kafka_t **ret, const struct config *c, int32_t ledger_partition,
+                       void (*on_delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
+                       void *opaque, struct error *err)
+{
+    int64_t largest = config_int(c, "topic.max.message.bytes") - 65536;
+    AUTO(free_charp)
+    char *id = xasprintf("%s-%" PRId32, config_string(c, "topic.prefix"), ledger_partition);
+    AUTO(free_charp) char *message_bytes = xasprintf("%" PRId64, largest);
+    AUTO(free_charp) char *batch_bytes = xasprintf("%" PRId64, MIN(largest / 2, 1000000));
+    AUTO(free_charp) char *queue_kbytes = xasprintf("%" PRId64, (largest + QUEUE_BYTES) / 1024);
+    const struct kafka_setting settings[] = {
+        {"transactional.id", id},
+        {"transaction.timeout.ms", TRANSACTION_TIMEOUT},
+        {"message.timeout.ms", MESSAGE_TIMEOUT},
+        {"message.max.bytes", message_bytes},
+        {"batch.size", batch_bytes},
+        {"compression.codec", "zstd", true},
+        /* as small as at zstd's default 3, for a third of its CPU */
+        {"compression.level", "1", true},
+        {"queue.buffering.max.kbytes", queue_kbytes, true},
+        {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_conf_new(&conf, c, "producer", settings, err) < 0)
+        return -1;
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_opaque(conf, opaque);
+    return kafka_handle_new(ret, RD_KAFKA_PRODUCER, &conf, err);
+}
+
+static int init_transactions(rd_kafka_t *rk, struct error *err)
+{
+    rd_kafka_error_t *error = rd_kafka_init_transactions(rk, INIT_TIMEOUT_MS);
+    rd_kafka_resp_err_t code;
+
+    if (!error)
+        return 0;
+    code = rd_kafka_error_code(error);
+    if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED ||
+        code == RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED)
+        error_fatal(err, EXIT_NO_RIGHT, "no right to write transactions: %s",
+                    rd_kafka_error_string(error));
+    else
+        error_set(err, ERR_RETRY, "init_transactions: %s", rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+    return -1;
+}
+
+int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
+                              int32_t ledger_partition,
+                              void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
+                                                  void *opaque),
+                              void *opaque, struct error *err)
+{
+    if (open_handle(ret, c, ledger_partition, on_delivery, opaque, err) < 0)
+        return -1;
+    return init_transactions(*ret, err);
+}

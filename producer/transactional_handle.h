@@ -1,0 +1,21 @@
+/* producer/transactional_handle.h - a transactional producer of librdkafka that has fenced its
+ * predecessors. */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "common/config.h"
+#include "common/error.h"
+
+/* transactional.id is <prefix>-<ledger partition>: init_transactions aborts what a predecessor
+ * has open and fences it for good. ERR_RETRY when Kafka can't now; ERR_FATAL 77 for a missing
+ * right. *ret may be set on failure too: the caller destroys it. */
+int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
+                              int32_t ledger_partition,
+                              void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
+                                                  void *opaque),
+                              void *opaque, struct error *err);
+
+/* Does this error of a transactional call, or the handle's own fatal one, say that another took
+ * over? */
+bool transactional_handle_is_fenced(rd_kafka_t *rk, rd_kafka_resp_err_t code);

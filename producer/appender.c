@@ -112,8 +112,10 @@ static int append_event(struct table_worker *w, struct pool_local *local, struct
                         const struct ddb_item *item, const struct record_header *headers,
                         size_t header_count, struct error *err)
 {
-    struct topic_record r = {
-        .topic = w->topic, .headers = headers, .header_count = header_count};
+    struct topic_record r = {.topic = w->topic,
+                             .handle = w->topic_handle,
+                             .headers = headers,
+                             .header_count = header_count};
 
     buf_reset(&local->message_key);
     buf_reset(&local->keys);

@@ -13,8 +13,9 @@
 #include "producer/table_start.h"
 
 #define CONTROL_MS 500
-#define CHILD_FIRST_MS 50 /* children of a closed shard are looked for, then ever more slowly  \
-                           */
+#define CHILD_FIRST_MS                                                                         \
+    50 /* children of a closed shard are looked for, then ever more slowly                     \
+        */
 #define CHILD_SLOWEST_MS 2000
 #define DESCRIBE_EVERY_MS 30000 /* a stream that was disabled, a table that is gone */
 #define ORPHAN_ASKS 10          /* then an unknown parent is a gap, not a late listing */

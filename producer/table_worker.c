@@ -32,6 +32,8 @@ static void worker_free(struct table_worker *w)
     struct ledger_partition *home = w->home;
 
     topic_writer_leave(w->writer, &w->member);
+    if (w->topic_handle)
+        rd_kafka_topic_destroy(w->topic_handle);
     if (w->scan_slot)
         limits_scan_end(w->p->limits);
     table_worker_release_segments(w);
@@ -282,6 +284,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
 
 void table_worker_start(struct table_worker *w)
 {
+    w->topic_handle = topic_writer_topic(w->writer, w->topic);
     topic_writer_join(w->writer, &w->member);
     table_worker_schedule(w, &w->control, 0);
 }

@@ -60,6 +60,7 @@ struct table_worker {
     int32_t ledger_partition;
     char *table;
     char *topic;
+    rd_kafka_topic_t *topic_handle; /* of the writer */
     struct barrier *barrier;
     struct step control;
     struct worker_metrics metrics;

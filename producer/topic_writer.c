@@ -448,17 +448,28 @@ static rd_kafka_headers_t *headers_of(const struct topic_record *r)
     return headers;
 }
 
+rd_kafka_topic_t *topic_writer_topic(struct topic_writer *w, const char *name)
+{
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(w->rk, name, NULL);
+
+    CHECK(topic);
+    return topic;
+}
+
 static rd_kafka_resp_err_t produce(struct topic_writer *w, const struct topic_record *r)
 {
     rd_kafka_headers_t *headers = headers_of(r);
+    rd_kafka_topic_t *topic = r->handle ? r->handle : topic_writer_topic(w, r->topic);
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        w->rk, RD_KAFKA_V_TOPIC(r->topic), RD_KAFKA_V_PARTITION(r->partition),
+        w->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(r->partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(r->key.p, r->key.len),
         RD_KAFKA_V_VALUE((void *)r->value.p, r->value.len), RD_KAFKA_V_HEADERS(headers),
         RD_KAFKA_V_OPAQUE(r->ret_offset), RD_KAFKA_V_END);
 
     if (code)
         rd_kafka_headers_destroy(headers);
+    if (!r->handle)
+        rd_kafka_topic_destroy(topic);
     return code;
 }
 

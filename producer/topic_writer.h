@@ -11,6 +11,7 @@
  * the queue inside it. */
 #pragma once
 
+#include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -59,8 +60,13 @@ void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);
 int topic_writer_enter(struct topic_writer *w, struct error *err);
 void topic_writer_exit(struct topic_writer *w);
 
+/* A topic's handle, for appends without looking its name up; the caller destroys it before the
+ * writer goes. */
+rd_kafka_topic_t *topic_writer_topic(struct topic_writer *w, const char *name);
+
 struct topic_record {
     const char *topic;
+    rd_kafka_topic_t *handle; /* of the topic; NULL: looked up by its name */
     int32_t partition;
     struct bytes key;
     struct bytes value; /* p NULL: a tombstone */

@@ -9,8 +9,8 @@
 #include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "common/progress.h"
 #include "common/stop.h"
-#include "consumer/progress.h"
 
 #define POLL_MS 100
 #define COMMIT_MS 5000
@@ -297,6 +297,23 @@ static void wait_for_tables(struct group *g)
     } while (!(first_at && clock_mono_ms() - first_at > TABLES_WAIT_MS) && !stop_wait_ms(100));
 }
 
+static void add_lag(void *arg, struct partition *p)
+{
+    int64_t *lag = arg;
+
+    *lag += atomic_load(&p->lag);
+}
+
+static void show_progress(struct progress *progress, struct applier *a)
+{
+    int64_t lag = 0;
+
+    if (!progress_is_due(progress))
+        return;
+    pool_each(a->pool, add_lag, &lag);
+    progress_show(progress, "records applied", atomic_load(&a->records), lag);
+}
+
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
 {
     struct progress progress = {0};
@@ -310,7 +327,7 @@ int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
         if (poll_once(g, err) < 0)
             return -1;
         commit_now_and_then(g);
-        progress_show(&progress, g->a);
+        show_progress(&progress, g->a);
         if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &failed))
             break;
     }

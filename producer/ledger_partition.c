@@ -156,6 +156,12 @@ struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)
     return lp->writer;
 }
 
+void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left)
+{
+    for (size_t i = 0; i < lp->count; i++)
+        table_worker_add_progress(lp->tables[i], rows, left);
+}
+
 bool ledger_partition_is_over(struct ledger_partition *lp)
 {
     for (size_t i = 0; i < lp->count; i++)

@@ -26,6 +26,7 @@ void ledger_partition_unref(struct ledger_partition *lp);
 /* Starts the tables that are placed here (by the cache) and not started yet. */
 void ledger_partition_start_tables(struct ledger_partition *lp);
 struct topic_writer *ledger_partition_writer(struct ledger_partition *lp);
+void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left);
 /* Every table started here is over (sync_mode full) or stands still. */
 bool ledger_partition_is_over(struct ledger_partition *lp);
 

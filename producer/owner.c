@@ -9,6 +9,7 @@
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/progress.h"
 #include "common/stop.h"
 #include "producer/ledger_partition.h"
 #include "producer/plan.h"
@@ -260,11 +261,26 @@ static bool all_is_done(struct owner *o)
 
 /* ---- the loop ---- */
 
+static void show_progress(struct progress *progress, struct owner *o)
+{
+    int64_t rows = 0, left = 0;
+
+    if (!progress_is_due(progress))
+        return;
+    for (int32_t p = 0; p < o->count; p++)
+        if (o->places[p].open)
+            ledger_partition_add_progress(o->places[p].open, &rows, &left);
+    progress_show(progress, "rows", rows, left);
+}
+
 static int loop(struct owner *o, struct error *err)
 {
+    struct progress progress = {0};
+
     while (!stop_requested()) {
         if (poll_group(o, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
+        show_progress(&progress, o);
         if (o->p->mode == SYNC_FULL && all_is_done(o)) {
             log_info("the snapshot of every table is committed", NULL);
             return 0;

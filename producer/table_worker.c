@@ -204,6 +204,18 @@ static void control_ended(void *arg)
     table_worker_unref(arg);
 }
 
+void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left)
+{
+    int64_t appended = 0;
+
+    AUTO_LOCK(&w->lock);
+    for (int64_t i = 0; i < w->segment_count; i++)
+        appended += w->segments[i].now.rows;
+    *rows += appended;
+    if (w->now.phase == PHASE_SNAPSHOT)
+        *left += MAX(w->now.item_count - appended, 0);
+}
+
 bool table_worker_is_over(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);

@@ -104,6 +104,9 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
 void table_worker_start(struct table_worker *w);
 /* No step starts a request any more; returns at once. The owner's reference goes with it. */
 void table_worker_stop(struct table_worker *w);
+/* Rows appended in this generation, and about how many are to come; nothing once its snapshot
+ * has ended. */
+void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
 /* sync_mode full: the snapshot is committed; or the table stopped. */
 bool table_worker_is_over(struct table_worker *w);
 

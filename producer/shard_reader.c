@@ -16,12 +16,14 @@
 #define EMPTY_ANSWERS                                                                          \
     3 /* so many in a row, over that time, and the shard is complete to the request */
 #define EMPTY_MS 3000
+#define STUCK_MS 180000 /* nothing was got from a shard for that long: not healthy */
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
 
 struct shard_reader { /* of its step, but for what shard points to */
     struct table_worker *w;
     struct tree_shard *shard;
     struct step step;
+    struct health *health; /* while the step is active */
     char *iterator;
     uint64_t iterator_epoch; /* an abort takes the position back, and an older iterator would
                                 skip what has to be read again */
@@ -174,6 +176,7 @@ static int64_t append_held(struct shard_reader *r, struct pool_local *local)
     result = append_batch(&b, &closed, &err);
     free(b.position);
     if (result == 0) {
+        health_alive(r->health);
         r->tries = 0;
         r->from_horizon = false;
         if (!closed)
@@ -320,14 +323,14 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
     r->origin.read_ms = clock_wall_ms();
     if (pass_empty_answer(r)) {
         drop_answer(r);
+        health_alive(r->health);
         return next_poll_ms(r);
     }
     return try_append(r, local);
 }
 
-static int64_t reader_step(void *arg, void *local)
+static int64_t read_once(struct shard_reader *r, void *local)
 {
-    struct shard_reader *r = arg;
     struct table_worker *w = r->w;
     int64_t delay;
 
@@ -354,11 +357,29 @@ static int64_t reader_step(void *arg, void *local)
     return ask(r, local);
 }
 
+/* Its health ends with it, while nobody can start it again. */
+static int64_t reader_step(void *arg, void *local)
+{
+    struct shard_reader *r = arg;
+    int64_t delay = read_once(r, local);
+
+    if (delay == STEP_END)
+        health_remove(TAKE(r->health));
+    return delay;
+}
+
 static void reader_ended(void *arg)
 {
     struct shard_reader *r = arg;
 
     table_worker_unref(r->w);
+}
+
+static struct health *reader_health(struct table_worker *w, const struct tree_shard *s)
+{
+    AUTO(free_charp) char *name = xasprintf("shard %s/%s", w->table, s->now.id);
+
+    return health_get(name, STUCK_MS);
 }
 
 void shard_reader_start(struct table_worker *w, struct tree_shard *s)
@@ -376,6 +397,7 @@ void shard_reader_start(struct table_worker *w, struct tree_shard *s)
         return;
     r->origin =
         (struct append_origin){.generation = w->now.generation, .shard = bytes_of(s->now.id)};
+    r->health = reader_health(w, s);
     r->step.run = reader_step;
     r->step.ended = reader_ended;
     r->step.arg = r;

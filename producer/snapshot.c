@@ -11,6 +11,7 @@
 #include "producer/appender.h"
 
 #define FIRST_PAGE_BYTES (9 * 1024 * 1024) /* a page of 1 MB of items can be that much JSON */
+#define STUCK_MS 180000                    /* no page of a segment for that long: not healthy */
 #define NO_BUDGET_MS 20
 
 struct page {
@@ -134,6 +135,7 @@ static int64_t append_under_gate(struct page *page)
     if (barrier_page_verdict(page->w->barrier, page->ticket) == BARRIER_STALE)
         return 0;
     if (append_page(page, &err) == 0) {
+        health_alive(page->seg->health);
         page->seg->tries = 0;
         page->seg->distrust = false;
         return page->seg->now.done ? STEP_END : 0;
@@ -218,9 +220,8 @@ static int64_t ask(struct page *page)
     return delay;
 }
 
-static int64_t segment_step(void *arg, void *local)
+static int64_t scan_once(struct segment *seg, void *local)
 {
-    struct segment *seg = arg;
     struct table_worker *w = seg->worker;
     struct page page = {.w = w, .seg = seg, .local = local};
     int64_t wait;
@@ -244,6 +245,17 @@ static int64_t segment_step(void *arg, void *local)
     return wait;
 }
 
+/* Its health ends with it, while nobody can start it again. */
+static int64_t segment_step(void *arg, void *local)
+{
+    struct segment *seg = arg;
+    int64_t delay = scan_once(seg, local);
+
+    if (delay == STEP_END)
+        health_remove(TAKE(seg->health));
+    return delay;
+}
+
 static void segment_ended(void *arg)
 {
     struct segment *seg = arg;
@@ -251,11 +263,19 @@ static void segment_ended(void *arg)
     table_worker_unref(seg->worker);
 }
 
+static struct health *segment_health(struct table_worker *w, const struct segment *seg)
+{
+    AUTO(free_charp) char *name = xasprintf("segment %s/%" PRId64, w->table, seg->now.segment);
+
+    return health_get(name, STUCK_MS);
+}
+
 void segment_start(struct table_worker *w, struct segment *seg)
 {
     if (seg->now.done || seg->step.active)
         return;
     seg->worker = w;
+    seg->health = segment_health(w, seg);
     seg->step.run = segment_step;
     seg->step.ended = segment_ended;
     seg->step.arg = seg;

@@ -192,6 +192,14 @@ static void set_stopped(struct table_worker *w)
     w->scan_slot = false;
 }
 
+/* Not healthy from now on. */
+static struct health *standstill(const char *table)
+{
+    AUTO(free_charp) char *name = xasprintf("table %s", table);
+
+    return health_get(name, 0);
+}
+
 static int64_t stop_table(struct table_worker *w, struct pool_local *local)
 {
     struct error err;
@@ -199,6 +207,8 @@ static int64_t stop_table(struct table_worker *w, struct pool_local *local)
     if (append_record(w, local, set_stopped, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->stop_phase);
+    if (w->stop_phase != PHASE_GONE && !w->standstill)
+        w->standstill = standstill(w->table);
     log_error("table stands still", "table=%s phase=%s reason=%s", w->table,
               ledger_phase_name(w->stop_phase), w->stop_reason);
     return STEP_END;

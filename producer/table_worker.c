@@ -36,6 +36,7 @@ static void worker_free(struct table_worker *w)
         rd_kafka_topic_destroy(w->topic_handle);
     if (w->scan_slot)
         limits_scan_end(w->p->limits);
+    health_remove(w->standstill);
     table_worker_release_segments(w);
     shard_tree_release(&w->tree, shard_reader_free);
     ledger_table_release(&w->now);

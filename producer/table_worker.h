@@ -34,6 +34,7 @@ enum worker_state {
 struct segment {
     struct table_worker *worker;
     struct step step;
+    struct health *health; /* while the step is active */
     struct ledger_segment now;
     struct ledger_segment committed;
     bool dirty;
@@ -64,6 +65,7 @@ struct table_worker {
     struct barrier *barrier;
     struct step control;
     struct worker_metrics metrics;
+    struct health *standstill; /* of the control step: set when only a person can help */
     atomic_int refs;
     atomic_bool stopping;
 

@@ -19,6 +19,8 @@ KILLS = int(os.environ.get("DYNAFERRY_KILLS", "2"))
 SETTINGS = {
     "ledger.partitions": 1,
     "topic.partitions": 2,
+    # Open for most of the time while records flow.
+    "commit.interval.ms": 500,
     "qps.full": 20,
     "qps.full.batch_num": 10,
 }

@@ -256,11 +256,11 @@ def test_an_outage_is_waited_out(bridge, part):
     try:
         at = writer.written
         # Long enough for every connection to notice and for the first delays to grow.
-        wait_until(lambda: writer.written >= at + 400, 60, "writes during the outage", [producer, consumer])
+        wait_until(lambda: writer.written >= at + 200, 120, "writes during the outage", [producer, consumer])
     finally:
         bridge.parts.script("start", part)
     at = writer.written
-    wait_until(lambda: writer.written >= at + 40, 60, "writes after the outage", [producer, consumer])
+    wait_until(lambda: writer.written >= at + 20, 120, "writes after the outage", [producer, consumer])
     bridge.settle(120)
     bridge.verify()
     for program in producer, consumer:
@@ -304,11 +304,11 @@ def test_two_of_each_share_the_tables_and_one_leaves(bridge):
         lambda: shared_by_two(bridge, consumer_group(bridge)), 60, "two consumers share", bridge.running()
     )
     at = bridge.writers[0].written
-    wait_until(lambda: bridge.writers[0].written >= at + 40, 60, "writes for four", bridge.running())
+    wait_until(lambda: bridge.writers[0].written >= at + 20, 120, "writes for four", bridge.running())
     producers[0].sigterm()
     consumers[1].sigterm()
     at = bridge.writers[0].written
-    wait_until(lambda: bridge.writers[0].written >= at + 40, 60, "writes for two", bridge.running())
+    wait_until(lambda: bridge.writers[0].written >= at + 20, 120, "writes for two", bridge.running())
     bridge.settle(90)
     bridge.verify()
     placed = {

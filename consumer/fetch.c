@@ -7,9 +7,11 @@
 
 /* A partition may hold this part of memory.bytes, within bounds: 12 partitions of a table that
  * is read from its begin then stay below it. */
-#define QUEUE_SHARE 64
+#define QUEUE_SHARE 128
 #define QUEUE_MIN_KBYTES 256
 #define QUEUE_MAX_KBYTES 4096
+/* What is asked for at once is counted compressed, the queue is not. */
+#define FETCH_PART 4
 #define NUDGE_TIMEOUT_MS 100
 
 struct fetch {
@@ -28,7 +30,7 @@ int fetch_new(struct fetch **ret, const struct config *c, struct error *err)
     kbytes = MAX(QUEUE_MIN_KBYTES, MIN(kbytes, QUEUE_MAX_KBYTES));
     f->queue_bytes = (size_t)kbytes * 1024;
     queue = xasprintf("%" PRId64, kbytes);
-    message = xasprintf("%zu", f->queue_bytes);
+    message = xasprintf("%zu", f->queue_bytes / FETCH_PART);
     receive = xasprintf("%" PRId64, MAX(2 * largest, 16 << 20) + 1024);
     {
         const struct kafka_setting settings[] = {
@@ -40,7 +42,7 @@ int fetch_new(struct fetch **ret, const struct config *c, struct error *err)
             {"queued.min.messages", "1000000"},
             {"queued.max.messages.kbytes", queue},
             {"max.partition.fetch.bytes", message},
-            {"fetch.max.bytes", "8388608"},
+            {"fetch.max.bytes", "2097152"},
             {"receive.message.max.bytes", receive},
             {"fetch.error.backoff.ms", "100"},
             {"topic.metadata.refresh.interval.ms", "10000"},

@@ -4,6 +4,7 @@ Nothing is shared with another test but the servers. `Bridge.verify` is what nea
 log against the stream, the ledger against the log, MongoDB against DynamoDB, the dead letters against both.
 """
 
+import functools
 import itertools
 import uuid
 
@@ -27,6 +28,12 @@ def complain(problems):
     assert not problems, f"{len(problems)} problems:\n" + "\n".join(map(str, problems[:40]))
 
 
+@functools.cache
+def admin_of(bootstrap):
+    """One client for all tests: its answers come on threads of its own, which must not be the ones to end it."""
+    return confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap})
+
+
 class Bridge:
     def __init__(self, parts, directory, source_url=None, credentials=None):
         self.parts, self.directory = parts, directory
@@ -38,7 +45,7 @@ class Bridge:
         keys = {"aws_access_key_id": self.access_key, "aws_secret_access_key": self.secret_key}
         self.dynamodb = workload.make_client("dynamodb", self.source_url, **keys)
         self.streams = workload.make_client("dynamodbstreams", self.source_url, **keys)
-        self.admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": parts.kafka})
+        self.admin = admin_of(parts.kafka)
         self.tables, self.programs, self.writers = [], [], []
         self.numbers = itertools.count(1)
         self.settings = {

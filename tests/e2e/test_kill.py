@@ -98,7 +98,8 @@ def test_a_killed_snapshot_goes_on_where_it_was(bridge):
     table = bridge.add_table()
     bridge.writer(table, seed=11, keys=200).fill()
     bridge.settings.update(SETTINGS)
-    producer = bridge.producer({"full.read.concurrency": 2})
+    slow = {"full.read.concurrency": 2, "qps.full": 1, "qps.full.batch_num": 5}  # 40 s
+    producer = bridge.producer(slow)
     wait_until(lambda: high_watermarks(bridge), 30, "the topic", [producer])
     wait_until(lambda: sum(r.is_row for r in bridge.log(table)) >= 20, 60, "rows", [producer])
     producer.kill9()

@@ -177,7 +177,8 @@ static int prepare(struct attempt *a, struct ddb_client *c, enum ddb_service ser
 
 static bool gives_items(const char *operation)
 {
-    return strcmp(operation, "Scan") == 0 || strcmp(operation, "GetRecords") == 0;
+    return strcmp(operation, "Scan") == 0 || strcmp(operation, "GetRecords") == 0 ||
+           strcmp(operation, "BatchGetItem") == 0;
 }
 
 static int send_attempt(struct ddb_client *c, enum ddb_service service, struct attempt *a,

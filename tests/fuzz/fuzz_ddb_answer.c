@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/check.h"
+#include "common/ddb_items.h"
 #include "common/ddb_refusal.h"
 #include "common/ddb_streams.h"
 #include "common/ddb_table.h"
@@ -65,10 +66,12 @@ static void ended(int rc, struct bytes answer, struct bytes output, const struct
 
 static void pages(struct bytes answer)
 {
+    const struct ddb_items_calls calls = {on_item, on_item, &answer};
     struct bytes last = before, next = before;
     struct error err = {0};
 
     ended(ddb_scan_items(answer, &schema, on_item, &answer, &last, &err), answer, last, &err);
+    CHECK(ddb_items_read(answer, &schema, &calls, &err) == 0 || err.kind == ERR_RETRY);
     ended(ddb_records_each(answer, &schema, on_record, &answer, &next, &err), answer, next,
           &err);
 }

@@ -7,6 +7,7 @@ that is tested here, not dynaferry.
 import os
 import subprocess
 import threading
+from itertools import product
 from pathlib import Path
 
 import bson
@@ -321,6 +322,74 @@ def test_numeric_keys_are_compared_with_all_their_digits(collection, field):
     for number, key in enumerate(EXACT):
         assert [d["v"] for d in collection.find({field: key})] == [number]
     assert sorted(d["v"] for d in collection.find({field: {"$in": EXACT[:3]}})) == [0, 1, 2]
+
+
+def test_an_or_is_answered_from_the_index_when_it_can_serve_each_branch(collection):
+    """The order of the answer shows it: that of the branches, where a scan gives that of the _id."""
+    collection.create_index([("pk", 1), ("sk", 1)], unique=True)
+    collection.insert_many([{"_id": i, "pk": key, "sk": sk} for i, (key, sk) in enumerate(product(EXACT, "ab"))])
+
+    def ids(query):
+        return [d["_id"] for d in collection.find(query)]
+
+    branches = [{"pk": key, "sk": {"$in": ["b", "a", "none"]}} for key in EXACT[2::-1]]
+    assert ids({"$or": branches}) == [5, 4, 3, 2, 1, 0]
+    two = [{"pk": EXACT[1], "sk": "b"}, {"pk": EXACT[0], "sk": "a"}]
+    assert ids({"$or": two}) == [3, 0]
+    assert ids({"$or": two, "_id": {"$gt": 0}}) == [3]
+    assert collection.count_documents({"$or": two}) == 2
+    mixed = [{"_id": 7}, {"pk": EXACT[1], "sk": "b", "_id": 3}, {"pk": EXACT[1], "sk": "a", "_id": 3}]
+    assert ids({"$or": mixed}) == [7, 3]
+
+
+def test_an_or_with_a_branch_that_no_index_serves_is_still_right(collection):
+    collection.insert_many([{"_id": i, "v": i % 3} for i in range(9)])
+    found = collection.find({"$or": [{"_id": 1}, {"v": 0}]})
+    assert sorted(d["_id"] for d in found) == [0, 1, 3, 6]
+    with pytest.raises(OperationFailure) as refused:
+        list(collection.find({"$or": []}))
+    assert refused.value.code == 2
+
+
+def test_an_in_finds_document_ids_binaries_and_exact_numbers(collection):
+    ids = [{"pk": Int64(2**62 + i), "sk": b"\0" + bytes([i])} for i in range(4)]
+    others = [b"\1", "text", Decimal128("1234567890123456789012345678901234")]
+    collection.insert_many([{"_id": key, "v": i} for i, key in enumerate(ids + others)])
+    asked = [ids[1], {"sk": b"\0\2", "pk": Int64(2**62 + 2)}, ids[3], *others]
+    assert sorted(d["v"] for d in collection.find({"_id": {"$in": asked}})) == [1, 3, 4, 5, 6]
+
+
+def test_keys_are_projected_from_nested_documents(collection):
+    collection.insert_many([{"_id": i, "pk": {"S": str(i), "x": 1}, "sk": {"N": "1"}, "v": 1} for i in range(3)])
+    collection.insert_many([{"_id": "bare", "pk": "text"}, {"_id": "none"}])
+    found = {d["_id"]: d for d in collection.find({}, {"pk.S": 1, "sk.N": 1})}
+    assert found[1] == {"_id": 1, "pk": {"S": "1"}, "sk": {"N": "1"}}
+    assert found["bare"] == {"_id": "bare"} and found["none"] == {"_id": "none"}
+    assert collection.find_one({"_id": 2}, {"pk": 1, "_id": 0}) == {"pk": {"S": "2", "x": 1}}
+
+
+def test_a_cursor_is_read_in_batches_and_can_be_killed(collection):
+    db = collection.database
+    collection.insert_many([{"_id": i} for i in range(1000)])
+    first = db.command("find", collection.name, batchSize=300, noCursorTimeout=True)["cursor"]
+    assert len(first["firstBatch"]) == 300 and first["id"]
+    more = db.command("getMore", first["id"], collection=collection.name, batchSize=300)["cursor"]
+    assert len(more["nextBatch"]) == 300 and more["id"] == first["id"]
+    db.command("killCursors", collection.name, cursors=[first["id"]])
+    with pytest.raises(OperationFailure) as refused:
+        db.command("getMore", first["id"], collection=collection.name)
+    assert refused.value.code == 43
+    whole = db.command("find", collection.name, batchSize=2000, singleBatch=True)["cursor"]
+    assert len(whole["firstBatch"]) == 1000 and whole["id"] == 0
+
+
+def test_documents_are_counted(collection):
+    collection.insert_many([{"_id": i, "pk": {"S": "x"}} for i in range(120)] + [{"_id": "own"}])
+    stages = [{"$match": {"pk.S": {"$exists": True}}}, {"$group": {"_id": None, "n": {"$sum": 1}}}]
+    assert list(collection.aggregate(stages)) == [{"_id": None, "n": 120}]
+    assert list(collection.aggregate([{"$match": {"no": 1}}, stages[1]])) == []
+    assert collection.database.command("count", collection.name)["n"] == 121
+    assert collection.estimated_document_count() == 121
 
 
 def test_equal_numbers_of_different_types_are_one_key(collection):

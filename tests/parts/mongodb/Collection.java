@@ -116,6 +116,17 @@ final class Collection extends AbstractMongoCollection<Object> {
         handleUpdate(position, old, next);
     }
 
+    /* The library would scan for an $or, and try a found document against every value of a long $in again. */
+    @Override
+    protected QueryResult queryDocuments(Document query, Document orderBy, int skip, int limit, int batchSize,
+                                         Document fields) {
+        Lookup<Object> found = Lookup.of(query, getIndexes());
+
+        return found == null
+            ? matchDocuments(query, orderBy, skip, limit, batchSize, fields)
+            : matchDocuments(found.rest, found.positions, orderBy, skip, limit, batchSize, fields);
+    }
+
     /* MongoDB refuses such an _id, in an insert too. */
     @Override
     public void addDocument(Document document) {

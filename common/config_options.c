@@ -45,9 +45,9 @@ const struct config_option config_options[] = {
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
      .help = "Seconds that a part may be unreachable at the start before the program ends with "
              "exit code 69. Later outages are waited out."},
-    {NUMBER("memory.bytes", P | C, "67108864", 16 * MIB, 65536 * MIB),
+    {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
-             "messages in the consumer."},
+             "messages in the consumer, items and documents in fullcheck."},
 
     {.section = "Log, metrics",
      TEXT("log.file", ALL, ""),
@@ -178,12 +178,13 @@ const struct config_option config_options[] = {
      .help = "Most bytes in one write command."},
     {NUMBER("target.batch.ms", C, "20", 0, 10000),
      .help = "Age of the oldest waiting event at which a smaller batch is written."},
-    {NUMBER("target.max_time_ms", C, "10000", 100, 600000),
-     .help = "maxTimeMS of each write. Together with target.socket.timeout.ms it is how long a "
-             "write of unknown outcome is waited for."},
-    {NUMBER("target.socket.timeout.ms", C, "10000", 100, 600000),
+    {NUMBER("target.max_time_ms", C | F, "10000", 100, 600000),
+     .help =
+         "maxTimeMS of each command. Together with target.socket.timeout.ms it is how long a "
+         "write of unknown outcome is waited for."},
+    {NUMBER("target.socket.timeout.ms", C | F, "10000", 100, 600000),
      .help = "How long an answer of MongoDB is waited for."},
-    {BOOLEAN("full.enable_index.primary", C, "true"),
+    {BOOLEAN("full.enable_index.primary", C | F, "true"),
      .help = "Create the index on the primary key. With target.id = objectid it is unique."},
     {BOOLEAN("full.enable_index.user", C, "true"),
      .help = "Create plain indexes for the table's secondary indexes."},

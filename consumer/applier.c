@@ -22,7 +22,7 @@ void *applier_worker_open(void *arg)
 
     w->a = a;
     w->mongo = mongo_new(a->target);
-    mongo_writer_init(&w->writer, w->mongo);
+    mongo_writer_init(&w->writer, w->mongo, a->limits.bytes);
     return w;
 }
 

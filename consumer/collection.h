@@ -6,8 +6,8 @@
  * struct mongo of its own. */
 #pragma once
 
+#include "common/mongo.h"
 #include "consumer/convert.h"
-#include "consumer/mongo.h"
 #include "consumer/position.h"
 
 struct collection {

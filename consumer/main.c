@@ -72,14 +72,15 @@ static int open_all(struct consumer *n, struct error *err)
                              .close = applier_worker_close,
                              .arg = a};
 
-    if (target_new(&n->target, c, err) < 0 || fetch_new(&n->fetch, c, err) < 0 ||
-        dead_letters_new(&a->letters, c, err) < 0 ||
+    if (target_new(&n->target, c, "dynaferry-consumer", err) < 0 ||
+        fetch_new(&n->fetch, c, err) < 0 || dead_letters_new(&a->letters, c, err) < 0 ||
         target_wait(n->target, start_timeout_ms(c), err) < 0 || open_topics(n, err) < 0)
         return -1;
     a->target = n->target;
     a->tables = tables_new(c, a->ledger);
     name_owner(a->me);
-    a->limits = (struct intake_limits){n->target->batch_count, n->target->batch_bytes};
+    a->limits = (struct intake_limits){(size_t)config_int(c, "target.batch.count"),
+                                       (size_t)config_int(c, "target.batch.bytes")};
     a->linger_ms = config_int(c, "target.batch.ms");
     a->session_ms = GROUP_SESSION_MS;
     atomic_store(&a->last_poll, clock_mono_ms());

@@ -24,9 +24,9 @@ struct command {
     struct bson_index index;
 };
 
-void mongo_writer_init(struct mongo_writer *w, struct mongo *m)
+void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes)
 {
-    *w = (struct mongo_writer){.mongo = m};
+    *w = (struct mongo_writer){.mongo = m, .batch_bytes = batch_bytes};
     buf_init(&w->command, (16 << 20) + 2 * COMMAND_RESERVE);
     buf_init(&w->scratch, SCRATCH_MAX);
 }
@@ -140,8 +140,7 @@ static int put_record(struct command *c, const struct batch_entry *e, struct err
 
 static bool has_room(const struct command *c)
 {
-    const struct mongo *m = c->w->mongo;
-    size_t limit = MIN(m->target->batch_bytes, m->max_bytes);
+    size_t limit = MIN(c->w->batch_bytes, c->w->mongo->max_bytes);
 
     return c->w->sent_count == 1 || c->w->command.len + COMMAND_RESERVE <= limit;
 }

@@ -6,13 +6,14 @@
  * record's refusal concerns it alone. Of one thread. */
 #pragma once
 
+#include "common/mongo.h"
 #include "consumer/batch.h"
 #include "consumer/convert.h"
-#include "consumer/mongo.h"
 #include "consumer/table.h"
 
 struct mongo_writer {
     struct mongo *mongo;
+    size_t batch_bytes; /* most in one command */
     struct buf command;
     struct buf scratch; /* of a filter */
     uint32_t *sent;     /* entries of the command, in its order */
@@ -23,7 +24,7 @@ struct mongo_writer {
     size_t capacity; /* of the three */
 };
 
-void mongo_writer_init(struct mongo_writer *w, struct mongo *m);
+void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes);
 void mongo_writer_release(struct mongo_writer *w);
 
 struct mongo_write_job {

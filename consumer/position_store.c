@@ -38,8 +38,8 @@ enum mongo_result position_read(struct mongo *m, const char *id, struct position
 {
     AUTO(mongo_bsonp)
     bson_t *command =
-        BCON_NEW("find", BCON_UTF8(TARGET_APPLIED), "filter", "{", "_id", BCON_UTF8(id), "}",
-                 "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true), "maxTimeMS",
+        BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id", BCON_UTF8(id),
+                 "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true), "maxTimeMS",
                  BCON_INT64(m->target->max_time_ms));
     bson_t reply;
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
@@ -57,10 +57,10 @@ static enum mongo_result grab_once(struct mongo *m, const char *id, const char *
 {
     AUTO(mongo_bsonp)
     bson_t *command =
-        BCON_NEW("findAndModify", BCON_UTF8(TARGET_APPLIED), "query", "{", "_id", BCON_UTF8(id),
-                 "}", "update", "{", "$inc", "{", "epoch", BCON_INT64(1), "}", "$set", "{",
-                 "owner", BCON_UTF8(me), "}", "}", "upsert", BCON_BOOL(true), "new",
-                 BCON_BOOL(false), "maxTimeMS", BCON_INT64(m->target->max_time_ms));
+        BCON_NEW("findAndModify", BCON_UTF8(POSITION_COLLECTION), "query", "{", "_id",
+                 BCON_UTF8(id), "}", "update", "{", "$inc", "{", "epoch", BCON_INT64(1), "}",
+                 "$set", "{", "owner", BCON_UTF8(me), "}", "}", "upsert", BCON_BOOL(true),
+                 "new", BCON_BOOL(false), "maxTimeMS", BCON_INT64(m->target->max_time_ms));
     bson_t reply;
     enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
 
@@ -88,8 +88,8 @@ static enum mongo_result update_one(struct mongo *m, bson_t *query, bson_t *upda
                                     bool *matched, struct error *err)
 {
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("update", BCON_UTF8(TARGET_APPLIED), "updates", "[", "{", "q",
-                               BCON_DOCUMENT(query), "u", BCON_DOCUMENT(update), "}", "]",
+    bson_t *command = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{",
+                               "q", BCON_DOCUMENT(query), "u", BCON_DOCUMENT(update), "}", "]",
                                "maxTimeMS", BCON_INT64(m->target->max_time_ms));
     bson_t reply;
     enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
@@ -198,10 +198,10 @@ enum mongo_result position_any(struct mongo *m, const char *topic, bool *any, st
 {
     AUTO(free_charp) char *from = xasprintf("%s/", topic), *to = xasprintf("%s0", topic);
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("find", BCON_UTF8(TARGET_APPLIED), "filter", "{", "_id", "{",
-                               "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to), "}", "}", "limit",
-                               BCON_INT32(1), "singleBatch", BCON_BOOL(true), "maxTimeMS",
-                               BCON_INT64(m->target->max_time_ms));
+    bson_t *command = BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id",
+                               "{", "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to), "}", "}",
+                               "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true),
+                               "maxTimeMS", BCON_INT64(m->target->max_time_ms));
     bson_t reply, first;
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
 

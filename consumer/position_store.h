@@ -4,8 +4,11 @@
  * in position.h. Of the thread that holds the partition. */
 #pragma once
 
-#include "consumer/mongo.h"
+#include "common/mongo.h"
 #include "consumer/position.h"
+
+/* Positions and table documents: a name no table can have. */
+#define POSITION_COLLECTION "dynaferry:applied"
 
 /* id: "<topic>/<partition>". Functions return MONGO_DONE when the command was executed; then
  * *matched says whether the document was as expected. */

@@ -106,7 +106,7 @@ static int doc_read(struct run *r, struct error *err)
 {
     AUTO(mongo_bsonp)
     bson_t *command =
-        BCON_NEW("find", BCON_UTF8(TARGET_APPLIED), "filter", "{", "_id",
+        BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id",
                  BCON_UTF8(r->p->table->topic), "}", "limit", BCON_INT32(1), "singleBatch",
                  BCON_BOOL(true), "maxTimeMS", BCON_INT64(r->m->target->max_time_ms));
     bson_t reply, doc;
@@ -125,7 +125,7 @@ static int doc_update(struct run *r, const bson_t *set, bool upsert, struct erro
 {
     AUTO(mongo_bsonp)
     bson_t *command =
-        BCON_NEW("update", BCON_UTF8(TARGET_APPLIED), "updates", "[", "{", "q", "{", "_id",
+        BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q", "{", "_id",
                  BCON_UTF8(r->p->table->topic), "epoch", BCON_INT64(r->doc.epoch), "}", "u",
                  "{", "$set", BCON_DOCUMENT(set), "}", "upsert", BCON_BOOL(upsert), "}", "]",
                  "maxTimeMS", BCON_INT64(r->m->target->max_time_ms));
@@ -254,7 +254,7 @@ static int refuse(const struct run *r, struct error *err)
                        "collection %s was written as \"%s\", now \"%s\" is configured "
                        "(convert.type, convert.number, target.id, convert._id): use another "
                        "id, or remove the table's documents from %s and its collection",
-                       r->view->collection, r->doc.form, r->form, TARGET_APPLIED);
+                       r->view->collection, r->doc.form, r->form, POSITION_COLLECTION);
 }
 
 /* 2: one step further, look again. */

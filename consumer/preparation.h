@@ -5,7 +5,7 @@
 #pragma once
 
 #include "common/ledger.h"
-#include "consumer/mongo.h"
+#include "common/mongo.h"
 #include "consumer/table.h"
 
 struct preparation {

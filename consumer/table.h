@@ -13,9 +13,9 @@
 #include "common/config.h"
 #include "common/ledger.h"
 #include "common/metrics.h"
+#include "common/mongo.h"
 #include "consumer/convert.h"
 #include "consumer/generation.h"
-#include "consumer/mongo.h"
 
 struct table_view { /* set once */
     atomic_uint refs;

@@ -7,7 +7,7 @@
 #include "common/config.h"
 #include "common/ddb_client.h"
 #include "common/ledger_cache.h"
-#include "producer/limits.h"
+#include "common/limits.h"
 #include "producer/step_pool.h"
 
 enum sync_mode {

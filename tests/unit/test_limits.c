@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/check.h"
-#include "producer/limits.h"
+#include "common/limits.h"
 
 static void the_budget_is_not_exceeded_by_estimates(void **state)
 {

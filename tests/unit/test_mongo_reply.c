@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "common/exit_code.h"
-#include "consumer/mongo.h"
+#include "common/mongo.h"
 
 static enum mongo_result result_of(bson_t *reply, uint32_t domain, uint32_t code,
                                    struct error *err)

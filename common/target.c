@@ -1,4 +1,4 @@
-#include "consumer/target.h"
+#include "common/target.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,8 +8,8 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/exit_code.h"
+#include "common/mongo.h"
 #include "common/stop.h"
-#include "consumer/mongo.h"
 
 #define SELECTION_MS 5000
 
@@ -35,8 +35,6 @@ static void set_limits(struct target *t, const struct config *c)
 
     t->max_time_ms = config_int(c, "target.max_time_ms");
     t->grace_ms = t->max_time_ms + socket_ms;
-    t->batch_bytes = (size_t)config_int(c, "target.batch.bytes");
-    t->batch_count = (size_t)config_int(c, "target.batch.count");
     t->sharded = strcmp(config_string(c, "target.mongodb.type"), "sharding") == 0;
     t->database = xstrdup(config_string(c, "id"));
     mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_SOCKETTIMEOUTMS,
@@ -46,7 +44,8 @@ static void set_limits(struct target *t, const struct config *c)
     mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECTION_MS);
 }
 
-int target_new(struct target **ret, const struct config *c, struct error *err)
+int target_new(struct target **ret, const struct config *c, const char *application,
+               struct error *err)
 {
     AUTO(target_freep) struct target *t = xcalloc(1, sizeof(*t));
     const char *address = config_string(c, "target.address");
@@ -68,7 +67,7 @@ int target_new(struct target **ret, const struct config *c, struct error *err)
     mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
     mongoc_uri_set_write_concern(t->uri, majority);
     mongoc_write_concern_destroy(majority);
-    mongoc_uri_set_appname(t->uri, "dynaferry-consumer");
+    mongoc_uri_set_appname(t->uri, application);
     *ret = TAKE(t);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* consumer/target.h - where the documents go: the checked connection string, the database, the
+/* common/target.h - where the documents are: the checked connection string, the database, the
  * time limits.
  *
  * Set once by target_new; any thread may read. Write concern is majority always. */
@@ -11,22 +11,18 @@
 #include "common/config.h"
 #include "common/error.h"
 
-/* The collection of positions and table documents: a name no table can have. */
-#define TARGET_APPLIED "dynaferry:applied"
-
 struct target {
     mongoc_uri_t *uri;
     char *database;
     int64_t max_time_ms;
     int64_t grace_ms; /* how long a write of unknown outcome may still come */
-    size_t batch_bytes;
-    size_t batch_count;
-    bool sharded;
+    bool sharded;     /* target.mongodb.type = sharding */
 };
 
-/* ERR_FATAL 78: no or a malformed target.address, or one whose write concern asks for less than
- * majority. */
-int target_new(struct target **ret, const struct config *c, struct error *err);
+/* application: the name that the server's logs and lists of operations show. ERR_FATAL 78: no
+ * or a malformed target.address, or one whose write concern asks for less than majority. */
+int target_new(struct target **ret, const struct config *c, const char *application,
+               struct error *err);
 void target_free(struct target *t);
 DEFINE_FREEP(struct target, target_freep, target_free)
 

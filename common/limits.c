@@ -1,4 +1,4 @@
-#include "producer/limits.h"
+#include "common/limits.h"
 
 #include <stdlib.h>
 

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "common/exit_code.h"
-#include "consumer/mongo.h"
+#include "common/mongo.h"
 
 /* The server did not do it (any more): a new primary, a shutdown, a limit, a conflict; or
  * nothing of the kind can be done there, whatever the record. */

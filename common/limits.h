@@ -1,4 +1,4 @@
-/* producer/limits.h - what all tables share: bytes of answers in flight, requests a second,
+/* common/limits.h - what all tables share: bytes of answers in flight, requests a second,
  * scans at once.
  *
  * Nothing blocks: who gets nothing comes again later. Any thread. */

@@ -1,4 +1,4 @@
-#include "consumer/mongo.h"
+#include "common/mongo.h"
 
 #include <stdlib.h>
 

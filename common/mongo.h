@@ -1,4 +1,4 @@
-/* consumer/mongo.h - one command to MongoDB, and what its answer allows.
+/* common/mongo.h - one command to MongoDB, and what its answer allows.
  *
  * The answer's meaning is pure (mongo_reply.c), so that tests can try every kind. A struct
  * mongo is one connection of one thread. */
@@ -11,7 +11,7 @@
 
 #include "common/auto.h"
 #include "common/error.h"
-#include "consumer/target.h"
+#include "common/target.h"
 
 enum mongo_result {
     MONGO_DONE,    /* executed and acknowledged; writeErrors of single records may be inside */

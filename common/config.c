@@ -21,6 +21,11 @@ const char *config_program_name(enum config_program program)
     return "dynaferry";
 }
 
+bool config_short_version(enum config_program program)
+{
+    return program == CONFIG_FULLCHECK; /* as its users know it */
+}
+
 struct config *config_new(enum config_program program)
 {
     struct config *c = xcalloc(1, sizeof(*c));

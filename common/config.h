@@ -1,10 +1,10 @@
 /* common/config.h - one configuration for all programs, from one table of options.
  *
- * Precedence: --set key=value, then DYNAFERRY_<KEY> (dots to underscores, upper case),
- * DYNAFERRY_<KEY>_FILE for secrets, then the file, then the default. Unknown keys and bad
- * values are errors that name file, line and what is allowed. --help, --print-config,
- * conf/dynaferry.conf and docs/configuration.md come from the same table. Read-only after
- * config_load, so any thread may read.
+ * Precedence: --set key=value (or a flag that sets a key), then DYNAFERRY_<KEY> (dots to
+ * underscores, upper case), DYNAFERRY_<KEY>_FILE for secrets, then the file, then the default.
+ * Unknown keys and bad values are errors that name file, line and what is allowed. --help,
+ * --print-config, conf/dynaferry.conf and docs/configuration.md come from the same table.
+ * Read-only after config_load, so any thread may read.
  *
  * A default that follows from other values is filled in, and still counts as not set:
  * instance.id, consumer.group, checkpoint.db, target.id, topic.max.message.bytes. Readers never
@@ -26,23 +26,53 @@ enum config_program {
 
 struct config;
 
-/* A command line option of one program alone, taken out of argv: --name VALUE, or --name for a
- * flag. */
+enum config_form {
+    CONFIG_TAKES_VALUE, /* --name VALUE, --name=VALUE, -n VALUE, -nVALUE, -n=VALUE */
+    CONFIG_FLAG,        /* --name, -n */
+    CONFIG_SWITCH,      /* --name, -n; --name=on, off, true or false */
+};
+
+/* A command line option of one program alone, taken out of argv. Given twice, the last one
+ * counts. */
 struct config_extra {
-    const char *name;  /* "until-idle" */
-    const char *value; /* out: NULL when absent; "" for a flag that was given */
-    bool flag;
-    const char *help;
+    const char *name; /* "until-idle" */
+    char letter;      /* 'u' for -u; 0: none */
+    enum config_form form;
+    const char *key;      /* it sets this key, as --set does; NULL: the program asks for it */
+    const char *scheme;   /* "mongodb://": is put before a value without "://" */
+    const char *wanted;   /* what --help calls the value; NULL: VALUE */
+    const char *fallback; /* the default as --help says it; NULL: none, or the key's */
+    const char *help;     /* NULL: the key's */
+
+    /* Out. value: NULL when absent or with a key; "" of a flag, "on" or "off" of a switch.
+     * typed: "-u" or "--until-idle", as it was given. */
+    const char *value;
+    char typed[32];
 };
 
 /* Reads argv, environment and file. *ret stays NULL with result 0 when the call was --help,
- * --version or
- * --print-config and its text has been printed: the program ends well. On failure err->code is
- * 64 for the command line and 78 for the configuration. extras ends with a {0} element; NULL
- * for none. */
+ * --version or --print-config and its text has been printed: the program ends well. On failure
+ * err->code is 64 for the command line and 78 for the configuration. extras ends with a {0}
+ * element; NULL for none. Secrets and addresses in argv are overwritten, so that the list of
+ * processes does not show them. */
 int config_load(struct config **ret, enum config_program program, int argc, char **argv,
                 struct config_extra *extras, struct error *err);
 void config_free(struct config *c);
+
+/* By the extra's name, which must be in the table. NULL, false or an untouched *ret when it was
+ * not given; ERR_FATAL 64 with the flag as it was typed and what is allowed. */
+const char *config_extra_value(const struct config_extra *extras, const char *name);
+int config_extra_int(const struct config_extra *extras, const char *name, int64_t min,
+                     int64_t max, int64_t *ret, struct error *err);
+/* Seconds, decimals allowed, as milliseconds. */
+int config_extra_ms(const struct config_extra *extras, const char *name, int64_t max_seconds,
+                    int64_t *ret, struct error *err);
+/* choices: "a|b|c"; *ret is the place among them, from 0. */
+int config_extra_choice(const struct config_extra *extras, const char *name,
+                        const char *choices, int *ret, struct error *err);
+/* For a value that none of these can judge. */
+int config_extra_refuse(const struct config_extra *extras, const char *name,
+                        const char *allowed, struct error *err);
 
 /* By the key's full name; a name that is not in the table is a CHECK. Strings are never NULL
  * ("" when unset) and live as long as the config. */

@@ -153,7 +153,7 @@ static bool has_control_characters(const char *value)
     return false;
 }
 
-static bool value_is_good(const struct config_option *o, const char *value)
+bool config_value_is_good(const struct config_option *o, const char *value)
 {
     if (has_control_characters(value))
         return false;
@@ -197,31 +197,25 @@ static size_t distance(const char *a, const char *b)
     return d[la][lb];
 }
 
-char *config_suggestion(const char *name, const char *(*candidate)(size_t i))
+char *config_suggestion(const char *name, const char *const *candidates, size_t n)
 {
     size_t least = MAX(strlen(name) / 3, 1) + 1;
-    const char *best = NULL, *other;
+    const char *best = NULL;
 
-    for (size_t i = 0; (other = candidate(i)); i++) {
-        size_t n = distance(name, other);
+    for (size_t i = 0; i < n; i++) {
+        size_t away = distance(name, candidates[i]);
 
-        if (n < least) {
-            least = n;
-            best = other;
+        if (away < least) {
+            least = away;
+            best = candidates[i];
         }
     }
     return best ? xasprintf(" (did you mean %s?)", best) : xstrdup("");
 }
 
-static const char *option_name(size_t i)
-{
-    return i < config_option_count ? config_options[i].name : NULL;
-}
-
 /* --- storing --- */
 
-/* A value as an error may show it. */
-static char *shown(const char *value)
+char *config_shown_text(const char *value)
 {
     char *text = xstrndup(value, strnlen(value, SHOWN_BYTES));
 
@@ -247,13 +241,13 @@ static int assign_option(struct config *c, struct config_source from,
     AUTO(free_charp) char *allowed = NULL;
     AUTO(free_charp) char *text = NULL;
 
-    if (value_is_good(o, value))
+    if (config_value_is_good(o, value))
         return store_once(&c->settings[o - config_options], from, o->name, value, err);
     allowed = config_allowed(o);
     if (o->secrecy != CONFIG_PUBLIC)
         return error_fatal(err, EXIT_CONFIGURATION, "%s: %s: allowed is %s", from.origin,
                            o->name, allowed);
-    text = shown(value);
+    text = config_shown_text(value);
     return error_fatal(err, EXIT_CONFIGURATION, "%s: %s = %s: allowed %s %s", from.origin,
                        o->name, text, o->type == CONFIG_TEXT ? "is" : "are", allowed);
 }
@@ -267,6 +261,15 @@ bool config_kafka_is_secret(const char *name)
         if (strcasestr(name, parts[i]))
             return !strcasestr(name, "endpoint.url");
     return false;
+}
+
+bool config_key_is_secret(const char *key)
+{
+    const struct config_option *o = config_option_find(key);
+
+    if (o)
+        return o->secrecy != CONFIG_PUBLIC;
+    return strncmp(key, "kafka.", 6) == 0 && config_kafka_is_secret(key + 6);
 }
 
 /* librdkafka knows its own settings: a scratch conf is asked, so that a typo is found before
@@ -330,8 +333,14 @@ static int note_replaced(struct config *c, struct config_source from,
 
 static int refuse_unknown(struct config_source from, const char *key, struct error *err)
 {
-    AUTO(free_charp) char *name = shown(key);
-    AUTO(free_charp) char *meant = config_suggestion(key, option_name);
+    const char **names = xcalloc(config_option_count, sizeof(*names));
+    AUTO(free_charp) char *name = config_shown_text(key);
+    AUTO(free_charp) char *meant = NULL;
+
+    for (size_t i = 0; i < config_option_count; i++)
+        names[i] = config_options[i].name;
+    meant = config_suggestion(key, names, config_option_count);
+    free(names);
 
     return error_fatal(err, EXIT_CONFIGURATION, "%s: there is no key %s%s", from.origin, name,
                        meant);

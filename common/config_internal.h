@@ -1,7 +1,8 @@
 /* common/config_internal.h - what the parts of the configuration share; for common/config*.c
  * and their tests alone.
  *
- * config_assign.c judges and stores one value, config_load.c finds the values, config_derive.c
+ * config_assign.c judges and stores one value, config_load.c finds the values, config_args.c
+ * those of the command line, config_extra.c reads the options of one program, config_derive.c
  * fills in what follows from others, config_print.c writes all of it out. */
 #pragma once
 
@@ -49,8 +50,12 @@ bool config_split_pair(struct bytes item, struct bytes *name, struct bytes *valu
 int config_assign(struct config *c, struct config_source from, const char *key,
                   const char *value, struct error *err);
 /* " (did you mean x?)" or "", for any name and any list of names; the caller frees. */
-char *config_suggestion(const char *name, const char *(*candidate)(size_t i));
+char *config_suggestion(const char *name, const char *const *candidates, size_t n);
 bool config_kafka_is_secret(const char *name);
+bool config_key_is_secret(const char *key); /* an address too */
+char *config_shown_text(const char *value); /* as an error may show it; the caller frees */
+bool config_value_is_good(const struct config_option *o, const char *value);
+bool config_short_version(enum config_program);      /* does it know -v? */
 char *config_allowed(const struct config_option *o); /* in words; the caller frees */
 char *config_address_redacted(const char *address);  /* the caller frees */
 

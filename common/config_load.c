@@ -166,15 +166,6 @@ static char *key_of_env(const char *name)
     return NULL;
 }
 
-static bool key_is_secret(const char *key)
-{
-    const struct config_option *o = config_option_find(key);
-
-    if (o)
-        return o->secrecy != CONFIG_PUBLIC;
-    return strncmp(key, "kafka.", 6) == 0 && config_kafka_is_secret(key + 6);
-}
-
 /* The key of DYNAFERRY_<KEY>_FILE when that is what name is, or NULL. */
 static char *key_of_env_file(const char *name)
 {
@@ -186,7 +177,7 @@ static char *key_of_env_file(const char *name)
         return NULL;
     stem = xstrndup(name, n - 5);
     key = key_of_env(stem);
-    return key && key_is_secret(key) ? TAKE(key) : NULL;
+    return key && config_key_is_secret(key) ? TAKE(key) : NULL;
 }
 
 static int read_secret_file(struct config *c, const char *name, const char *key,
@@ -208,24 +199,17 @@ static int read_secret_file(struct config *c, const char *name, const char *key,
     return config_assign(c, (struct config_source){name, 0}, key, value, err);
 }
 
-static char **env_names; /* of config_suggestion's candidates; only while one is looked for */
-
-static const char *env_candidate(size_t i)
-{
-    return i < config_option_count ? env_names[i] : NULL;
-}
-
 static int refuse_env(const char *name, struct error *err)
 {
+    char **names = xcalloc(config_option_count, sizeof(*names));
     AUTO(free_charp) char *meant = NULL;
 
-    env_names = xcalloc(config_option_count, sizeof(*env_names));
     for (size_t i = 0; i < config_option_count; i++)
-        env_names[i] = config_env_name(config_options[i].name);
-    meant = config_suggestion(name, env_candidate);
+        names[i] = config_env_name(config_options[i].name);
+    meant = config_suggestion(name, (const char *const *)names, config_option_count);
     for (size_t i = 0; i < config_option_count; i++)
-        free(env_names[i]);
-    free(env_names);
+        free(names[i]);
+    free(names);
     return error_fatal(err, EXIT_CONFIGURATION, "environment: %s stands for no key%s", name,
                        meant);
 }

@@ -44,7 +44,7 @@ const struct config_option config_options[] = {
              "group: no two processes may have the same."},
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
      .help = "Seconds that a part may be unreachable at the start before the program ends with "
-             "exit code 69. Later outages are waited out."},
+             "exit code 69 (fullcheck: 2). Later outages are waited out."},
     {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},

@@ -52,22 +52,49 @@ static const char *default_words(const struct config_option *o)
 
 /* --- help --- */
 
+static void print_extra_head(FILE *out, const struct config_extra *x)
+{
+    static const char *const words[] = {
+        [CONFIG_TAKES_VALUE] = " VALUE", [CONFIG_FLAG] = "", [CONFIG_SWITCH] = "[=on|off]"};
+
+    fputs("  ", out);
+    if (x->letter)
+        fprintf(out, "-%c, ", x->letter);
+    fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
+            x->wanted ? x->wanted : "");
+}
+
 static void print_extras(FILE *out, const struct config_extra *extras)
 {
     for (const struct config_extra *x = extras; x && x->name; x++) {
-        fprintf(out, "  --%s%s\n", x->name, x->flag ? "" : " VALUE");
-        print_wrapped(out, "      ", x->help);
+        const struct config_option *o = x->key ? config_option_find(x->key) : NULL;
+        const char *fallback = x->fallback || !o ? x->fallback : default_words(o);
+        AUTO(buf_release) struct buf text;
+
+        buf_init(&text, 4096);
+        if (o)
+            buf_printf(&text, "Sets %s. ", o->name);
+        buf_printf(&text, "%s", x->help ? x->help : o->help);
+        if (x->scheme)
+            buf_printf(&text, " Without ://, %s is put before it.", x->scheme);
+        if (fallback)
+            buf_printf(&text, " Default: %s.", fallback);
+        print_extra_head(out, x);
+        print_wrapped(out, "      ", buf_cstr(&text));
     }
 }
 
-static void print_arguments(FILE *out, const struct config_extra *extras)
+static void print_arguments(FILE *out, enum config_program program,
+                            const struct config_extra *extras)
 {
     print_extras(out, extras);
-    fputs("  --conf FILE\n      The configuration.\n"
-          "  --set KEY=VALUE\n      One value, over all others. May be repeated.\n"
-          "  --print-config\n      Show the values that would hold, without secrets, and end.\n"
-          "  --help, --version\n\n",
-          out);
+    fprintf(out,
+            "  --conf FILE\n      The configuration.\n"
+            "  --set KEY=VALUE\n      One value, over all others. May be repeated.\n"
+            "  --print-config\n      Show the values that would hold, without secrets, and "
+            "end.\n"
+            "  -h, --help\n  %s--version\n\n",
+            config_short_version(program) ? "-v, " : "");
 }
 
 void config_print_help(FILE *out, enum config_program program,
@@ -75,11 +102,11 @@ void config_print_help(FILE *out, enum config_program program,
 {
     AUTO(free_charp) char *title = NULL;
 
-    fprintf(out, "Usage: %s [--conf FILE] [--set KEY=VALUE ...]\n\n",
-            config_program_name(program));
-    print_arguments(out, extras);
+    fprintf(out, "Usage: %s %s[--conf FILE] [--set KEY=VALUE ...]\n\n",
+            config_program_name(program), extras && extras->name ? "[OPTION ...] " : "");
+    print_arguments(out, program, extras);
     print_wrapped(out, "",
-                  "Keys. A value is taken from --set, else from the environment "
+                  "Keys. A value is taken from the command line, else from the environment "
                   "(DYNAFERRY_ID for id, DYNAFERRY_TOPIC_PREFIX for topic.prefix; for a secret "
                   "also DYNAFERRY_..._FILE, the path of a file that holds it), else from the "
                   "file, else it is the default.");
@@ -196,11 +223,13 @@ static void print_options(FILE *out)
 
 static void print_secrets(FILE *out)
 {
-    fputs(
-        "\n## Secrets\n\n"
-        "These are never shown in a log, an error or `--print-config`, and may come from a\n"
-        "file: `DYNAFERRY_<KEY>_FILE` holds its path (one newline at its end is dropped).\n\n",
-        out);
+    fputs("\n## Secrets\n\n"
+          "These are never shown in a log, an error or `--print-config`, and may come from a\n"
+          "file: `DYNAFERRY_<KEY>_FILE` holds its path (one newline at its end is dropped). On "
+          "the\n"
+          "command line they are overwritten as soon as they were read, so that the list of\n"
+          "processes does not show them for long.\n\n",
+          out);
     for (size_t i = 0; i < config_option_count; i++)
         if (config_options[i].secrecy != CONFIG_PUBLIC)
             fprintf(out, "- `%s`%s\n", config_options[i].name,
@@ -243,7 +272,7 @@ void config_print_markdown(FILE *out)
         "One file, given by `--conf FILE`, serves every program: lines of `key = value`;\n"
         "`#` begins a comment line, and a value goes to the end of its line, with any `#`,\n"
         "`;` and `=` in it. A key stands once. A value is taken from\n\n"
-        "1. `--set key=value`,\n"
+        "1. `--set key=value`, or a program's own flag for the key (`--help` lists them),\n"
         "2. the environment: `DYNAFERRY_` and the key in upper case, with `_` for `.`\n"
         "   (`DYNAFERRY_TOPIC_PREFIX`; `DYNAFERRY_KAFKA_SASL_PASSWORD` for\n"
         "   `kafka.sasl.password`), for secrets also `DYNAFERRY_<KEY>_FILE`,\n"

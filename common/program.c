@@ -8,15 +8,17 @@
 #include "common/metrics_http.h"
 #include "common/stop.h"
 
-static int exit_code_of(const struct error *err)
+static int exit_code_of(const struct program *p, const struct error *err)
 {
+    if (p->fatal_code && err->code != EXIT_USAGE_ERROR && err->code != EXIT_CONFIGURATION)
+        return p->fatal_code;
     return err->code ? err->code : EXIT_FATAL;
 }
 
 static int refused(const struct program *p, const struct error *err)
 {
     fprintf(stderr, "%s: %s\n", p->name, err->message);
-    return exit_code_of(err);
+    return exit_code_of(p, err);
 }
 
 static void log_notice(void *arg, const char *notice)
@@ -40,15 +42,23 @@ static int run_with_metrics(const struct program *p, const struct config *c, str
 static int run_logged(const struct program *p, const struct config *c)
 {
     struct error err = {0};
+    int result;
 
     log_info("begins", "version=%s", DYNAFERRY_VERSION);
     config_each_notice(c, log_notice, NULL);
-    if (run_with_metrics(p, c, &err) == 0 || (stop_requested() && err.kind == ERR_RETRY)) {
+    result = run_with_metrics(p, c, &err);
+    if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
+        result = 0;
+    if (result == 0) {
         log_info("ends well", NULL);
         return EXIT_WELL;
     }
-    log_error("ends", "exit=%d reason=%s", exit_code_of(&err), err.message);
-    return exit_code_of(&err);
+    if (result > 0) {
+        log_info("ends", "exit=%d", result);
+        return result;
+    }
+    log_error("ends", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
+    return exit_code_of(p, &err);
 }
 
 int program_main(const struct program *p, int argc, char **argv)

@@ -9,8 +9,11 @@ struct program {
     enum config_program which;
     const char *name;
     struct config_extra *extras; /* NULL for none; filled before run */
-    /* On the main thread, with log and metrics up. ERR_RETRY during a stop counts as a good
-     * end. */
+    /* Not 0: the exit code in the place of every other of a failure, but for 64 and 78, and
+     * also of an ERR_RETRY during a stop, which else counts as a good end. */
+    int fatal_code;
+    /* On the main thread, with log and metrics up. 0, -1, or an exit code above 0 that is a
+     * result of the work and no failure. */
     int (*run)(const struct config *c, const struct config_extra *extras, struct error *err);
 };
 

@@ -20,6 +20,7 @@
 #include "consumer/group.h"
 
 #define LEAVE_MS 8000
+#define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
 struct consumer {
     struct applier applier;
@@ -115,21 +116,6 @@ static bool leave(struct consumer *n)
     return pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
 }
 
-/* -1: not given. */
-static int until_idle(const struct config_extra *extra, int64_t *ret_ms, struct error *err)
-{
-    char *end;
-
-    *ret_ms = -1;
-    if (!extra->value)
-        return 0;
-    *ret_ms = (int64_t)(strtod(extra->value, &end) * 1000);
-    if (end == extra->value || *end || *ret_ms < 0)
-        return error_fatal(err, EXIT_USAGE_ERROR, "--until-idle wants seconds, not \"%s\"",
-                           extra->value);
-    return 0;
-}
-
 static int serve(struct consumer *n, int64_t idle_ms, struct error *err)
 {
     int result = open_all(n, err);
@@ -143,10 +129,10 @@ static int serve(struct consumer *n, int64_t idle_ms, struct error *err)
 static int run(const struct config *c, const struct config_extra *extras, struct error *err)
 {
     struct consumer n = {.applier = {.config = c}};
-    int64_t idle_ms;
+    int64_t idle_ms = -1; /* not given */
     int result;
 
-    if (until_idle(&extras[0], &idle_ms, err) < 0)
+    if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
     mongoc_init();
     result = serve(&n, idle_ms, err);
@@ -164,6 +150,7 @@ int main(int argc, char **argv)
 {
     struct config_extra extras[] = {
         {.name = "until-idle",
+         .wanted = "SECONDS",
          .help = "End when everything was applied and nothing came for so many seconds."},
         {0}};
     const struct program program = {

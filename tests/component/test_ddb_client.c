@@ -26,15 +26,16 @@ static void open_source(struct fixture *f, const char *setting)
 {
     AUTO(free_charp)
     char *endpoint = xasprintf("source.endpoint_url=%s", http_server_url(f->server));
+    char secret[] = "source.secret_access_key=hidden", token[] = "source.session_token=TOKEN";
     char *argv[] = {"test",
                     "--set",
                     endpoint,
                     "--set",
                     "source.access_key_id=AKID",
                     "--set",
-                    "source.secret_access_key=hidden",
+                    secret, /* is overwritten */
                     "--set",
-                    "source.session_token=TOKEN",
+                    token,
                     "--set",
                     "source.region=eu-west-1",
                     "--set",

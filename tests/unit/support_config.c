@@ -11,17 +11,19 @@
 static int load(struct config **ret, enum config_program program, const char *text,
                 const char *const *args, struct error *err)
 {
-    char path[] = "/tmp/dynaferry-conf-XXXXXX";
-    char *argv[16] = {(char *)(uintptr_t) "program", (char *)(uintptr_t) "--conf", path};
-    int argc = 3, fd = mkstemp(path), res;
+    static const char path[] = "/tmp/dynaferry-conf-XXXXXX";
+    char *argv[16] = {xstrdup("program"), xstrdup("--conf"), xstrdup(path)};
+    int argc = 3, fd = mkstemp(argv[2]), res;
 
     assert_true(fd >= 0);
     assert_int_equal(write(fd, text, strlen(text)), strlen(text));
     close(fd);
     for (; args && *args; args++)
-        argv[argc++] = (char *)(uintptr_t)*args;
+        argv[argc++] = xstrdup(*args);
     res = config_load(ret, program, argc, argv, NULL, err);
-    unlink(path);
+    unlink(argv[2]);
+    while (argc)
+        free(argv[--argc]);
     return res;
 }
 

@@ -13,6 +13,7 @@
 #include "common/aws_credentials.h"
 #include "common/bytes.h"
 #include "common/exit_code.h"
+#include "tests/unit/support_config.h"
 
 static const char *const variables[] = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
@@ -72,18 +73,15 @@ static void write_file(const char *name, const char *text)
 /* With these settings, ended by NULL. */
 static struct config *config_of(const char *const *sets)
 {
-    char *argv[16] = {"test"};
-    struct config *c = NULL;
-    struct error err;
-    int argc = 1;
+    const char *args[16];
+    size_t n = 0;
 
     for (; *sets; sets++) {
-        argv[argc++] = "--set";
-        argv[argc++] = (char *)*sets;
+        args[n++] = "--set";
+        args[n++] = *sets;
     }
-    if (config_load(&c, CONFIG_PRODUCER, argc, argv, NULL, &err) < 0)
-        fail_msg("%s", err.message);
-    return c;
+    args[n] = NULL;
+    return config_loaded("", args);
 }
 
 #define SETS(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})

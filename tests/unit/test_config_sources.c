@@ -164,7 +164,7 @@ static void extra_options_are_taken_out(void **state)
     char *good[] = {name, idle, five, adopt, NULL}, *other[] = {name, none, NULL};
     char *bad[] = {name, with, NULL};
     struct config_extra extras[] = {
-        {.name = "until-idle", .help = "h"}, {.name = "adopt", .flag = true, .help = "h"}, {0}};
+        {.name = "until-idle", .help = "h"}, {.name = "adopt", .form = CONFIG_FLAG, .help = "h"}, {0}};
     AUTO(config_freep) struct config *c = NULL;
     struct error err = {0};
 

@@ -144,15 +144,37 @@ bool config_split_pair(struct bytes item, struct bytes *name, struct bytes *valu
     return true;
 }
 
-bool config_list_has(const struct config *c, const char *key, const char *name)
+void config_list_each(const struct config *c, const char *key,
+                      void (*each)(void *arg, const char *name), void *arg)
 {
     struct bytes rest = bytes_of(config_string(c, key)), item;
 
     CHECK(config_option_find(key)->type == CONFIG_LIST);
-    while (config_next_item(&rest, &item))
-        if (bytes_equal(item, bytes_of(name)))
-            return true;
-    return false;
+    while (config_next_item(&rest, &item)) {
+        AUTO(free_charp) char *name = bytes_dup(item);
+
+        each(arg, name);
+    }
+}
+
+struct sought {
+    const char *name;
+    bool found;
+};
+
+static void is_sought(void *arg, const char *name)
+{
+    struct sought *s = arg;
+
+    s->found = s->found || strcmp(name, s->name) == 0;
+}
+
+bool config_list_has(const struct config *c, const char *key, const char *name)
+{
+    struct sought s = {.name = name};
+
+    config_list_each(c, key, is_sought, &s);
+    return s.found;
 }
 
 bool config_wants_table(const struct config *c, const char *table)

@@ -83,6 +83,9 @@ bool config_is_set(const struct config *c, const char *key); /* by anything but 
 
 /* Is name in a ';' list (filter.collection.white and the like)? */
 bool config_list_has(const struct config *c, const char *key, const char *name);
+/* Calls each for every name of such a list; the name is borrowed until each returns. */
+void config_list_each(const struct config *c, const char *key,
+                      void (*each)(void *arg, const char *name), void *arg);
 /* Does the table pass filter.collection.white and .black? */
 bool config_wants_table(const struct config *c, const char *table);
 /* The right side of "name=value;..." (map.topic, map.collection), or NULL. Caller frees. */

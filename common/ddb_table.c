@@ -351,6 +351,8 @@ int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct dd
         scan->segment, scan->total_segments);
     if (scan->limit > 0)
         buf_printf(&body, ",\"Limit\":%" PRId64, scan->limit);
+    if (scan->count)
+        buf_lit(&body, ",\"Select\":\"COUNT\"");
     if (scan->start_key.len) {
         buf_lit(&body, ",\"ExclusiveStartKey\":");
         buf_bytes(&body, scan->start_key);
@@ -409,6 +411,32 @@ int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
         return ddb_answer_unreadable(&r, err);
     if (!any) /* taken for an empty page it would end the segment */
         return ddb_answer_lacks("Items", err);
+    *ret_last = last;
+    return 0;
+}
+
+int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
+                   struct error *err)
+{
+    struct bytes member, last = {0};
+    struct json_reader r;
+    int64_t count = -1;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("Count")))
+            json_int64(&r, &count);
+        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey")))
+            ddb_object(&r, &last);
+        else
+            json_skip(&r, NULL);
+    }
+    if (!json_end(&r))
+        return ddb_answer_unreadable(&r, err);
+    if (count < 0)
+        return ddb_answer_lacks("Count", err);
+    *ret_count = count;
     *ret_last = last;
     return 0;
 }

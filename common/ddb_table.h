@@ -50,6 +50,7 @@ struct ddb_scan {
     int64_t total_segments;
     struct bytes start_key; /* ExclusiveStartKey as JSON; empty: from the start */
     int64_t limit;          /* 0: whole 1 MB pages */
+    bool count;             /* only how many: ddb_scan_count reads the answer */
 };
 /* Always ConsistentRead, ReturnConsumedCapacity NONE. */
 int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
@@ -62,3 +63,6 @@ int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct dd
 int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
                    int (*each)(void *arg, const struct ddb_item *item, struct error *err),
                    void *arg, struct bytes *ret_last, struct error *err);
+/* Reads the answer of a page that was to be counted. ERR_RETRY as above. */
+int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
+                   struct error *err);

@@ -1,0 +1,284 @@
+#include "fullcheck/compare.h"
+
+#include <stdlib.h>
+
+#define DIGITS_OF_DECIMAL128 34
+
+static void values(struct compare *c, const struct compare_path *path,
+                   const struct canon *source, const struct canon *target, bool exact);
+
+static void part(struct compare *c, const struct compare_path *path, const struct canon *source,
+                 const struct canon *target)
+{
+    c->different = true;
+    if (c->parts)
+        c->parts(c->arg, path, source, target);
+}
+
+static bool enough(const struct compare *c)
+{
+    return c->different && !c->parts;
+}
+
+/* ---- scalars ---- */
+
+/* A text of digits where Decimal128 has too few. */
+static bool long_number_equal(struct compare *c, const struct canon *source,
+                              const struct canon *target)
+{
+    struct canon number = {0};
+
+    return c->form->change && source->number.digits.len > DIGITS_OF_DECIMAL128 &&
+           canon_number(c->arena, &number, target->text) &&
+           decimal_equal(&source->number, &number.number);
+}
+
+static bool number_equal(struct compare *c, const struct canon *source,
+                         const struct canon *target, bool exact)
+{
+    if (target->type == CANON_STRING)
+        return long_number_equal(c, source, target);
+    if (target->type != CANON_NUMBER)
+        return false;
+    if (decimal_equal(&source->number, &target->number))
+        return true;
+    return c->form->change && c->form->as_double && !exact && target->is_double &&
+           decimal_to_double(&source->number) == target->approximate;
+}
+
+static bool scalar_equal(struct compare *c, const struct canon *source,
+                         const struct canon *target, bool exact)
+{
+    if (source->type == CANON_NUMBER)
+        return number_equal(c, source, target, exact);
+    if (source->type != target->type)
+        return false;
+    if (source->type == CANON_BOOL)
+        return source->truth == target->truth;
+    return source->type == CANON_NULL || bytes_equal(source->text, target->text);
+}
+
+/* ---- sets ---- */
+
+/* The elements as an array, in an order in which equal ones meet: a set's own elements differ,
+ * so what is equal on both sides comes to the same place. */
+struct ordering {
+    bool numbers; /* the source's elements are */
+    bool as_double;
+};
+
+static double value_of(const struct canon *c)
+{
+    return c->is_double ? c->approximate : decimal_to_double(&c->number);
+}
+
+static int number_order(const struct canon *a, const struct canon *b, const struct ordering *o)
+{
+    double x, y;
+
+    if (!o->as_double)
+        return decimal_order(&a->number, &b->number);
+    x = value_of(a);
+    y = value_of(b);
+    return (x > y) - (x < y);
+}
+
+static int element_order(const void *left, const void *right, void *arg)
+{
+    const struct canon *a = *(const struct canon *const *)left;
+    const struct canon *b = *(const struct canon *const *)right;
+    size_t common = MIN(a->text.len, b->text.len);
+    int order;
+
+    if (a->type != b->type)
+        return a->type < b->type ? -1 : 1;
+    if (a->type == CANON_NUMBER)
+        return number_order(a, b, arg);
+    order = common ? memcmp(a->text.p, b->text.p, common) : 0;
+    return order ? order : (a->text.len > b->text.len) - (a->text.len < b->text.len);
+}
+
+/* A long number's text counts as the number, where numbers are looked for. */
+static const struct canon *as_number(struct compare *c, const struct canon *element,
+                                     bool numbers)
+{
+    struct canon *number;
+
+    if (!numbers || element->type != CANON_STRING || !c->form->change)
+        return element;
+    number = canon_new(c->arena, CANON_NUMBER);
+    return canon_number(c->arena, number, element->text) &&
+                   number->number.digits.len > DIGITS_OF_DECIMAL128
+               ? number
+               : element;
+}
+
+static const struct canon **ordered(struct compare *c, const struct canon *set,
+                                    struct ordering *o)
+{
+    const struct canon **all =
+        obstack_alloc(&c->arena->memory, (int)(set->count * sizeof(*all)));
+    size_t n = 0;
+
+    for (const struct canon *e = set->first; e; e = e->next)
+        all[n++] = as_number(c, e, o->numbers);
+    qsort_r(all, n, sizeof(*all), element_order, o);
+    return all;
+}
+
+static bool set_equal(struct compare *c, const struct canon *source, const struct canon *target)
+{
+    struct ordering o = {.numbers = source->element == 'N',
+                         .as_double = c->form->change && c->form->as_double};
+    const struct canon **ours, **theirs;
+
+    if (target->type != (c->form->change ? CANON_LIST : CANON_SET) ||
+        source->count != target->count)
+        return false;
+    if (!c->form->change && source->element != target->element)
+        return false;
+    ours = ordered(c, source, &o);
+    theirs = ordered(c, target, &o);
+    for (size_t i = 0; i < source->count; i++)
+        if (!scalar_equal(c, ours[i], theirs[i], false))
+            return false;
+    return true;
+}
+
+/* ---- lists ---- */
+
+static void lists(struct compare *c, const struct compare_path *path,
+                  const struct canon *source, const struct canon *target)
+{
+    const struct canon *a = source->first, *b = target->first;
+    struct compare_path step = {.up = path};
+
+    for (; (a || b) && !enough(c); step.position++) {
+        if (a && b)
+            values(c, &step, a, b, false);
+        else
+            part(c, &step, a, b);
+        a = a ? a->next : NULL;
+        b = b ? b->next : NULL;
+    }
+}
+
+/* ---- maps ---- */
+
+static int name_order(const void *left, const void *right)
+{
+    const struct canon *a = *(const struct canon *const *)left;
+    const struct canon *b = *(const struct canon *const *)right;
+    size_t common = MIN(a->name.len, b->name.len);
+    int order = common ? memcmp(a->name.p, b->name.p, common) : 0;
+
+    return order ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+struct members {
+    const struct canon **all;
+    size_t count;
+};
+
+static struct members by_name(struct compare *c, const struct canon *from)
+{
+    struct members m = {0};
+
+    for (const struct canon *e = from; e; e = e->next)
+        m.count++;
+    m.all = obstack_alloc(&c->arena->memory, (int)(m.count * sizeof(*m.all)));
+    m.count = 0;
+    for (const struct canon *e = from; e; e = e->next)
+        m.all[m.count++] = e;
+    qsort(m.all, m.count, sizeof(*m.all), name_order);
+    return m;
+}
+
+static bool exact_at(const struct compare *c, const struct compare_path *path,
+                     const struct canon *member)
+{
+    return !path && c->is_key && c->is_key(c->arg, member->name);
+}
+
+static void one_member(struct compare *c, const struct compare_path *path,
+                       const struct canon *source, const struct canon *target)
+{
+    const struct canon *any = source ? source : target;
+    struct compare_path step = {.up = path,
+                                .name = any->renamed ? BYTES_LIT("_id") : any->name};
+
+    if (source && target)
+        values(c, &step, source, target, exact_at(c, path, any));
+    else
+        part(c, &step, source, target);
+}
+
+/* The members from where the two sides have them in another order. */
+static void merged(struct compare *c, const struct compare_path *path,
+                   const struct canon *source, const struct canon *target)
+{
+    struct members a = by_name(c, source), b = by_name(c, target);
+    size_t i = 0, j = 0;
+
+    while ((i < a.count || j < b.count) && !enough(c)) {
+        int order = i == a.count ? 1 : j == b.count ? -1 : name_order(&a.all[i], &b.all[j]);
+
+        one_member(c, path, order <= 0 ? a.all[i] : NULL, order >= 0 ? b.all[j] : NULL);
+        i += order <= 0;
+        j += order >= 0;
+    }
+}
+
+static void maps(struct compare *c, const struct compare_path *path, const struct canon *source,
+                 const struct canon *target)
+{
+    const struct canon *a = source->first, *b = target->first;
+
+    while (a && b && bytes_equal(a->name, b->name) && !enough(c)) {
+        one_member(c, path, a, b);
+        a = a->next;
+        b = b->next;
+    }
+    if ((a || b) && !enough(c))
+        merged(c, path, a, b);
+}
+
+/* ---- all ---- */
+
+static void values(struct compare *c, const struct compare_path *path,
+                   const struct canon *source, const struct canon *target, bool exact)
+{
+    if (source->type == CANON_MAP && target->type == CANON_MAP)
+        maps(c, path, source, target);
+    else if (source->type == CANON_LIST && target->type == CANON_LIST)
+        lists(c, path, source, target);
+    else if (source->type == CANON_SET
+                 ? !set_equal(c, source, target)
+                 : source->type >= CANON_LIST || !scalar_equal(c, source, target, exact))
+        part(c, path, source, target);
+}
+
+bool compare_maps(struct compare *c, const struct canon *source, const struct canon *target)
+{
+    c->different = false;
+    maps(c, NULL, source, target);
+    return !c->different;
+}
+
+bool compare_ids(struct compare *c, const struct canon *source, const struct canon *target)
+{
+    const struct compare_path step = {.name = BYTES_LIT("_id")};
+    const struct canon *a = source->first, *b = target->first;
+    struct compare quiet = {.form = c->form, .arena = c->arena};
+
+    if (source->type == CANON_MAP && target->type == CANON_MAP) {
+        for (; a && b && bytes_equal(a->name, b->name); a = a->next, b = b->next)
+            values(&quiet, NULL, a, b, true);
+        quiet.different = quiet.different || a || b;
+    } else {
+        values(&quiet, NULL, source, target, true);
+    }
+    if (quiet.different)
+        part(c, &step, source, target);
+    return !quiet.different;
+}

@@ -1,0 +1,54 @@
+/* fullcheck/ddb_side.h - what is read from DynamoDB: scan pages and items by key.
+ *
+ * Strongly consistent, within the rate and the memory budget, tried again until the patience
+ * ends. Of one thread each. */
+#pragma once
+
+#include "common/ddb_items.h"
+#include "common/ddb_table.h"
+#include "common/limits.h"
+
+struct ddb_side {
+    struct ddb_client *client;
+    struct limits *limits;
+    int64_t patience_ms;
+    size_t expected; /* bytes of the next answer, by the last one */
+};
+
+struct ddb_side_answer {
+    struct http_answer http;
+    struct ddb_side *side;
+    size_t held; /* of the budget */
+};
+
+void ddb_side_release(struct ddb_side_answer *a);
+
+/* A page's items with slices of the answer. */
+struct ddb_side_page {
+    struct ddb_side_answer answer;
+    struct bytes *items; /* JSON */
+    size_t count;
+    struct bytes last; /* LastEvaluatedKey; empty: that was the last page */
+};
+
+int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *s, const struct ddb_scan *scan,
+                  const struct key_schema *schema, struct error *err);
+void ddb_side_page_release(struct ddb_side_page *p);
+
+/* Up to DDB_ITEMS_AT_MOST items by canonical keys. What the service left out is in
+ * `unprocessed`, as JSON. */
+struct ddb_side_items {
+    struct ddb_side_answer answer;
+    struct bytes items[DDB_ITEMS_AT_MOST];
+    size_t count;
+    struct bytes unprocessed[DDB_ITEMS_AT_MOST];
+    size_t unprocessed_count;
+};
+
+int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *s, const char *table,
+                   const struct key_schema *schema, const struct bytes *keys, size_t count,
+                   struct error *err);
+
+/* Counts a segment from the start to its end. */
+int ddb_side_count(int64_t *ret, struct ddb_side *s, const char *table, int64_t segment,
+                   int64_t segments, struct error *err);

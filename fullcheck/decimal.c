@@ -1,0 +1,165 @@
+#include "fullcheck/decimal.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define EXPONENT_AT_MOST 1000000
+
+/* ---- reading ---- */
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+struct reading {
+    const char *p, *end;
+    char *digits;
+    size_t count;    /* of all digits */
+    size_t fraction; /* of those behind the point */
+};
+
+static bool take(struct reading *r, char c)
+{
+    if (r->p == r->end || *r->p != c)
+        return false;
+    r->p++;
+    return true;
+}
+
+static size_t take_digits(struct reading *r)
+{
+    size_t before = r->count;
+
+    while (r->p < r->end && is_digit(*r->p))
+        r->digits[r->count++] = *r->p++;
+    return r->count - before;
+}
+
+/* e, sign and digits, or nothing. */
+static bool take_exponent(struct reading *r, int64_t *ret)
+{
+    bool negative;
+    int64_t value = 0;
+    const char *from;
+
+    *ret = 0;
+    if (!take(r, 'e') && !take(r, 'E'))
+        return true;
+    negative = take(r, '-');
+    if (!negative)
+        take(r, '+');
+    for (from = r->p; r->p < r->end && is_digit(*r->p); r->p++)
+        if (value <= EXPONENT_AT_MOST)
+            value = value * 10 + (*r->p - '0');
+    *ret = negative ? -value : value;
+    return r->p > from && value <= EXPONENT_AT_MOST;
+}
+
+static void normalize(struct decimal *d)
+{
+    struct bytes *digits = &d->digits;
+
+    while (digits->len && digits->p[0] == '0') {
+        digits->p++;
+        digits->len--;
+    }
+    while (digits->len && digits->p[digits->len - 1] == '0') {
+        digits->len--;
+        d->exponent++;
+    }
+    if (!digits->len)
+        *d = (struct decimal){.digits = *digits};
+}
+
+bool decimal_read(struct decimal *ret, struct bytes text, char *digits)
+{
+    struct reading r = {.p = text.p, .end = text.p + text.len, .digits = digits};
+    int64_t exponent;
+    bool negative = take(&r, '-');
+
+    if (!negative)
+        take(&r, '+');
+    take_digits(&r);
+    if (take(&r, '.'))
+        r.fraction = take_digits(&r);
+    if (!r.count || !take_exponent(&r, &exponent) || r.p != r.end)
+        return false;
+    *ret = (struct decimal){
+        negative, (int32_t)(exponent - (int64_t)r.fraction), {digits, r.count}};
+    normalize(ret);
+    return true;
+}
+
+bool decimal_of_double(struct decimal *ret, double value, char *digits)
+{
+    char text[DECIMAL_OF_DOUBLE_BYTES];
+    int len;
+
+    if (!isfinite(value))
+        return false;
+    len = snprintf(text, sizeof(text), "%.1074f", value); /* glibc writes every digit */
+    return decimal_read(ret, (struct bytes){text, (size_t)len}, digits);
+}
+
+/* ---- comparing ---- */
+
+bool decimal_equal(const struct decimal *a, const struct decimal *b)
+{
+    return a->negative == b->negative && a->exponent == b->exponent &&
+           bytes_equal(a->digits, b->digits);
+}
+
+int decimal_order(const struct decimal *a, const struct decimal *b)
+{
+    if (a->negative != b->negative)
+        return a->negative ? -1 : 1;
+    if (a->exponent != b->exponent)
+        return a->exponent < b->exponent ? -1 : 1;
+    if (a->digits.len != b->digits.len)
+        return a->digits.len < b->digits.len ? -1 : 1;
+    return a->digits.len ? memcmp(a->digits.p, b->digits.p, a->digits.len) : 0;
+}
+
+double decimal_to_double(const struct decimal *d)
+{
+    AUTO(buf_release) struct buf text = {.ceiling = d->digits.len + 64};
+
+    buf_printf(&text, "%s", d->negative ? "-" : "");
+    buf_bytes(&text, d->digits.len ? d->digits : BYTES_LIT("0"));
+    buf_printf(&text, "e%d", d->exponent);
+    return strtod(buf_cstr(&text), NULL);
+}
+
+/* ---- writing ---- */
+
+static void zeros(struct buf *out, int64_t n)
+{
+    while (n-- > 0)
+        buf_char(out, '0');
+}
+
+void decimal_plain(struct buf *out, const struct decimal *d)
+{
+    int64_t len = (int64_t)d->digits.len, point = len + d->exponent;
+
+    if (!len) {
+        buf_char(out, '0');
+        return;
+    }
+    if (d->negative)
+        buf_char(out, '-');
+    if (point <= 0) {
+        buf_lit(out, "0.");
+        zeros(out, -point);
+        buf_bytes(out, d->digits);
+    } else if (point >= len) {
+        buf_bytes(out, d->digits);
+        zeros(out, point - len);
+    } else {
+        buf_append(out, d->digits.p, (size_t)point);
+        buf_char(out, '.');
+        buf_append(out, d->digits.p + point, (size_t)(len - point));
+    }
+}

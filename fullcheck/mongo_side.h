@@ -1,0 +1,29 @@
+/* fullcheck/mongo_side.h - what is read from MongoDB: documents, how many, which index.
+ *
+ * From the primary. Each call is one try, of one thread: ERR_RETRY, or ERR_FATAL for a missing
+ * right. */
+#pragma once
+
+#include "common/mongo.h"
+
+struct mongo_find {
+    const char *collection;
+    const bson_t *filter;
+    const bson_t *projection; /* NULL: whole documents */
+    uint32_t batch;           /* documents an answer; 0: the server's choice */
+    /* The document is borrowed. false: enough, which is no error. */
+    bool (*each)(void *arg, const bson_t *document);
+    void *arg;
+};
+
+/* What each() saw of a failed try is to be forgotten. */
+int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err);
+
+/* Documents that have a value at path; NULL: all of them. A collection that is not there has
+ * none. */
+int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, const char *path,
+                     struct error *err);
+
+/* Is there a unique index on just these paths, in this order? second NULL: on one. */
+int mongo_side_has_unique_index(bool *ret, struct mongo *m, const char *collection,
+                                const char *first, const char *second, struct error *err);

@@ -1,0 +1,68 @@
+#include "fullcheck/outline.h"
+
+#include "common/clock.h"
+#include "common/stop.h"
+#include "fullcheck/patience.h"
+
+/* ---- index ---- */
+
+int outline_index(const char **ret, struct worker *w, struct error *err)
+{
+    const struct key_form *key = &w->table->key;
+    struct patience patience;
+    bool there;
+    int result;
+
+    *ret = "not needed";
+    if (key->is_id)
+        return 0;
+    *ret = "not checked";
+    if (!config_bool(w->check->config, "full.enable_index.primary"))
+        return 0;
+    patience_init(&patience, w->check->patience_ms);
+    do {
+        result = mongo_side_has_unique_index(&there, w->mongo, w->table->collection,
+                                             key->hash_path, key->range_path, err);
+    } while (result < 0 && patience_again(&patience, false, err));
+    if (result == 0)
+        *ret = there ? "ok" : "missing";
+    return result;
+}
+
+/* ---- counts ---- */
+
+static int count_documents(int64_t *ret, struct worker *w, const char *with, struct error *err)
+{
+    struct patience patience;
+    int result;
+
+    patience_init(&patience, w->check->patience_ms);
+    do {
+        result = mongo_side_count(ret, w->mongo, w->table->collection, with, err);
+    } while (result < 0 && patience_again(&patience, false, err));
+    return result;
+}
+
+int outline_documents(int64_t *ret, struct worker *w, struct error *err)
+{
+    return count_documents(ret, w, NULL, err);
+}
+
+int outline_count(struct outline_counts *ret, struct worker *w, struct error *err)
+{
+    int64_t limit = w->check->options.settle_ms, end = clock_mono_ms() + limit;
+    const struct key_form *key = &w->table->key;
+    const char *with = key->has_paths ? key->hash_path : NULL;
+    struct outline_counts counts;
+
+    for (unsigned level = 0;; level++) {
+        if (ddb_side_count(&counts.items, &w->ddb, w->table->name, 0, 1, err) < 0 ||
+            count_documents(&counts.documents, w, with, err) < 0)
+            return -1;
+        if (counts.items == counts.documents || clock_mono_ms() >= end ||
+            stop_wait_ms(settle_pause_ms(MIN(level, SETTLE_LEVELS - 1), limit)))
+            break;
+    }
+    *ret = counts;
+    return 0;
+}

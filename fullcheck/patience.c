@@ -1,0 +1,32 @@
+#include "fullcheck/patience.h"
+
+#include <inttypes.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/stop.h"
+
+#define FIRST_MS 100
+#define LONGEST_MS 10000
+
+void patience_init(struct patience *p, int64_t limit_ms)
+{
+    *p = (struct patience){.limit_ms = limit_ms};
+    backoff_init(&p->backoff, FIRST_MS, LONGEST_MS, NULL, NULL);
+}
+
+bool patience_again(struct patience *p, bool throttled, struct error *err)
+{
+    int64_t now = clock_mono_ms();
+
+    if (err->kind != ERR_RETRY || stop_requested())
+        return false;
+    if (!p->since_ms || throttled)
+        p->since_ms = now;
+    if (now - p->since_ms >= p->limit_ms) {
+        error_prefix(err, "for %" PRId64 " s", p->limit_ms / 1000);
+        return false;
+    }
+    log_warn("tried again", "reason=%s", err->message);
+    return !stop_wait_ms(backoff_next_ms(&p->backoff));
+}

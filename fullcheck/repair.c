@@ -1,0 +1,197 @@
+#include "fullcheck/repair.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/exit_code.h"
+#include "common/kafka.h"
+#include "common/ledger_cache.h"
+#include "common/log.h"
+
+#define MESSAGE_TIMEOUT "10000"
+#define SERVE_MS 100
+#define LEDGER_MS 10000
+
+struct repair {
+    rd_kafka_t *rk;
+    char *topic;
+    struct ledger_cache *ledger;
+
+    pthread_mutex_t lock; /* all below */
+    unsigned sent;
+    int64_t newest_offset; /* of a request */
+};
+
+/* ---- life ---- */
+
+struct delivery {
+    bool over;
+    rd_kafka_resp_err_t err;
+    int64_t offset;
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
+{
+    struct delivery *d = m->_private;
+
+    (void)rk;
+    (void)arg;
+    *d = (struct delivery){true, m->err, m->offset};
+}
+
+static int open_producer(struct repair *r, const struct config *c, struct error *err)
+{
+    AUTO(free_charp) char *limit = xasprintf("%zu", TABLE_SIGNAL_BYTES_AT_MOST);
+    const struct kafka_setting settings[] = {{"enable.idempotence", "true"},
+                                             {"acks", "all"},
+                                             {"message.max.bytes", limit},
+                                             {"message.timeout.ms", MESSAGE_TIMEOUT},
+                                             {"linger.ms", "0"},
+                                             {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_conf_new(&conf, c, "repair", settings, err) < 0)
+        return -1;
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    return kafka_handle_new(&r->rk, RD_KAFKA_PRODUCER, &conf, err);
+}
+
+static int find_topics(struct repair *r, const struct config *c, struct error *err)
+{
+    int32_t partitions;
+
+    if (kafka_partition_count(&partitions, r->rk, r->topic, err) < 0)
+        return -1;
+    if (partitions == 0)
+        return error_fatal(err, EXIT_UNREACHABLE,
+                           "there is no topic %s: no producer has run with this topic.prefix",
+                           r->topic);
+    return ledger_cache_new(&r->ledger, c, err);
+}
+
+int repair_new(struct repair **ret, const struct config *c, struct error *err)
+{
+    AUTO(repair_freep) struct repair *r = xcalloc(1, sizeof(*r));
+
+    pthread_mutex_init(&r->lock, NULL);
+    r->topic = kafka_signal_topic(c);
+    r->newest_offset = -1;
+    if (open_producer(r, c, err) < 0 ||
+        kafka_wait_broker(r->rk, c, config_int(c, "start.timeout") * 1000, err) < 0 ||
+        find_topics(r, c, err) < 0)
+        return error_prefix(err, "--repair");
+    *ret = TAKE(r);
+    return 0;
+}
+
+void repair_free(struct repair *r)
+{
+    if (!r)
+        return;
+    ledger_cache_free(r->ledger);
+    if (r->rk)
+        rd_kafka_destroy(r->rk);
+    pthread_mutex_destroy(&r->lock);
+    free(r->topic);
+    free(r);
+}
+
+/* ---- requests ---- */
+
+void repair_request_add(struct repair_request *r, struct bytes key, void *subject, char *line)
+{
+    CHECK(r->count < TABLE_SIGNAL_KEYS_AT_MOST);
+    r->keys[r->count] = key;
+    r->subjects[r->count] = subject;
+    r->lines[r->count++] = line;
+}
+
+static void encode(struct buf *out, unsigned number, const char *table,
+                   const struct bytes *keys, size_t count)
+{
+    char *copies[TABLE_SIGNAL_KEYS_AT_MOST];
+    AUTO(free_charp) char *id = xasprintf("%" PRId64 "-%u", clock_wall_ms(), number);
+    const struct table_signal s = {.id = id,
+                                   .type = TABLE_SIGNAL_REPAIR,
+                                   .table = (char *)table,
+                                   .sender = (char *)"dynaferry-fullcheck",
+                                   .ts_ms = clock_wall_ms(),
+                                   .keys = copies,
+                                   .key_count = count};
+
+    for (size_t i = 0; i < count; i++)
+        copies[i] = bytes_dup(keys[i]);
+    table_signal_encode(out, &s);
+    for (size_t i = 0; i < count; i++)
+        free(copies[i]);
+}
+
+/* Under lock: one request at a time. Delivery reports come within the message's own timeout. */
+static rd_kafka_resp_err_t produce(struct repair *r, const char *table, struct bytes message)
+{
+    struct delivery d = {0};
+    rd_kafka_resp_err_t code = rd_kafka_producev(
+        r->rk, RD_KAFKA_V_TOPIC(r->topic), RD_KAFKA_V_PARTITION(0),
+        RD_KAFKA_V_KEY(table, strlen(table)), RD_KAFKA_V_VALUE((void *)message.p, message.len),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_OPAQUE(&d), RD_KAFKA_V_END);
+
+    if (code)
+        return code;
+    while (!d.over)
+        rd_kafka_poll(r->rk, SERVE_MS);
+    if (!d.err)
+        r->newest_offset = MAX(r->newest_offset, d.offset);
+    return d.err;
+}
+
+bool repair_send(struct repair *r, const char *table, const struct bytes *keys, size_t count)
+{
+    AUTO(buf_release) struct buf message = {.ceiling = TABLE_SIGNAL_BYTES_AT_MOST};
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+
+    AUTO_LOCK(&r->lock);
+    encode(&message, r->sent++, table, keys, count);
+    if (!message.overflow)
+        code = produce(r, table, buf_slice(&message));
+    if (code)
+        log_error("repair can't be asked for", "table=%s keys=%zu reason=%s", table, count,
+                  rd_kafka_err2str(code));
+    else
+        log_info("repair was asked for", "table=%s keys=%zu offset=%" PRId64, table, count,
+                 r->newest_offset);
+    return code == 0;
+}
+
+static const char *why_of_no_use(const struct ledger_table *t, int64_t newest)
+{
+    switch (t->phase) {
+    case PHASE_SNAPSHOT:
+    case PHASE_TAIL:
+        return t->signal_offset > newest
+                   ? "the producer took the requests: look at the consumer and the dead letters"
+                   : "the producer has not taken the requests: is it running?";
+    default:
+        return "the table stands still: see the producer's log";
+    }
+}
+
+void repair_was_of_no_use(struct repair *r, const char *table, const char *key)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0};
+    struct error err = {0};
+    int found;
+
+    AUTO_LOCK(&r->lock);
+    if (ledger_cache_sync(r->ledger, LEDGER_MS, &err) < 0)
+        found = -1;
+    else
+        found = ledger_cache_table(r->ledger, table, &t, &err);
+    log_error("repair was of no use", "table=%s key=%s phase=%s reason=%s", table, key,
+              found > 0 ? ledger_phase_name(t.phase) : "unknown",
+              found < 0    ? err.message
+              : found == 0 ? "the ledger does not know this table: no producer carries it"
+                           : why_of_no_use(&t, r->newest_offset));
+}

@@ -1,0 +1,31 @@
+/* fullcheck/repair.h - asks the producer that owns a table to send items again.
+ *
+ * A request on the signal topic: the owner reads the items anew and appends them in order with
+ * the changes. Nothing is ever written to MongoDB or a data topic from here. Any thread. */
+#pragma once
+
+#include "common/config.h"
+#include "common/table_signal.h"
+
+struct repair;
+
+/* Waits for a broker up to start.timeout. ERR_FATAL also when there is no signal topic. */
+int repair_new(struct repair **ret, const struct config *c, struct error *err);
+void repair_free(struct repair *r);
+DEFINE_FREEP(struct repair, repair_freep, repair_free)
+
+/* Up to TABLE_SIGNAL_KEYS_AT_MOST canonical keys. true: the broker has the request; else it is
+ * logged why not. */
+bool repair_send(struct repair *r, const char *table, const struct bytes *keys, size_t count);
+/* A key that was sent long ago still differs: logs what the ledger says about it. */
+void repair_was_of_no_use(struct repair *r, const char *table, const char *key);
+
+/* What one look found to be repaired. */
+struct repair_request {
+    struct bytes keys[TABLE_SIGNAL_KEYS_AT_MOST];
+    void *subjects[TABLE_SIGNAL_KEYS_AT_MOST];
+    char *lines[TABLE_SIGNAL_KEYS_AT_MOST]; /* of the report; owned by who takes them out */
+    size_t count;
+};
+
+void repair_request_add(struct repair_request *r, struct bytes key, void *subject, char *line);

@@ -1,0 +1,187 @@
+#include "fullcheck/report.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/json_reader.h"
+
+#define TEXT_AT_MOST 1000 /* bytes of a value */
+#define PATHS_BYTES_AT_MOST ((size_t)256 << 10)
+#define LINE_AT_MOST ((size_t)1 << 20)
+
+static const char *const kinds[] = {"missing", "extra", "different", "duplicate"};
+static const char *const results[] = {"same", "different", "unknown"};
+
+/* ---- the file ---- */
+
+int report_open(struct report *r, const char *path, struct error *err)
+{
+    *r = (struct report){.differences = fopen(path, "we")};
+    if (!r->differences)
+        return error_fatal(err, 0, "%s can't be written: %s", path, strerror(errno));
+    r->path = xstrdup(path);
+    pthread_mutex_init(&r->lock, NULL);
+    return 0;
+}
+
+int report_close(struct report *r, struct error *err)
+{
+    AUTO(free_charp) char *path = TAKE(r->path);
+    bool failed = ferror(r->differences) != 0;
+
+    failed = fclose(TAKE(r->differences)) != 0 || failed;
+    pthread_mutex_destroy(&r->lock);
+    return failed ? error_fatal(err, 0, "%s could not be written to its end", path) : 0;
+}
+
+/* ---- lines ---- */
+
+static void write_steps(struct buf *out, const struct compare_path *path)
+{
+    if (path->up) {
+        write_steps(out, path->up);
+        buf_char(out, ',');
+    }
+    if (path->name.p)
+        json_stringify(out, path->name);
+    else
+        buf_printf(out, "%zu", path->position);
+}
+
+static void write_value(struct buf *out, const char *side, const struct canon *value)
+{
+    AUTO(buf_release) struct buf text = {.ceiling = LINE_AT_MOST};
+
+    if (!value)
+        return;
+    canon_text(&text, value, TEXT_AT_MOST);
+    buf_printf(out, ",\"%s\":{\"type\":\"%s\",\"text\":", side, canon_type_name(value));
+    json_stringify(out, buf_slice(&text));
+    buf_char(out, '}');
+}
+
+void report_path(struct buf *out, const struct compare_path *path, const struct canon *source,
+                 const struct canon *target)
+{
+    if (out->len > PATHS_BYTES_AT_MOST)
+        return;
+    buf_printf(out, "%s{\"path\":[", out->len ? "," : "");
+    write_steps(out, path);
+    buf_char(out, ']');
+    write_value(out, "source", source);
+    write_value(out, "target", target);
+    buf_char(out, '}');
+}
+
+void report_id(struct buf *out, const bson_t *document)
+{
+    bson_t shell = BSON_INITIALIZER;
+    bson_iter_t it;
+    size_t len = 0;
+    char *json;
+
+    if (bson_iter_init_find(&it, document, "_id"))
+        bson_append_iter(&shell, "", 0, &it);
+    json = bson_as_relaxed_extended_json(&shell, &len); /* { "" : VALUE } */
+    buf_printf(out, "%s", out->len ? "," : "");
+    if (json && len > 9)
+        buf_append(out, json + 7, len - 9);
+    else
+        buf_lit(out, "null");
+    bson_free(json);
+    bson_destroy(&shell);
+}
+
+void report_difference(struct buf *out, const struct difference *d)
+{
+    buf_lit(out, "{\"type\":\"difference\",\"table\":");
+    json_stringify(out, bytes_of(d->table));
+    buf_lit(out, ",\"key\":");
+    buf_bytes(out, d->key);
+    buf_printf(out, ",\"kind\":\"%s\",\"paths\":[", kinds[d->kind]);
+    buf_bytes(out, d->paths);
+    buf_char(out, ']');
+    if (d->ids.len) {
+        buf_lit(out, ",\"ids\":[");
+        buf_bytes(out, d->ids);
+        buf_char(out, ']');
+    }
+    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", d->ts_ms, d->looks);
+}
+
+void report_write(struct report *r, struct bytes line, bool repaired)
+{
+    AUTO_LOCK(&r->lock);
+    fwrite(line.p, 1, line.len, r->differences);
+    fprintf(r->differences, "%s}\n", repaired ? ",\"repaired\":true" : "");
+}
+
+/* ---- summary ---- */
+
+static void table_json(struct buf *out, const struct table_result *t)
+{
+    buf_lit(out, "{\"table\":");
+    json_stringify(out, bytes_of(t->table));
+    buf_printf(out, ",\"result\":\"%s\",\"reason\":", results[t->result]);
+    json_stringify(out, buf_slice(&t->reason));
+    buf_printf(out, ",\"complete\":%s,\"items\":%" PRId64, t->complete ? "true" : "false",
+               t->items);
+    if (t->documents < 0)
+        buf_lit(out, ",\"documents\":null");
+    else
+        buf_printf(out, ",\"documents\":%" PRId64, t->documents);
+    buf_printf(out, ",\"checked\":%" PRId64, t->checked);
+    for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
+        buf_printf(out, ",\"%s\":%" PRId64, kinds[i], t->differences[i]);
+    buf_printf(out, ",\"repaired\":%" PRId64 ",\"foreign\":%" PRId64 ",\"index\":\"%s\"}",
+               t->repaired, t->foreign, t->index);
+}
+
+void report_summary_json(FILE *out, const struct summary *s)
+{
+    AUTO(buf_release) struct buf text = {.ceiling = (size_t)64 << 20};
+
+    buf_printf(&text,
+               "{\"type\":\"summary\",\"result\":\"%s\",\"reason\":", results[s->result]);
+    json_stringify(&text, bytes_of(s->reason));
+    buf_printf(&text, ",\"started_ms\":%" PRId64 ",\"finished_ms\":%" PRId64 ",\"tables\":[",
+               s->started_ms, s->finished_ms);
+    for (size_t i = 0; i < s->count; i++) {
+        buf_printf(&text, "%s", i ? "," : "");
+        table_json(&text, &s->tables[i]);
+    }
+    buf_lit(&text, "]}\n");
+    fwrite(text.p, 1, text.len, out);
+}
+
+static void table_text(FILE *out, const struct table_result *t)
+{
+    fprintf(out, "%s: %s; %" PRId64 " items", t->table,
+            t->result == RESULT_UNKNOWN ? "could not tell" : results[t->result], t->items);
+    if (t->documents >= 0)
+        fprintf(out, ", %" PRId64 " documents", t->documents);
+    if (t->foreign)
+        fprintf(out, " (%" PRId64 " without the key)", t->foreign);
+    fprintf(out, ", %" PRId64 " compared", t->checked);
+    for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
+        if (t->differences[i])
+            fprintf(out, ", %" PRId64 " %s", t->differences[i], kinds[i]);
+    if (t->repaired)
+        fprintf(out, ", %" PRId64 " repaired", t->repaired);
+    fprintf(out, "; index %s", t->index);
+    if (!t->complete)
+        fprintf(out, "; not all was checked");
+    if (t->reason.len)
+        fprintf(out, "; " BYTES_FMT, BYTES_ARG(t->reason));
+    fputc('\n', out);
+}
+
+void report_summary_text(FILE *out, const struct summary *s)
+{
+    for (size_t i = 0; i < s->count; i++)
+        table_text(out, &s->tables[i]);
+    fprintf(out, "result: %s%s%s\n",
+            s->result == RESULT_UNKNOWN ? "could not tell" : results[s->result],
+            *s->reason ? ": " : "", s->reason);
+}

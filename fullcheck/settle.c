@@ -1,0 +1,37 @@
+#include "fullcheck/settle.h"
+
+#include "common/auto.h"
+
+#define FIRST_PAUSE_MS 100
+#define LONGEST_PAUSE_MS 8000
+#define UNTOLD_LIMITS 10 /* so many times the limit */
+#define UNTOLD_AT_LEAST_MS 30000
+
+int64_t settle_pause_ms(unsigned level, int64_t limit_ms)
+{
+    int64_t longest = MIN(MAX(limit_ms / 4, FIRST_PAUSE_MS), LONGEST_PAUSE_MS);
+
+    return MIN((int64_t)FIRST_PAUSE_MS << level, longest);
+}
+
+enum settle_verdict settle_look(struct settle *s, bool matches, bool item_changed,
+                                int64_t now_ms, int64_t limit_ms)
+{
+    bool first = s->looks++ == 0;
+
+    if (first)
+        s->began_ms = now_ms;
+    if (first || item_changed) {
+        s->stable_since_ms = now_ms;
+        s->level = 0; /* a quick look has the best chance to meet what was just seen */
+    } else if (s->level < SETTLE_LEVELS - 1) {
+        s->level++;
+    }
+    if (matches)
+        return SETTLE_SAME;
+    if (now_ms - s->stable_since_ms >= limit_ms)
+        return SETTLE_COUNTS;
+    if (now_ms - s->began_ms >= MAX(UNTOLD_LIMITS * limit_ms, UNTOLD_AT_LEAST_MS))
+        return SETTLE_UNTOLD;
+    return SETTLE_AGAIN;
+}

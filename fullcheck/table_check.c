@@ -1,0 +1,378 @@
+#include "fullcheck/table_check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "common/stop.h"
+#include "fullcheck/look.h"
+#include "fullcheck/outline.h"
+#include "fullcheck/page.h"
+#include "fullcheck/patience.h"
+#include "fullcheck/target_keys.h"
+
+#define AWHILE_MS 200 /* how late a stop may be noticed */
+
+/* ---- going on ---- */
+
+void table_check_fail(struct table_check *t, const struct error *err)
+{
+    AUTO_LOCK(&t->lock);
+    if (!t->failed)
+        t->failure = *err;
+    t->failed = true;
+    pthread_cond_broadcast(&t->changed);
+}
+
+static bool goes_on(const struct table_check *t) /* under lock */
+{
+    return !t->failed && !t->over && !stop_requested();
+}
+
+bool table_check_goes_on(struct table_check *t)
+{
+    AUTO_LOCK(&t->lock);
+    return goes_on(t);
+}
+
+static void wait_awhile(struct table_check *t, int64_t until_ms) /* under lock */
+{
+    int64_t now = clock_mono_ms(), end = MAX(MIN(until_ms, now + AWHILE_MS), now + 1);
+    struct timespec at = {end / 1000, end % 1000 * 1000000};
+
+    pthread_cond_timedwait(&t->changed, &t->lock, &at);
+}
+
+/* ---- the threads ---- */
+
+struct job {
+    struct scan_segment *segment; /* a page of it; NULL: a look at the keys */
+    struct pending_key *keys[DDB_ITEMS_AT_MOST];
+    size_t count;
+};
+
+static struct scan_segment *free_segment(struct table_check *t)
+{
+    for (int64_t i = 0; pending_has_room(&t->pending) && i < t->segment_count; i++)
+        if (!t->segments[i].busy && !t->segments[i].done)
+            return &t->segments[i];
+    return NULL;
+}
+
+static bool next_job(struct table_check *t, struct job *job)
+{
+    AUTO_LOCK(&t->lock);
+    for (; goes_on(t); wait_awhile(t, pending_due_ms(&t->pending))) {
+        *job = (struct job){0};
+        job->count = pending_take(&t->pending, job->keys, DDB_ITEMS_AT_MOST, clock_mono_ms());
+        if (job->count)
+            return true;
+        job->segment = free_segment(t);
+        if (job->segment) {
+            job->segment->busy = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void job_done(struct table_check *t, const struct job *job)
+{
+    AUTO_LOCK(&t->lock);
+    if (job->segment)
+        job->segment->busy = false;
+    pthread_cond_broadcast(&t->changed);
+}
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct table_check *t = w->table;
+    struct job job;
+    struct error err;
+
+    while (next_job(t, &job)) {
+        int result = job.segment ? page_check(w, job.segment, &err)
+                                 : look_at(w, job.keys, job.count, &err);
+
+        if (result < 0)
+            table_check_fail(t, &err);
+        job_done(t, &job);
+    }
+    return NULL;
+}
+
+static void start_threads(struct table_check *t, struct worker *workers)
+{
+    for (int i = 0; i < t->check->options.threads; i++) {
+        workers[i].table = t;
+        if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+            abort(); /* as for memory */
+    }
+}
+
+static void end_threads(struct table_check *t, struct worker *workers)
+{
+    pthread_mutex_lock(&t->lock);
+    t->over = true;
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->lock);
+    for (int i = 0; i < t->check->options.threads; i++)
+        pthread_join(workers[i].thread, NULL);
+}
+
+/* ---- what the main thread waits for ---- */
+
+static bool is_idle(const struct table_check *t) /* under lock */
+{
+    for (int64_t i = 0; i < t->segment_count; i++)
+        if (!t->segments[i].done || t->segments[i].busy)
+            return false;
+    return pending_is_empty(&t->pending);
+}
+
+static void show_progress(const struct table_check *t, struct progress *progress)
+{
+    int64_t items = atomic_load(&t->items);
+
+    if (progress_is_due(progress))
+        progress_show(progress, "items", items, t->estimate - items);
+}
+
+/* Until all segments are read and nothing is to be looked at. false: failed, or to be stopped.
+ */
+static bool await_threads(struct table_check *t)
+{
+    struct progress progress = {0};
+
+    AUTO_LOCK(&t->lock);
+    for (; goes_on(t) && !is_idle(t); wait_awhile(t, INT64_MAX))
+        show_progress(t, &progress);
+    if (progress.shown)
+        progress_show(&progress, "items", progress.done, 0);
+    return goes_on(t);
+}
+
+static void make_segments(struct table_check *t)
+{
+    AUTO_LOCK(&t->lock);
+    t->segment_count = t->check->options.threads;
+    t->segments = xcalloc((size_t)t->segment_count, sizeof(*t->segments));
+    for (int64_t i = 0; i < t->segment_count; i++)
+        t->segments[i].number = i;
+}
+
+static bool look_at_sample(struct table_check *t)
+{
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; i < t->sample.count; i++)
+        pending_add(&t->pending,
+                    (struct bytes){t->sample.heap[i]->text, t->sample.heap[i]->len},
+                    PENDING_ITEM);
+    pthread_cond_broadcast(&t->changed);
+    pthread_mutex_unlock(&t->lock);
+    return await_threads(t);
+}
+
+static void look_at_misplaced(struct table_check *t)
+{
+    struct misplaced_key *k;
+
+    AUTO_LOCK(&t->lock);
+    for (k = t->misplaced.by_text; k; k = k->hh.next)
+        pending_add(&t->pending, (struct bytes){k->text, k->len}, PENDING_ITEM);
+}
+
+/* The main thread has a worker of its own for this: the one behind the threads'. */
+static bool look_for_extras(struct table_check *t, struct worker *own)
+{
+    struct error err;
+
+    if (fingerprint_equal(t->of_items, t->of_documents))
+        return true;
+    if (target_keys_doubt(own, &err) < 0) {
+        table_check_fail(t, &err);
+        return false;
+    }
+    return await_threads(t);
+}
+
+static bool check_all(struct table_check *t, struct worker *workers)
+{
+    struct worker *own = &workers[t->check->options.threads];
+    bool whole;
+
+    if (!t->sample.most)
+        look_at_misplaced(t);
+    make_segments(t);
+    start_threads(t, workers);
+    whole = await_threads(t) && (!t->sample.most || look_at_sample(t)) &&
+            (!t->of_documents || look_for_extras(t, own));
+    end_threads(t, workers);
+    return whole;
+}
+
+/* ---- from the outline to the end ---- */
+
+static int describe(struct table_check *t, struct worker *own, struct error *err)
+{
+    AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
+    struct patience patience;
+
+    patience_init(&patience, t->check->patience_ms);
+    while (ddb_describe_table(&desc, own->ddb.client, t->name, err) < 0)
+        if (!patience_again(&patience, ddb_client_error(own->ddb.client) == DDB_THROTTLED, err))
+            return error_prefix(err, "DynamoDB");
+    if (!desc->key_schema.hash.name)
+        return error_set(err, ERR_DATA, "the table is being deleted");
+    key_schema_copy(&t->schema, &desc->key_schema);
+    key_form_init(&t->key, &t->check->form, &t->schema, t->check->by_id);
+    t->estimate = desc->item_count;
+    return 0;
+}
+
+/* 1: all is said; 0: every item is to be checked. */
+static int check_outline(struct table_check *t, struct table_result *ret, struct worker *own,
+                         struct error *err)
+{
+    struct outline_counts counts;
+
+    if (outline_index(&ret->index, own, err) < 0)
+        return -1;
+    if (t->check->options.outline == OUTLINE_GO)
+        return 0;
+    if (outline_count(&counts, own, err) < 0)
+        return -1;
+    ret->items = counts.items;
+    ret->documents = counts.documents;
+    if (counts.items != counts.documents)
+        buf_printf(&ret->reason, "%" PRId64 " items, but %" PRId64 " documents", counts.items,
+                   counts.documents);
+    return t->check->options.outline == OUTLINE_ONLY || ret->reason.len ||
+           strcmp(ret->index, "missing") == 0;
+}
+
+static int run(struct table_check *t, struct table_result *ret, struct worker *workers,
+               struct error *err)
+{
+    struct worker *own = &workers[t->check->options.threads];
+    int outline;
+
+    own->table = t;
+    if (describe(t, own, err) < 0)
+        return -1;
+    outline = check_outline(t, ret, own, err);
+    if (outline != 0)
+        return outline;
+    if ((t->of_documents ? target_keys_read(own, &ret->documents, &ret->foreign, err)
+                         : outline_documents(&ret->documents, own, err)) < 0)
+        return -1;
+    ret->complete = check_all(t, workers) && !t->sample.most;
+    ret->items = atomic_load(&t->items);
+    return 0;
+}
+
+static void table_check_init(struct table_check *t, struct check *c, const char *name)
+{
+    pthread_condattr_t attributes;
+
+    *t = (struct table_check){.check = c, .name = name};
+    t->collection = config_map_get(c->config, "map.collection", name);
+    if (!t->collection)
+        t->collection = xstrdup(name);
+    if (c->options.reverse) {
+        t->of_items = fingerprint_new();
+        t->of_documents = fingerprint_new();
+    }
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&t->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pending_init(&t->pending, c->options.settle_ms);
+    sample_init(&t->sample, (size_t)c->options.sample, c->options.seed);
+}
+
+static void table_check_release(struct table_check *t)
+{
+    for (int64_t i = 0; i < t->segment_count; i++)
+        free(t->segments[i].start);
+    free(t->segments);
+    sample_release(&t->sample);
+    pending_release(&t->pending);
+    misplaced_release(&t->misplaced);
+    fingerprint_free(t->of_items);
+    fingerprint_free(t->of_documents);
+    pthread_cond_destroy(&t->changed);
+    pthread_mutex_destroy(&t->lock);
+    key_form_release(&t->key);
+    key_schema_release(&t->schema);
+    free(t->collection);
+}
+
+/* ---- the result ---- */
+
+static void add_reason(struct table_result *r, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void add_reason(struct table_result *r, const char *fmt, ...)
+{
+    AUTO(free_charp) char *text = NULL;
+    va_list args;
+
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0)
+        abort();
+    va_end(args);
+    buf_printf(&r->reason, "%s%s", r->reason.len ? "; " : "", text);
+}
+
+static bool is_different(const struct table_result *r)
+{
+    for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
+        if (r->differences[i])
+            return true;
+    return r->reason.len || strcmp(r->index, "missing") == 0;
+}
+
+static void conclude(struct table_result *ret, const struct table_check *t, bool told)
+{
+    bool different;
+
+    memcpy(ret->differences, t->differences, sizeof(ret->differences));
+    ret->repaired = t->repaired;
+    ret->checked = atomic_load(&t->checked);
+    different = is_different(ret);
+    if (stop_requested())
+        add_reason(ret, "interrupted");
+    else if (!told)
+        add_reason(ret, "%s", t->failure.message);
+    if (t->untold)
+        add_reason(ret, "%" PRId64 " items changed too often to be compared", t->untold);
+    told = told && !stop_requested() && !t->untold;
+    ret->complete = ret->complete && told;
+    ret->result = different ? RESULT_DIFFERENT : told ? RESULT_SAME : RESULT_UNKNOWN;
+}
+
+void table_check_run(struct table_result *ret, struct check *c, struct worker *workers)
+{
+    struct table_check t;
+    bool told;
+
+    ret->documents = -1;
+    ret->index = "not checked";
+    buf_init(&ret->reason, 4096);
+    table_check_init(&t, c, ret->table);
+    told = run(&t, ret, workers, &t.failure) >= 0 && !t.failed;
+    conclude(ret, &t, told);
+    log_info("table was checked",
+             "table=%s result=%s items=%" PRId64 " checked=%" PRId64 " reason=" BYTES_FMT,
+             ret->table,
+             ret->result == RESULT_SAME        ? "same"
+             : ret->result == RESULT_DIFFERENT ? "different"
+                                               : "unknown",
+             ret->items, ret->checked, BYTES_ARG(ret->reason));
+    table_check_release(&t);
+}

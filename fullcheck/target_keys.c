@@ -1,0 +1,129 @@
+#include "fullcheck/target_keys.h"
+
+#include "common/stop.h"
+#include "fullcheck/patience.h"
+
+#define ROOM_MS 50
+
+struct reading {
+    struct worker *w;
+    struct table_check *t;
+    bool doubt; /* the second read */
+    int64_t documents;
+    int64_t foreign;
+    struct buf text;
+    bool too_many; /* under another _id */
+};
+
+/* ---- a document ---- */
+
+static bool note_key(struct reading *r, const bson_t *document, bool misplaced)
+{
+    struct bytes key = buf_slice(&r->text);
+
+    fingerprint_add(r->t->of_documents, key);
+    if (misplaced && !misplaced_add(&r->t->misplaced, key, document))
+        r->too_many = true;
+    return !r->too_many;
+}
+
+static bool add_when_there_is_room(struct table_check *t, struct bytes key)
+{
+    while (table_check_goes_on(t)) {
+        pthread_mutex_lock(&t->lock);
+        if (pending_has_room(&t->pending)) {
+            pending_add(&t->pending, key, PENDING_DOCUMENT);
+            pthread_cond_broadcast(&t->changed);
+            pthread_mutex_unlock(&t->lock);
+            return true;
+        }
+        pthread_mutex_unlock(&t->lock);
+        stop_wait_ms(ROOM_MS);
+    }
+    return false;
+}
+
+static bool doubt_key(struct reading *r)
+{
+    struct table_check *t = r->t;
+    struct bytes key = buf_slice(&r->text);
+
+    return fingerprint_agree(t->of_items, t->of_documents, key) ||
+           add_when_there_is_room(t, key);
+}
+
+static bool each_document(void *arg, const bson_t *document)
+{
+    struct reading *r = arg;
+    const struct canon *map;
+    bool misplaced;
+
+    canon_arena_reset(&r->w->arena);
+    map = canon_document(&r->w->arena, document, &r->w->check->form);
+    buf_reset(&r->text);
+    r->documents++;
+    if (!key_of_document(&r->text, &r->w->arena, &r->t->key, document, map, &misplaced)) {
+        r->foreign++;
+        return table_check_goes_on(r->t);
+    }
+    if (r->doubt ? !doubt_key(r) : !note_key(r, document, misplaced))
+        return false;
+    return table_check_goes_on(r->t);
+}
+
+/* ---- all documents ---- */
+
+static int read_once(struct reading *r, const bson_t *projection, struct error *err)
+{
+    bson_t everything = BSON_INITIALIZER;
+    const struct mongo_find find = {.collection = r->t->collection,
+                                    .filter = &everything,
+                                    .projection = projection,
+                                    .each = each_document,
+                                    .arg = r};
+
+    r->documents = r->foreign = 0;
+    if (!r->doubt) {
+        fingerprint_reset(r->t->of_documents);
+        misplaced_release(&r->t->misplaced);
+    }
+    return mongo_side_find(r->w->mongo, &find, err);
+}
+
+static int read_all(struct reading *r, struct error *err)
+{
+    struct patience patience;
+    bson_t projection;
+    int result;
+
+    buf_init(&r->text, (size_t)1 << 20);
+    key_projection(&projection, &r->t->key);
+    patience_init(&patience, r->w->check->patience_ms);
+    do {
+        result = read_once(r, &projection, err);
+    } while (result < 0 && patience_again(&patience, false, err));
+    bson_destroy(&projection);
+    buf_release(&r->text);
+    if (result == 0 && r->too_many)
+        return error_set(err, ERR_FATAL, "too many documents whose _id is not of their key");
+    return result;
+}
+
+int target_keys_read(struct worker *w, int64_t *ret_documents, int64_t *ret_foreign,
+                     struct error *err)
+{
+    struct reading r = {.w = w, .t = w->table};
+
+    if (read_all(&r, err) < 0)
+        return -1;
+    *ret_documents = r.documents;
+    *ret_foreign = r.foreign;
+    return 0;
+}
+
+int target_keys_doubt(struct worker *w, struct error *err)
+{
+    struct reading r = {.w = w, .t = w->table, .doubt = true};
+
+    return read_all(&r, err);
+}

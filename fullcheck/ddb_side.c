@@ -6,8 +6,9 @@
 #include "common/stop.h"
 #include "fullcheck/patience.h"
 
-#define FIRST_ANSWER_BYTES ((size_t)9 << 20) /* a page of 1 MB of items can be that much JSON  \
-                                              */
+#define FIRST_ANSWER_BYTES                                                                     \
+    ((size_t)9 << 20) /* a page of 1 MB of items can be that much JSON                         \
+                       */
 #define SMALLEST_BYTES ((size_t)64 << 10)
 #define NO_BUDGET_MS 5
 

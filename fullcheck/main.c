@@ -201,10 +201,10 @@ static int open_ends(struct check *c, const struct config *config, struct error 
 {
     if (ddb_source_new(&c->source, config, err) < 0 ||
         target_new(&c->target, config, "dynaferry-fullcheck", err) < 0 ||
-        report_open(&c->report, c->options.diff_file, err) < 0 ||
-        target_wait(c->target, c->patience_ms, err) < 0)
+        target_wait(c->target, c->patience_ms, err) < 0 ||
+        (c->options.repair && repair_new(&c->repair, config, err) < 0))
         return -1;
-    return c->options.repair ? repair_new(&c->repair, config, err) : 0;
+    return report_open(&c->report, c->options.diff_file, err);
 }
 
 static int run(const struct config *config, const struct config_extra *extras,

@@ -125,6 +125,7 @@ static void no_program_shows_a_secret(void **state)
     (void)state;
     shows_no_secret("dynaferry-producer");
     shows_no_secret("dynaferry-consumer");
+    shows_no_secret("dynaferry-fullcheck");
 }
 
 int main(void)

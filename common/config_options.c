@@ -89,9 +89,9 @@ const struct config_option config_options[] = {
      .help = "How often new tables are looked for."},
 
     {.section = "Snapshot",
-     NUMBER("full.concurrency", P | F, "4", 1, 256),
+     NUMBER("full.concurrency", P, "4", 1, 256),
      .help = "Tables that are scanned at the same time."},
-    {NUMBER("full.read.concurrency", P | F, "4", 1, 1024),
+    {NUMBER("full.read.concurrency", P, "4", 1, 1024),
      .help = "Scan segments of one table. A running snapshot keeps the number it began with."},
     {NUMBER("qps.full", P | F, "0", 0, 1000000),
      .help = "Scan requests a second for each table. 0: unlimited (NimoShake: 1000)."},

@@ -272,6 +272,23 @@ def await_equality(client, database, programs, watch, written):
         time.sleep(0.2)
 
 
+def fullcheck(when):
+    """Lets dynaferry's own checker compare both ends."""
+    differences = DIRECTORY / "differences.jsonl"
+    say()
+    say(f"dynaferry-fullcheck, {when}:")
+    with open(DIRECTORY / "fullcheck.log", "ab") as log:
+        done = subprocess.run(
+            [BIN / "dynaferry-fullcheck", "--conf", CONF, "-d", differences],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+        )  # fmt: skip
+    for line in done.stdout.splitlines():
+        say(f"  {line}")
+    say()
+    if done.returncode:
+        raise Failed(f"dynaferry-fullcheck ended with {done.returncode}; see {DIRECTORY}")
+
+
 def replicate(addresses, dynamodb, client, database, seconds, rng):
     """The programs run only in here. Returns the comparison, the writer, and how long catching up took."""
     programs = []
@@ -289,6 +306,7 @@ def replicate(addresses, dynamodb, client, database, seconds, rng):
                 arriving = time.monotonic()
             watch.show(writer.written)
             time.sleep(0.2)
+        fullcheck("while the writer goes on writing")
         writer.finish()
         watch.show(writer.written, "the writer has stopped", always=True)
         found, took = await_equality(client, database, programs, watch, writer.written)
@@ -326,7 +344,7 @@ def how_to_look(addresses, database, kept):
     say(f"The documents: MongoDB {mongodb}, database {DATABASE}, collections {', '.join(TABLES)}")
     say(f"The changes:   Kafka {kafka}, topics {', '.join(f'{PREFIX}.{name}' for name in TABLES)};")
     say(f"               progress in {PREFIX}-ledger, refused records in {PREFIX}-dead-letter")
-    say(f"The logs:      {os.path.relpath(DIRECTORY, ROOT)}/producer.log, consumer.log; configuration {CONF.name}")
+    say(f"The logs:      {os.path.relpath(DIRECTORY, ROOT)}/producer.log, consumer.log, fullcheck.log; configuration {CONF.name}")
     say()
     say("To look at them:" if kept else f"To look at them, after {again} start:")
     say(f"  build/venv/bin/python -c \"import pymongo; print(pymongo.MongoClient('{mongodb}')"

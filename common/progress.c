@@ -25,6 +25,13 @@ static void print_line(const char *what, int64_t done, int64_t left, int64_t rat
             done, what, rate, percent, seconds / 60, seconds % 60);
 }
 
+void progress_end(struct progress *p)
+{
+    if (p->shown)
+        fputc('\n', stderr);
+    p->shown = false;
+}
+
 void progress_show(struct progress *p, const char *what, int64_t done, int64_t left)
 {
     int64_t now = clock_mono_ms(), elapsed = MAX(now - p->shown_ms, 1);
@@ -32,9 +39,8 @@ void progress_show(struct progress *p, const char *what, int64_t done, int64_t l
     if (p->shown_ms && done > p->done) {
         print_line(what, done, MAX(left, 0), (done - p->done) * 1000 / elapsed);
         p->shown = true;
-    } else if (p->shown) {
-        fputc('\n', stderr);
-        p->shown = false;
+    } else {
+        progress_end(p);
     }
     p->shown_ms = now;
     p->done = done;

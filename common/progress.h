@@ -16,3 +16,5 @@ bool progress_is_due(const struct progress *p);
 /* Rewrites the line while done grows, ends it when it stands. what: "rows", "records"; left:
  * what is known to come, by estimate. */
 void progress_show(struct progress *p, const char *what, int64_t done, int64_t left);
+/* The work is over: ends a line that is still shown. */
+void progress_end(struct progress *p);

@@ -226,6 +226,8 @@ static int run(const struct config *config, const struct config_extra *extras,
         limits_new(config_int(config, "memory.bytes"), config_int(config, "qps.full"), 0, 1);
     if (open_ends(&c, config, err) < 0)
         return -1;
+    if (c.options.sample > 0)
+        log_info("sample", "items=%" PRId64 " seed=%" PRIu64, c.options.sample, c.options.seed);
     workers = workers_new(&c);
     result = check_with(&c, workers, err);
     workers_free(workers, &c);

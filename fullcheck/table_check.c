@@ -150,8 +150,7 @@ static bool await_threads(struct table_check *t)
     AUTO_LOCK(&t->lock);
     for (; goes_on(t) && !is_idle(t); wait_awhile(t, INT64_MAX))
         show_progress(t, &progress);
-    if (progress.shown)
-        progress_show(&progress, "items", progress.done, 0);
+    progress_end(&progress);
     return goes_on(t);
 }
 

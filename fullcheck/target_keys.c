@@ -1,9 +1,11 @@
 #include "fullcheck/target_keys.h"
 
+#include "common/progress.h"
 #include "common/stop.h"
 #include "fullcheck/patience.h"
 
 #define ROOM_MS 50
+#define LOOK_AT_THE_CLOCK 1024 /* documents */
 
 struct reading {
     struct worker *w;
@@ -13,6 +15,7 @@ struct reading {
     int64_t foreign;
     struct buf text;
     bool too_many; /* under another _id */
+    struct progress progress;
 };
 
 /* ---- a document ---- */
@@ -52,6 +55,13 @@ static bool doubt_key(struct reading *r)
            add_when_there_is_room(t, key);
 }
 
+static void show_progress(struct reading *r)
+{
+    if (r->documents % LOOK_AT_THE_CLOCK == 0 && progress_is_due(&r->progress))
+        progress_show(&r->progress, "documents' keys", r->documents,
+                      r->t->estimate - r->documents);
+}
+
 static bool each_document(void *arg, const bson_t *document)
 {
     struct reading *r = arg;
@@ -62,6 +72,7 @@ static bool each_document(void *arg, const bson_t *document)
     map = canon_document(&r->w->arena, document, &r->w->check->form);
     buf_reset(&r->text);
     r->documents++;
+    show_progress(r);
     if (!key_of_document(&r->text, &r->w->arena, &r->t->key, document, map, &misplaced)) {
         r->foreign++;
         return table_check_goes_on(r->t);
@@ -102,6 +113,7 @@ static int read_all(struct reading *r, struct error *err)
     do {
         result = read_once(r, &projection, err);
     } while (result < 0 && patience_again(&patience, false, err));
+    progress_end(&r->progress);
     bson_destroy(&projection);
     buf_release(&r->text);
     if (result == 0 && r->too_many)

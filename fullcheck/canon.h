@@ -33,15 +33,21 @@ enum canon_type {
 struct canon {
     enum canon_type type;
     char element;      /* of a set: 'S', 'N' or 'B' */
-    bool is_double;    /* of a number: `approximate` is where it came from */
     bool renamed;      /* a map's member: called _id at the source */
-    bool truth;        /* bool */
+    bool is_double;    /* of a number: `approximate` is where it came from */
     struct bytes name; /* a map's member: under which it is stored */
-    struct bytes text; /* string and binary: the bytes; other: extended JSON */
-    struct decimal number;
-    double approximate;
-    struct canon *first; /* set, list, map */
-    size_t count;
+    union {
+        struct bytes text; /* string and binary: the bytes; other: extended JSON */
+        struct {           /* number */
+            struct decimal number;
+            double approximate;
+        };
+        struct { /* set, list, map */
+            struct canon *first;
+            size_t count;
+        };
+        bool truth; /* bool */
+    };
     struct canon *next; /* in its container */
 };
 

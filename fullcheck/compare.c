@@ -26,7 +26,7 @@ static bool enough(const struct compare *c)
 static bool long_number_equal(struct compare *c, const struct canon *source,
                               const struct canon *target)
 {
-    struct canon number = {0};
+    struct canon number = {.type = CANON_NUMBER};
 
     return c->form->change && source->number.digits.len > DIGITS_OF_DECIMAL128 &&
            canon_number(c->arena, &number, target->text) &&
@@ -83,19 +83,25 @@ static int number_order(const struct canon *a, const struct canon *b, const stru
     return (x > y) - (x < y);
 }
 
+static int text_order(struct bytes a, struct bytes b)
+{
+    size_t common = MIN(a.len, b.len);
+    int order = common ? memcmp(a.p, b.p, common) : 0;
+
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static int element_order(const void *left, const void *right, void *arg)
 {
     const struct canon *a = *(const struct canon *const *)left;
     const struct canon *b = *(const struct canon *const *)right;
-    size_t common = MIN(a->text.len, b->text.len);
-    int order;
 
     if (a->type != b->type)
         return a->type < b->type ? -1 : 1;
     if (a->type == CANON_NUMBER)
         return number_order(a, b, arg);
-    order = common ? memcmp(a->text.p, b->text.p, common) : 0;
-    return order ? order : (a->text.len > b->text.len) - (a->text.len < b->text.len);
+    return a->type == CANON_STRING || a->type == CANON_BINARY ? text_order(a->text, b->text)
+                                                              : 0;
 }
 
 /* A long number's text counts as the number, where numbers are looked for. */
@@ -169,10 +175,8 @@ static int name_order(const void *left, const void *right)
 {
     const struct canon *a = *(const struct canon *const *)left;
     const struct canon *b = *(const struct canon *const *)right;
-    size_t common = MIN(a->name.len, b->name.len);
-    int order = common ? memcmp(a->name.p, b->name.p, common) : 0;
 
-    return order ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+    return text_order(a->name, b->name);
 }
 
 struct members {

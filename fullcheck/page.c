@@ -5,6 +5,7 @@
 #include "fullcheck/patience.h"
 
 #define KEYS_OF_A_FIND 1000
+#define JSON_OF_A_FIND ((size_t)1 << 20) /* a tree is some ten times that */
 
 struct page_item {
     struct bytes key; /* canonical text, in the arena */
@@ -19,6 +20,7 @@ struct batch {
     struct table_check *t;
     struct page_item items[KEYS_OF_A_FIND];
     size_t count;
+    size_t bytes; /* of JSON */
     struct page_item *by_key;
     struct buf text;
 };
@@ -99,6 +101,7 @@ static int add_item(struct batch *b, struct bytes json, struct error *err)
     struct page_item *of = &b->items[b->count], *there;
     struct canon *item;
 
+    b->bytes += json.len;
     if (canon_item(&item, &b->w->arena, json, &b->w->check->form, err) < 0) {
         err->kind = ERR_FATAL;
         return error_prefix(err, "DynamoDB");
@@ -156,15 +159,20 @@ static int check_batch(struct batch *b, struct error *err)
 static void batch_begin(struct batch *b)
 {
     HASH_CLEAR(hh, b->by_key);
-    b->count = 0;
+    b->count = b->bytes = 0;
     canon_arena_reset(&b->w->arena);
+}
+
+static bool has_room(const struct batch *b)
+{
+    return b->count < KEYS_OF_A_FIND && b->bytes < JSON_OF_A_FIND;
 }
 
 static int check_items(struct batch *b, const struct ddb_side_page *page, struct error *err)
 {
     for (size_t i = 0; i < page->count;) {
         batch_begin(b);
-        for (; i < page->count && b->count < KEYS_OF_A_FIND; i++)
+        for (; i < page->count && has_room(b); i++)
             if (add_item(b, page->items[i], err) < 0)
                 return -1;
         if (check_batch(b, err) < 0)

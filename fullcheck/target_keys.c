@@ -101,6 +101,13 @@ static int read_once(struct reading *r, const bson_t *projection, struct error *
     return mongo_side_find(r->w->mongo, &find, err);
 }
 
+/* A second read from the begin would report once more what was found already. */
+static bool may_begin_anew(struct reading *r)
+{
+    AUTO_LOCK(&r->t->lock);
+    return !r->doubt || r->t->differences[DIFFERENCE_EXTRA] == 0;
+}
+
 static int read_all(struct reading *r, struct error *err)
 {
     struct patience patience;
@@ -112,7 +119,7 @@ static int read_all(struct reading *r, struct error *err)
     patience_init(&patience, r->w->check->patience_ms);
     do {
         result = read_once(r, &projection, err);
-    } while (result < 0 && patience_again(&patience, false, err));
+    } while (result < 0 && may_begin_anew(r) && patience_again(&patience, false, err));
     progress_end(&r->progress);
     bson_destroy(&projection);
     buf_release(&r->text);

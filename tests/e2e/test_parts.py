@@ -379,6 +379,10 @@ def test_a_cursor_is_read_in_batches_and_can_be_killed(collection):
     with pytest.raises(OperationFailure) as refused:
         db.command("getMore", first["id"], collection=collection.name)
     assert refused.value.code == 43
+    unasked = db.command("find", collection.name)["cursor"]
+    assert len(unasked["firstBatch"]) == 101 and len(list(collection.find())) == 1000
+    rest = db.command("getMore", unasked["id"], collection=collection.name)["cursor"]
+    assert len(rest["nextBatch"]) == 899 and rest["id"] == 0
     whole = db.command("find", collection.name, batchSize=2000, singleBatch=True)["cursor"]
     assert len(whole["firstBatch"]) == 1000 and whole["id"] == 0
 

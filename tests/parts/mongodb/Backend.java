@@ -23,6 +23,9 @@ import java.util.concurrent.locks.ReentrantLock;
 final class Backend extends AbstractMongoBackend {
     private static final int WIRE_VERSION = 9;
     private static final int MAX_WRITE_BATCH = 100_000;
+    /* Unless a client says otherwise: MongoDB's own number, and one instead of its 16 MB. */
+    private static final int FIRST_BATCH = 101;
+    private static final int LATER_BATCH = 1000;
     private static final Set<String> READS = Set.of("find", "getmore", "aggregate", "findandmodify", "distinct");
 
     private final ReentrantLock lock = new ReentrantLock();
@@ -97,6 +100,14 @@ final class Backend extends AbstractMongoBackend {
 
     private Document dispatch(Channel channel, String database, String command, Document query) {
         switch (command.toLowerCase()) {
+        case "find":
+            if (!Utils.isTrue(query.get("singleBatch"))) {
+                query.putIfAbsent("batchSize", FIRST_BATCH);
+            }
+            break;
+        case "getmore":
+            query.putIfAbsent("batchSize", LATER_BATCH);
+            break;
         case "hello":
         case "ismaster":
             return hello();
@@ -111,10 +122,11 @@ final class Backend extends AbstractMongoBackend {
                                   Utils.isTrue(query.get("unique")));
         case "renamecollection":
             requireRenamable((String) query.get(command), (String) query.get("to"));
-            return super.handleCommand(channel, database, command, query);
+            break;
         default:
-            return super.handleCommand(channel, database, command, query);
+            break;
         }
+        return super.handleCommand(channel, database, command, query);
     }
 
     private Document hello() {

@@ -4,6 +4,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
+#include "common/log.h"
 #include "fullcheck/patience.h"
 #include "fullcheck/repair.h"
 
@@ -388,6 +389,7 @@ static void begin_repair(struct look *l, struct subject *s, char *line)
 
 static void untold(struct look *l, struct subject *s)
 {
+    log_warn("item changes all the time", "table=%s key=%s", l->t->name, s->k->text);
     pthread_mutex_lock(&l->t->lock);
     l->t->untold++;
     pthread_mutex_unlock(&l->t->lock);

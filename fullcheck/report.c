@@ -20,6 +20,7 @@ int report_open(struct report *r, const char *path, struct error *err)
     *r = (struct report){.differences = fopen(path, "we")};
     if (!r->differences)
         return error_fatal(err, 0, "%s can't be written: %s", path, strerror(errno));
+    setvbuf(r->differences, NULL, _IOLBF, 0); /* a reader need not wait for the end */
     r->path = xstrdup(path);
     pthread_mutex_init(&r->lock, NULL);
     return 0;

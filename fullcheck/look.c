@@ -317,14 +317,26 @@ static char *difference_line(struct look *l, const struct subject *s)
 
 /* ---- judging ---- */
 
-static void finish(struct look *l, struct subject *s)
+static void finish_with(struct look *l, struct subject *s,
+                        void (*done)(struct pending *p, struct pending_key *k))
 {
     struct table_check *t = l->t;
 
     AUTO_LOCK(&t->lock);
     if (t->sample.most && s->k->origin == PENDING_ITEM)
         atomic_fetch_add(&t->checked, 1);
-    pending_done(&t->pending, s->k);
+    done(&t->pending, s->k);
+}
+
+static void finish(struct look *l, struct subject *s)
+{
+    finish_with(l, s, pending_done);
+}
+
+/* It was counted, and is counted once. */
+static void finish_told(struct look *l, struct subject *s)
+{
+    finish_with(l, s, pending_told);
 }
 
 static void again(struct look *l, struct subject *s)
@@ -339,7 +351,7 @@ static void count_difference(struct look *l, struct subject *s, const char *line
     pthread_mutex_lock(&l->t->lock);
     l->t->differences[kind_of(s)]++;
     pthread_mutex_unlock(&l->t->lock);
-    finish(l, s);
+    finish_told(l, s);
 }
 
 static void remember(struct look *l, struct subject *s, uint64_t digest)
@@ -360,7 +372,7 @@ static void judge_repair(struct look *l, struct subject *s, bool same)
         pthread_mutex_lock(&l->t->lock);
         l->t->repaired++;
         pthread_mutex_unlock(&l->t->lock);
-        finish(l, s);
+        finish_told(l, s);
     } else if (clock_mono_ms() < k->repair_until_ms) {
         k->settle.level = MIN(k->settle.level + 1, SETTLE_LEVELS - 1);
         again(l, s);
@@ -393,7 +405,7 @@ static void untold(struct look *l, struct subject *s)
     pthread_mutex_lock(&l->t->lock);
     l->t->untold++;
     pthread_mutex_unlock(&l->t->lock);
-    finish(l, s);
+    finish_told(l, s);
 }
 
 static enum settle_verdict verdict_of(struct look *l, struct subject *s)

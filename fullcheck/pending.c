@@ -40,6 +40,7 @@ void pending_release(struct pending *p)
         HASH_DEL(p->by_text, k);
         key_free(p, k);
     }
+    key_set_release(&p->told);
 }
 
 bool pending_has_room(const struct pending *p)
@@ -57,7 +58,7 @@ void pending_add(struct pending *p, struct bytes key, enum pending_origin origin
     struct pending_key *k;
 
     HASH_FIND(hh, p->by_text, key.p, key.len, k);
-    if (k)
+    if (k || key_set_has(&p->told, key))
         return;
     k = xcalloc(1, sizeof(*k));
     k->text = bytes_dup(key);
@@ -93,6 +94,12 @@ void pending_done(struct pending *p, struct pending_key *k)
 {
     HASH_DEL(p->by_text, k);
     key_free(p, k);
+}
+
+void pending_told(struct pending *p, struct pending_key *k)
+{
+    key_set_add(&p->told, (struct bytes){k->text, k->len});
+    pending_done(p, k);
 }
 
 int64_t pending_due_ms(const struct pending *p)

@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "common/bytes.h"
+#include "fullcheck/key_set.h"
 #include "fullcheck/settle.h"
 
 enum pending_origin {
@@ -40,6 +41,7 @@ struct pending {
     struct pending_key *queues[PENDING_QUEUES]; /* each in the order of due times */
     int64_t limit_ms;
     size_t image_bytes;
+    struct key_set told; /* so that a key which is met again is not told again */
 };
 
 void pending_init(struct pending *p, int64_t settle_limit_ms);
@@ -47,12 +49,13 @@ void pending_release(struct pending *p);
 
 bool pending_has_room(const struct pending *p);
 bool pending_is_empty(const struct pending *p); /* nothing waits, nothing is being looked at */
-/* Due at once. Nothing when the key is there already. */
+/* Due at once. Nothing when the key is there already, or was told. */
 void pending_add(struct pending *p, struct bytes key, enum pending_origin origin);
-/* Up to `most` keys that are due; each is given back by one of the two below. */
+/* Up to `most` keys that are due; each is given back by one of the three below. */
 size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, int64_t now_ms);
 void pending_again(struct pending *p, struct pending_key *k, int64_t now_ms);
 void pending_done(struct pending *p, struct pending_key *k);
+void pending_told(struct pending *p, struct pending_key *k); /* done, and counted */
 /* When the next key is due; INT64_MAX: none waits. */
 int64_t pending_due_ms(const struct pending *p);
 

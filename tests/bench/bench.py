@@ -1,13 +1,18 @@
-"""CPU per item, throughput, memory and threads of producer and consumer, beside their floors of the same run.
+"""CPU per item, throughput, memory and threads of each program, beside its floors of the same run.
 
     tests/bench/run [--items N] [--records M] [--json] [--set KEY=VALUE ...]
     tests/bench/run --latency N
+    tests/bench/run fullcheck [--items N] [--type raw|change] [--json] [--set KEY=VALUE ...]
 
 The source is a canned table of 500-byte items with 14 attributes, which costs hardly any CPU; Kafka and
 MongoDB are those of scripts/parts (MongoDB in memory), or the ones that DYNAFERRY_TEST_KAFKA and
 DYNAFERRY_TEST_MONGODB name. One program works at a time: the producer copies the table, the consumer writes
 it, the producer carries M changes, the consumer writes those. A floor moves the same bytes through the same
 library with the same settings and does nothing else (floor_scan.c, floor_log.c, floor_write.c).
+
+`fullcheck` compares the same table with its right documents, in need of neither Kafka nor the other programs.
+Its floors are a bare scan of the same pages, a bare read of the same documents by a thousand keys at a time
+(floor_find.c), and both one after the other.
 
 CPU is user and system time of the process, so it holds the libraries' threads and the program's start. MB is
 the process's VmHWM. The machine should be idle: other load slows all rows, floors included.
@@ -35,6 +40,7 @@ import pymongo
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "e2e")]
+import oracle  # noqa: E402
 from running import Program  # noqa: E402
 
 BIN = ROOT / "build" / "release" / "bin"
@@ -79,7 +85,8 @@ class Row:
         return self.cpu / self.items * 1e6
 
     def as_json(self):
-        return {**vars(self), "items_per_second": round(self.rate), "cpu_us_per_item": round(self.micros, 3)}
+        figures = {"items_per_second": round(self.rate), "cpu_us_per_item": round(self.micros, 3)}
+        return {**vars(self), **figures, "cpu_seconds_per_100000": round(self.micros / 10, 3)}
 
 
 # --- processes ---
@@ -173,9 +180,9 @@ def parts(verb, *names, **environment):
     return done.stdout
 
 
-def start_parts(*more):
+def start_parts(*more, kafka=True):
     """The documents of a bench need more memory than those of a test."""
-    told = parts("start", "kafka", *more)
+    told = parts("start", "kafka", *more) if kafka else ""
     told += parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
     print(told, end="", file=sys.stderr)
     return dict(line.removeprefix("export DYNAFERRY_TEST_").split("=", 1) for line in parts("env").splitlines())
@@ -323,6 +330,81 @@ class Bench:
             done.result(30)
 
 
+# --- the check of both ends ---
+
+
+class Check:
+    """dynaferry-fullcheck on a right target, which is filled from the source's own pages."""
+
+    def __init__(self, options, mongodb, source):
+        self.options, self.mongodb, self.source = options, mongodb, source
+        self.tag = "bench" + uuid.uuid4().hex[:8]
+        self.client = pymongo.MongoClient(mongodb)
+        self.collection = self.client[self.tag][TABLE]
+        self.conf = DIRECTORY / "fullcheck.conf"
+        settings = {
+            "id": self.tag,
+            "source.endpoint_url": source.url,
+            "source.region": "us-east-1",
+            "source.access_key_id": source.access_key,
+            "source.secret_access_key": source.secret_key,
+            "filter.collection.white": TABLE,
+            "target.address": mongodb,
+            "convert.type": options.type,
+            **dict(text.split("=", 1) for text in options.set),
+        }
+        if settings.get("target.id", "objectid") != "objectid":
+            raise SystemExit("bench: the read floor knows target.id = objectid alone")
+        self.conf.write_text("".join(f"{key} = {value}\n" for key, value in settings.items()))
+
+    @property
+    def key_path(self):
+        return "pk.S" if self.options.type == "raw" else "pk"
+
+    def fill(self):
+        schema = oracle.KeySchema(("pk",), ("S",))
+        self.collection.create_index([(self.key_path, 1)], unique=True)
+        source = boto3.client("dynamodb", endpoint_url=self.source.url, **SOURCE_KEYS)
+        for page in source.get_paginator("scan").paginate(TableName=TABLE):
+            self.collection.insert_many(
+                [oracle.expected_document(item, schema, self.options.type) for item in page["Items"]]
+            )
+        print(f"  {self.collection.estimated_document_count()} documents", file=sys.stderr)
+
+    def floors(self):
+        scan = floor("check", "floor_scan", url=self.source.url, table=TABLE, threads=4)
+        scan.items = self.options.items
+        for _ in range(2):  # the first one makes the server warm
+            find = floor("check", "floor_find", uri=self.mongodb, database=self.tag, collection=TABLE,
+                         field=self.key_path, threads=4)  # fmt: skip
+        both = Row("check", "both floors", scan.items, scan.seconds + find.seconds, scan.cpu + find.cpu)
+        return [scan, find, both]
+
+    def run(self, name, *arguments):
+        """The whole process, from its start to its end."""
+        command = [BIN / "dynaferry-fullcheck", "--conf", self.conf, "--json", "-d", DIRECTORY / "diff"]
+        began = time.monotonic()
+        process = subprocess.Popen([*map(str, command), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        summary = json.loads(process.stdout.read())
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+        entry = summary["tables"][0]
+        if os.waitstatus_to_exitcode(status) or entry["checked"] != self.options.items:
+            raise SystemExit(f"bench: not the same: {summary}")
+        return Row("check", name, entry["checked"], seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+    def measure(self):
+        self.fill()
+        rows = self.floors()
+        for row in (self.run("fullcheck"), self.run("no reverse", "--reverse=off")):
+            row.floor = row.rate / rows[-1].rate
+            rows.append(row)
+        return rows
+
+    def drop(self):
+        self.client.drop_database(self.tag)
+
+
 # --- how soon a single change is there ---
 
 
@@ -398,11 +480,13 @@ def show(rows):
         print(f"{row.phase:8} {row.name:12} {row.micros:8.2f} {row.rate:10,.0f} {ratio:>9} {memory:>6} "
               f"{row.threads or '':>8}")  # fmt: skip
     for phase in ("full", "changes"):
-        print(f"{phase:8} {'both':12} {sum_rows(rows, phase):8.2f}")
+        if sum_rows(rows, phase):
+            print(f"{phase:8} {'both':12} {sum_rows(rows, phase):8.2f}")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["ferry", "fullcheck"], default="ferry")
     parser.add_argument("--items", type=int, default=150_000, help="rows of the table")
     parser.add_argument("--records", type=int, default=75_000, help="changes after the snapshot")
     parser.add_argument("--type", choices=["raw", "change"], default="raw", help="convert.type")
@@ -418,7 +502,10 @@ def main():
         log.unlink()
     with contextlib.ExitStack() as ends:
         ends.callback(parts, "stop" if options.keep else "clean")
-        measure_latency(options) if options.latency else measure_cost(options, ends)
+        if options.what == "fullcheck":
+            measure_check(options, ends)
+        else:
+            measure_latency(options) if options.latency else measure_cost(options, ends)
 
 
 def measure_cost(options, ends):
@@ -429,10 +516,23 @@ def measure_cost(options, ends):
     ends.callback(bench.drop)
     ends.callback(bench.end_programs)
     bench.changes(bench.full())
+    tell(options, bench.rows)
+
+
+def measure_check(options, ends):
+    found = start_parts(kafka=False)
+    source = Canned(options.items)
+    ends.callback(source.stop)
+    check = Check(options, found["MONGODB"], source)
+    ends.callback(check.drop)
+    tell(options, check.measure())
+
+
+def tell(options, rows):
     if options.json:
-        print(json.dumps([row.as_json() for row in bench.rows], indent=1))
+        print(json.dumps([row.as_json() for row in rows], indent=1))
     else:
-        show(bench.rows)
+        show(rows)
 
 
 def measure_latency(options):

@@ -44,8 +44,8 @@ def request_problems(fake):
     for e in fake.control.log():
         if "Boto3" in e["agent"]:
             continue
-        if e["op"] == "Scan" and e["fields"].get("ConsistentRead") is not True:
-            out.append(f"request {e['n']}: a scan that is not strongly consistent")
+        if e["op"] in ("Scan", "BatchGetItem") and e["fields"].get("ConsistentRead") is not True:
+            out.append(f"request {e['n']}: a {e['op']} that is not strongly consistent")
         if e["op"] == "GetRecords" and "ShardId" in e["fields"]:
             by_shard[e["fields"]["ShardId"]].append(e)
     for shard, entries in by_shard.items():

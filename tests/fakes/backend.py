@@ -48,6 +48,7 @@ class Settings:
         self.sequence_step = 50      # numbers of each length
         self.iterator_uses = 0       # an iterator chain expires after this many GetRecords calls
         self.max_records = 1000      # records in one answer
+        self.max_batch_keys = 100    # keys of a BatchGetItem that are looked for, the others are unprocessed
         self.ignore_segments = False  # every segment is the whole table, as some emulators do
         self.drained_late = False    # a closed shard says so one empty page later
 
@@ -207,6 +208,23 @@ class Backend:
         table = self.table(f["TableName"])
         item = table.get(table.key_of(f["Key"], exact=True))
         return {"Item": item} if item is not None else {}
+
+    def op_BatchGetItem(self, f):
+        """One table a request. Items come in another order than their keys, as the service may do it."""
+        (name, request), = f["RequestItems"].items()
+        table, asked = self.table(name), request["Keys"]
+        keys = [table.key_of(key, exact=True) for key in asked]
+        if not keys:
+            raise invalid("The list of keys in RequestItems for BatchGetItem is required")
+        if len(keys) > 100:
+            raise invalid("Too many items requested for the BatchGetItem call")
+        if len({dumps(key) for key in keys}) < len(keys):
+            raise invalid("Provided list of item keys contains duplicates")
+        looked_for = min(len(keys), self.settings.max_batch_keys)
+        found = [table.items[dumps(key)].text for key in keys[:looked_for] if dumps(key) in table.items]
+        left = {name: {**request, "Keys": asked[looked_for:]}} if asked[looked_for:] else {}
+        return '{"Responses":{%s:[%s]},"UnprocessedKeys":%s}' % (dumps(name), ",".join(reversed(found)),
+                                                                 dumps(left))
 
     def op_BatchWriteItem(self, f):
         for name, requests in f["RequestItems"].items():

@@ -51,6 +51,9 @@ def log_fields(op, fields):
             seen.update(StreamArn=arn, ShardId=shard, After=str(after))
         except (KeyError, ServiceError):
             pass  # the operation itself will refuse it
+    if op == "BatchGetItem" and len(fields.get("RequestItems", {})) == 1:
+        (name, request), = fields["RequestItems"].items()
+        seen.update(TableName=name, ConsistentRead=request.get("ConsistentRead"), Keys=request.get("Keys"))
     arn = seen.get("StreamArn", "")
     if "TableName" not in seen and ":table/" in arn:
         seen["TableName"] = arn.split(":table/")[1].split("/")[0]

@@ -140,6 +140,36 @@ def test_a_scan_gives_pages_of_one_megabyte(ddb):
     assert order == sorted(order)
 
 
+def get_batch(ddb, *names, **more):
+    """(sorted pks that were found, pks that were not looked for)"""
+    request = {"Keys": [{"pk": {"S": n}} for n in names], "ConsistentRead": True}
+    answer = ddb.batch_get_item(RequestItems={"tab": request}, **more)
+    left = answer["UnprocessedKeys"].get("tab", {"Keys": []})
+    assert left["Keys"] == [] or left["ConsistentRead"]
+    return sorted(i["pk"]["S"] for i in answer["Responses"]["tab"]), [k["pk"]["S"] for k in left["Keys"]]
+
+
+def test_items_are_got_by_their_keys(ddb):
+    make(ddb)
+    for name in "abc":
+        ddb.put_item(TableName="tab", Item={"pk": {"S": name}})
+    assert get_batch(ddb, "c", "none", "a") == (["a", "c"], [])
+    assert get_batch(ddb, "none") == ([], [])
+    for names in ("aba", map(str, range(101))):
+        keys = [{"pk": {"S": n}} for n in names]
+        refused("ValidationException", ddb.batch_get_item, RequestItems={"tab": {"Keys": keys}})
+
+
+def test_keys_may_be_left_unprocessed(fake, ddb):
+    make(ddb)
+    for name in "abc":
+        ddb.put_item(TableName="tab", Item={"pk": {"S": name}})
+    fake.control.set(max_batch_keys=2)
+    assert get_batch(ddb, "c", "a", "b", "none") == (["a", "c"], ["b", "none"])
+    asked = fake.control.log("BatchGetItem")[-1]["fields"]
+    assert asked["TableName"] == "tab" and asked["ConsistentRead"] is True and len(asked["Keys"]) == 4
+
+
 def test_a_limit_that_ends_with_the_table_still_gives_a_key(ddb):
     make(ddb)
     for n in range(4):

@@ -64,6 +64,7 @@ enum event_control event_control_of(struct bytes name); /* CONTROL_NONE: unknown
 #define EVENT_HEADER_SHARD "shard"
 #define EVENT_HEADER_SEQUENCE "sequence"
 #define EVENT_HEADER_SEGMENT "segment"
+#define EVENT_HEADER_SIGNAL "signal"
 #define EVENT_HEADER_GENERATION "generation"
 #define EVENT_HEADER_CONTROL "control"
 

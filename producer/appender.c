@@ -187,6 +187,36 @@ int append_change(struct table_worker *w, struct pool_local *local,
     return append_event(w, local, &ev, &rec->keys, headers, ARRAY_LEN(headers), err);
 }
 
+static int append_repaired(struct table_worker *w, struct pool_local *local,
+                           const struct append_origin *origin, enum event_op op,
+                           const struct ddb_item *item, struct error *err)
+{
+    struct number_text offset, generation;
+    const struct record_header headers[] = {
+        {EVENT_HEADER_SIGNAL, number_of(&offset, origin->signal)},
+        {EVENT_HEADER_GENERATION, number_of(&generation, origin->generation)}};
+    struct event ev = {.op = op, .ts_ms = origin->read_ms};
+
+    event_source(&ev, w, origin->generation);
+    if (op == EVENT_ROW)
+        ev.after = item->json;
+    return append_event(w, local, &ev, item, headers, ARRAY_LEN(headers), err);
+}
+
+int append_repaired_row(struct table_worker *w, struct pool_local *local,
+                        const struct append_origin *origin, const struct ddb_item *item,
+                        struct error *err)
+{
+    return append_repaired(w, local, origin, EVENT_ROW, item, err);
+}
+
+int append_repaired_delete(struct table_worker *w, struct pool_local *local,
+                           const struct append_origin *origin, const struct ddb_item *key,
+                           struct error *err)
+{
+    return append_repaired(w, local, origin, EVENT_DELETE, key, err);
+}
+
 int append_control(struct table_worker *w, struct pool_local *local, enum event_control type,
                    const struct ledger_table *t, int64_t *ret_offsets, struct error *err)
 {

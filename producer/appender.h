@@ -14,6 +14,7 @@ struct append_origin {
     int64_t generation;
     struct bytes shard; /* of a change */
     int64_t segment;    /* of a row */
+    int64_t signal;     /* of a repair: the request's offset */
 };
 
 int append_row(struct table_worker *w, struct pool_local *local,
@@ -22,6 +23,13 @@ int append_row(struct table_worker *w, struct pool_local *local,
 int append_change(struct table_worker *w, struct pool_local *local,
                   const struct append_origin *origin, const struct ddb_record *rec,
                   struct error *err);
+/* What a repair found: the item, or that it does not exist. */
+int append_repaired_row(struct table_worker *w, struct pool_local *local,
+                        const struct append_origin *origin, const struct ddb_item *item,
+                        struct error *err);
+int append_repaired_delete(struct table_worker *w, struct pool_local *local,
+                           const struct append_origin *origin, const struct ddb_item *key,
+                           struct error *err);
 /* snapshot-begin or snapshot-end in every partition; ret_offsets: one a partition, or NULL. */
 int append_control(struct table_worker *w, struct pool_local *local, enum event_control type,
                    const struct ledger_table *t, int64_t *ret_offsets, struct error *err);

@@ -10,6 +10,7 @@
 #include "common/program.h"
 #include "producer/owner.h"
 #include "producer/plan.h"
+#include "producer/signals.h"
 
 #define MESSAGE_KEY_CEILING (64 * 1024)
 
@@ -91,7 +92,7 @@ static int open_all(struct producer *p, struct error *err)
     if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
         ledger_cache_new(&p->cache, c, err) < 0 ||
         ledger_cache_sync(p->cache, config_int(c, "start.timeout") * 1000, err) < 0 ||
-        plan_check_source(p, err) < 0)
+        plan_check_source(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
         return -1;
     open_pool(p);
     return 0;
@@ -99,7 +100,9 @@ static int open_all(struct producer *p, struct error *err)
 
 static void close_all(struct producer *p)
 {
+    signals_stop(p->signals); /* it wakes steps of the pool */
     step_pool_free(p->pool);
+    signals_free(p->signals);
     limits_free(p->limits);
     ledger_cache_free(p->cache);
     if (p->admin)

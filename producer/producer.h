@@ -10,6 +10,8 @@
 #include "common/limits.h"
 #include "producer/step_pool.h"
 
+struct signals;
+
 enum sync_mode {
     SYNC_ALL,
     SYNC_FULL,
@@ -28,6 +30,7 @@ struct producer { /* set once, before any thread starts */
     struct ledger_cache *cache;
     struct step_pool *pool;
     struct limits *limits;
+    struct signals *signals;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
 };
 

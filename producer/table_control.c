@@ -10,6 +10,7 @@
 #include "producer/shard_reader.h"
 #include "producer/snapshot.h"
 #include "producer/start_decision.h"
+#include "producer/table_record.h"
 #include "producer/table_start.h"
 
 #define CONTROL_MS 500
@@ -148,41 +149,19 @@ static void forget_shard(struct table_worker *w, struct pool_local *local)
 
 /* ---- the table's own record ---- */
 
-/* Changes the record by change(), appends it. */
-static int append_record(struct table_worker *w, struct pool_local *local,
-                         void (*change)(struct table_worker *w), struct error *err)
-{
-    AUTO(ledger_table_release) struct ledger_table copy = {0};
-    int result;
-
-    if (topic_writer_enter(w->writer, err) < 0)
-        return -1;
-    pthread_mutex_lock(&w->record_lock);
-    pthread_mutex_lock(&w->lock);
-    change(w);
-    w->dirty = true;
-    ledger_table_copy(&copy, &w->now);
-    pthread_mutex_unlock(&w->lock);
-    result = append_ledger_table(w, local, &copy, err);
-    pthread_mutex_unlock(&w->record_lock);
-    if (result < 0)
-        topic_writer_fail(w->writer, err->message);
-    topic_writer_exit(w->writer);
-    topic_writer_hurry(w->writer);
-    return result;
-}
-
-static void set_begin_offsets(struct table_worker *w)
+static void set_begin_offsets(struct table_worker *w, void *arg)
 {
     size_t n = sizeof(*w->begin_offsets) * (size_t)w->partitions;
 
+    (void)arg;
     free(w->now.begin_offsets);
     w->now.begin_offsets = memcpy(xmalloc(n), w->begin_offsets, n);
     w->begin_offsets_recorded = true;
 }
 
-static void set_stopped(struct table_worker *w)
+static void set_stopped(struct table_worker *w, void *arg)
 {
+    (void)arg;
     w->now.phase = w->stop_phase;
     free(w->now.reason);
     w->now.reason = xstrdup(w->stop_reason);
@@ -204,7 +183,7 @@ static int64_t stop_table(struct table_worker *w, struct pool_local *local)
 {
     struct error err;
 
-    if (append_record(w, local, set_stopped, &err) < 0)
+    if (table_record_change(w, local, set_stopped, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->stop_phase);
     if (w->stop_phase != PHASE_GONE && !w->standstill)
@@ -254,7 +233,8 @@ static int64_t run(struct table_worker *w, struct pool_local *local)
     bool wants_children = start_what_should_run(w);
     struct error err;
 
-    if (!w->begin_offsets_recorded && append_record(w, local, set_begin_offsets, &err) < 0)
+    if (!w->begin_offsets_recorded &&
+        table_record_change(w, local, set_begin_offsets, NULL, &err) < 0)
         return CONTROL_MS;
     show(w);
     if (table_worker_is_over(w))

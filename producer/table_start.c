@@ -13,6 +13,7 @@
 #include "common/mutation.h"
 #include "producer/appender.h"
 #include "producer/log_search.h"
+#include "producer/signals.h"
 #include "producer/start_decision.h"
 
 #define AGAIN_MS 200
@@ -191,7 +192,9 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->segments = rows ? config_int(w->p->config, "full.read.concurrency") : 0;
     t->rows = rows;
     t->started_ms = clock_wall_ms();
-    t->signal_offset = -1;
+    t->signal_offset = w->committed.signal_offset;
+    if (t->signal_offset < 0)
+        t->signal_offset = signal_queue_start(w->signals.queue);
 }
 
 static int append_adoption(struct table_worker *w, struct pool_local *local,

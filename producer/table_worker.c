@@ -11,6 +11,7 @@
 #include "producer/ledger_partition.h"
 #include "producer/shard_reader.h"
 #include "producer/table_control.h"
+#include "producer/table_signals.h"
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
@@ -32,6 +33,7 @@ static void worker_free(struct table_worker *w)
     struct ledger_partition *home = w->home;
 
     topic_writer_leave(w->writer, &w->member);
+    table_signals_release(w);
     if (w->topic_handle)
         rd_kafka_topic_destroy(w->topic_handle);
     if (w->scan_slot)
@@ -117,6 +119,7 @@ static void on_committed(void *arg)
         w->dirty = false;
         w->adoption_committed = w->state != WORKER_START;
         step_wake(w->p->pool, &w->control);
+        step_wake(w->p->pool, &w->signals.step); /* handled requests make room */
     }
     for (int64_t i = 0; i < w->segment_count; i++) {
         ours = ours || w->segments[i].dirty;
@@ -142,6 +145,10 @@ static int64_t pause_after_abort(struct table_worker *w)
 
 static void table_back(struct table_worker *w)
 {
+    bool stop_is_gone =
+        w->state == WORKER_STOPPED &&
+        (w->now.phase != w->committed.phase || strcmp(w->now.reason, w->committed.reason) != 0);
+
     if (!w->dirty)
         return;
     ledger_table_release(&w->now);
@@ -150,7 +157,7 @@ static void table_back(struct table_worker *w)
     w->begin_offsets_recorded = w->begin_offsets == NULL; /* once more does no harm */
     if (w->state == WORKER_ADOPTED && !w->adoption_committed)
         w->state = WORKER_START;
-    else if (w->state == WORKER_STOPPED)
+    else if (stop_is_gone)
         w->state = WORKER_RUN; /* its stop is written again */
 }
 
@@ -241,6 +248,11 @@ static void make_metrics(struct table_worker *w)
                             "0 snapshot, 1 tail, 2 gap, 3 paused, 4 gone, 5 failed", labels),
         .trim_seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_trim_seconds",
                                    "until the stream trims what was not read yet", labels),
+        .repaired = metric_get(METRIC_COUNTER, "dynaferry_producer_repaired_total",
+                               "items appended by repairs", labels),
+        .signals_refused =
+            metric_get(METRIC_COUNTER, "dynaferry_producer_signals_refused_total",
+                       "requests that were refused", labels),
     };
 }
 
@@ -299,6 +311,7 @@ void table_worker_start(struct table_worker *w)
 {
     w->topic_handle = topic_writer_topic(w->writer, w->topic);
     topic_writer_join(w->writer, &w->member);
+    table_signals_start(w);
     table_worker_schedule(w, &w->control, 0);
 }
 
@@ -309,6 +322,7 @@ void table_worker_stop(struct table_worker *w)
     atomic_store(&w->stopping, true);
     pthread_mutex_lock(&w->lock);
     step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->signals.step);
     for (int64_t i = 0; i < w->segment_count; i++)
         step_wake(w->p->pool, &w->segments[i].step);
     for (s = w->tree.shards; s; s = s->hh.next)

@@ -1,11 +1,11 @@
 /* producer/table_worker.h - carries one table: its generation, its scan segments and its
- * stream's shards.
+ * stream's shards, and the requests that are sent to it.
  *
  * Everything it does is a step on the pool: one control step (start, adoption, the end of the
- * snapshot, the shard tree), a step a segment (snapshot.c), a step a shard (shard_reader.c).
- * Appends go through the writer of the table's ledger partition together with the ledger
- * records they came from. What was appended (now) and what was committed are kept apart: an
- * abort goes back to the committed state and asks again.
+ * snapshot, the shard tree), a step a segment (snapshot.c), a step a shard (shard_reader.c),
+ * one for its requests (table_signals.c). Appends go through the writer of the table's ledger
+ * partition together with the ledger records they came from. What was appended (now) and what
+ * was committed are kept apart: an abort goes back to the committed state and asks again.
  *
  * Locks: `lock` guards the state below it and is never held over a request or an append; the
  * writer's gate comes before it. A worker lives until its owner and all its steps let go of it.
@@ -22,6 +22,8 @@
 #include "producer/topic_writer.h"
 
 struct ledger_partition;
+struct table_repair;
+struct signal_queue;
 
 enum worker_state {
     WORKER_START,   /* describe the table, compare with the ledger, adopt or go on */
@@ -50,6 +52,14 @@ struct worker_metrics {
     struct metric *dead_letters;
     struct metric *phase;
     struct metric *trim_seconds; /* until the oldest position becomes a gap */
+    struct metric *repaired;
+    struct metric *signals_refused;
+};
+
+struct worker_signals {
+    struct signal_queue *queue; /* set once */
+    struct step step;
+    struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
 
 struct table_worker {
@@ -64,6 +74,7 @@ struct table_worker {
     rd_kafka_topic_t *topic_handle; /* of the writer */
     struct barrier *barrier;
     struct step control;
+    struct worker_signals signals;
     struct worker_metrics metrics;
     struct health *standstill; /* of the control step: set when only a person can help */
     atomic_int refs;

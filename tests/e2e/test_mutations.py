@@ -9,6 +9,7 @@ import os
 import re
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from oracle import KeySchema
 from running import ROOT, bin_dir, wait_until
@@ -122,6 +123,33 @@ def page_across_an_abort(bridge, broken):
     return settled_or_problem(bridge, False, [table]) + bridge.verify_log(table)
 
 
+def slow_repair(bridge, broken):
+    """A repair that shows an early moment is answered after changes of its items were received."""
+    table = bridge.add_table()
+    writer = bridge.writer(table, seed=8, keys=20, refused=0)
+    writer.fill()
+    producer = broken.producer()
+    offset = lambda: bridge.ledger()[0].get(f"table/{table.name}", {}).get("signal_offset", -1)
+    wait_until(lambda: bridge.phase(table) == "tail" and offset() == 0, 60, "the snapshot's end", [producer])
+    fault = bridge.fake.control.fault("hold", op="BatchGetItem", when="after")
+    send_repair(bridge, table, writer.texts[: writer.ordinary])
+    assert bridge.fake.control.wait_held(fault)
+    for index in range(writer.ordinary):
+        writer.put(index)
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)), 5)
+    bridge.fake.control.release(id=fault)
+    wait_until(lambda: offset() == 1, 30, "the repair", [producer])
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def send_repair(bridge, table, keys):
+    head = f'"id":"x","type":"repair","table":"{table.name}","sender":"test","ts_ms":1'
+    value = '{%s,"keys":[%s]}' % (head, ",".join(key.decode() for key in keys))
+    producer = Producer({"bootstrap.servers": bridge.parts.kafka})
+    producer.produce(f"{bridge.prefix}-signal", value, table.name)
+    assert producer.flush(30) == 0
+
+
 def limit_messages(bridge, topic, size):
     """The broker refuses larger batches on this topic from now on."""
     entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
@@ -202,6 +230,7 @@ def too_large(bridge, broken):
 MUTATIONS = {
     "barrier": (slow_page, "a row as of"),
     "epoch": (page_across_an_abort, "a second row|no record|is missing|segments count"),
+    "repair_ticket": (slow_repair, "a row as of"),
     "gate": (commits_all_the_time, "a second row|a second time|segments count"),
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
     "canonical_key": (nasty_items, "canonical|wrong partition"),
@@ -212,7 +241,7 @@ MUTATIONS = {
     "skipped": (too_large, "is missing"),
     "position_first": (killed_before_the_write, " expected, |no document"),
 }
-NEED_FAKE = {slow_page, page_across_an_abort, slow_parent}
+NEED_FAKE = {slow_page, page_across_an_abort, slow_parent, slow_repair}
 
 
 def run(request, name, scenario):

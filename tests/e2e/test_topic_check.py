@@ -34,9 +34,9 @@ class Log:
             "connector": "dynamodb",
             "name": PREFIX,
             "table": TABLE,
-            "snapshot": op == "r",
+            "snapshot": op == "r" and "signal" not in headers,
             "generation": GENERATION,
-            "ts_ms": None if op in "rm" else 5,
+            "ts_ms": None if op in "rm" or "signal" in headers else 5,
         }
         value = json.dumps(event, separators=(",", ":")).encode()
         headers["generation"] = str(GENERATION)
@@ -58,6 +58,10 @@ class Log:
     def change(self, op, name, version, sequence):
         headers = {"shard": SHARD, "sequence": f"{sequence:021}"}
         self.add(self.partition(name), op, name, version and item(name, version), headers)
+
+    def repair(self, name, version):
+        headers = {"signal": "0"}
+        self.add(self.partition(name), "r" if version else "d", name, version and item(name, version), headers)
 
     @staticmethod
     def partition(name):
@@ -161,6 +165,10 @@ BROKEN = {
         lambda log: log[find(log, "r", "quiet")].headers.update(shard=SHARD),
         "header shard",
     ),
+    "a repair with a segment": (
+        lambda log: log[find(log, "r", "quiet")].headers.update(signal="1"),
+        "header segment",
+    ),
     "a lost begin": (lambda log: log.pop(0), "0 begins"),
     "a doubled begin": (lambda log: log.insert(2, log[0]), "2 begins"),
     "a lost end": (lambda log: log.pop([r.control for r in log].index("snapshot-end")), "0 ends"),
@@ -178,6 +186,38 @@ def test_a_broken_log_is_seen(history, name):
     breaks(log)
     found = problems(source, items, log)
     assert any(message in problem for problem in found), found
+
+
+def repaired(*repairs):
+    """Complaints about repairs behind the right log of an item that was there, deleted, and made again."""
+    changes = [
+        Change(SHARD, 7, "u", keys("a"), item("a", 1), False),
+        Change(SHARD, 8, "d", keys("a"), None, False),
+        Change(SHARD, 9, "c", keys("a"), item("a", 2), False),
+    ]
+    log = Log()
+    log.control("snapshot-begin")
+    log.row("still", 4)
+    for step in repairs:
+        if isinstance(step, int):
+            change = changes[step]
+            log.change(change.op, "a", change.image and int(change.image["v"]["N"]), change.sequence)
+        else:
+            log.repair(*step)
+    log.control("snapshot-end")
+    return problems(Source(changes, SCHEMA), [item("a", 2), item("still", 4)], log.records)
+
+
+def test_a_repair_may_stand_wherever_its_item_was_so():
+    assert repaired(("still", 4), ("still", 4), 0, ("a", 1), ("a", None), ("a", 2), 1, ("a", None), 2) == []
+    assert repaired(0, 1, ("a", None), ("never", None), 2, ("a", 2)) == []
+
+
+def test_a_repair_that_the_source_never_bore_out_is_seen():
+    assert "a row as of" in repaired(0, 1, ("a", 1), 2)[0]
+    assert "a row as of" in repaired(0, 1, 2, ("a", 1))[0]
+    assert "the item was there since" in repaired(0, 1, 2, ("a", None))[0]
+    assert "no such item" in repaired(0, 1, 2, ("never", 3))[0]
 
 
 def test_an_item_the_source_no_longer_has_is_seen(history):

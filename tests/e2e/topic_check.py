@@ -162,13 +162,18 @@ class Record:
 
     @property
     def is_change(self):
-        return self.op in (CREATE, UPDATE, DELETE) or (
-            self.control == "skipped" and "sequence" in self.headers
+        return not self.is_repair and (
+            self.op in (CREATE, UPDATE, DELETE) or (self.control == "skipped" and "sequence" in self.headers)
         )
 
     @property
     def is_row(self):
         return self.op == ROW
+
+    @property
+    def is_repair(self):
+        """A row or a delete that a request asked for."""
+        return "signal" in self.headers
 
     @property
     def is_page_row(self):
@@ -234,6 +239,9 @@ class Source:
         self.changes = sorted(changes, key=lambda c: (depth[c.shard], c.sequence))
         self.by_place = {c.place: c for c in self.changes}
         self.rank = {c.place: rank for rank, c in enumerate(self.changes)}
+        self.of_key = {}
+        for c in self.changes:
+            self.of_key.setdefault(self.key_of(c), []).append(c)
         self.rank_of_version = {}
         for c in self.changes:
             if c.image and "v" in c.image:
@@ -245,6 +253,14 @@ class Source:
     def rank_of_item(self, key, item):
         """-1: it was written before the stream begins."""
         return self.rank_of_version.get((key, int(item["v"]["N"])), -1)
+
+    def was_absent(self, key, since):
+        """Whether the item did not exist at some moment from the change of this rank on (-1: from the stream's
+        begin), as far as the stream shows."""
+        changes = self.of_key.get(key, [])
+        if since < 0 and (not changes or changes[0].op == CREATE):
+            return True
+        return any(c.op == DELETE and self.rank[c.place] >= since for c in changes)
 
     @classmethod
     def read(cls, streams, stream_arn, key_schema, empty_answers=2):
@@ -350,12 +366,14 @@ def form_problems(r, key_schema, partitions, prefix, table):
         spelled = {n: canonical_key({n: r.after[n]}) for n in key_schema.names}
         if spelled != {n: canonical_key({n: r.keys[n]}) for n in key_schema.names}:
             yield "after has another key"
-    wanted = {"segment"} if r.is_row else {"shard", "sequence"} if r.op in (CREATE, UPDATE, DELETE) else set()
-    for name in {"shard", "sequence", "segment"}:
+    wanted = {"signal"} if r.is_repair else {"segment"} if r.is_row else {"shard", "sequence"}
+    for name in {"shard", "sequence", "segment", "signal"}:
         if r.control != "skipped" and (name in r.headers) != (name in wanted):
             yield f"header {name} is {r.headers.get(name)}"
-    if r.is_row and (origin["snapshot"] is not True or origin["ts_ms"] is not None or r.after is None):
-        yield "a row without snapshot, or with a source time, or without a value"
+    if r.is_row and (origin["snapshot"] is r.is_repair or origin["ts_ms"] is not None or r.after is None):
+        yield "a row without snapshot, a repair with it, a source time, or no value"
+    if r.is_repair and r.control != "skipped" and (r.op not in (ROW, DELETE) or origin["ts_ms"] is not None):
+        yield f"a repair with op {r.op} or a source time"
     if r.op in (CREATE, UPDATE) and r.after is None:
         yield "no value"
     if r.op == DELETE and r.after is not None:
@@ -409,20 +427,25 @@ def check_order(log, source):
 
 
 def check_rows(log, source):
-    """No row is older than a change before it, and each generation shows an item once."""
+    """No row is older than a change before it, and each generation's snapshot shows an item once. A repair's
+    delete is a row that says "absent"."""
     out, newest, shown = [], {}, set()
     for r in log:
         if r.bad:
             continue
         if r.is_change and r.place in source.rank:
             newest[r.key] = max(source.rank[r.place], newest.get(r.key, -1))
+        elif r.is_repair and r.op == DELETE:
+            if not source.was_absent(r.key, newest.get(r.key, -1)):
+                out.append(f"{r}: a delete after the change {newest.get(r.key)}, and the item was there since")
         elif r.is_row and r.after:
             rank = source.rank_of_item(r.key, r.after)
             if rank < newest.get(r.key, -1):
                 out.append(f"{r}: a row as of {rank} after the change {newest[r.key]}")
-            if (r.generation, r.key) in shown:
+            if not r.is_repair and (r.generation, r.key) in shown:
                 out.append(f"{r}: a second row in generation {r.generation}")
-            shown.add((r.generation, r.key))
+            if not r.is_repair:
+                shown.add((r.generation, r.key))
             if rank >= 0 and not same_item(source.changes[rank].image, r.after):
                 out.append(f"{r}: the source never had this value")
     return out
@@ -466,7 +489,7 @@ def check_generations(log):
             continue
         if r.generation != current.get(r.partition):
             out.append(f"{r}: generation {r.generation} where {current.get(r.partition)} stands")
-        if r.is_row and ended.get(r.partition) == r.generation:
+        if r.is_row and not r.is_repair and ended.get(r.partition) == r.generation:
             out.append(f"{r}: a row after its generation's end")
         if r.control == "snapshot-end":
             ended[r.partition] = r.generation

@@ -1,0 +1,15 @@
+/* producer/table_record.h - changes a table's own record of the ledger: in memory and in the
+ * log in one order. */
+#pragma once
+
+#include "producer/table_worker.h"
+
+/* Under the gate. change() is called under w->lock; an abort takes it back. ERR_ABORT: leave
+ * the gate. */
+int table_record_append(struct table_worker *w, struct pool_local *local,
+                        void (*change)(struct table_worker *w, void *arg), void *arg,
+                        struct error *err);
+/* The same in an append of its own, committed soon. ERR_FENCED, ERR_ABORT. */
+int table_record_change(struct table_worker *w, struct pool_local *local,
+                        void (*change)(struct table_worker *w, void *arg), void *arg,
+                        struct error *err);

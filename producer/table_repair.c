@@ -1,0 +1,240 @@
+#include "producer/table_repair.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/mutation.h"
+#include "producer/appender.h"
+#include "producer/repair_keys.h"
+#include "producer/table_signals.h"
+
+#define FIRST_ANSWER_BYTES (1024 * 1024)
+#define STUCK_MS 180000 /* nothing was appended for that long: not healthy */
+#define NO_BUDGET_MS 20
+#define GONE_MS 200
+
+struct table_repair {
+    struct table_worker *w;
+    const struct pending_signal *signal;
+    struct repair_keys keys;
+    struct health *health;
+    uint64_t epoch;      /* of the barrier: what was appended is of it */
+    size_t answer_bytes; /* what its answers need, for the budget */
+    unsigned tries;
+};
+
+struct request {
+    struct table_repair *r;
+    struct pool_local *local;
+    struct append_origin origin;
+    struct http_answer answer;
+    struct barrier_ticket ticket;
+};
+
+int table_repair_new(struct table_repair **ret, struct table_worker *w,
+                     const struct pending_signal *p, struct error *err)
+{
+    AUTO(table_repair_freep) struct table_repair *r = xcalloc(1, sizeof(*r));
+    AUTO(free_charp) char *name = xasprintf("repair %s", w->table);
+
+    r->w = w;
+    r->signal = p;
+    r->answer_bytes = FIRST_ANSWER_BYTES;
+    if (repair_keys_init(&r->keys, &p->signal, &w->schema, err) < 0)
+        return -1;
+    r->health = health_get(name, STUCK_MS);
+    *ret = TAKE(r);
+    return 0;
+}
+
+void table_repair_free(struct table_repair *r)
+{
+    if (!r)
+        return;
+    health_remove(r->health);
+    free(r);
+}
+
+const struct pending_signal *table_repair_of(const struct table_repair *r)
+{
+    return r->signal;
+}
+
+static int64_t retry_ms(struct table_repair *r, enum ddb_error kind)
+{
+    struct backoff b;
+
+    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
+    b.tries = r->tries++;
+    return backoff_next_ms(&b);
+}
+
+/* ---- appending ---- */
+
+static int append_items(struct request *q, struct error *err)
+{
+    struct table_worker *w = q->r->w;
+    struct repair_keys *keys = &q->r->keys;
+
+    for (size_t i = 0; i < keys->count; i++) {
+        struct repair_key *k = &keys->keys[i];
+
+        if (k->state == REPAIR_FOUND &&
+            append_repaired_row(w, q->local, &q->origin, &k->item, err) < 0)
+            return -1;
+        if (k->state == REPAIR_ABSENT &&
+            append_repaired_delete(w, q->local, &q->origin, &k->key, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void log_appended(const struct table_repair *r, size_t rows, size_t deletes)
+{
+    log_info("items are repaired",
+             "table=%s signal=%s sender=%s offset=%" PRId64 " rows=%zu deletes=%zu left=%zu",
+             r->w->table, r->signal->signal.id, r->signal->signal.sender, r->signal->offset,
+             rows, deletes, repair_keys_count(&r->keys, REPAIR_LEFT));
+}
+
+static int append_answer(struct request *q, struct error *err)
+{
+    struct table_repair *r = q->r;
+    size_t rows = repair_keys_count(&r->keys, REPAIR_FOUND);
+    size_t deletes = repair_keys_count(&r->keys, REPAIR_ABSENT);
+
+    if (append_items(q, err) < 0)
+        return -1;
+    if (repair_keys_count(&r->keys, REPAIR_LEFT) == 0 &&
+        table_signals_pass(r->w, q->local, r->signal, err) < 0)
+        return -1;
+    repair_keys_appended(&r->keys);
+    if (rows + deletes > 0)
+        r->tries = 0;
+    metric_add(r->w->metrics.repaired, (int64_t)(rows + deletes));
+    log_appended(r, rows, deletes);
+    return 0;
+}
+
+/* Under the gate. Rows and deletes are true each by itself: that some of them are committed
+ * without the others is no harm. */
+static int64_t append_under_gate(struct request *q)
+{
+    struct table_repair *r = q->r;
+    struct error err;
+
+    if (barrier_page_verdict(r->w->barrier, q->ticket) == BARRIER_STALE ||
+        !table_worker_runs(r->w) || !table_signals_is_next(r->w, r->signal)) {
+        repair_keys_drop(&r->keys);
+        return 0;
+    }
+    if (append_answer(q, &err) == 0) {
+        health_alive(r->health);
+        return repair_keys_count(&r->keys, REPAIR_LEFT) ? retry_ms(r, DDB_THROTTLED) : 0;
+    }
+    if (err.kind == ERR_ABORT)
+        topic_writer_fail(r->w->writer, err.message);
+    log_warn("repair can't be appended", "table=%s signal=%s offset=%" PRId64 " reason=%s",
+             r->w->table, r->signal->signal.id, r->signal->offset, err.message);
+    repair_keys_drop(&r->keys);
+    return retry_ms(r, DDB_BROKEN);
+}
+
+/* ---- asking ---- */
+
+static int64_t failed(struct request *q, struct error *err)
+{
+    struct table_repair *r = q->r;
+    enum ddb_error kind = ddb_client_error(q->local->client);
+
+    repair_keys_drop(&r->keys);
+    if (kind == DDB_NOT_FOUND) {
+        table_worker_fail(r->w, PHASE_GONE, "the table was deleted while items were read");
+        return GONE_MS;
+    }
+    if (kind == DDB_OTHER)
+        return TABLE_REPAIR_REFUSED;
+    if (kind == DDB_BROKEN)
+        repair_keys_ask_fewer(&r->keys);
+    log_warn("items will be asked for again", "table=%s signal=%s offset=%" PRId64 " reason=%s",
+             r->w->table, r->signal->signal.id, r->signal->offset, err->message);
+    return retry_ms(r, kind);
+}
+
+static int64_t arrived(struct request *q, struct error *err)
+{
+    struct table_repair *r = q->r;
+    int64_t delay;
+
+    q->origin.read_ms = clock_wall_ms();
+    if (repair_keys_answer(&r->keys, buf_slice(&q->answer.body), err) < 0) {
+        ddb_client_broken(q->local->client, "BatchGetItem", err);
+        return failed(q, err);
+    }
+    if (topic_writer_enter(r->w->writer, err) < 0)
+        return STEP_END;
+    delay = append_under_gate(q);
+    barrier_page_appended(r->w->barrier, q->ticket);
+    topic_writer_exit(r->w->writer);
+    return delay;
+}
+
+/* Read after the ticket was taken, as a page's start: see on_aborted in table_worker.c. */
+static void read_state(struct request *q)
+{
+    struct table_repair *r = q->r;
+
+    if (q->ticket.epoch != r->epoch)
+        repair_keys_restart(&r->keys);
+    r->epoch = q->ticket.epoch;
+    q->origin.signal = r->signal->offset;
+    AUTO_LOCK(&r->w->lock);
+    q->origin.generation = r->w->now.generation;
+}
+
+static int64_t ask(struct request *q, struct error *err)
+{
+    struct table_repair *r = q->r;
+    struct table_worker *w = r->w;
+    struct bytes keys[TABLE_SIGNAL_KEYS_AT_MOST];
+    size_t reserved = r->answer_bytes, actual, count;
+    int64_t delay;
+
+    q->ticket = barrier_page_asked(w->barrier); /* before the state is read */
+    if (MUTATED(repair_ticket))
+        barrier_page_dropped(w->barrier, q->ticket);
+    read_state(q);
+    count = repair_keys_ask(&r->keys, keys);
+    if (ddb_get_items(&q->answer, q->local->client, w->table, keys, count, err) < 0) {
+        delay = failed(q, err);
+        limits_return(w->p->limits, reserved);
+    } else {
+        actual = q->answer.body.cap;
+        limits_settle(w->p->limits, reserved, actual);
+        r->answer_bytes = MAX(actual, 65536);
+        delay = arrived(q, err);
+        http_answer_release(&q->answer);
+        limits_return(w->p->limits, actual);
+    }
+    barrier_page_dropped(w->barrier, q->ticket); /* nothing, when it was appended */
+    return delay;
+}
+
+int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, struct error *err)
+{
+    struct request q = {.r = r, .local = local};
+    struct limits *limits = r->w->p->limits;
+    int64_t wait;
+
+    if (!limits_reserve(limits, r->answer_bytes))
+        return NO_BUDGET_MS;
+    wait = limits_scan_wait_ms(limits, clock_mono_ms());
+    if (wait > 0) {
+        limits_return(limits, r->answer_bytes);
+        return wait;
+    }
+    return ask(&q, err);
+}

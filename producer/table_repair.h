@@ -1,0 +1,28 @@
+/* producer/table_repair.h - one request to repair: its items are read again and appended as
+ * they are now.
+ *
+ * A repair is a page that may also say "absent": its ticket is taken before the request is
+ * sent, and every retry is a new one, so what the barrier promises of a page's rows holds for
+ * its rows and deletes. Keys that the service leaves unprocessed are asked for again; the
+ * handled offset moves with the last of them. So after a crash or an abort between, the first
+ * ones are read and appended once more, which does no harm.
+ *
+ * Of the step that handles the table's requests. */
+#pragma once
+
+#include "producer/signal_list.h"
+#include "producer/table_worker.h"
+
+struct table_repair;
+
+/* ERR_DATA: its keys are no keys of this table. The request is borrowed. */
+int table_repair_new(struct table_repair **ret, struct table_worker *w,
+                     const struct pending_signal *p, struct error *err);
+void table_repair_free(struct table_repair *r);
+DEFINE_FREEP(struct table_repair, table_repair_freep, table_repair_free)
+const struct pending_signal *table_repair_of(const struct table_repair *r);
+
+#define TABLE_REPAIR_REFUSED (-2)
+/* One request and its append. Returns when to come again, STEP_END when the table is not ours
+ * any more, or TABLE_REPAIR_REFUSED, by the service, for good: err says why. */
+int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, struct error *err);

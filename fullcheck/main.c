@@ -152,6 +152,19 @@ static int print_summary(const struct check *c, const struct tables *t, int64_t 
                                           : EXIT_COULD_NOT_TELL;
 }
 
+/* Who reads the summary is told as well why there is no table in it. */
+static int could_not_begin(const struct check *c, int64_t started_ms, const struct error *err)
+{
+    const struct summary s = {.result = RESULT_UNKNOWN,
+                              .reason = err->message,
+                              .started_ms = started_ms,
+                              .finished_ms = clock_wall_ms()};
+
+    if (c->options.json)
+        report_summary_json(stdout, &s);
+    return -1;
+}
+
 /* ---- a check ---- */
 
 static void check_tables(struct check *c, struct tables *t, struct worker *workers)
@@ -173,7 +186,7 @@ static int check_with(struct check *c, struct worker *workers, struct error *err
     int64_t started_ms = clock_wall_ms();
 
     if (list_tables(&tables, &workers[0], err) < 0)
-        return -1;
+        return could_not_begin(c, started_ms, err);
     check_tables(c, &tables, workers);
     if (report_close(&c->report, err) < 0)
         return -1;
@@ -199,11 +212,14 @@ static bool is(const struct config *c, const char *key, const char *value)
 
 static int open_ends(struct check *c, const struct config *config, struct error *err)
 {
+    int64_t started_ms = clock_wall_ms();
+
     if (ddb_source_new(&c->source, config, err) < 0 ||
-        target_new(&c->target, config, "dynaferry-fullcheck", err) < 0 ||
-        target_wait(c->target, c->patience_ms, err) < 0 ||
-        (c->options.repair && repair_new(&c->repair, config, err) < 0))
+        target_new(&c->target, config, "dynaferry-fullcheck", err) < 0)
         return -1;
+    if (target_wait(c->target, c->patience_ms, err) < 0 ||
+        (c->options.repair && repair_new(&c->repair, config, err) < 0))
+        return could_not_begin(c, started_ms, err);
     return report_open(&c->report, c->options.diff_file, err);
 }
 

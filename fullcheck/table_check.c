@@ -232,6 +232,12 @@ static int describe(struct table_check *t, struct worker *own, struct error *err
     return 0;
 }
 
+/* Of nothing at all no index can be missed: the collection may not be there yet. */
+static bool lacks_index(const struct table_result *r)
+{
+    return strcmp(r->index, "missing") == 0 && (r->items > 0 || r->documents > 0);
+}
+
 /* 1: all is said; 0: every item is to be checked. */
 static int check_outline(struct table_check *t, struct table_result *ret, struct worker *own,
                          struct error *err)
@@ -249,8 +255,7 @@ static int check_outline(struct table_check *t, struct table_result *ret, struct
     if (counts.items != counts.documents)
         buf_printf(&ret->reason, "%" PRId64 " items, but %" PRId64 " documents", counts.items,
                    counts.documents);
-    return t->check->options.outline == OUTLINE_ONLY || ret->reason.len ||
-           strcmp(ret->index, "missing") == 0;
+    return t->check->options.outline == OUTLINE_ONLY || ret->reason.len || lacks_index(ret);
 }
 
 static int run(struct table_check *t, struct table_result *ret, struct worker *workers,
@@ -333,7 +338,7 @@ static bool is_different(const struct table_result *r)
     for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
         if (r->differences[i])
             return true;
-    return r->reason.len || strcmp(r->index, "missing") == 0;
+    return r->reason.len || lacks_index(r);
 }
 
 static void conclude(struct table_result *ret, const struct table_check *t, bool told)

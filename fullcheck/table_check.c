@@ -128,7 +128,7 @@ static void end_threads(struct table_check *t, struct worker *workers)
 static bool is_idle(const struct table_check *t) /* under lock */
 {
     for (int64_t i = 0; i < t->segment_count; i++)
-        if (!t->segments[i].done || t->segments[i].busy)
+        if (t->segments[i].busy || !t->segments[i].done) /* done is the busy thread's */
             return false;
     return pending_is_empty(&t->pending);
 }

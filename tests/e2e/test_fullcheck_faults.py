@@ -242,6 +242,7 @@ def test_a_table_whose_neighbour_fails_is_checked_all_the_same(check, scripted):
 # --- an end before the end ---
 
 
+@pytest.mark.asan
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_check_says_what_it_has_checked(check, scripted, number):
     table = scripted.add_table()

@@ -273,6 +273,7 @@ def test_with_doubles_the_nearest_one_is_right_but_not_in_keys(check, scripted):
 # --- samples ---
 
 
+@pytest.mark.asan
 def test_a_sample_is_of_just_so_many_items_and_the_seed_repeats_it(check, scripted):
     table, items = numbered(scripted, 150)
 

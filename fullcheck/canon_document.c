@@ -9,6 +9,15 @@
 static struct canon *value_at(struct canon_arena *a, const bson_iter_t *it, bool change,
                               int depth);
 
+static struct canon *unreadable(struct canon_arena *a)
+{
+    struct canon *c = canon_new(a, CANON_OTHER);
+
+    c->name = BYTES_LIT("");
+    c->text = BYTES_LIT("unreadable");
+    return c;
+}
+
 /* What stands for nothing in DynamoDB, as extended JSON. */
 static struct canon *other(struct canon_arena *a, const bson_iter_t *it)
 {
@@ -126,7 +135,7 @@ static struct canon *children_at(struct canon_arena *a, const bson_iter_t *it, b
             c->name = name_at(&child);
         canon_append(container, &last, c);
     }
-    return container;
+    return child.err_off ? other(a, it) : container; /* no BSON from there on */
 }
 
 /* ---- change ---- */
@@ -180,7 +189,7 @@ static struct canon *wrapped_set(struct canon_arena *a, const bson_iter_t *it, c
         return other(a, it);
     while (bson_iter_next(&child))
         canon_append(set, &last, wrapped_scalar(a, &child, letter));
-    return set;
+    return child.err_off ? other(a, it) : set;
 }
 
 static bool is_letter(char c)
@@ -238,10 +247,9 @@ struct canon *canon_document(struct canon_arena *a, const bson_t *document,
 {
     struct canon *map = canon_new(a, CANON_MAP), *last = NULL;
     bson_iter_t it;
+    bool readable = bson_iter_init(&it, document);
 
-    if (!bson_iter_init(&it, document))
-        return map;
-    while (bson_iter_next(&it)) {
+    while (readable && bson_iter_next(&it)) {
         struct canon *c;
 
         if (strcmp(bson_iter_key(&it), "_id") == 0)
@@ -250,5 +258,7 @@ struct canon *canon_document(struct canon_arena *a, const bson_t *document,
         c->name = name_at(&it);
         canon_append(map, &last, c);
     }
+    if (!readable || it.err_off) /* no BSON from there on: equal to nothing */
+        canon_append(map, &last, unreadable(a));
     return map;
 }

@@ -40,10 +40,11 @@ static int fill_number(struct canon_arena *a, struct canon *c, struct bytes raw)
 
 static int fill_binary(struct canon_arena *a, struct canon *c, struct bytes raw)
 {
+    struct bytes text = unescaped(a, raw); /* which uses a->text itself */
     struct error err;
 
     buf_reset(&a->text);
-    if (base64_decode(&a->text, unescaped(a, raw), &err) < 0)
+    if (base64_decode(&a->text, text, &err) < 0)
         return -1;
     c->text = canon_copy(a, buf_slice(&a->text));
     return 0;

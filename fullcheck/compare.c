@@ -80,7 +80,9 @@ static int number_order(const struct canon *a, const struct canon *b, const stru
         return decimal_order(&a->number, &b->number);
     x = value_of(a);
     y = value_of(b);
-    return (x > y) - (x < y);
+    if (x != y)
+        return x < y ? -1 : 1;
+    return decimal_order(&a->number, &b->number); /* the target may have kept them exactly */
 }
 
 static int text_order(struct bytes a, struct bytes b)

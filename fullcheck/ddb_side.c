@@ -11,6 +11,8 @@
                        */
 #define SMALLEST_BYTES ((size_t)64 << 10)
 #define NO_BUDGET_MS 5
+#define FIRST_KEYS ((size_t)16)
+#define LARGE_BYTES ((size_t)2 << 20) /* of an answer with items by key */
 
 /* ---- budget and rate ---- */
 
@@ -68,7 +70,7 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
     }
     a->held = a->http.body.cap;
     limits_settle(s->limits, expected, a->held);
-    s->expected = MAX(a->held, SMALLEST_BYTES);
+    s->expected = MAX(MAX(a->held, s->expected / 2), SMALLEST_BYTES);
     if (r->read(r->into, buf_slice(&a->http.body), err) == 0)
         return 0;
     ddb_client_broken(s->client, r->operation, err);
@@ -198,16 +200,38 @@ static int read_items(void *into, struct bytes answer, struct error *err)
     return ddb_items_read(answer, r->schema, &calls, err);
 }
 
+size_t ddb_side_keys(const struct ddb_side *s)
+{
+    return s->keys ? s->keys : FIRST_KEYS;
+}
+
+static void learn_keys(struct ddb_side *s, size_t asked, size_t answer_bytes)
+{
+    if (answer_bytes > LARGE_BYTES)
+        s->keys = MAX(asked / 2, 1);
+    else if (answer_bytes < LARGE_BYTES / 4)
+        s->keys = MIN(MAX(ddb_side_keys(s), 2 * asked), DDB_ITEMS_AT_MOST);
+}
+
 int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *s, const char *table,
                    const struct key_schema *schema, const struct bytes *keys, size_t count,
                    struct error *err)
 {
-    const struct items_asked asked = {table, keys, count};
+    struct items_asked asked = {table, keys, count};
     struct items_reading reading = {ret, schema};
     const struct request r = {ask_items, read_items, "BatchGetItem", &asked, &reading};
+    struct patience patience;
 
-    ret->count = ret->unprocessed_count = 0;
-    return request(s, &ret->answer, &r, err);
+    patience_init(&patience, s->patience_ms);
+    while (one_try(s, &ret->answer, &r, err) < 0) {
+        if (!patience_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
+            return error_prefix(err, "DynamoDB");
+        if (ddb_client_error(s->client) == DDB_BROKEN) /* perhaps it was too large */
+            asked.count = MAX(asked.count / 2, 1);
+    }
+    ret->asked = asked.count;
+    learn_keys(s, asked.count, ret->answer.http.body.len);
+    return 0;
 }
 
 /* ---- counting ---- */

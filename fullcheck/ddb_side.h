@@ -13,6 +13,7 @@ struct ddb_side {
     struct limits *limits;
     int64_t patience_ms;
     size_t expected; /* bytes of the next answer, by the last one */
+    size_t keys;     /* ddb_side_keys; 0: nothing is known yet */
 };
 
 struct ddb_side_answer {
@@ -35,10 +36,16 @@ int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *s, const struct dd
                   const struct key_schema *schema, struct error *err);
 void ddb_side_page_release(struct ddb_side_page *p);
 
-/* Up to DDB_ITEMS_AT_MOST items by canonical keys. What the service left out is in
+/* How many items to ask for at once, up to DDB_ITEMS_AT_MOST: fewer where items are large, so
+ * that an answer stays at some megabytes. */
+size_t ddb_side_keys(const struct ddb_side *s);
+
+/* Up to DDB_ITEMS_AT_MOST items by canonical keys. Only the first `asked` of them were asked
+ * for: an answer to all of them did not come through. What the service left out is in
  * `unprocessed`, as JSON. */
 struct ddb_side_items {
     struct ddb_side_answer answer;
+    size_t asked;
     struct bytes items[DDB_ITEMS_AT_MOST];
     size_t count;
     struct bytes unprocessed[DDB_ITEMS_AT_MOST];

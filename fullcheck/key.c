@@ -7,14 +7,25 @@
 
 #define DIGITS_OF_DECIMAL128 34
 #define DIGITS_OF_INT64 18 /* that surely fit */
-#define LONGEST_KEY ((size_t)1 << 20)
+/* What DynamoDB takes. */
+#define DIGITS_OF_NUMBER 38
+#define SMALLEST_MAGNITUDE (-130)
+#define LARGEST_MAGNITUDE 125
+#define NUMBER_TEXT 256 /* bytes in any spelling of ours */
+#define HASH_BYTES 2048
+#define RANGE_BYTES 1024
 
 /* ---- names ---- */
 
+static bool is_renamed(const struct key_attribute *a)
+{
+    return bytes_is(((struct bytes){a->name, a->name_len}), "_id");
+}
+
 static char *stored_name(const struct key_attribute *attribute, const char *prefix)
 {
-    return strcmp(attribute->name, "_id") == 0 ? xasprintf("%s_id", prefix)
-                                               : xstrndup(attribute->name, attribute->name_len);
+    return is_renamed(attribute) ? xasprintf("%s_id", prefix)
+                                 : xstrndup(attribute->name, attribute->name_len);
 }
 
 /* May it be a step of a path? */
@@ -58,21 +69,59 @@ bool key_has(const struct key_form *k, struct bytes name)
            (k->range_name && bytes_equal(name, bytes_of(k->range_name)));
 }
 
+/* ---- the values ---- */
+
+/* An item may also have an attribute of the name that its _id is stored under: that is not the
+ * key. */
+static const struct canon *stored(const struct canon *map, const char *name,
+                                  const struct key_attribute *attribute)
+{
+    const struct canon *found = canon_member(map, bytes_of(name));
+
+    if (!found || found->renamed || !is_renamed(attribute))
+        return found;
+    for (const struct canon *c = found->next; c; c = c->next)
+        if (c->renamed)
+            return c;
+    return found;
+}
+
+static const struct canon *hash_in(const struct key_form *k, const struct canon *map)
+{
+    return stored(map, k->hash_name, &k->schema->hash);
+}
+
+static const struct canon *range_in(const struct key_form *k, const struct canon *map)
+{
+    return stored(map, k->range_name, &k->schema->range);
+}
+
 /* ---- as text ---- */
+
+static bool is_in_range(const struct decimal *d)
+{
+    int64_t magnitude = d->exponent + (int64_t)d->digits.len - 1;
+
+    return d->digits.len <= DIGITS_OF_NUMBER &&
+           (!d->digits.len ||
+            (magnitude >= SMALLEST_MAGNITUDE && magnitude <= LARGEST_MAGNITUDE));
+}
 
 static bool number_text(struct buf *out, const struct key_form *k, const struct canon *value)
 {
-    AUTO(buf_release) struct buf digits = {.ceiling = LONGEST_KEY};
-    struct decimal number = value->number;
+    char digits[NUMBER_TEXT];
+    struct decimal number;
 
-    if (value->type == CANON_STRING) { /* so many digits that Decimal128 has too few */
-        if (!k->form->change || !buf_reserve(&digits, value->text.len + 1) ||
-            !decimal_read(&number, value->text, digits.p) ||
-            number.digits.len <= DIGITS_OF_DECIMAL128)
-            return false;
-    } else if (value->type != CANON_NUMBER) {
-        return false;
+    if (value->type == CANON_NUMBER) {
+        number = value->number;
+    } else if (value->type != CANON_STRING || !k->form->change ||
+               value->text.len > sizeof(digits) ||
+               !decimal_read(&number, value->text, digits) ||
+               number.digits.len <= DIGITS_OF_DECIMAL128) {
+        return false; /* a text is only right where Decimal128 has too few digits */
     }
+    if (!is_in_range(&number))
+        return false;
     buf_char(out, '"');
     decimal_plain(out, &number);
     buf_char(out, '"');
@@ -112,21 +161,16 @@ static bool attribute_text(struct buf *out, const struct key_form *k,
     return true;
 }
 
-static const struct canon *stored(const struct canon *map, const char *name)
-{
-    return canon_member(map, bytes_of(name));
-}
-
 bool key_text(struct buf *out, const struct key_form *k, const struct canon *map)
 {
     size_t from = out->len;
     bool valid;
 
     buf_char(out, '{');
-    valid = attribute_text(out, k, &k->schema->hash, stored(map, k->hash_name));
+    valid = attribute_text(out, k, &k->schema->hash, hash_in(k, map));
     if (valid && k->range_name) {
         buf_char(out, ',');
-        valid = attribute_text(out, k, &k->schema->range, stored(map, k->range_name));
+        valid = attribute_text(out, k, &k->schema->range, range_in(k, map));
     }
     buf_char(out, '}');
     if (!valid)
@@ -147,7 +191,7 @@ static struct canon *copy_of(struct canon_arena *a, const struct canon *value)
 
 struct canon *key_id(struct canon_arena *a, const struct key_form *k, const struct canon *map)
 {
-    const struct canon *hash = stored(map, k->hash_name);
+    const struct canon *hash = hash_in(k, map);
     struct canon *id, *last = NULL;
 
     CHECK(hash);
@@ -155,8 +199,8 @@ struct canon *key_id(struct canon_arena *a, const struct key_form *k, const stru
         return copy_of(a, hash);
     id = canon_new(a, CANON_MAP);
     canon_append(id, &last, copy_of(a, hash));
-    CHECK(stored(map, k->range_name));
-    canon_append(id, &last, copy_of(a, stored(map, k->range_name)));
+    CHECK(range_in(k, map));
+    canon_append(id, &last, copy_of(a, range_in(k, map)));
     return id;
 }
 
@@ -180,34 +224,50 @@ struct canon *key_id_found(struct canon_arena *a, const struct key_form *k,
     return id;
 }
 
+/* A document may hold what DynamoDB takes in no key, and would refuse to be asked for. */
+static bool is_legal(const struct canon *value, size_t most_bytes)
+{
+    if (!value)
+        return false;
+    if (value->type == CANON_BINARY)
+        return value->text.len > 0 && value->text.len <= most_bytes;
+    return value->type != CANON_STRING ||
+           (value->text.len > 0 && value->text.len <= most_bytes &&
+            bson_utf8_validate(value->text.p, value->text.len, true));
+}
+
+static bool legal_key_text(struct buf *out, const struct key_form *k, const struct canon *map)
+{
+    return is_legal(hash_in(k, map), HASH_BYTES) &&
+           (!k->range_name || is_legal(range_in(k, map), RANGE_BYTES)) && key_text(out, k, map);
+}
+
 static bool key_of_id(struct buf *out, struct canon_arena *a, const struct key_form *k,
                       const struct canon *id)
 {
     struct canon *map = canon_new(a, CANON_MAP), *hash, *last = NULL;
 
     if (k->range_name)
-        return id->type == CANON_MAP && key_text(out, k, id);
+        return id->type == CANON_MAP && legal_key_text(out, k, id);
     hash = copy_of(a, id);
     hash->name = bytes_of(k->hash_name);
     canon_append(map, &last, hash);
-    return key_text(out, k, map);
+    return legal_key_text(out, k, map);
 }
 
-bool key_of_document(struct buf *out, struct canon_arena *a, const struct key_form *k,
-                     const bson_t *document, const struct canon *map, bool *ret_misplaced)
+enum key_place key_of_document(struct buf *out, struct canon_arena *a, const struct key_form *k,
+                               const bson_t *document, const struct canon *map)
 {
     struct compare c = {.form = k->form, .arena = a};
-    bool has_key = key_text(out, k, map);
+    bool has_key = legal_key_text(out, k, map);
     struct canon *id;
 
-    *ret_misplaced = false;
     if (!k->is_id)
-        return has_key;
+        return has_key ? KEY_RIGHT : KEY_NONE;
     id = key_id_found(a, k, document);
     if (!has_key)
-        return key_of_id(out, a, k, id);
-    *ret_misplaced = !compare_ids(&c, key_id(a, k, map), id);
-    return true;
+        return key_of_id(out, a, k, id) ? KEY_OF_ID : KEY_NONE;
+    return compare_ids(&c, key_id(a, k, map), id) ? KEY_RIGHT : KEY_MISPLACED;
 }
 
 /* ---- as a filter ---- */
@@ -233,7 +293,7 @@ static bool is_short_integer(const struct decimal *d)
 /* Numbers are found by value, whatever their type: an int64 where that is exact. */
 static void append_number(bson_t *b, const char *name, const struct decimal *d, bool as_text)
 {
-    AUTO(buf_release) struct buf text = {.ceiling = LONGEST_KEY};
+    AUTO(buf_release) struct buf text = {.ceiling = NUMBER_TEXT};
 
     decimal_plain(&text, d);
     if (!as_text && is_short_integer(d))
@@ -273,7 +333,7 @@ static void append_stored(bson_t *b, const struct key_form *k, const char *name,
 static void append_id(bson_t *b, const struct key_form *k, const char *name,
                       const struct canon *key)
 {
-    const struct canon *hash = stored(key, k->hash_name);
+    const struct canon *hash = hash_in(k, key);
     bson_t id;
 
     if (!k->range_name) {
@@ -282,7 +342,7 @@ static void append_id(bson_t *b, const struct key_form *k, const char *name,
     }
     bson_append_document_begin(b, name, -1, &id);
     append_stored(&id, k, k->hash_name, hash, k->schema->hash.type);
-    append_stored(&id, k, k->range_name, stored(key, k->range_name), k->schema->range.type);
+    append_stored(&id, k, k->range_name, range_in(k, key), k->schema->range.type);
     bson_append_document_end(b, &id);
 }
 
@@ -294,8 +354,8 @@ static bool can_be_stored(const struct canon *value)
 
 static bool is_askable(const struct key_form *k, const struct canon *key)
 {
-    return can_be_stored(stored(key, k->hash_name)) &&
-           (!k->range_name || can_be_stored(stored(key, k->range_name)));
+    return can_be_stored(hash_in(k, key)) &&
+           (!k->range_name || can_be_stored(range_in(k, key)));
 }
 
 struct in_list {
@@ -326,7 +386,7 @@ static void in_end(bson_t *b, struct in_list *in)
 
 static bool same_hash(const struct key_form *k, const struct canon *a, const struct canon *b)
 {
-    const struct canon *x = stored(a, k->hash_name), *y = stored(b, k->hash_name);
+    const struct canon *x = hash_in(k, a), *y = hash_in(k, b);
 
     return x->type == CANON_NUMBER ? decimal_equal(&x->number, &y->number)
                                    : bytes_equal(x->text, y->text);
@@ -341,10 +401,10 @@ static size_t append_group(bson_t *b, const struct key_form *k, const struct can
     char room[16];
     size_t n = 0;
 
-    append_plain(b, k, k->hash_path, stored(keys[0], k->hash_name));
+    append_plain(b, k, k->hash_path, hash_in(k, keys[0]));
     in_begin(b, k->range_path, &in);
     while (n < count && same_hash(k, keys[0], keys[n]))
-        append_plain(&in.list, k, in_next(&in, room), stored(keys[n++], k->range_name));
+        append_plain(&in.list, k, in_next(&in, room), range_in(k, keys[n++]));
     in_end(b, &in);
     return n;
 }
@@ -378,7 +438,7 @@ static void append_hashes(bson_t *b, const struct key_form *k, const struct cano
         if (k->is_id)
             append_id(&in.list, k, in_next(&in, room), keys[i]);
         else
-            append_plain(&in.list, k, in_next(&in, room), stored(keys[i], k->hash_name));
+            append_plain(&in.list, k, in_next(&in, room), hash_in(k, keys[i]));
     }
     in_end(b, &in);
 }

@@ -21,8 +21,8 @@ void key_form_init(struct key_form *k, const struct canon_form *form,
                    const struct key_schema *schema, bool is_id);
 void key_form_release(struct key_form *k);
 
-/* Appends {"pk":{"S":"u1"},"sk":{"N":"7"}} of an item's or a document's map, in the spelling of
- * the messages; false (and nothing appended) without valid key attributes. */
+/* Appends {"pk":{"S":"u1"},"sk":{"N":"7"}} of an item's map, in the spelling of the messages;
+ * false (and nothing appended) without valid key attributes. */
 bool key_text(struct buf *out, const struct key_form *k, const struct canon *map);
 bool key_has(const struct key_form *k, struct bytes stored_name); /* is it a key attribute? */
 
@@ -32,10 +32,17 @@ struct canon *key_id(struct canon_arena *a, const struct key_form *k, const stru
 struct canon *key_id_found(struct canon_arena *a, const struct key_form *k,
                            const bson_t *document);
 
-/* The key of a document: of its key attributes, else (is_id) of its _id; false: it has none, so
- * it is the user's own. *ret_misplaced: its _id is not the one of its key. */
-bool key_of_document(struct buf *out, struct canon_arena *a, const struct key_form *k,
-                     const bson_t *document, const struct canon *map, bool *ret_misplaced);
+enum key_place {
+    KEY_NONE,      /* no key that DynamoDB could have: it is the user's own */
+    KEY_RIGHT,     /* of its key attributes */
+    KEY_MISPLACED, /* of its key attributes, but its _id (is_id) is another one */
+    KEY_OF_ID,     /* of its _id alone (is_id): an item's whose key attributes were damaged, or
+                      the user's own */
+};
+
+/* Appends the key of a document; nothing for KEY_NONE. */
+enum key_place key_of_document(struct buf *out, struct canon_arena *a, const struct key_form *k,
+                               const bson_t *document, const struct canon *map);
 
 /* A filter for all documents of some keys, which come as maps (canon_item of their texts). A
  * key that MongoDB can't hold is left out. ret is initialised here. */

@@ -9,6 +9,7 @@
 #include "fullcheck/repair.h"
 
 #define REPAIR_WAIT_MS 60000
+#define DOCUMENTS_KEPT 100 /* of one key: the others are only counted */
 
 struct found_document {
     const struct canon *map;
@@ -74,6 +75,8 @@ static int take_items(struct look *l, struct error *err)
         s->item = item;
         s->json = l->items.items[i];
     }
+    for (size_t i = l->items.asked; i < l->count; i++)
+        l->subjects[i].unprocessed = true;
     for (size_t i = 0; i < l->items.unprocessed_count; i++) {
         if (!(s = subject_of_json(l, l->items.unprocessed[i], &item, err)))
             return -1;
@@ -101,7 +104,6 @@ static void keep_document(struct look *l, struct subject *s, const struct canon 
                           const bson_t *document)
 {
     struct found_document *d = obstack_alloc(&l->w->arena.memory, sizeof(*d));
-
     *d = (struct found_document){map, bson_get_data(document), document->len, s->documents};
     s->documents = d;
     s->document_count++;
@@ -112,22 +114,51 @@ static void as_bson(bson_t *ret, const struct found_document *d)
     CHECK(bson_init_static(ret, d->bson, d->len));
 }
 
+static bool same_id(const bson_t *a, const bson_t *b)
+{
+    AUTO(mongo_bsonp) bson_t *x = bson_new(), *y = bson_new();
+    bson_iter_t it;
+
+    return bson_iter_init_find(&it, a, "_id") && bson_append_iter(x, "_id", 3, &it) &&
+           bson_iter_init_find(&it, b, "_id") && bson_append_iter(y, "_id", 3, &it) &&
+           bson_equal(x, y);
+}
+
+/* False for one that both finds gave (its _id may be the one of another key that is looked at
+ * too) and for one of very many, which is only counted. */
+static bool is_to_be_kept(struct subject *s, const bson_t *document)
+{
+    bson_t there;
+
+    for (const struct found_document *d = s->documents; d; d = d->next) {
+        as_bson(&there, d);
+        if (same_id(&there, document))
+            return false;
+    }
+    if (s->document_count < DOCUMENTS_KEPT)
+        return true;
+    s->document_count++;
+    return false;
+}
+
 static bool each_document(void *arg, const bson_t *document)
 {
     struct look *l = arg;
     struct canon_arena *arena = &l->w->arena;
+    void *mark = canon_arena_mark(arena);
     uint8_t *copy = obstack_copy(&arena->memory, bson_get_data(document), (int)document->len);
     const struct canon *map;
     struct subject *s;
     bson_t bson;
-    bool misplaced;
 
     CHECK(bson_init_static(&bson, copy, document->len));
     map = canon_document(arena, &bson, &l->w->check->form);
     buf_reset(&l->text);
-    if (key_of_document(&l->text, arena, &l->t->key, &bson, map, &misplaced) &&
-        (s = subject_of(l)))
+    if (key_of_document(&l->text, arena, &l->t->key, &bson, map) != KEY_NONE &&
+        (s = subject_of(l)) && is_to_be_kept(s, &bson))
         keep_document(l, s, map, &bson);
+    else
+        canon_arena_back(arena, mark);
     return table_check_goes_on(l->t);
 }
 
@@ -171,13 +202,16 @@ static bool misplaced_filter(const struct look *l, bson_t *ret)
 static int read_documents_once(struct look *l, const bson_t *by_key, const bson_t *by_id,
                                struct error *err)
 {
+    void *mark = canon_arena_mark(&l->w->arena);
+
     for (size_t i = 0; i < l->count; i++) {
         l->subjects[i].documents = NULL;
         l->subjects[i].document_count = 0;
     }
-    if (find_once(l, by_key, err) < 0)
-        return -1;
-    return by_id ? find_once(l, by_id, err) : 0;
+    if (find_once(l, by_key, err) == 0 && (!by_id || find_once(l, by_id, err) == 0))
+        return 0;
+    canon_arena_back(&l->w->arena, mark); /* what this try found */
+    return -1;
 }
 
 static int read_documents(struct look *l, struct error *err)
@@ -393,6 +427,7 @@ static bool is_repairable(const struct look *l, const struct subject *s)
 static void begin_repair(struct look *l, struct subject *s, char *line)
 {
     s->k->line = line;
+    s->k->kind = kind_of(s);
     s->k->repair_until_ms =
         clock_mono_ms() + MAX(REPAIR_WAIT_MS, l->w->check->options.settle_ms);
     s->k->settle.level = 0;
@@ -430,12 +465,12 @@ static void judge(struct look *l, struct subject *s, struct repair_request *repa
         again(l, s);
         return;
     }
-    if (s->item && s->k->origin == PENDING_DOCUMENT) {
-        finish(l, s);
-        return;
-    }
     if (s->k->line) {
         judge_repair(l, s, matches(l, s, s->item));
+        return;
+    }
+    if (s->item && s->k->origin == PENDING_DOCUMENT) {
+        finish(l, s);
         return;
     }
     switch (verdict_of(l, s)) {
@@ -504,6 +539,8 @@ static int look(struct look *l, struct pending_key **keys, size_t count, struct 
     if (add_subjects(l, keys, count, err) < 0 || read_items(l, err) < 0 ||
         read_documents(l, err) < 0)
         return -1;
+    if (!table_check_goes_on(l->t)) /* then not all documents were read */
+        return error_set(err, ERR_RETRY, "the check was ended");
     for (size_t i = 0; i < l->count; i++)
         judge(l, &l->subjects[i], &repairs);
     send_repairs(l, &repairs);

@@ -145,7 +145,7 @@ static int print_summary(const struct check *c, const struct tables *t, int64_t 
         report_summary_json(stdout, &s);
     else
         report_summary_text(stdout, &s);
-    if (fflush(stdout) != 0)
+    if (fflush(stdout) != 0 || ferror(stdout))
         return error_fatal(err, 0, "the summary can't be written");
     return s.result == RESULT_SAME        ? EXIT_SAME
            : s.result == RESULT_DIFFERENT ? EXIT_DIFFERENT

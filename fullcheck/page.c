@@ -47,10 +47,11 @@ static bool each_document(void *arg, const bson_t *document)
     void *mark = canon_arena_mark(arena);
     const struct canon *map = canon_document(arena, document, &b->w->check->form);
     struct page_item *of = NULL;
-    bool misplaced;
+    enum key_place place;
 
     buf_reset(&b->text);
-    if (key_of_document(&b->text, arena, &b->t->key, document, map, &misplaced) && !misplaced)
+    place = key_of_document(&b->text, arena, &b->t->key, document, map);
+    if (place == KEY_RIGHT || place == KEY_OF_ID)
         HASH_FIND(hh, b->by_key, b->text.p, b->text.len, of);
     if (of && of->documents++ == 0)
         of->equal = equals(b, of->item, map);
@@ -151,6 +152,8 @@ static int check_batch(struct batch *b, struct error *err)
     }
     if (find_documents(b, err) < 0)
         return -1;
+    if (!table_check_goes_on(t)) /* then not all documents were read */
+        return error_set(err, ERR_RETRY, "the check was ended");
     note_mismatches(b);
     atomic_fetch_add(&t->checked, (long long)b->count);
     return 0;

@@ -102,6 +102,11 @@ void pending_told(struct pending *p, struct pending_key *k)
     pending_done(p, k);
 }
 
+bool pending_remembers_told(const struct pending *p)
+{
+    return p->told.count < KEY_SET_AT_MOST;
+}
+
 int64_t pending_due_ms(const struct pending *p)
 {
     int64_t due = INT64_MAX;

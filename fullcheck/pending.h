@@ -28,6 +28,7 @@ struct pending_key {
     char *images[PENDING_IMAGES];
     size_t image_count;
     char *line; /* of the report, while a repair is awaited; owned */
+    int kind;   /* of that difference */
     int64_t repair_until_ms;
     int64_t due_ms;
     struct pending_key *prev, *next;
@@ -56,6 +57,7 @@ size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, in
 void pending_again(struct pending *p, struct pending_key *k, int64_t now_ms);
 void pending_done(struct pending *p, struct pending_key *k);
 void pending_told(struct pending *p, struct pending_key *k); /* done, and counted */
+bool pending_remembers_told(const struct pending *p);        /* false: they were too many */
 /* When the next key is due; INT64_MAX: none waits. */
 int64_t pending_due_ms(const struct pending *p);
 

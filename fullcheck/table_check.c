@@ -61,12 +61,12 @@ static struct scan_segment *free_segment(struct table_check *t)
     return NULL;
 }
 
-static bool next_job(struct table_check *t, struct job *job)
+static bool next_job(struct table_check *t, struct job *job, const struct ddb_side *ddb)
 {
     AUTO_LOCK(&t->lock);
     for (; goes_on(t); wait_awhile(t, pending_due_ms(&t->pending))) {
         *job = (struct job){0};
-        job->count = pending_take(&t->pending, job->keys, DDB_ITEMS_AT_MOST, clock_mono_ms());
+        job->count = pending_take(&t->pending, job->keys, ddb_side_keys(ddb), clock_mono_ms());
         if (job->count)
             return true;
         job->segment = free_segment(t);
@@ -93,7 +93,7 @@ static void *work(void *arg)
     struct job job;
     struct error err;
 
-    while (next_job(t, &job)) {
+    while (next_job(t, &job, &w->ddb)) {
         int result = job.segment ? page_check(w, job.segment, &err)
                                  : look_at(w, job.keys, job.count, &err);
 
@@ -166,11 +166,17 @@ static void make_segments(struct table_check *t)
 static bool look_at_sample(struct table_check *t)
 {
     pthread_mutex_lock(&t->lock);
-    for (size_t i = 0; i < t->sample.count; i++)
-        pending_add(&t->pending,
-                    (struct bytes){t->sample.heap[i]->text, t->sample.heap[i]->len},
-                    PENDING_ITEM);
-    pthread_cond_broadcast(&t->changed);
+    for (size_t i = 0; i < t->sample.count && goes_on(t);) {
+        const struct sample_key *k = t->sample.heap[i];
+
+        if (!pending_has_room(&t->pending)) {
+            wait_awhile(t, INT64_MAX);
+            continue;
+        }
+        pending_add(&t->pending, (struct bytes){k->text, k->len}, PENDING_ITEM);
+        pthread_cond_broadcast(&t->changed);
+        i++;
+    }
     pthread_mutex_unlock(&t->lock);
     return await_threads(t);
 }
@@ -198,6 +204,17 @@ static bool look_for_extras(struct table_check *t, struct worker *own)
     return await_threads(t);
 }
 
+/* A repair whose outcome is not awaited any more leaves the difference that it was for. */
+static void count_unrepaired(struct table_check *t)
+{
+    AUTO_LOCK(&t->lock);
+    for (struct pending_key *k = t->pending.by_text; k; k = k->hh.next)
+        if (k->line) {
+            report_write(&t->check->report, bytes_of(k->line), false);
+            t->differences[k->kind]++;
+        }
+}
+
 static bool check_all(struct table_check *t, struct worker *workers)
 {
     struct worker *own = &workers[t->check->options.threads];
@@ -210,6 +227,7 @@ static bool check_all(struct table_check *t, struct worker *workers)
     whole = await_threads(t) && (!t->sample.most || look_at_sample(t)) &&
             (!t->of_documents || look_for_extras(t, own));
     end_threads(t, workers);
+    count_unrepaired(t);
     return whole;
 }
 
@@ -252,7 +270,7 @@ static int check_outline(struct table_check *t, struct table_result *ret, struct
         return -1;
     ret->items = counts.items;
     ret->documents = counts.documents;
-    if (counts.items != counts.documents)
+    if (counts.items != counts.documents && !stop_requested()) /* else it was not awaited */
         buf_printf(&ret->reason, "%" PRId64 " items, but %" PRId64 " documents", counts.items,
                    counts.documents);
     return t->check->options.outline == OUTLINE_ONLY || ret->reason.len || lacks_index(ret);

@@ -66,18 +66,17 @@ static bool each_document(void *arg, const bson_t *document)
 {
     struct reading *r = arg;
     const struct canon *map;
-    bool misplaced;
+    enum key_place place;
 
     canon_arena_reset(&r->w->arena);
     map = canon_document(&r->w->arena, document, &r->w->check->form);
     buf_reset(&r->text);
     r->documents++;
     show_progress(r);
-    if (!key_of_document(&r->text, &r->w->arena, &r->t->key, document, map, &misplaced)) {
+    place = key_of_document(&r->text, &r->w->arena, &r->t->key, document, map);
+    if (place == KEY_NONE || place == KEY_OF_ID)
         r->foreign++;
-        return table_check_goes_on(r->t);
-    }
-    if (r->doubt ? !doubt_key(r) : !note_key(r, document, misplaced))
+    else if (r->doubt ? !doubt_key(r) : !note_key(r, document, place == KEY_MISPLACED))
         return false;
     return table_check_goes_on(r->t);
 }
@@ -101,11 +100,11 @@ static int read_once(struct reading *r, const bson_t *projection, struct error *
     return mongo_side_find(r->w->mongo, &find, err);
 }
 
-/* A second read from the begin would report once more what was found already. */
+/* From the begin: what was told already is remembered, but not without end. */
 static bool may_begin_anew(struct reading *r)
 {
     AUTO_LOCK(&r->t->lock);
-    return !r->doubt || r->t->differences[DIFFERENCE_EXTRA] == 0;
+    return !r->doubt || pending_remembers_told(&r->t->pending);
 }
 
 static int read_all(struct reading *r, struct error *err)

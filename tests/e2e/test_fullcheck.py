@@ -106,6 +106,7 @@ class Target:
         self.convert_type, self.target_id, self.has_index = convert_type, target_id, has_index
         self.expected = Counter()
         self.damaged = []
+        self.foreign = 1
         self.pairs = {}  # canonical key -> item and document, of those whose values part
         for role, item in source.roles:
             self.plant(role, item)
@@ -134,6 +135,7 @@ class Target:
         elif role is KEYLESS and self.target_id == "key":
             for name in self.schema.names:
                 del document[stored(name)]
+            self.foreign += 1
             self.expect(item, "different", [(name,) for name in self.schema.names])
         elif role in (COPY, COPIES) and (self.target_id == "key" or not self.has_index):
             self.damaged += [{**document, "_id": ObjectId()} for _ in range(1 if role is COPY else 2)]
@@ -179,7 +181,7 @@ def check_counts(report, target):
     told = {kind: entry[kind] for kind in ("missing", "extra", "different", "duplicate")}
     assert told == {kind: kinds[kind] for kind in told}
     assert entry["items"] == entry["checked"] == len(target.source.scanned)
-    assert entry["foreign"] == 1
+    assert entry["foreign"] == target.foreign
     assert entry["complete"] is True and entry["repaired"] == 0
     assert entry["index"] == target.index
 

@@ -28,6 +28,7 @@ struct signal_queue {
 
 struct signals {
     /* set once */
+    const struct config *config;
     struct ledger_cache *cache;
     char *topic;
     rd_kafka_t *rk;
@@ -226,14 +227,14 @@ static void note_place(void *arg, struct bytes rest, struct bytes value, int32_t
     search->found = search->found || rest.len == 0;
 }
 
-/* Here, or at another instance. */
-static bool table_is_known(struct signals *s, const char *table)
+/* Carried here, or by another instance. */
+static bool table_is_carried(struct signals *s, const char *table)
 {
     AUTO(free_charp) char *key = xasprintf("place/%s", table);
     struct search search = {0};
 
     ledger_cache_each(s->cache, key, note_place, &search);
-    return search.found;
+    return search.found && config_wants_table(s->config, table);
 }
 
 /* To the table's worker; while a table changes hands within the process it has two. */
@@ -272,10 +273,11 @@ static void take_message(struct signals *s, const rd_kafka_message_t *m)
                      m->offset, err.message);
         return;
     }
-    if (!offer(s, m, signal.table) && first_time && !table_is_known(s, signal.table))
+    if (!offer(s, m, signal.table) && first_time && !table_is_carried(s, signal.table))
         log_warn("signal is passed over",
                  "topic=%s offset=%" PRId64 " signal=%s sender=%s table=%s reason=%s", s->topic,
-                 m->offset, signal.id, signal.sender, signal.table, "no such table");
+                 m->offset, signal.id, signal.sender, signal.table,
+                 "no producer carries this table");
 }
 
 static void read_one(struct signals *s)
@@ -331,6 +333,7 @@ int signals_new(struct signals **ret, const struct config *c, struct ledger_cach
 {
     struct signals *s = xcalloc(1, sizeof(*s));
 
+    s->config = c;
     s->cache = cache;
     s->topic = kafka_signal_topic(c);
     s->position = -1;

@@ -68,15 +68,14 @@ static int64_t refuse(struct table_worker *w, struct pool_local *local,
                       const struct pending_signal *p, const char *why)
 {
     const struct table_signal *s = &p->signal;
-    int result = 0;
     struct error err;
+    bool passed;
 
     if (topic_writer_enter(w->writer, &err) < 0)
         return STEP_END;
-    if (table_signals_is_next(w, p))
-        result = table_signals_pass(w, local, p, &err);
+    passed = table_signals_is_next(w, p) && table_signals_pass(w, local, p, &err) == 0;
     topic_writer_exit(w->writer);
-    if (result < 0)
+    if (!passed)
         return WAIT_MS;
     metric_add(w->metrics.signals_refused, 1);
     log_warn("signal is refused",
@@ -104,16 +103,20 @@ enum situation {
     SITUATION_STOPPED, /* and refused */
 };
 
+/* why: of SITUATION_STOPPED. */
 static enum situation situation_of(struct table_worker *w, char *why, size_t size)
 {
     const struct ledger_table *t = &w->now;
+    bool begun, finished;
 
     AUTO_LOCK(&w->lock);
-    if (w->state == WORKER_RUN && !w->stop_reason)
+    begun = w->state == WORKER_RUN && !w->stop_reason;
+    finished = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL;
+    if (begun && !finished)
         return SITUATION_RUNS;
-    if (w->state != WORKER_STOPPED)
+    if (!begun && w->state != WORKER_STOPPED)
         return SITUATION_WAIT;
-    if (t->phase == PHASE_SNAPSHOT || t->phase == PHASE_TAIL)
+    if (finished)
         snprintf(why, size, "its snapshot is finished, and sync_mode is full");
     else
         snprintf(why, size, "the table is in phase %s: %s", ledger_phase_name(t->phase),

@@ -192,6 +192,7 @@ static void on_aborted(void *arg)
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
         step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->signals.step); /* a handled request is the next one again */
 }
 
 static void on_topic_failed(void *arg, const char *topic, const char *reason)

@@ -385,6 +385,20 @@ def test_kills_at_any_moment_skip_no_request(bridge):
     assert {int(r.headers["signal"]) for r in repairs(bridge, table)} == set(offsets)
 
 
+def wait_commit(ferry, producer, table):
+    """From here on nothing is committed for the interval."""
+    before = producer.metric("dynaferry_producer_commits_total")
+    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "a commit"}, "v": {"N": "1"}})
+    wait_until(lambda: producer.metric("dynaferry_producer_commits_total") > before, 30, "a commit", [producer])
+
+
+def abort(ferry, producer, table):
+    """By a record that the table's topic, whose messages are limited, refuses."""
+    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": "".join(map(chr, range(200, 6000)))}}
+    ferry.dynamodb.put_item(TableName=table.name, Item=large)
+    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+
+
 def test_an_abort_takes_the_handled_offset_back(ferry):
     """Of a transaction that holds repaired items; another table of the same handle is its cause."""
     table, other = ferry.add_table(), ferry.add_table()
@@ -396,16 +410,12 @@ def test_an_abort_takes_the_handled_offset_back(ferry):
         wait_phase(ferry, t, "tail")
         wait_placed(ferry, t)
     limit_messages(ferry, ferry.topic(other), 1000)
-    before = producer.metric("dynaferry_producer_commits_total")
-    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "a commit"}, "v": {"N": "1"}})
-    wait_until(lambda: producer.metric("dynaferry_producer_commits_total") > before, 30, "a commit", [producer])
+    wait_commit(ferry, producer, table)
     offset = ask_repair(ferry, table, writer.keys[:20])
     repaired = lambda: producer.metric("dynaferry_producer_repaired_total", table=table.name)
     wait_until(lambda: repaired() >= 20, 30, "the appended items", [producer])
     assert handled(ferry, table) <= offset, "they are committed already"
-    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": "".join(map(chr, range(200, 6000)))}}
-    ferry.dynamodb.put_item(TableName=other.name, Item=large)
-    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    abort(ferry, producer, other)
     wait_handled(ferry, table, offset)
     assert repaired() == 40, "nothing of it was aborted"
     assert len(repairs(ferry, table, offset)) == 20
@@ -425,9 +435,7 @@ def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
     fault = ferry.fake.control.fault("hold", op="BatchGetItem", when="after")
     offset = ask_repair(ferry, table, writer.keys[:20])
     assert ferry.fake.control.wait_held(fault)
-    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": "".join(map(chr, range(200, 6000)))}}
-    ferry.dynamodb.put_item(TableName=other.name, Item=large)
-    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    abort(ferry, producer, other)
     ferry.fake.control.release(id=fault)
     wait_handled(ferry, table, offset)
     assert len(ferry.fake.control.log("BatchGetItem")) == 2
@@ -455,6 +463,28 @@ def test_a_table_in_a_gap_refuses_and_goes_on_refusing_after_a_restart(ferry):
         assert ferry.phase(table) == "gap"
         program.sigterm()
     assert repairs(ferry, table) == []
+
+
+def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(ferry):
+    table, other = ferry.add_table(), ferry.add_table()
+    settings = {"ledger.partitions": 1, "commit.interval.ms": 3000}
+    producer = ferry.producer(settings)
+    for t in (table, other):
+        wait_phase(ferry, t, "tail")
+        wait_placed(ferry, t)
+    producer.sigterm()
+    ferry.fake.control.new_stream(table.name)
+    producer = ferry.producer(settings)
+    wait_phase(ferry, table, "gap")
+    limit_messages(ferry, ferry.topic(other), 1000)
+    wait_commit(ferry, producer, other)
+    offset = ask_repair(ferry, table, [{"pk": {"S": "a"}}])
+    wait_until(lambda: refusals(producer), 30, "the refusal", [producer])
+    assert handled(ferry, table) <= offset, "it is committed already"
+    abort(ferry, producer, other)
+    wait_handled(ferry, table, offset)
+    assert [o for o, _ in refusals(producer)] == [offset, offset], "it was not aborted"
+    assert ferry.phase(table) == "gap" and producer.log().count("table stands still") == 2  # and the other
 
 
 def test_a_deleted_table_refuses(bridge):

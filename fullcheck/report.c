@@ -6,8 +6,11 @@
 
 #include "common/json_reader.h"
 
-#define TEXT_AT_MOST 1000 /* bytes of a value */
+#define TEXT_AT_MOST 1000            /* bytes of a value */
+#define NAME_AT_MOST ((size_t)65535) /* DynamoDB has no longer ones */
+#define ID_AT_MOST ((size_t)16 << 10)
 #define PATHS_BYTES_AT_MOST ((size_t)256 << 10)
+#define IDS_BYTES_AT_MOST ((size_t)256 << 10)
 #define LINE_AT_MOST ((size_t)1 << 20)
 
 static const char *const kinds[] = {"missing", "extra", "different", "duplicate"};
@@ -38,6 +41,11 @@ int report_close(struct report *r, struct error *err)
 
 /* ---- lines ---- */
 
+static struct bytes head(struct bytes text, size_t at_most)
+{
+    return (struct bytes){text.p, MIN(text.len, at_most)};
+}
+
 static void write_steps(struct buf *out, const struct compare_path *path)
 {
     if (path->up) {
@@ -45,7 +53,7 @@ static void write_steps(struct buf *out, const struct compare_path *path)
         buf_char(out, ',');
     }
     if (path->name.p)
-        json_stringify(out, path->name);
+        json_stringify(out, head(path->name, NAME_AT_MOST));
     else
         buf_printf(out, "%zu", path->position);
 }
@@ -75,6 +83,18 @@ void report_path(struct buf *out, const struct compare_path *path, const struct 
     buf_char(out, '}');
 }
 
+/* As it stands, unless that is very long or not the JSON that it should be. */
+static void write_id(struct buf *out, struct bytes json)
+{
+    struct json_reader r;
+
+    json_reader_init(&r, json);
+    if (json.len <= ID_AT_MOST && json_skip(&r, NULL) && json_end(&r))
+        buf_bytes(out, json);
+    else
+        json_stringify(out, head(json, TEXT_AT_MOST));
+}
+
 void report_id(struct buf *out, const bson_t *document)
 {
     bson_t shell = BSON_INITIALIZER;
@@ -82,14 +102,13 @@ void report_id(struct buf *out, const bson_t *document)
     size_t len = 0;
     char *json;
 
+    if (out->len > IDS_BYTES_AT_MOST)
+        return;
     if (bson_iter_init_find(&it, document, "_id"))
         bson_append_iter(&shell, "", 0, &it);
     json = bson_as_relaxed_extended_json(&shell, &len); /* { "" : VALUE } */
     buf_printf(out, "%s", out->len ? "," : "");
-    if (json && len > 9)
-        buf_append(out, json + 7, len - 9);
-    else
-        buf_lit(out, "null");
+    write_id(out, json && len > 9 ? (struct bytes){json + 7, len - 9} : BYTES_LIT("null"));
     bson_free(json);
     bson_destroy(&shell);
 }

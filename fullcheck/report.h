@@ -54,7 +54,7 @@ struct difference {
     const char *table;
     struct bytes key; /* canonical */
     enum difference_kind kind;
-    struct bytes paths; /* what report_path wrote, one after the other */
+    struct bytes paths; /* what report_path wrote, one after the other: past some 256 KB none */
     struct bytes ids;   /* the _ids as extended JSON with commas between; empty: none to show */
     int64_t ts_ms;
     unsigned looks;

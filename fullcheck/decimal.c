@@ -37,7 +37,7 @@ static size_t take_digits(struct reading *r)
     return r->count - before;
 }
 
-/* e, sign and digits, or nothing. */
+/* e, sign and digits, or nothing. One that is too large for any use is cut. */
 static bool take_exponent(struct reading *r, int64_t *ret)
 {
     bool negative;
@@ -54,7 +54,7 @@ static bool take_exponent(struct reading *r, int64_t *ret)
         if (value <= EXPONENT_AT_MOST)
             value = value * 10 + (*r->p - '0');
     *ret = negative ? -value : value;
-    return r->p > from && value <= EXPONENT_AT_MOST;
+    return r->p > from;
 }
 
 static void normalize(struct decimal *d)
@@ -76,6 +76,7 @@ static void normalize(struct decimal *d)
 bool decimal_read(struct decimal *ret, struct bytes text, char *digits)
 {
     struct reading r = {.p = text.p, .end = text.p + text.len, .digits = digits};
+    struct decimal d;
     int64_t exponent;
     bool negative = take(&r, '-');
 
@@ -86,9 +87,12 @@ bool decimal_read(struct decimal *ret, struct bytes text, char *digits)
         r.fraction = take_digits(&r);
     if (!r.count || !take_exponent(&r, &exponent) || r.p != r.end)
         return false;
-    *ret = (struct decimal){
+    d = (struct decimal){
         negative, (int32_t)(exponent - (int64_t)r.fraction), {digits, r.count}};
-    normalize(ret);
+    normalize(&d);
+    if (d.digits.len && (exponent > EXPONENT_AT_MOST || exponent < -EXPONENT_AT_MOST))
+        return false;
+    *ret = d;
     return true;
 }
 

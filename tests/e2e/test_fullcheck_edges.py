@@ -1,10 +1,12 @@
 """dynaferry-fullcheck at the edges: the largest items, names without a path, what no document can hold, what is
 nobody's."""
 
+import json
 from collections import Counter
 
 import pytest
 import workload
+from bridge import Bridge
 from bson import Decimal128
 from fullcheck_cases import n, s
 from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
@@ -103,6 +105,25 @@ def test_what_no_document_can_hold_is_missing(bridge, check, convert_type, targe
     assert sorted(keys) == sorted(item["pk"]["S"] for item in refused)
     assert len(report.lines) == len(refused) == report.table(table)["missing"]
     assert report.table(table)["checked"] == len(refused) + len(held)
+
+
+def test_more_differences_than_may_wait_at_once(parts, directory):
+    """The scan waits for room, and all of them are told."""
+    from fakes.canned import Canned
+
+    many = 110_000
+    with Canned("many", items=many) as source:
+        bridge = Bridge(parts, directory, source.url, (source.access_key, source.secret_key))
+        try:
+            fill_target(bridge.target()["many"], [], KeySchema(("pk",), ("S",)), "raw")
+            program = Checker(bridge).start(*STATIC, settings={"filter.collection.white": "many"})
+            assert program.wait() == 1, program.story()
+        finally:
+            assert not bridge.close()
+    (entry,) = json.loads(program.output())["tables"]
+    assert entry["missing"] == entry["items"] == many and entry["complete"] is True
+    with open(program.diff_path) as lines:
+        assert len({line.partition('"kind"')[0] for line in lines}) == many
 
 
 OWN = {

@@ -12,7 +12,7 @@ import threading
 import time
 
 from .backend import ServiceError, not_found
-from .canned_pages import Pages, crc, make_item, make_record
+from .canned_pages import INDEX_DIGITS, Pages, crc, make_item, make_record
 from .control import wait_for_interrupt
 from .dynamodb import error_answer, request_id
 from .http_wire import Answer, HttpServer
@@ -135,6 +135,17 @@ class Canned:
         after = b"]%s,\"ScannedCount\":%d}" % (key, count)
         return self._summed((page, first, count, more),
                             lambda: self.pages.page(page, 0, first, count, before, after))
+
+    def op_BatchGetItem(self, f):
+        (name, request), = f["RequestItems"].items()
+        bodies = [bytes(self.pages.page(*place)) for place in map(self._place, request["Keys"]) if place]
+        return b'{"Responses":{"%s":[%s]},"UnprocessedKeys":{}}' % (name.encode(), b",".join(bodies)), None
+
+    def _place(self, key):
+        """The arguments for the page that has this item alone; None: there is no such item."""
+        page, index = divmod(int(key["pk"]["S"][len("user#"):]), 10 ** INDEX_DIGITS)
+        there = page < self.page_count and index < self._items_on(page)
+        return (page, 0, index, 1, b"", b"") if there else None
 
     # The stream: shard s has the records of pages s, s + shards, ..; an item is always in one shard
 

@@ -34,6 +34,14 @@ def test_segments_share_the_items(canned):
     assert len({i["pk"]["S"] for p in parts for i in p}) == sum(map(len, parts)) == 10_500
 
 
+def test_an_item_that_is_got_by_its_key_is_the_scans(canned):
+    items, _ = scan(client(canned), "bench", Limit=3000)
+    asked = [items[n] for n in (0, 5000, 10_499)]
+    keys = [{"pk": item["pk"]} for item in asked] + [{"pk": {"S": "user#9999990000"}}]
+    answer = client(canned).batch_get_item(RequestItems={"bench": {"Keys": keys}})
+    assert answer["Responses"]["bench"] == asked and answer["UnprocessedKeys"] == {}
+
+
 def test_items_have_the_promised_size_and_canonical_values(canned):
     page = json.loads(canned.op_Scan({"TableName": "bench"})[0])["Items"]
     assert {item_size(item) for item in page} == {500}

@@ -1,5 +1,6 @@
 #include "fullcheck/decimal.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,11 +100,14 @@ bool decimal_read(struct decimal *ret, struct bytes text, char *digits)
 bool decimal_of_double(struct decimal *ret, double value, char *digits)
 {
     char text[DECIMAL_OF_DOUBLE_BYTES];
-    int len;
+    int exponent, len;
 
     if (!isfinite(value))
         return false;
-    len = snprintf(text, sizeof(text), "%.1074f", value); /* glibc writes every digit */
+    frexp(value, &exponent);
+    /* as many digits behind the point as bits; glibc writes every one */
+    len =
+        snprintf(text, sizeof(text), "%.*f", MIN(MAX(DBL_MANT_DIG - exponent, 0), 1074), value);
     return decimal_read(ret, (struct bytes){text, (size_t)len}, digits);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #define DOCUMENTS_AT_MOST 100000
+#define BYTES_AT_MOST ((size_t)64 << 20)
 
 void misplaced_release(struct misplaced *m)
 {
@@ -17,7 +18,7 @@ void misplaced_release(struct misplaced *m)
         free(k->text);
         free(k);
     }
-    m->documents = 0;
+    m->documents = m->bytes = 0;
 }
 
 static struct misplaced_key *find(const struct misplaced *m, struct bytes key)
@@ -43,7 +44,7 @@ bool misplaced_add(struct misplaced *m, struct bytes key, const bson_t *document
     struct misplaced_key *k = find(m, key);
     bson_iter_t it;
 
-    if (m->documents == DOCUMENTS_AT_MOST)
+    if (m->documents == DOCUMENTS_AT_MOST || m->bytes >= BYTES_AT_MOST)
         return false;
     if (!k)
         k = make(m, key);
@@ -51,6 +52,7 @@ bool misplaced_add(struct misplaced *m, struct bytes key, const bson_t *document
     k->ids[k->count] = bson_new();
     if (bson_iter_init_find(&it, document, "_id"))
         bson_append_iter(k->ids[k->count], "_id", -1, &it);
+    m->bytes += k->ids[k->count]->len;
     k->count++;
     m->documents++;
     return true;

@@ -20,6 +20,7 @@ struct misplaced_key {
 struct misplaced {
     struct misplaced_key *by_text;
     size_t documents;
+    size_t bytes; /* of the _ids */
 };
 
 void misplaced_release(struct misplaced *m);

@@ -44,6 +44,15 @@ static void set_limits(struct target *t, const struct config *c)
     mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECTION_MS);
 }
 
+/* Positions and documents of a secondary are old ones, whatever the address asks for. */
+static void read_from_the_primary(mongoc_uri_t *uri)
+{
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_read_prefs_destroy(primary);
+}
+
 int target_new(struct target **ret, const struct config *c, const char *application,
                struct error *err)
 {
@@ -67,6 +76,7 @@ int target_new(struct target **ret, const struct config *c, const char *applicat
     mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
     mongoc_uri_set_write_concern(t->uri, majority);
     mongoc_write_concern_destroy(majority);
+    read_from_the_primary(t->uri);
     mongoc_uri_set_appname(t->uri, application);
     *ret = TAKE(t);
     return 0;

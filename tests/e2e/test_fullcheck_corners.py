@@ -113,6 +113,12 @@ def test_a_summary_that_cannot_be_written_is_no_result(check, scripted):
     assert code == 2
 
 
+def test_differences_that_cannot_be_written_are_no_result(check, scripted):
+    _, _, collection = filled(scripted, STRING)
+    collection.delete_one({})
+    assert check.start(*STATIC, "-d", "/dev/full", diff=False, settings=CHANGE).wait() == 2
+
+
 def counts_of_items(bridge):
     return sum("Boto3" not in e["agent"] for e in bridge.fake.control.log("Scan"))
 

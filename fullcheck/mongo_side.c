@@ -78,27 +78,15 @@ static int read_command(struct mongo *m, const bson_t *command, bson_t *reply,
     return error_prefix(err, "MongoDB");
 }
 
-int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, const char *path,
-                     struct error *err)
+int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, struct error *err)
 {
-    AUTO(mongo_bsonp)
-    bson_t *match = path ? BCON_NEW(path, "{", "$exists", BCON_BOOL(true), "}") : bson_new();
-    AUTO(mongo_bsonp)
-    bson_t *command =
-        BCON_NEW("aggregate", BCON_UTF8(collection), "pipeline", "[", "{", "$match",
-                 BCON_DOCUMENT(match), "}", "{", "$group", "{", "_id", BCON_NULL, "n", "{",
-                 "$sum", BCON_INT32(1), "}", "}", "}", "]", "cursor", "{", "}");
-    bson_iter_t batch, row;
+    AUTO(mongo_bsonp) bson_t *command = BCON_NEW("count", BCON_UTF8(collection));
     bson_t reply;
-    int64_t n = 0;
     int result = read_command(m, command, &reply, err);
 
-    if (result == 0 && first_batch(&reply, &batch) && bson_iter_next(&batch) &&
-        bson_iter_recurse(&batch, &row) && bson_iter_find(&row, "n"))
-        n = bson_iter_as_int64(&row);
-    bson_destroy(&reply);
     if (result == 0)
-        *ret = n;
+        *ret = mongo_reply_n(&reply);
+    bson_destroy(&reply);
     return result;
 }
 

@@ -19,10 +19,9 @@ struct mongo_find {
 /* What each() saw of a failed try is to be forgotten. */
 int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err);
 
-/* Documents that have a value at path; NULL: all of them. A collection that is not there has
- * none. */
-int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, const char *path,
-                     struct error *err);
+/* How many documents the server says there are, without reading them. A collection that is not
+ * there has none. */
+int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, struct error *err);
 
 /* Is there a unique index on just these paths, in this order? second NULL: on one. */
 int mongo_side_has_unique_index(bool *ret, struct mongo *m, const char *collection,

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/stop.h"
 #include "fullcheck/patience.h"
+#include "fullcheck/target_keys.h"
 
 /* ---- index ---- */
 
@@ -31,35 +32,28 @@ int outline_index(const char **ret, struct worker *w, struct error *err)
 
 /* ---- counts ---- */
 
-static int count_documents(int64_t *ret, struct worker *w, const char *with, struct error *err)
+int outline_documents(int64_t *ret, struct worker *w, struct error *err)
 {
     struct patience patience;
     int result;
 
     patience_init(&patience, w->check->patience_ms);
     do {
-        result = mongo_side_count(ret, w->mongo, w->table->collection, with, err);
+        result = mongo_side_count(ret, w->mongo, w->table->collection, err);
     } while (result < 0 && patience_again(&patience, false, err));
     return result;
-}
-
-int outline_documents(int64_t *ret, struct worker *w, struct error *err)
-{
-    return count_documents(ret, w, NULL, err);
 }
 
 int outline_count(struct outline_counts *ret, struct worker *w, struct error *err)
 {
     int64_t limit = w->check->options.settle_ms, end = clock_mono_ms() + limit;
-    const struct key_form *key = &w->table->key;
-    const char *with = key->has_paths ? key->hash_path : NULL;
     struct outline_counts counts;
 
     for (unsigned level = 0;; level++) {
         if (ddb_side_count(&counts.items, &w->ddb, w->table->name, 0, 1, err) < 0 ||
-            count_documents(&counts.documents, w, with, err) < 0)
+            target_keys_read(w, &counts.documents, &counts.foreign, err) < 0)
             return -1;
-        if (counts.items == counts.documents || clock_mono_ms() >= end ||
+        if (counts.items == counts.documents - counts.foreign || clock_mono_ms() >= end ||
             stop_wait_ms(settle_pause_ms(MIN(level, SETTLE_LEVELS - 1), limit)))
             break;
     }

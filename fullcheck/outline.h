@@ -7,12 +7,13 @@
 /* ok, missing, not needed or not checked. */
 int outline_index(const char **ret, struct worker *w, struct error *err);
 
-/* All documents, the user's own too. */
+/* As the server says, the user's own too. */
 int outline_documents(int64_t *ret, struct worker *w, struct error *err);
 
 /* Counts both ends exactly, again and again while they differ and --settle allows. */
 struct outline_counts {
     int64_t items;
-    int64_t documents; /* with the key attributes, as far as MongoDB can tell */
+    int64_t documents;
+    int64_t foreign; /* of them: the user's own */
 };
 int outline_count(struct outline_counts *ret, struct worker *w, struct error *err);

@@ -261,6 +261,7 @@ static int check_outline(struct table_check *t, struct table_result *ret, struct
                          struct error *err)
 {
     struct outline_counts counts;
+    int64_t ours;
 
     if (outline_index(&ret->index, own, err) < 0)
         return -1;
@@ -270,9 +271,11 @@ static int check_outline(struct table_check *t, struct table_result *ret, struct
         return -1;
     ret->items = counts.items;
     ret->documents = counts.documents;
-    if (counts.items != counts.documents && !stop_requested()) /* else it was not awaited */
+    ret->foreign = counts.foreign;
+    ours = counts.documents - counts.foreign;
+    if (counts.items != ours && !stop_requested()) /* else it was not awaited */
         buf_printf(&ret->reason, "%" PRId64 " items, but %" PRId64 " documents", counts.items,
-                   counts.documents);
+                   ours);
     return t->check->options.outline == OUTLINE_ONLY || ret->reason.len || lacks_index(ret);
 }
 

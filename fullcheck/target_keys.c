@@ -24,7 +24,8 @@ static bool note_key(struct reading *r, const bson_t *document, bool misplaced)
 {
     struct bytes key = buf_slice(&r->text);
 
-    fingerprint_add(r->t->of_documents, key);
+    if (r->t->of_documents)
+        fingerprint_add(r->t->of_documents, key);
     if (misplaced && !misplaced_add(&r->t->misplaced, key, document))
         r->too_many = true;
     return !r->too_many;
@@ -94,7 +95,8 @@ static int read_once(struct reading *r, const bson_t *projection, struct error *
 
     r->documents = r->foreign = 0;
     if (!r->doubt) {
-        fingerprint_reset(r->t->of_documents);
+        if (r->t->of_documents)
+            fingerprint_reset(r->t->of_documents);
         misplaced_release(&r->t->misplaced);
     }
     return mongo_side_find(r->w->mongo, &find, err);

@@ -122,25 +122,32 @@ static enum check_result result_of(const struct tables *t)
     return different ? RESULT_DIFFERENT : unknown ? RESULT_UNKNOWN : RESULT_SAME;
 }
 
-static const char *reason_of(const struct tables *t, enum check_result result)
+/* The caller frees. */
+static char *reason_of(const struct tables *t, enum check_result result)
 {
     if (result != RESULT_UNKNOWN)
-        return "";
-    if (t->count == 0)
-        return "there is no table to check";
-    return stop_requested() ? "interrupted" : "not every table could be checked";
+        return xstrdup("");
+    if (stop_requested())
+        return xstrdup("interrupted");
+    for (size_t i = 0; i < t->count; i++)
+        if (t->results[i].result == RESULT_UNKNOWN)
+            return xasprintf("%s: " BYTES_FMT, t->results[i].table,
+                             BYTES_ARG(t->results[i].reason));
+    return xstrdup("there is no table to check");
 }
 
 static int print_summary(const struct check *c, const struct tables *t, int64_t started_ms,
                          struct error *err)
 {
-    struct summary s = {.result = result_of(t),
-                        .started_ms = started_ms,
-                        .finished_ms = clock_wall_ms(),
-                        .tables = t->results,
-                        .count = t->count};
+    enum check_result result = result_of(t);
+    AUTO(free_charp) char *reason = reason_of(t, result);
+    const struct summary s = {.result = result,
+                              .reason = reason,
+                              .started_ms = started_ms,
+                              .finished_ms = clock_wall_ms(),
+                              .tables = t->results,
+                              .count = t->count};
 
-    s.reason = reason_of(t, s.result);
     if (c->options.json)
         report_summary_json(stdout, &s);
     else

@@ -18,6 +18,7 @@ void patience_init(struct patience *p, int64_t limit_ms)
 bool patience_again(struct patience *p, bool throttled, struct error *err)
 {
     int64_t now = clock_mono_ms();
+    bool first = !p->since_ms;
 
     if (err->kind != ERR_RETRY || stop_requested())
         return false;
@@ -27,6 +28,7 @@ bool patience_again(struct patience *p, bool throttled, struct error *err)
         error_prefix(err, "for %" PRId64 " s", p->limit_ms / 1000);
         return false;
     }
-    log_warn("tried again", "reason=%s", err->message);
+    log_event(first ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "tried again", "reason=%s",
+              err->message);
     return !stop_wait_ms(backoff_next_ms(&p->backoff));
 }

@@ -11,12 +11,13 @@ from bridge import Bridge
 from fullcheck_cases import n, s
 from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
 from oracle import KeySchema
-from running import ROOT, wait_until
+from running import PATIENCE, ROOT, wait_until
 from test_mutations import build_or_skip
 from workload import NASTY_NUMBERS
 
 COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
 BATCH = 25
+LAG = str(4 * PATIENCE)  # seconds that the target may lag behind, at most
 
 
 class BatchWriter(workload.Writer):
@@ -78,7 +79,7 @@ def checked_beside(bridge, check, writers, modes):
     flows = lambda: all(w.written >= goal for w, goal in zip(writers, goals))
     wait_until(flows, 60, "changes", bridge.running())
     began, before = time.monotonic(), sum(writer.written for writer in writers)
-    for program in [check.start("--settle", "10", settings=mode) for mode in modes]:
+    for program in [check.start("--settle", str(10 * PATIENCE), settings=mode) for mode in modes]:
         program.report().complain()
     seen = sum(writer.written for writer in writers) - before
     print(f"{seen} changes, {seen / (time.monotonic() - began):.0f} a second")
@@ -153,13 +154,13 @@ def test_a_repair_beside_a_writer_makes_both_ends_equal(bridge):
     collection = bridge.target()[table.name]
     planted = plant(collection, table, items[::3], items[1::3], items[2::3])
     check = Checker(bridge)
-    report = check.run("--settle", "2")
+    report = check.run("--settle", LAG)
     assert report.code == 1 and report.found == planted
-    report = check.run("--settle", "2", "--repair")
+    report = check.run("--settle", LAG, "--repair")
     assert report.code == 0 and report.found == planted, report.log[-3000:]
     assert all(line["repaired"] is True for line in report.lines)
     assert report.table(table)["repaired"] == len(items) and report.table(other)["repaired"] == 0
-    check.run("--settle", "2").complain()
+    check.run("--settle", LAG).complain()
     bridge.settle()
     bridge.verify()
     check.run(*STATIC).complain()

@@ -232,7 +232,7 @@ MUTATIONS = {
     "epoch": (page_across_an_abort, "a second row|no record|is missing|segments count"),
     "repair_ticket": (slow_repair, "a row as of"),
     # Half a page is committed, or, on a slow machine, appends and commits disturb each other for good.
-    "gate": (commits_all_the_time, "a second row|a second time|segments count|is missing"),
+    "gate": (commits_all_the_time, "a second row|a second time|segments count|is missing|never settled"),
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
     "canonical_key": (nasty_items, "canonical|wrong partition"),
     "number": (nasty_items, " expected, "),

@@ -27,8 +27,9 @@ struct ledger_table {
     char *table;
     char *topic;
     enum ledger_phase phase;
-    char *reason; /* of gap, gone, failed; "" else */
-    int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase and reason counts */
+    char *reason;       /* of gap, gone, failed; "" else */
+    int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase
+                           and reason counts */
     char *table_id;
     char *stream_arn; /* "" in sync_mode full */
     struct key_schema key_schema;

@@ -163,8 +163,9 @@ static void extra_options_are_taken_out(void **state)
          with[] = "--adopt=1", none[] = "--until-idle=7";
     char *good[] = {name, idle, five, adopt, NULL}, *other[] = {name, none, NULL};
     char *bad[] = {name, with, NULL};
-    struct config_extra extras[] = {
-        {.name = "until-idle", .help = "h"}, {.name = "adopt", .form = CONFIG_FLAG, .help = "h"}, {0}};
+    struct config_extra extras[] = {{.name = "until-idle", .help = "h"},
+                                    {.name = "adopt", .form = CONFIG_FLAG, .help = "h"},
+                                    {0}};
     AUTO(config_freep) struct config *c = NULL;
     struct error err = {0};
 

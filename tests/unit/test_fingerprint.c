@@ -72,8 +72,7 @@ static void only_the_place_of_a_missing_or_doubled_key_is_doubtful(void **state)
     (void)state;
     for (int doubled = 0; doubled < 2; doubled++) {
         AUTO(fingerprint_freep)
-        struct fingerprint *a = fingerprint_new(),
-                           *b = fingerprint_new();
+        struct fingerprint *a = fingerprint_new(), *b = fingerprint_new();
         size_t doubtful = 0;
 
         add(a, 0, KEYS, 1);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/aws_sigv4.h"
+#include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/ddb_refusal.h"
@@ -112,6 +113,15 @@ int ddb_client_broken(struct ddb_client *c, const char *operation, struct error 
     c->error = DDB_BROKEN;
     err->kind = ERR_RETRY;
     return error_prefix(err, "%s", operation);
+}
+
+int64_t ddb_retry_ms(enum ddb_error kind, unsigned *tries)
+{
+    struct backoff b;
+
+    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
+    b.tries = (*tries)++;
+    return backoff_next_ms(&b);
 }
 
 /* ---- one request ---- */

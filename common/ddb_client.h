@@ -51,6 +51,9 @@ DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
 int ddb_call(struct ddb_client *c, enum ddb_service service, const char *operation,
              struct bytes body, struct http_answer *ret, struct error *err);
 enum ddb_error ddb_client_error(const struct ddb_client *c);
+/* How long to wait before the request is sent again; longer with each of *tries, which it
+ * counts. */
+int64_t ddb_retry_ms(enum ddb_error kind, unsigned *tries);
 /* For readers of answers: a whole answer that is not what it should be. DDB_BROKEN, ERR_RETRY.
  * Returns -1. */
 int ddb_client_broken(struct ddb_client *c, const char *operation, struct error *err);

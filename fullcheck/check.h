@@ -64,6 +64,10 @@ struct table_check {
 
     atomic_llong items;
     atomic_llong checked;
+    /* Changed under the lock, so that who waits is woken; looked at for each document without.
+     */
+    atomic_bool over; /* threads leave */
+    atomic_bool failed;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -73,12 +77,10 @@ struct table_check {
     struct sample sample; /* most 0: none */
     int64_t differences[DIFFERENCE_KINDS];
     int64_t repaired;
-    int64_t untold; /* keys that changed too often */
-    bool over;      /* threads leave */
-    bool failed;
+    int64_t untold;       /* keys that changed too often */
     struct error failure; /* the first */
 };
 
 /* Stops the table's check; the first reason stays. */
 void table_check_fail(struct table_check *t, const struct error *err);
-bool table_check_goes_on(struct table_check *t);
+bool table_check_goes_on(const struct table_check *t);

@@ -6,9 +6,8 @@
 #include "common/stop.h"
 #include "fullcheck/patience.h"
 
-#define FIRST_ANSWER_BYTES                                                                     \
-    ((size_t)9 << 20) /* a page of 1 MB of items can be that much JSON                         \
-                       */
+/* A page of 1 MB of items can be that much JSON. */
+#define FIRST_ANSWER_BYTES ((size_t)9 << 20)
 #define SMALLEST_BYTES ((size_t)64 << 10)
 #define NO_BUDGET_MS 5
 #define FIRST_KEYS ((size_t)16)
@@ -54,6 +53,8 @@ struct request {
     const char *operation;
     const void *what;
     void *into;
+    size_t *count; /* of what is asked for at once: halved when an answer does not come through,
+                      which may be too large; NULL: it is not ours to say */
 };
 
 static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct request *r,
@@ -84,9 +85,12 @@ static int request(struct ddb_side *s, struct ddb_side_answer *a, const struct r
     struct patience patience;
 
     patience_init(&patience, s->patience_ms);
-    while (one_try(s, a, r, err) < 0)
+    while (one_try(s, a, r, err) < 0) {
         if (!patience_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
+        if (r->count && ddb_client_error(s->client) == DDB_BROKEN)
+            *r->count = MAX(*r->count / 2, 1);
+    }
     return 0;
 }
 
@@ -130,7 +134,7 @@ int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *s, const struct dd
                   const struct key_schema *schema, struct error *err)
 {
     struct page_reading reading = {.page = ret, .schema = schema};
-    const struct request r = {ask_page, read_page, "Scan", scan, &reading};
+    const struct request r = {ask_page, read_page, "Scan", scan, &reading, NULL};
 
     *ret = (struct ddb_side_page){0};
     if (request(s, &ret->answer, &r, err) == 0)
@@ -219,16 +223,11 @@ int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *s, const char *t
 {
     struct items_asked asked = {table, keys, count};
     struct items_reading reading = {ret, schema};
-    const struct request r = {ask_items, read_items, "BatchGetItem", &asked, &reading};
-    struct patience patience;
+    const struct request r = {ask_items, read_items, "BatchGetItem",
+                              &asked,    &reading,   &asked.count};
 
-    patience_init(&patience, s->patience_ms);
-    while (one_try(s, &ret->answer, &r, err) < 0) {
-        if (!patience_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
-            return error_prefix(err, "DynamoDB");
-        if (ddb_client_error(s->client) == DDB_BROKEN) /* perhaps it was too large */
-            asked.count = MAX(asked.count / 2, 1);
-    }
+    if (request(s, &ret->answer, &r, err) < 0)
+        return -1;
     ret->asked = asked.count;
     learn_keys(s, asked.count, ret->answer.http.body.len);
     return 0;
@@ -254,7 +253,7 @@ static int count_page(int64_t *count, char **start, struct ddb_side *s, struct d
 {
     AUTO(ddb_side_release) struct ddb_side_answer answer = {0};
     struct count_reading reading = {0};
-    const struct request r = {ask_page, read_count, "Scan", scan, &reading};
+    const struct request r = {ask_page, read_count, "Scan", scan, &reading, NULL};
 
     scan->start_key = bytes_of(*start);
     if (request(s, &answer, &r, err) < 0)

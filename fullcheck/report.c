@@ -16,6 +16,11 @@
 static const char *const kinds[] = {"missing", "extra", "different", "duplicate"};
 static const char *const results[] = {"same", "different", "unknown"};
 
+const char *report_result_name(enum check_result result)
+{
+    return results[result];
+}
+
 /* ---- the file ---- */
 
 int report_open(struct report *r, const char *path, struct error *err)

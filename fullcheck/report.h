@@ -23,6 +23,8 @@ enum check_result {
     RESULT_UNKNOWN,
 };
 
+const char *report_result_name(enum check_result result); /* as in the schema */
+
 struct table_result {
     char *table;
     enum check_result result;

@@ -20,21 +20,15 @@
 void table_check_fail(struct table_check *t, const struct error *err)
 {
     AUTO_LOCK(&t->lock);
-    if (!t->failed)
+    if (!atomic_load(&t->failed))
         t->failure = *err;
-    t->failed = true;
+    atomic_store(&t->failed, true);
     pthread_cond_broadcast(&t->changed);
 }
 
-static bool goes_on(const struct table_check *t) /* under lock */
+bool table_check_goes_on(const struct table_check *t)
 {
-    return !t->failed && !t->over && !stop_requested();
-}
-
-bool table_check_goes_on(struct table_check *t)
-{
-    AUTO_LOCK(&t->lock);
-    return goes_on(t);
+    return !atomic_load(&t->failed) && !atomic_load(&t->over) && !stop_requested();
 }
 
 static void wait_awhile(struct table_check *t, int64_t until_ms) /* under lock */
@@ -64,7 +58,7 @@ static struct scan_segment *free_segment(struct table_check *t)
 static bool next_job(struct table_check *t, struct job *job, const struct ddb_side *ddb)
 {
     AUTO_LOCK(&t->lock);
-    for (; goes_on(t); wait_awhile(t, pending_due_ms(&t->pending))) {
+    for (; table_check_goes_on(t); wait_awhile(t, pending_due_ms(&t->pending))) {
         *job = (struct job){0};
         job->count = pending_take(&t->pending, job->keys, ddb_side_keys(ddb), clock_mono_ms());
         if (job->count)
@@ -116,7 +110,7 @@ static void start_threads(struct table_check *t, struct worker *workers)
 static void end_threads(struct table_check *t, struct worker *workers)
 {
     pthread_mutex_lock(&t->lock);
-    t->over = true;
+    atomic_store(&t->over, true);
     pthread_cond_broadcast(&t->changed);
     pthread_mutex_unlock(&t->lock);
     for (int i = 0; i < t->check->options.threads; i++)
@@ -148,10 +142,10 @@ static bool await_threads(struct table_check *t)
     struct progress progress = {0};
 
     AUTO_LOCK(&t->lock);
-    for (; goes_on(t) && !is_idle(t); wait_awhile(t, INT64_MAX))
+    for (; table_check_goes_on(t) && !is_idle(t); wait_awhile(t, INT64_MAX))
         show_progress(t, &progress);
     progress_end(&progress);
-    return goes_on(t);
+    return table_check_goes_on(t);
 }
 
 static void make_segments(struct table_check *t)
@@ -166,7 +160,7 @@ static void make_segments(struct table_check *t)
 static bool look_at_sample(struct table_check *t)
 {
     pthread_mutex_lock(&t->lock);
-    for (size_t i = 0; i < t->sample.count && goes_on(t);) {
+    for (size_t i = 0; i < t->sample.count && table_check_goes_on(t);) {
         const struct sample_key *k = t->sample.heap[i];
 
         if (!pending_has_room(&t->pending)) {
@@ -394,10 +388,7 @@ void table_check_run(struct table_result *ret, struct check *c, struct worker *w
     conclude(ret, &t, told);
     log_info("table was checked",
              "table=%s result=%s items=%" PRId64 " checked=%" PRId64 " reason=" BYTES_FMT,
-             ret->table,
-             ret->result == RESULT_SAME        ? "same"
-             : ret->result == RESULT_DIFFERENT ? "different"
-                                               : "unknown",
-             ret->items, ret->checked, BYTES_ARG(ret->reason));
+             ret->table, report_result_name(ret->result), ret->items, ret->checked,
+             BYTES_ARG(ret->reason));
     table_check_release(&t);
 }

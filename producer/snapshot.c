@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/ddb_table.h"
@@ -25,15 +24,6 @@ struct page {
     int64_t rows;
 };
 
-static int64_t page_retry_ms(struct segment *seg, enum ddb_error kind)
-{
-    struct backoff b;
-
-    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
-    b.tries = seg->tries++;
-    return backoff_next_ms(&b);
-}
-
 static int64_t page_failed(struct page *page, struct error *err)
 {
     enum ddb_error kind = ddb_client_error(page->local->client);
@@ -44,7 +34,7 @@ static int64_t page_failed(struct page *page, struct error *err)
     }
     log_warn("page will be asked for again", "table=%s segment=%" PRId64 " reason=%s",
              page->w->table, page->seg->now.segment, err->message);
-    return page_retry_ms(page->seg, kind);
+    return ddb_retry_ms(kind, &page->seg->tries);
 }
 
 static int each_item(void *arg, const struct ddb_item *item, struct error *err)
@@ -146,7 +136,7 @@ static int64_t append_under_gate(struct page *page)
     log_warn("page can't be appended",
              "table=%s segment=%" PRId64 " rows=%" PRId64 " reason=%s", page->w->table,
              page->seg->now.segment, page->rows, err.message);
-    return page_retry_ms(page->seg, DDB_BROKEN);
+    return ddb_retry_ms(DDB_BROKEN, &page->seg->tries);
 }
 
 static bool answer_is_whole(const struct page *page, struct error *err)

@@ -3,7 +3,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mutation.h"
@@ -61,15 +60,6 @@ void table_repair_free(struct table_repair *r)
 const struct pending_signal *table_repair_of(const struct table_repair *r)
 {
     return r->signal;
-}
-
-static int64_t retry_ms(struct table_repair *r, enum ddb_error kind)
-{
-    struct backoff b;
-
-    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
-    b.tries = r->tries++;
-    return backoff_next_ms(&b);
 }
 
 /* ---- appending ---- */
@@ -133,14 +123,15 @@ static int64_t append_under_gate(struct request *q)
     }
     if (append_answer(q, &err) == 0) {
         health_alive(r->health);
-        return repair_keys_count(&r->keys, REPAIR_LEFT) ? retry_ms(r, DDB_THROTTLED) : 0;
+        return repair_keys_count(&r->keys, REPAIR_LEFT) ? ddb_retry_ms(DDB_THROTTLED, &r->tries)
+                                                        : 0;
     }
     if (err.kind == ERR_ABORT)
         topic_writer_fail(r->w->writer, err.message);
     log_warn("repair can't be appended", "table=%s signal=%s offset=%" PRId64 " reason=%s",
              r->w->table, r->signal->signal.id, r->signal->offset, err.message);
     repair_keys_drop(&r->keys);
-    return retry_ms(r, DDB_BROKEN);
+    return ddb_retry_ms(DDB_BROKEN, &r->tries);
 }
 
 /* ---- asking ---- */
@@ -161,7 +152,7 @@ static int64_t failed(struct request *q, struct error *err)
         repair_keys_ask_fewer(&r->keys);
     log_warn("items will be asked for again", "table=%s signal=%s offset=%" PRId64 " reason=%s",
              r->w->table, r->signal->signal.id, r->signal->offset, err->message);
-    return retry_ms(r, kind);
+    return ddb_retry_ms(kind, &r->tries);
 }
 
 static int64_t arrived(struct request *q, struct error *err)

@@ -156,6 +156,7 @@ def test_a_cut_connections_write_still_executes(late, healing):
     proxy, _ = late.proxies
     late.consumer(proxy)
     late.wait_mark("first")
+    late.bridge.wait_applied()  # the position comes after the document
     before = late.bridge.position(late.table, 0)["offset"]
     hold = late.hold(proxy, "old", cut=True)
     late.put("old")

@@ -64,24 +64,30 @@ static int64_t take_start(struct table_worker *w, struct pool_local *local)
 
 /* ---- handling ---- */
 
+static void tell_refused(struct table_worker *w, const struct pending_signal *p,
+                         const char *why)
+{
+    const struct table_signal *s = &p->signal;
+
+    metric_add(w->metrics.signals_refused, 1);
+    log_warn("signal is refused",
+             "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " reason=%s", w->table,
+             s->id, table_signal_type_name(s->type), s->sender, p->offset, why);
+}
+
 static int64_t refuse(struct table_worker *w, struct pool_local *local,
                       const struct pending_signal *p, const char *why)
 {
-    const struct table_signal *s = &p->signal;
     struct error err;
     bool passed;
 
     if (topic_writer_enter(w->writer, &err) < 0)
         return STEP_END;
     passed = table_signals_is_next(w, p) && table_signals_pass(w, local, p, &err) == 0;
+    if (passed) /* told before it can be committed: who sees that it was handled finds why */
+        tell_refused(w, p, why);
     topic_writer_exit(w->writer);
-    if (!passed)
-        return WAIT_MS;
-    metric_add(w->metrics.signals_refused, 1);
-    log_warn("signal is refused",
-             "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " reason=%s", w->table,
-             s->id, table_signal_type_name(s->type), s->sender, p->offset, why);
-    return 0;
+    return passed ? 0 : WAIT_MS;
 }
 
 static int64_t repair_of_next(struct table_worker *w, struct pool_local *local,

@@ -4,7 +4,9 @@ Promise: every process started here is ended by its own id; no wait is a fixed s
 (default 1) stretches every deadline, for slow machines and sanitizer builds.
 """
 
+import itertools
 import os
+import random
 import re
 import signal
 import socket
@@ -37,10 +39,20 @@ def wait_until(predicate, seconds, what, alive=()):
         pause = min(pause * 1.5, 0.5)
 
 
+# Below the range from which a system gives ports to whoever asks for any, so that nobody is given one of them
+# between the look here and the program's start.
+PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """None of these is handed out a second time soon, though the first program may not have taken it yet."""
+    for port in PORTS:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # somebody is there
+            return port
 
 
 def bin_dir(build=None):

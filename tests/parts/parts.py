@@ -15,6 +15,7 @@ that a part comes back at the same address with its data (DynamoDB Local keeps i
 import argparse
 import hashlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -241,9 +242,16 @@ PARTS = (Kafka, DynamoDb, MongoDb)
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below the range from which a system gives ports to whoever asks for any: a part that was killed finds its
+    port again, which no connection of a client (not even one to this very port) was given meanwhile."""
+    while True:
+        port = random.randrange(10_000, 20_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # somebody is there
+            return port
 
 
 def birth(pid):

@@ -161,8 +161,8 @@ class Bridge:
         )
         for topic in topics:
             if topic_check.partitions_of(self.parts.kafka, topic):
-                high = topic_check.end_offsets(self.parts.kafka, topic, "read_uncommitted")
-                if high != topic_check.end_offsets(self.parts.kafka, topic, "read_committed"):
+                ends = topic_check.open_ends(self.parts.kafka, topic).values()
+                if any(stable < high for stable, high in ends):
                     return True
         return False
 

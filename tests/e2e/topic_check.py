@@ -85,6 +85,27 @@ def end_offsets(bootstrap, topic, isolation):
         reader.close()
 
 
+def open_ends(bootstrap, topic):
+    """partition -> (last stable offset, high watermark), both as of one moment: they differ while a transaction
+    is open there."""
+    stable, newest = consumer(bootstrap, "read_committed"), consumer(bootstrap, "read_uncommitted")
+
+    def end(reader, partition):
+        return reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)[1]
+
+    def both(partition):
+        while True:
+            before, high = end(stable, partition), end(newest, partition)
+            if end(stable, partition) == before:
+                return before, high
+
+    try:
+        return {p: both(p) for p in stable.list_topics(topic, timeout=20).topics[topic].partitions}
+    finally:
+        stable.close()
+        newest.close()
+
+
 # --- messages ---
 
 

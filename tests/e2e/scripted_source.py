@@ -3,6 +3,7 @@
 The stream's truth is the endpoint's own memory, which also knows what it hid or trimmed.
 """
 
+import itertools
 from collections import defaultdict
 
 import pytest
@@ -12,6 +13,7 @@ from running import wait_until
 from spelling import plain_value
 from topic_check import OP_OF_EVENT, Change, Source
 
+VERSIONS = itertools.count(1)
 RECORDS_BESIDE = 25  # writes between two events of a test
 
 
@@ -83,6 +85,14 @@ def write_on(ferry, writer, count=RECORDS_BESIDE):
 
 def wait_phase(ferry, table, phase, seconds=60):
     wait_until(lambda: ferry.phase(table) == phase, seconds, f"phase {phase}", ferry.running())
+
+
+def wait_commit(ferry, producer, table):
+    """A change of this table is committed; from here on nothing is for the interval (but a new generation)."""
+    commits = lambda: producer.metric("dynaferry_producer_commits_total")
+    before = commits()
+    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "a commit"}, "v": {"N": str(next(VERSIONS))}})
+    wait_until(lambda: commits() > before, 30, "a commit", [producer])
 
 
 def verify_all_logs(ferry, finished=True):

@@ -14,7 +14,7 @@ import topic_check
 from bridge import complain
 from oracle import KeySchema, canonical_key
 from running import wait_until
-from scripted_source import begin, ferry, from_producer, wait_phase, write_on
+from scripted_source import begin, ferry, from_producer, wait_commit, wait_phase, write_on
 from test_mutations import limit_messages
 
 SENDER = "test"
@@ -385,39 +385,47 @@ def test_kills_at_any_moment_skip_no_request(bridge):
     assert {int(r.headers["signal"]) for r in repairs(bridge, table)} == set(offsets)
 
 
-def wait_commit(ferry, producer, table):
-    """From here on nothing is committed for the interval."""
-    before = producer.metric("dynaferry_producer_commits_total")
-    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "a commit"}, "v": {"N": "1"}})
-    wait_until(lambda: producer.metric("dynaferry_producer_commits_total") > before, 30, "a commit", [producer])
+# Three tables of one handle: what must be lost by an abort is appended to the first, the second one's topic
+# refuses a record, and the third is there for a commit right before. So the whole scene is one transaction, for
+# which it has five seconds.
+ONE_HANDLE = {"ledger.partitions": 1, "commit.interval.ms": 5000}
 
 
-def abort(ferry, producer, table):
-    """By a record that the table's topic, whose messages are limited, refuses."""
+def held_large_change(ferry, table):
+    """A record that the table's topic, whose messages are limited, refuses: it is read when the hold ends."""
+    fault = ferry.fake.control.fault("hold", op="GetRecords", where={"TableName": table.name})
+    assert ferry.fake.control.wait_held(fault)
     large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": "".join(map(chr, range(200, 6000)))}}
     ferry.dynamodb.put_item(TableName=table.name, Item=large)
+    return fault
+
+
+def abort(ferry, producer, large):
+    ferry.fake.control.release(id=large)
     wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
 
 
 def test_an_abort_takes_the_handled_offset_back(ferry):
     """Of a transaction that holds repaired items; another table of the same handle is its cause."""
-    table, other = ferry.add_table(), ferry.add_table()
+    table, other, third = (ferry.add_table() for _ in range(3))
     writer = ferry.writer(table, seed=84, keys=20)
     writer.fill()
-    settings = {"ledger.partitions": 1, "commit.interval.ms": 3000}
-    producer = ferry.producer(settings)
-    for t in (table, other):
+    producer = ferry.producer(ONE_HANDLE)
+    for t in (table, other, third):
         wait_phase(ferry, t, "tail")
         wait_placed(ferry, t)
     limit_messages(ferry, ferry.topic(other), 1000)
-    wait_commit(ferry, producer, table)
+    answer = ferry.fake.control.fault("hold", op="BatchGetItem")
     offset = ask_repair(ferry, table, writer.keys[:20])
+    assert ferry.fake.control.wait_held(answer)
+    large = held_large_change(ferry, other)
+    wait_commit(ferry, producer, third)
+    ferry.fake.control.release(id=answer)
     repaired = lambda: producer.metric("dynaferry_producer_repaired_total", table=table.name)
     wait_until(lambda: repaired() >= 20, 30, "the appended items", [producer])
-    assert handled(ferry, table) <= offset, "they are committed already"
-    abort(ferry, producer, other)
+    abort(ferry, producer, large)
     wait_handled(ferry, table, offset)
-    assert repaired() == 40, "nothing of it was aborted"
+    assert repaired() == 40, "they were committed before the abort"
     assert len(repairs(ferry, table, offset)) == 20
     complain(ferry.verify_log(table))
 
@@ -435,7 +443,7 @@ def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
     fault = ferry.fake.control.fault("hold", op="BatchGetItem", when="after")
     offset = ask_repair(ferry, table, writer.keys[:20])
     assert ferry.fake.control.wait_held(fault)
-    abort(ferry, producer, other)
+    abort(ferry, producer, held_large_change(ferry, other))
     ferry.fake.control.release(id=fault)
     wait_handled(ferry, table, offset)
     assert len(ferry.fake.control.log("BatchGetItem")) == 2
@@ -466,25 +474,26 @@ def test_a_table_in_a_gap_refuses_and_goes_on_refusing_after_a_restart(ferry):
 
 
 def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(ferry):
-    table, other = ferry.add_table(), ferry.add_table()
-    settings = {"ledger.partitions": 1, "commit.interval.ms": 3000}
-    producer = ferry.producer(settings)
-    for t in (table, other):
+    table, other, third = (ferry.add_table() for _ in range(3))
+    producer = ferry.producer(ONE_HANDLE)
+    for t in (table, other, third):
         wait_phase(ferry, t, "tail")
         wait_placed(ferry, t)
     producer.sigterm()
     ferry.fake.control.new_stream(table.name)
-    producer = ferry.producer(settings)
+    producer = ferry.producer(ONE_HANDLE)
     wait_phase(ferry, table, "gap")
     limit_messages(ferry, ferry.topic(other), 1000)
-    wait_commit(ferry, producer, other)
+    large = held_large_change(ferry, other)
+    wait_commit(ferry, producer, third)
     offset = ask_repair(ferry, table, [{"pk": {"S": "a"}}])
     wait_until(lambda: refusals(producer), 30, "the refusal", [producer])
-    assert handled(ferry, table) <= offset, "it is committed already"
-    abort(ferry, producer, other)
+    abort(ferry, producer, large)
     wait_handled(ferry, table, offset)
-    assert [o for o, _ in refusals(producer)] == [offset, offset], "it was not aborted"
-    assert ferry.phase(table) == "gap" and producer.log().count("table stands still") == 2  # and the other
+    assert [o for o, _ in refusals(producer)] == [offset, offset], "it was committed before the abort"
+    stops = lambda: producer.log().count("table stands still")
+    wait_until(lambda: stops() >= 2, 30, "the stop of the other one too", [producer])
+    assert ferry.phase(table) == "gap" and stops() == 2
 
 
 def test_a_deleted_table_refuses(bridge):
@@ -523,7 +532,8 @@ def test_a_repair_beside_a_snapshot_and_changes(ferry):
     table = ferry.add_table()
     writer = ferry.writer(table, seed=88, keys=200, rate=100)
     writer.fill()
-    settings = {"qps.full": 5, "qps.full.batch_num": 5, "full.read.concurrency": 2}
+    slow = ferry.fake.control.fault("delay", op="Scan", seconds=2, times=-1, predicate=from_producer)
+    settings = {"qps.full.batch_num": 5, "full.read.concurrency": 2}
     ferry.producer(settings)
     ferry.consumer(settings)
     wait_placed(ferry, table)
@@ -531,6 +541,7 @@ def test_a_repair_beside_a_snapshot_and_changes(ferry):
     offsets = [ask_repair(ferry, table, writer.keys[n : n + 20]) for n in range(0, 200, 20)]
     wait_handled(ferry, table, offsets[-1])
     assert ferry.phase(table) == "snapshot", "the requests did not meet the snapshot"
+    ferry.fake.control.release(id=slow)
     wait_phase(ferry, table, "tail", 120)
     ferry.settle(90)
     ferry.verify()

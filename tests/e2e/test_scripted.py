@@ -10,7 +10,7 @@ import pytest
 from bridge import complain
 from oracle import KeySchema
 from running import wait_until
-from scripted_source import begin, ferry, from_producer, settle_log, wait_phase, write_on
+from scripted_source import begin, ferry, from_producer, settle_log, wait_commit, wait_phase, write_on
 
 # --- the tree of shards ---
 
@@ -160,42 +160,58 @@ def put_all(writer):
         writer.put(index)
 
 
-def read_to_end(ferry, table, shard_id):
-    """Waits until the producer has asked for what comes after the shard's newest record."""
-    newest = next(s["newest"] for s in ferry.fake.control.shards(table.name) if s["id"] == shard_id)
-    where = {"ShardId": shard_id, "After": newest}
-    wait_until(
-        lambda: ferry.fake.script.entries("GetRecords", **where), 30, f"{shard_id} to be read", ferry.running()
-    )
-
-
 class Abort:
-    """Two shards and one long transaction: the second shard's next batch is held, and cut when released."""
+    """Two shards and one transaction: an answer for the second shard comes after all of the first one was
+    appended, and is cut.
+
+    Both shards' answers are held until everything is written and a commit has just been made (which a change
+    of another table brings about): from then on the scene has five seconds."""
 
     def __init__(self, ferry, seed):
         self.ferry, self.control = ferry, ferry.fake.control
+        self.other = ferry.add_table()
         self.control.set(shards=2)
-        self.table, self.writer, self.producer = begin(ferry, seed, **{"commit.interval.ms": 5000})
-        wait_phase(ferry, self.table, "tail")
-        ferry.wait_caught_up()  # just committed: some seconds until the next commit
+        settings = {"commit.interval.ms": 5000, "ledger.partitions": 1}
+        self.table, self.writer, self.producer = begin(ferry, seed, **settings)
+        for table in (self.table, self.other):
+            wait_phase(ferry, table, "tail")
+        ferry.wait_caught_up()
         self.quiet, self.cut = [s["id"] for s in self.control.shards(self.table.name)]
+        self.first, self.second = self.hold(self.quiet), self.hold(self.cut)
         where = {"ShardId": self.cut}
-        self.held = self.control.fault("hold", op="GetRecords", where=where, predicate=from_producer)
         self.control.fault("cut_json", op="GetRecords", where=where, keep=0.9, predicate=from_producer)
-        assert self.control.wait_held(self.held)
+        assert self.control.wait_held(self.first) and self.control.wait_held(self.second)
+
+    def hold(self, shard_id):
+        where = {"ShardId": shard_id}
+        return self.control.fault("hold", op="GetRecords", where=where, predicate=from_producer)
+
+    def read_to_end(self, shard_id):
+        """A commit; then the first shard is read; returns when the producer has asked for what comes after the
+        newest record of this one."""
+        wait_commit(self.ferry, self.producer, self.other)
+        shards = self.control.shards(self.table.name)
+        after = next(s["newest"] for s in shards if s["id"] == shard_id)
+        asked = lambda: self.ferry.fake.script.entries("GetRecords", ShardId=shard_id, After=after)
+        self.control.release(self.first)
+        assert self.ferry.fake.script.wait(asked, 60), f"{shard_id} is not read"
 
     def release(self):
-        self.control.release(self.held)
-        wait_until(lambda: "abort" in self.producer.log(), 30, "the abort", self.ferry.running())
+        """Half of the cut answer is appended, which is the transaction's end."""
+        self.control.release(self.second)
+        wait_until(lambda: "is aborted" in self.producer.log(), 30, "the abort", self.ferry.running())
 
 
 def test_an_abort_takes_every_shard_back_to_the_last_commit(ferry):
     """Also one whose reader has nothing in flight: its iterator is beyond what was lost."""
     abort = Abort(ferry, seed=53)
     put_all(abort.writer)
-    read_to_end(ferry, abort.table, abort.quiet)
+    abort.read_to_end(abort.quiet)
     abort.release()
     settle_log(ferry)
+    log = ferry.log(abort.table, "read_uncommitted")
+    places = [r.place for r in log if r.is_change and r.place[0] == abort.quiet]
+    assert len(set(places)) < len(places), "it was committed before the abort"
 
 
 def test_an_abort_that_takes_a_parent_back_holds_its_child(ferry):
@@ -204,10 +220,8 @@ def test_an_abort_that_takes_a_parent_back_holds_its_child(ferry):
     put_all(abort.writer)
     (child,) = abort.control.split(abort.table.name, abort.quiet, children=1)
     put_all(abort.writer)
-    read_to_end(ferry, abort.table, child)
-    parent = abort.control.fault(
-        "hold", op="GetRecords", where={"ShardId": abort.quiet}, predicate=from_producer
-    )
+    abort.read_to_end(child)
+    parent = abort.hold(abort.quiet)
     abort.release()
     assert abort.control.wait_held(parent)
     seen = abort.control.requests()
@@ -225,11 +239,13 @@ def test_changes_wait_for_a_page_that_was_read_at_an_early_moment(ferry):
     page = ferry.fake.control.fault("hold", op="Scan", when="after", predicate=from_producer)
     _, writer, _ = begin(ferry, seed=45, table=table, **{"full.read.concurrency": 1})
     assert ferry.fake.control.wait_held(page)
+    older = set(ferry.source(table).by_place)  # may have been received before the page was asked for
     writer.start()
     write_on(ferry, writer, 100)
     # one batch of changes is received and waits in memory; the shard is not asked for more meanwhile
     assert ferry.fake.control.wait_requests("GetRecords", 1), "changes are not read beside a page"
-    early = [r for r in ferry.log(table, "read_uncommitted") if not r.bad and r.is_change]
+    log = ferry.log(table, "read_uncommitted")
+    early = [r for r in log if not r.bad and r.is_change and r.place not in older]
     assert not early, f"{len(early)} changes went past a page that was asked for before them"
     ferry.fake.control.release(page)
     settle_log(ferry)

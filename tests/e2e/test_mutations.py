@@ -35,8 +35,9 @@ class Broken:
         return self.bridge.consumer(settings, **self.more)
 
 
-def within(predicate, seconds):
-    """Whether it comes true; a rule that holds keeps it from that, so waiting in vain is no error."""
+def within(predicate, seconds=20):
+    """Whether it comes true; a rule that holds keeps it from that, so waiting in vain is no error. Less than the
+    minute that an answer may be held."""
     try:
         return wait_until(predicate, seconds, "what only a broken rule allows")
     except AssertionError:
@@ -93,7 +94,7 @@ def slow_page(bridge, broken):
     for index in range(writer.ordinary):
         writer.put(index)
     # The fill may be in the log as changes; the puts may not before the page.
-    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)), 5)
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)))
     bridge.fake.control.release(id=fault)
     return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
 
@@ -106,20 +107,25 @@ def page_across_an_abort(bridge, broken):
     fault = bridge.fake.control.fault(
         "hold", op="Scan", where={"TableName": table.name, "Segment": 0}, skip=1
     )
-    settings = {"ledger.partitions": 1, "full.read.concurrency": 2, "qps.full": 4, "qps.full.batch_num": 5}
-    producer = broken.producer(settings | {"commit.interval.ms": 2000})
+    # Meanwhile rows of the other segment flow: a page a second.
+    where = {"TableName": table.name, "Segment": 1}
+    slow = bridge.fake.control.fault("delay", op="Scan", where=where, seconds=1, times=-1)
+    settings = {"ledger.partitions": 1, "full.read.concurrency": 2, "qps.full.batch_num": 4}
+    producer = broken.producer(settings | {"commit.interval.ms": 5000})
     assert bridge.fake.control.wait_held(fault)
     wait_until(lambda: bridge.phase(other) == "tail", 60, "the other table", [producer])
     limit_messages(bridge, bridge.topic(other), 1000)
-    open_here = lambda: bridge.transaction_open([table])
-    wait_until(lambda: not open_here(), 30, "a commit", [producer])
-    wait_until(open_here, 30, "rows in an open transaction", [producer])
+    commits = lambda: producer.metric("dynaferry_producer_commits_total")
+    before = commits()
+    wait_until(lambda: commits() > before, 30, "a commit", [producer])
+    wait_until(lambda: bridge.transaction_open([table]), 30, "rows in an open transaction", [producer])
     large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": os.urandom(5000).hex()}}
     bridge.dynamodb.put_item(TableName=other.name, Item=large)
     wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
     rows = len(bridge.log(table))
-    within(lambda: len(bridge.log(table)) > rows, 10)
+    within(lambda: len(bridge.log(table)) > rows)
     bridge.fake.control.release(id=fault)
+    bridge.fake.control.release(id=slow)
     return settled_or_problem(bridge, False, [table]) + bridge.verify_log(table)
 
 
@@ -136,7 +142,7 @@ def slow_repair(bridge, broken):
     assert bridge.fake.control.wait_held(fault)
     for index in range(writer.ordinary):
         writer.put(index)
-    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)), 5)
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "2" for r in bridge.log(table)))
     bridge.fake.control.release(id=fault)
     wait_until(lambda: offset() == 1, 30, "the repair", [producer])
     return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
@@ -184,7 +190,7 @@ def slow_parent(bridge, broken):
     fault = bridge.fake.control.fault("hold", op="GetRecords", where={"ShardId": parent}, when="before")
     broken.producer()
     assert bridge.fake.control.wait_held(fault)
-    within(lambda: any(r.is_change and r.after["v"]["N"] == "3" for r in bridge.log(table)), 5)
+    within(lambda: any(r.is_change and r.after["v"]["N"] == "3" for r in bridge.log(table)))
     bridge.fake.control.release(id=fault)
     return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
 

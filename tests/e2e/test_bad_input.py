@@ -138,6 +138,14 @@ def test_names_that_collide_in_kafka_are_refused(bridge):
     assert all(table.name in log for table in bridge.tables)
 
 
+def wait_refused(bridge, table, program, reason):
+    """In the ledger, and then in the log."""
+    wait_until(lambda: bridge.phase(table) == "failed" or not program.running, 30, "the refusal")
+    lines = lambda: program.log().splitlines()
+    told = lambda: any(table.name in line and reason in line for line in lines())
+    wait_until(told, 30, f"the log to say: {reason}")
+
+
 def test_another_partition_count_is_refused(bridge):
     """Each item would move to another partition."""
     table = bridge.add_table()
@@ -149,8 +157,7 @@ def test_another_partition_count_is_refused(bridge):
     for future in bridge.admin.create_partitions([new]).values():
         future.result()
     second = bridge.producer()
-    wait_until(lambda: bridge.phase(table) == "failed" or not second.running, 30, "the refusal")
-    assert table.name in second.log() and "another number of partitions" in second.log()
+    wait_refused(bridge, table, second, "another number of partitions")
 
 
 # --- what stands on the topics ---
@@ -290,6 +297,5 @@ def test_a_compacted_topic_is_refused_for_a_table_with_a_sort_key(bridge):
     for future in bridge.admin.create_topics([new]).values():
         future.result()
     producer = bridge.producer()
-    wait_until(lambda: bridge.phase(table) == "failed" or not producer.running, 30, "the refusal")
-    assert table.name in producer.log() and "compact" in producer.log()
+    wait_refused(bridge, table, producer, "compact")
     assert not any(record.is_row or record.is_change for record in bridge.log(table))

@@ -145,6 +145,7 @@ def test_a_killed_consumers_write_comes_after_the_take_over(late, healing):
     late.put("new")
     late.consumer(fast)
     late.wait_mark("new")
+    wait_until(lambda: late.writes(fast, "new"), 20, "the answer to the write that is seen already")
     assert len(late.writes(fast, "new")) == 1, "the grace was over before the write could be late"
     late.release(slow, hold, "old")
     late.end()

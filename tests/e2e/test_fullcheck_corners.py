@@ -2,6 +2,7 @@
 at the wrong moment.
 """
 
+import re
 import signal
 import subprocess
 from collections import Counter
@@ -141,7 +142,8 @@ def test_a_repair_that_was_interrupted_leaves_the_difference(bridge):
     assert bridge.run("producer", {"sync_mode": "full"}).process.returncode == 0
     fill_target(bridge.target()[table.name], items[2:], STRING, "raw")
     program = Checker(bridge).start(*STATIC, "--repair")
-    wait_until(lambda: "repair was asked for" in program.log(), 60, "a request", [program])
+    asked = lambda: sum(map(int, re.findall(r"repair was asked for.* keys=(\d+)", program.log())))
+    wait_until(lambda: asked() == 2, 60, "requests for both", [program])
     program.signal(signal.SIGTERM)
     report = program.report(30)
     assert report.code == 1 and report.table(table)["complete"] is False

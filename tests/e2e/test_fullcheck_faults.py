@@ -93,7 +93,8 @@ def untold(parts):
 
         writer = threading.Thread(target=change)
         writer.start()
-        yield Checker(bridge).start("--settle", "0.3"), table
+        # Longer than the writer may be kept from running: an item that stands still for that long counts.
+        yield Checker(bridge).start("--settle", "3"), table
         stop.set()
         writer.join()
         complaints = bridge.close()
@@ -212,7 +213,8 @@ def test_a_refused_right_is_unknown_at_once(check, scripted):
 def test_a_target_that_stays_away_is_unknown(check, scripted, proxy, op):
     planted = Planted(scripted)
     held = proxy.control.fault("hold", op=op, where={"collection": planted.table.name}, skip=op == "find")
-    program = check.start(*STATIC, *SMALL_PAGES, settings={"start.timeout": 1})
+    # Nothing may have counted yet when the target goes.
+    program = check.start("--settle", "60", *SMALL_PAGES, settings={"start.timeout": 3})
     assert proxy.control.wait_held(held)
     proxy.control.refuse()
     proxy.control.release(id=held)

@@ -33,16 +33,16 @@ class Faults:
     def clear(self):
         self.script.clear()
 
-    def wait_held(self, id, timeout=30):
+    def wait_held(self, id, timeout=90):
         """Whether a request is being held by this fault now."""
         return self.script.wait(lambda: self.script.find(id).held > 0, timeout)
 
-    def wait_used(self, id, timeout=30):
+    def wait_used(self, id, timeout=90):
         """Whether the fault has been used up (or, if it has no end, used once)."""
         fault = self.script.find(id)
         return self.script.wait(lambda: fault.hits > 0 and fault.times <= 0, timeout)
 
-    def wait_requests(self, op, count=1, since=0, timeout=30, **where):
+    def wait_requests(self, op, count=1, since=0, timeout=90, **where):
         """Whether so many requests of this kind were answered after log entry `since`."""
         def enough():
             done = [e for e in self.script.entries(op, since, **where) if e["end"] is not None]

@@ -2,6 +2,7 @@
 #include "support_http_server.h"
 
 #include <arpa/inet.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,11 +48,19 @@ static bool send_all(int fd, const char *p, size_t n)
     return true;
 }
 
+/* Ends early when the client has left: it has nothing to say before it has its answer. */
+static void delay(int fd, int ms)
+{
+    struct pollfd client = {.fd = fd, .events = POLLIN};
+
+    poll(&client, 1, ms);
+}
+
 static bool send_scripted(int fd, const struct scripted *a)
 {
     size_t n = MIN(a->wire.len, a->how.send_at_most), step = a->how.drip_ms ? 16 : n;
 
-    usleep((useconds_t)a->how.delay_ms * 1000);
+    delay(fd, a->how.delay_ms);
     for (size_t at = 0; at < n; at += step) {
         if (!send_all(fd, a->wire.p + at, MIN(step, n - at)))
             return false;

@@ -130,7 +130,8 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
         appenders[i] = (struct appender){.writer = w, .counts = &counts};
         pthread_create(&appenders[i].thread, NULL, append_until_fenced, &appenders[i]);
     }
-    nanosleep(&pause, NULL);
+    while (atomic_load(&counts.appended) == 0)
+        nanosleep(&pause, NULL);
     topic_writer_close(w);
     for (size_t i = 0; i < ARRAY_LEN(appenders); i++)
         pthread_join(appenders[i].thread, NULL);

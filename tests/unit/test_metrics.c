@@ -140,10 +140,12 @@ static bool healthy(char **text)
 
 static void a_part_without_progress_is_named(void **state)
 {
-    struct health *fast = health_get("shard t/1", 20), *slow = health_get("commit", 600000);
+    struct health *fast = health_get("shard t/1", 3000), *slow = health_get("commit", 600000);
+    struct health *never;
     AUTO(free_charp) char *well = NULL;
     AUTO(free_charp) char *stuck = NULL;
     AUTO(free_charp) char *again = NULL;
+    AUTO(free_charp) char *stopped = NULL;
     AUTO(free_charp) char *gone = NULL;
 
     (void)state;
@@ -151,14 +153,17 @@ static void a_part_without_progress_is_named(void **state)
     health_alive(fast);
     assert_true(healthy(&well));
     assert_string_equal(well, "ok\n");
-    stop_wait_ms(40);
+    stop_wait_ms(3010);
     assert_false(healthy(&stuck));
     assert_non_null(strstr(stuck, "stuck: shard t/1: no progress for "));
     assert_null(strstr(stuck, "commit"));
     health_alive(fast);
     assert_true(healthy(&again));
-    stop_wait_ms(40);
     health_remove(fast);
+    never = health_get("table t", 0);
+    stop_wait_ms(5);
+    assert_false(healthy(&stopped));
+    health_remove(never);
     assert_true(healthy(&gone));
     health_remove(slow);
 }

@@ -17,7 +17,7 @@ from workload import NASTY_NUMBERS
 
 COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
 BATCH = 25
-LAG = str(4 * PATIENCE)  # seconds that the target may lag behind, at most
+LAG = str(6 * PATIENCE)  # seconds that the target may lag behind, at most
 
 
 class BatchWriter(workload.Writer):

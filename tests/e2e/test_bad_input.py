@@ -114,7 +114,7 @@ UNREACHABLE = [
 def test_an_unreachable_part_is_named(bridge, role, key, value):
     bridge.add_table()
     port = free_port()
-    log = ended(bridge, role, 69, {key: value.format(port=port), "start.timeout": 2})
+    log = ended(bridge, role, 69, {key: value.format(port=port), "start.timeout": 6})
     assert f"127.0.0.1:{port}" in log
 
 

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/kafka.h"
+#include "common/log.h"
 #include "common/mutation.h"
 
 #define MAX_HEADERS 3
@@ -50,6 +51,8 @@ static int append_dead_letter(struct table_worker *w, struct pool_local *local,
         .ts_ms = ev->ts_ms,
     };
 
+    if (refusals_bare_dead_letters(w->refusals, d.topic))
+        d.value = (struct bytes){0};
     for (int tries = 0; tries < 2; tries++) { /* with its bytes where they fit, else without */
         buf_reset(&local->text);
         dead_letter_encode(&local->text, &d);
@@ -98,11 +101,36 @@ static int append_refused(struct table_worker *w, struct pool_local *local,
 
     memcpy(reason, err->message, sizeof(reason));
     metric_add(w->metrics.dead_letters, 1);
+    log_warn("record goes to the dead letters", "table=%s partition=%" PRId32 " reason=%s",
+             w->table, r->partition, reason);
     if (MUTATED(skipped))
         return 0;
     if (append_dead_letter(w, local, r, ev, reason, err) < 0)
         return -1;
     return append_skipped(w, local, r, ev, reason, err);
+}
+
+static struct bytes header_of(const struct topic_record *r, const char *name)
+{
+    for (size_t i = 0; i < r->header_count; i++)
+        if (strcmp(r->headers[i].name, name) == 0)
+            return r->headers[i].value;
+    return (struct bytes){0};
+}
+
+/* ERR_DATA: the broker has refused this record alone. */
+static int check_poison(struct table_worker *w, const struct topic_record *r,
+                        const struct event *ev, struct error *err)
+{
+    const struct refused_record record = {.topic = bytes_of(w->topic),
+                                          .shard = header_of(r, EVENT_HEADER_SHARD),
+                                          .sequence = header_of(r, EVENT_HEADER_SEQUENCE),
+                                          .keys = ev->keys};
+    char reason[128];
+
+    if (!refusals_take(w->refusals, &record, reason, sizeof(reason)))
+        return 0;
+    return error_set(err, ERR_DATA, "refused by Kafka: %s", reason);
 }
 
 /* ---- rows and changes ---- */
@@ -131,7 +159,8 @@ static int append_event(struct table_worker *w, struct pool_local *local, struct
     r.value = buf_slice(&local->value);
     if (local->value.overflow)
         error_set(err, ERR_DATA, "larger than topic.max.message.bytes");
-    else if (topic_writer_append(w->writer, &r, err) == 0)
+    else if ((!refusals_any(w->refusals) || check_poison(w, &r, ev, err) == 0) &&
+             topic_writer_append(w->writer, &r, err) == 0)
         return 0;
     return err->kind == ERR_DATA ? append_refused(w, local, &r, ev, err) : -1;
 }

@@ -1,7 +1,8 @@
 /* producer/appender.h - builds the messages of a table and appends them through its writer.
  *
- * All between topic_writer_enter and _exit. A record that is too large goes to the dead
- * letters, with a `skipped` in its place, in the same transaction. Errors: ERR_ABORT (leave the
+ * All between topic_writer_enter and _exit. A record that is too large, or that the
+ * broker refused alone, goes to the dead letters, with a `skipped` in its place, in the same
+ * transaction. Errors: ERR_ABORT (leave the
  * gate), ERR_RETRY and ERR_DATA (the answer is not what the service promises: nothing of this
  * record was appended). */
 #pragma once

@@ -10,6 +10,7 @@
 #include "common/program.h"
 #include "producer/owner.h"
 #include "producer/plan.h"
+#include "producer/refusals.h"
 #include "producer/signals.h"
 
 #define MESSAGE_KEY_CEILING (64 * 1024)
@@ -73,6 +74,11 @@ static void open_pool(struct producer *p)
 {
     const struct config *c = p->config;
 
+    p->refusals_count = ledger_cache_partitions(p->cache);
+    p->refusals = xcalloc((size_t)p->refusals_count, sizeof(*p->refusals));
+    for (int32_t i = 0; i < p->refusals_count; i++)
+        p->refusals[i] = refusals_new();
+
     p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "qps.full"),
                            config_int(c, "qps.incr"), config_int(c, "full.concurrency"));
     p->pool = step_pool_new((int)config_int(c, "threads"),
@@ -103,6 +109,9 @@ static void close_all(struct producer *p)
     signals_stop(p->signals); /* it wakes steps of the pool */
     step_pool_free(p->pool);
     signals_free(p->signals);
+    for (int32_t i = 0; i < p->refusals_count; i++)
+        refusals_free(p->refusals[i]);
+    free(p->refusals);
     limits_free(p->limits);
     ledger_cache_free(p->cache);
     if (p->admin)

@@ -13,6 +13,7 @@
 #include "common/stop.h"
 #include "producer/ledger_partition.h"
 #include "producer/plan.h"
+#include "producer/refusals.h"
 
 #define POLL_MS 50
 
@@ -52,8 +53,10 @@ static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t 
         bool assigned =
             list && rd_kafka_topic_partition_list_find((void *)list, o->p->ledger_topic, p);
 
-        if (!assigned)
+        if (!assigned) {
             close_partition(o, p);
+            refusals_clear(o->p->refusals[p]); /* another may handle what it is about */
+        }
         o->places[p].assigned = assigned;
     }
     o->seen_version = 0;
@@ -161,14 +164,18 @@ static int open_partition(struct owner *o, int32_t partition, struct error *err)
     return 0;
 }
 
-/* A fenced or broken handle is closed; it comes back by the same way as any take-over, if still
- * assigned. */
+/* A fenced, broken or outdated handle is closed; it comes back by the same way as any
+ * take-over, if still assigned. */
 static void check_open(struct owner *o, int32_t partition)
 {
     struct place *place = &o->places[partition];
+    struct topic_writer *w = ledger_partition_writer(place->open);
+    enum topic_writer_state state = topic_writer_state(w);
 
-    if (topic_writer_state(ledger_partition_writer(place->open)) == WRITER_OPEN)
+    if (state == WRITER_OPEN && !topic_writer_is_outdated(w))
         return;
+    if (state == WRITER_FENCED)
+        refusals_clear(o->p->refusals[partition]);
     close_partition(o, partition);
     place->next_try_ms = clock_mono_ms() + 200 + backoff_next_ms(&place->backoff);
 }

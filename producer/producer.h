@@ -11,6 +11,7 @@
 #include "producer/step_pool.h"
 
 struct signals;
+struct refusals;
 
 enum sync_mode {
     SYNC_ALL,
@@ -31,6 +32,8 @@ struct producer { /* set once, before any thread starts */
     struct step_pool *pool;
     struct limits *limits;
     struct signals *signals;
+    struct refusals **refusals; /* one a ledger partition */
+    int32_t refusals_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
 };
 

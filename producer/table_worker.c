@@ -111,6 +111,7 @@ static void on_committed(void *arg)
     struct table_worker *w = arg;
     bool ours;
 
+    refusals_committed(w->refusals, bytes_of(w->topic));
     AUTO_LOCK(&w->lock);
     ours = w->dirty;
     if (w->dirty) {
@@ -177,6 +178,7 @@ static void on_aborted(void *arg)
     struct table_worker *w = arg;
     int64_t pause;
 
+    refusals_aborted(w->refusals, bytes_of(w->topic));
     pthread_mutex_lock(&w->lock);
     pause = pause_after_abort(w);
     if (!MUTATED(epoch)) {
@@ -290,6 +292,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     w->p = p;
     w->home = home;
     w->writer = writer;
+    w->refusals = p->refusals[ledger_partition];
     w->ledger_partition = ledger_partition;
     w->table = xstrdup(table);
     w->topic = kafka_data_topic(p->config, table);
@@ -311,6 +314,9 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
 void table_worker_start(struct table_worker *w)
 {
     w->topic_handle = topic_writer_topic(w->writer, w->topic);
+    /* what an older worker has in a transaction of unknown outcome is found again, if it must
+     */
+    refusals_committed(w->refusals, bytes_of(w->topic));
     topic_writer_join(w->writer, &w->member);
     table_signals_start(w);
     table_worker_schedule(w, &w->control, 0);

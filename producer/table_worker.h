@@ -68,6 +68,7 @@ struct table_worker {
     struct ledger_partition *home;
     struct topic_writer *writer;
     struct topic_writer_member member;
+    struct refusals *refusals; /* of the ledger partition */
     int32_t ledger_partition;
     char *table;
     char *topic;

@@ -11,14 +11,18 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/mutation.h"
+#include "producer/refused_report.h"
 #include "producer/transactional_handle.h"
 
 #define CALL_TIMEOUT_MS 15000
+#define FLUSH_SLICE_MS 200 /* what failed meanwhile is not waited for any longer */
 #define IDLE_LINGER_MS 3
 
-struct topic_failure { /* the first one of a transaction */
-    rd_kafka_resp_err_t code;
+struct failure { /* the first one of a transaction; one that stops a table goes before others */
+    bool is_set;
+    bool stops; /* the topic's table */
     char topic[256];
+    char reason[256];
 };
 
 struct topic_writer {
@@ -26,6 +30,9 @@ struct topic_writer {
     rd_kafka_t *rk;
     int32_t ledger_partition;
     int64_t interval_ms;
+    struct refusals *refusals;
+    bool alone; /* each record is a batch of its own */
+    char *dead_letter_topic;
     pthread_t committer;
     pthread_t reporter;
     struct metric *commits;
@@ -41,7 +48,8 @@ struct topic_writer {
     int64_t last_commit_ms;
     bool hurry;
     bool must_abort;
-    struct topic_failure failure;
+    bool refused; /* the broker refused a batch: the handle has to be opened anew */
+    struct failure failure;
     bool stopping; /* the committer's end */
     struct topic_writer_member *members;
 
@@ -58,23 +66,43 @@ static bool failure_is_of_topic(rd_kafka_resp_err_t code)
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
         return true;
     default:
         return false;
     }
 }
 
+/* Under lock. */
+static void note(struct topic_writer *w, const char *topic, bool stops, const char *reason)
+{
+    struct failure *f = &w->failure;
+
+    w->must_abort = true;
+    if (f->is_set && (f->stops || !stops))
+        return;
+    f->is_set = true;
+    f->stops = stops;
+    snprintf(f->topic, sizeof(f->topic), "%s", topic);
+    snprintf(f->reason, sizeof(f->reason), "%s", reason);
+    pthread_cond_broadcast(&w->changed);
+}
+
 static void note_failure(struct topic_writer *w, rd_kafka_resp_err_t code, const char *topic)
 {
     AUTO_LOCK(&w->lock);
-    w->must_abort = true;
-    if (w->failure.code && (failure_is_of_topic(w->failure.code) || !failure_is_of_topic(code)))
-        return;
-    w->failure.code = code;
-    snprintf(w->failure.topic, sizeof(w->failure.topic), "%s", topic);
-    pthread_cond_broadcast(&w->changed);
+    note(w, topic, failure_is_of_topic(code), rd_kafka_err2str(code));
+}
+
+/* The number that follows is not the one that the broker waits for: every later batch of that
+ * partition would be refused too. */
+static void note_refusal(struct topic_writer *w, const rd_kafka_message_t *m)
+{
+    struct refused_report report;
+
+    refused_report(&report, w->refusals, m, w->alone, w->dead_letter_topic);
+    AUTO_LOCK(&w->lock);
+    note(w, report.topic, report.stops, report.reason);
+    w->refused = w->refused || !report.stops;
 }
 
 /* Whoever wants the offset may be gone when the writer is open no more. */
@@ -88,7 +116,9 @@ static void give_offset(struct topic_writer *w, int64_t *ret, int64_t offset)
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
     (void)rk;
-    if (m->err)
+    if (refused_report_is_due(m->err))
+        note_refusal(opaque, m);
+    else if (m->err)
         note_failure(opaque, m->err, rd_kafka_topic_name(m->rkt));
     else if (m->_private)
         give_offset(opaque, m->_private, m->offset);
@@ -150,17 +180,24 @@ static enum outcome outcome_of(struct topic_writer *w, rd_kafka_error_t *error,
     return outcome;
 }
 
+static bool has_failed(struct topic_writer *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->must_abort;
+}
+
 static enum outcome commit_call(struct topic_writer *w)
 {
-    rd_kafka_resp_err_t code = rd_kafka_flush(w->rk, CALL_TIMEOUT_MS);
-    bool failed;
+    int64_t end = clock_mono_ms() + CALL_TIMEOUT_MS;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
 
-    if (code && code != RD_KAFKA_RESP_ERR__TIMED_OUT)
+    while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && !has_failed(w) && clock_mono_ms() < end)
+        code = rd_kafka_flush(w->rk, FLUSH_SLICE_MS);
+    if (has_failed(w)) {
+        rd_kafka_flush(w->rk, FLUSH_SLICE_MS); /* other batches under way may be refused too */
         return OUTCOME_ABORT;
-    pthread_mutex_lock(&w->lock);
-    failed = w->must_abort;
-    pthread_mutex_unlock(&w->lock);
-    if (failed)
+    }
+    if (code && code != RD_KAFKA_RESP_ERR__TIMED_OUT)
         return OUTCOME_ABORT;
     /* a timeout here leaves the outcome unknown: the handle is given up, never "aborted"
      * assumed */
@@ -174,7 +211,8 @@ static void transaction_over(struct topic_writer *w)
     w->oldest_ms = 0;
     w->hurry = false;
     w->must_abort = false;
-    w->failure = (struct topic_failure){0};
+    w->refused = false;
+    w->failure = (struct failure){0};
     w->last_commit_ms = clock_mono_ms();
 }
 
@@ -191,25 +229,27 @@ static void tell_committed(struct topic_writer *w)
         m->committed(m->arg);
 }
 
-static void tell_aborted(struct topic_writer *w, const struct topic_failure *failure)
+static void tell_aborted(struct topic_writer *w, const struct failure *failure)
 {
     metric_add(w->aborts, 1);
     for (struct topic_writer_member *m = members_of(w); m; m = m->next) {
-        if (failure_is_of_topic(failure->code))
-            m->topic_failed(m->arg, failure->topic, rd_kafka_err2str(failure->code));
+        if (failure->stops)
+            m->topic_failed(m->arg, failure->topic, failure->reason);
         m->aborted(m->arg);
     }
 }
 
 static void abort_transaction(struct topic_writer *w)
 {
-    struct topic_failure failure;
+    struct failure failure;
+    bool refused;
 
     pthread_mutex_lock(&w->lock);
     failure = w->failure;
+    refused = w->refused;
     pthread_mutex_unlock(&w->lock);
     log_warn("transaction is aborted", "ledger_partition=%" PRId32 " topic=%s reason=%s",
-             w->ledger_partition, failure.topic, rd_kafka_err2str(failure.code));
+             w->ledger_partition, failure.topic, failure.reason);
     if (outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort") !=
         OUTCOME_DONE) {
         set_state(w, WRITER_BROKEN);
@@ -217,6 +257,11 @@ static void abort_transaction(struct topic_writer *w)
     }
     tell_aborted(w, &failure);
     transaction_over(w);
+    if (!refused)
+        return;
+    log_warn("records were refused", "ledger_partition=%" PRId32 " topic=%s alone=%s reason=%s",
+             w->ledger_partition, failure.topic, w->alone ? "true" : "false", failure.reason);
+    set_state(w, WRITER_BROKEN);
 }
 
 /* Under the exclusive gate. */
@@ -285,7 +330,8 @@ static void *committer_loop(void *arg)
 
 /* ---- opening ---- */
 
-static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_partition)
+static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_partition,
+                                         struct refusals *refusals)
 {
     struct topic_writer *w = xcalloc(1, sizeof(*w));
     AUTO(free_charp) char *number = xasprintf("%" PRId32, ledger_partition);
@@ -295,6 +341,9 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
 
     w->ledger_partition = ledger_partition;
     w->interval_ms = config_int(c, "commit.interval.ms");
+    w->refusals = refusals;
+    w->alone = refusals_alone(refusals, clock_mono_ms());
+    w->dead_letter_topic = kafka_dead_letter_topic(c);
     pthread_rwlockattr_init(&gate_attr);
     pthread_rwlockattr_setkind_np(&gate_attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&w->gate, &gate_attr);
@@ -312,11 +361,13 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
 }
 
 int topic_writer_open(struct topic_writer **ret, const struct config *c,
-                      int32_t ledger_partition, struct error *err)
+                      int32_t ledger_partition, struct refusals *refusals, struct error *err)
 {
-    AUTO(topic_writer_freep) struct topic_writer *w = writer_alloc(c, ledger_partition);
+    AUTO(topic_writer_freep)
+    struct topic_writer *w = writer_alloc(c, ledger_partition, refusals);
 
-    if (transactional_handle_open(&w->rk, c, ledger_partition, on_delivery, w, err) < 0)
+    if (transactional_handle_open(&w->rk, c, ledger_partition, w->alone, on_delivery, w, err) <
+        0)
         return error_prefix(err, "ledger partition %" PRId32, ledger_partition);
     CHECK(pthread_create(&w->reporter, NULL, reporter_loop, w) == 0);
     CHECK(pthread_create(&w->committer, NULL, committer_loop, w) == 0);
@@ -356,6 +407,7 @@ void topic_writer_free(struct topic_writer *w)
     pthread_rwlock_destroy(&w->gate);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
+    free(w->dead_letter_topic);
     free(w);
 }
 
@@ -363,6 +415,11 @@ enum topic_writer_state topic_writer_state(const struct topic_writer *w)
 {
     AUTO_LOCK((pthread_mutex_t *)&w->lock);
     return w->state;
+}
+
+bool topic_writer_is_outdated(const struct topic_writer *w)
+{
+    return w->alone && !refusals_alone(w->refusals, clock_mono_ms());
 }
 
 void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m)

@@ -19,6 +19,7 @@
 #include "common/config.h"
 #include "common/error.h"
 #include "common/event.h"
+#include "producer/refusals.h"
 
 struct topic_writer;
 
@@ -27,8 +28,8 @@ struct topic_writer;
 struct topic_writer_member {
     void (*committed)(void *arg);
     void (*aborted)(void *arg); /* all appended since the last commit is gone: back to there */
-    /* A topic refused records for good (authorization, unknown topic, policy); comes before
-     * aborted. */
+    /* A topic takes nothing more (authorization, unknown topic, policy), or refuses too many
+     * records (refusals.h); comes before aborted. */
     void (*topic_failed)(void *arg, const char *topic, const char *reason);
     void *arg;
     struct topic_writer_member *next;
@@ -37,21 +38,23 @@ struct topic_writer_member {
 enum topic_writer_state {
     WRITER_OPEN,
     WRITER_FENCED, /* another owner took over: nothing of this one can be committed any more */
-    WRITER_BROKEN, /* the outcome is unknown or the handle is dead: open a new one, read the
-                      ledger again */
+    WRITER_BROKEN, /* the outcome is unknown, the handle is dead, or a batch was refused: open
+                      a new one, read the ledger again */
     WRITER_CLOSED,
 };
 
 /* Fences predecessors (init_transactions): ERR_RETRY when Kafka can't now, ERR_FATAL for a
- * missing right. */
+ * missing right. Records are sent as refusals says: alone, or in batches. */
 int topic_writer_open(struct topic_writer **ret, const struct config *c,
-                      int32_t ledger_partition, struct error *err);
+                      int32_t ledger_partition, struct refusals *refusals, struct error *err);
 /* Commits what is appended (unless fenced or broken), then refuses appends. Waits for
  * appenders. */
 void topic_writer_close(struct topic_writer *w);
 void topic_writer_free(struct topic_writer *w); /* closed before; nobody uses it any more */
 DEFINE_FREEP(struct topic_writer, topic_writer_freep, topic_writer_free)
 enum topic_writer_state topic_writer_state(const struct topic_writer *w);
+/* Each record is sent alone, which is slow and not needed any more: open a new one. */
+bool topic_writer_is_outdated(const struct topic_writer *w);
 
 void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
 void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);

@@ -28,6 +28,7 @@ bool transactional_handle_is_fenced(rd_kafka_t *rk, rd_kafka_resp_err_t code)
 }
 
 static int open_handle(rd_kafka_t **ret, const struct config *c, int32_t ledger_partition,
+                       bool alone,
                        void (*on_delivery)(rd_kafka_t *, const rd_kafka_message_t *, void *),
                        void *opaque, struct error *err)
 {
@@ -47,6 +48,7 @@ static int open_handle(rd_kafka_t **ret, const struct config *c, int32_t ledger_
         /* as small as at zstd's default 3, for a third of its CPU */
         {"compression.level", "1", true},
         {"queue.buffering.max.kbytes", queue_kbytes, true},
+        {alone ? "batch.num.messages" : NULL, "1"},
         {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
 
@@ -76,12 +78,12 @@ static int init_transactions(rd_kafka_t *rk, struct error *err)
 }
 
 int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
-                              int32_t ledger_partition,
+                              int32_t ledger_partition, bool alone,
                               void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
                                                   void *opaque),
                               void *opaque, struct error *err)
 {
-    if (open_handle(ret, c, ledger_partition, on_delivery, opaque, err) < 0)
+    if (open_handle(ret, c, ledger_partition, alone, on_delivery, opaque, err) < 0)
         return -1;
     return init_transactions(*ret, err);
 }

@@ -3,15 +3,17 @@
 #pragma once
 
 #include <librdkafka/rdkafka.h>
+#include <stdbool.h>
 
 #include "common/config.h"
 #include "common/error.h"
 
 /* transactional.id is <prefix>-<ledger partition>: init_transactions aborts what a predecessor
  * has open and fences it for good. ERR_RETRY when Kafka can't now; ERR_FATAL 77 for a missing
- * right. *ret may be set on failure too: the caller destroys it. */
+ * right. *ret may be set on failure too: the caller destroys it. alone: each record is a batch
+ * of its own. */
 int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
-                              int32_t ledger_partition,
+                              int32_t ledger_partition, bool alone,
                               void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
                                                   void *opaque),
                               void *opaque, struct error *err);

@@ -1,5 +1,5 @@
-/* tests/component/test_topic_writer.c - the gate and the end of a writer, on librdkafka's mock
- * cluster. */
+/* tests/component/test_topic_writer.c - the gate, the end of a writer, and records that the
+ * broker refuses, on librdkafka's mock cluster. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "common/kafka.h"
 #include "producer/topic_writer.h"
 
@@ -58,6 +59,7 @@ static void cluster_end(struct cluster *c)
 struct counts { /* a member that counts what is in committed transactions */
     struct topic_writer_member member;
     atomic_int appended;
+    atomic_int aborted;
     int committed; /* of the writer's thread and of who closed it */
 };
 
@@ -115,6 +117,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
 {
     struct timespec pause = {.tv_nsec = 300 * 1000000};
     struct cluster cluster;
+    AUTO(refusals_freep) struct refusals *refusals = refusals_new();
     struct topic_writer *w = NULL;
     struct counts counts;
     struct appender appenders[3];
@@ -123,7 +126,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     (void)state;
     cluster_begin(&cluster);
     counts_init(&counts);
-    if (topic_writer_open(&w, cluster.config, 0, &err) < 0)
+    if (topic_writer_open(&w, cluster.config, 0, refusals, &err) < 0)
         fail_msg("%s", err.message);
     topic_writer_join(w, &counts.member);
     for (size_t i = 0; i < ARRAY_LEN(appenders); i++) {
@@ -142,10 +145,92 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     cluster_end(&cluster);
 }
 
+/* ---- refused records ---- */
+
+#define PRODUCE_REQUEST 0
+
+static void on_expected_abort(void *arg)
+{
+    atomic_fetch_add(&((struct counts *)arg)->aborted, 1);
+}
+
+static void append_three(struct topic_writer *w)
+{
+    static const char *const values[] = {"{\"keys\":{\"k\":1}}", "{\"keys\":{\"k\":2}}",
+                                         "{\"keys\":{\"k\":3}}"};
+    struct topic_record r = {.topic = TOPIC};
+    struct error err;
+
+    assert_int_equal(topic_writer_enter(w, &err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        r.value = bytes_of(values[i]);
+        assert_int_equal(topic_writer_append(w, &r, &err), 0);
+    }
+    topic_writer_exit(w);
+}
+
+static void wait_broken(const struct topic_writer *w)
+{
+    struct timespec pause = {.tv_nsec = 10 * 1000000};
+
+    for (int i = 0; i < 3000 && topic_writer_state(w) == WRITER_OPEN; i++)
+        nanosleep(&pause, NULL);
+    assert_int_equal(topic_writer_state(w), WRITER_BROKEN);
+}
+
+/* Three records, the broker refuses the first request that holds any. */
+static void append_to_a_refusing_broker(struct cluster *cluster, struct refusals *refusals)
+{
+    struct topic_writer *w = NULL;
+    struct counts counts;
+    struct error err = {0};
+
+    counts_init(&counts);
+    counts.member.aborted = on_expected_abort;
+    if (topic_writer_open(&w, cluster->config, 0, refusals, &err) < 0)
+        fail_msg("%s", err.message);
+    topic_writer_join(w, &counts.member);
+    rd_kafka_mock_push_request_errors(cluster->mock, PRODUCE_REQUEST, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    append_three(w);
+    wait_broken(w);
+    assert_int_equal(counts.aborted, 1);
+    assert_int_equal(counts.committed, 0);
+    topic_writer_leave(w, &counts.member);
+    topic_writer_close(w);
+    topic_writer_free(w);
+}
+
+static bool is_poison(struct refusals *r, const char *keys)
+{
+    struct refused_record record = {.topic = bytes_of(TOPIC), .keys = bytes_of(keys)};
+    char reason[64];
+
+    return refusals_take(r, &record, reason, sizeof(reason));
+}
+
+static void only_a_record_refused_alone_is_poison(void **state)
+{
+    AUTO(refusals_freep) struct refusals *refusals = refusals_new();
+    struct cluster cluster;
+
+    (void)state;
+    cluster_begin(&cluster);
+    append_to_a_refusing_broker(&cluster, refusals);
+    assert_true(refusals_alone(refusals, clock_mono_ms()));
+    assert_false(refusals_any(refusals));
+    append_to_a_refusing_broker(&cluster, refusals);
+    assert_true(is_poison(refusals, "{\"k\":1}"));
+    assert_false(is_poison(refusals, "{\"k\":2}"));
+    assert_false(is_poison(refusals, "{\"k\":3}"));
+    cluster_end(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_close_beside_appenders_leaves_no_transaction_open),
+        cmocka_unit_test(only_a_record_refused_alone_is_poison),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ def slow_page(bridge, broken):
 
 def page_across_an_abort(bridge, broken):
     """A page asked for before an abort is answered after it, when it was asked for again. The abort is the
-    doing of another table of the same handle, whose topic refuses a record."""
+    doing of another table of the same handle, one of whose batches is cut."""
     table, other = bridge.add_table(), bridge.add_table()
     bridge.writer(table, seed=3, keys=400, refused=0).fill()
     fault = bridge.fake.control.fault(
@@ -114,19 +114,29 @@ def page_across_an_abort(bridge, broken):
     producer = broken.producer(settings | {"commit.interval.ms": 5000})
     assert bridge.fake.control.wait_held(fault)
     wait_until(lambda: bridge.phase(other) == "tail", 60, "the other table", [producer])
-    limit_messages(bridge, bridge.topic(other), 1000)
+    cut = held_cut_batch(bridge, other)
     commits = lambda: producer.metric("dynaferry_producer_commits_total")
     before = commits()
     wait_until(lambda: commits() > before, 30, "a commit", [producer])
     wait_until(lambda: bridge.transaction_open([table]), 30, "rows in an open transaction", [producer])
-    large = {"pk": {"S": "large"}, "v": {"N": "1"}, "text": {"S": os.urandom(5000).hex()}}
-    bridge.dynamodb.put_item(TableName=other.name, Item=large)
+    bridge.fake.control.release(id=cut)
     wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
     rows = len(bridge.log(table))
     within(lambda: len(bridge.log(table)) > rows)
     bridge.fake.control.release(id=fault)
     bridge.fake.control.release(id=slow)
     return settled_or_problem(bridge, False, [table]) + bridge.verify_log(table)
+
+
+def held_cut_batch(bridge, table):
+    """The table's next changes, held; let go, they prove to be cut behind what was appended of them already."""
+    where = {"TableName": table.name}
+    fault = bridge.fake.control.fault("hold", op="GetRecords", where=where)
+    bridge.fake.control.fault("cut_json", op="GetRecords", where=where, keep=0.9)
+    assert bridge.fake.control.wait_held(fault)
+    for number in range(10):
+        bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": f"cut {number}"}, "v": {"N": "1"}})
+    return fault
 
 
 def slow_repair(bridge, broken):
@@ -232,6 +242,24 @@ def too_large(bridge, broken):
     return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
 
 
+def refused_in_company(bridge, broken):
+    """A change that the broker refuses, in one batch with changes that it would take."""
+    table = bridge.add_table(KeySchema(("pk", "sk"), ("S", "N")))
+    broken.producer()
+    wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", bridge.running())
+    fault = bridge.fake.control.fault("hold", op="GetRecords", where={"TableName": table.name})
+    assert bridge.fake.control.wait_held(fault)
+    limit_messages(bridge, bridge.topic(table), 10_000)
+    for number in range(10):
+        item = {"pk": {"S": "one partition"}, "sk": {"N": str(number)}, "v": {"N": "1"}}
+        noise = {"noise": {"B": os.urandom(20_000)}} if number == 5 else {}
+        bridge.dynamodb.put_item(TableName=table.name, Item=item | noise)
+    bridge.fake.control.release(id=fault)
+    problems = settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+    dead = sorted(letter["keys"]["sk"]["N"] for letter in bridge.dead_letters()[0])
+    return problems + ([] if dead == ["5"] else [f"dead letters of {dead}"])
+
+
 # name of the rule -> its scenario, and a complaint it must bring
 MUTATIONS = {
     "barrier": (slow_page, "a row as of"),
@@ -246,9 +274,10 @@ MUTATIONS = {
     "dead_letter": (nasty_items, "no dead letter"),
     "dedupe": (nasty_items, r"v: .* expected, "),
     "skipped": (too_large, "is missing"),
+    "alone": (refused_in_company, "dead letters of"),
     "position_first": (killed_before_the_write, " expected, |no document"),
 }
-NEED_FAKE = {slow_page, page_across_an_abort, slow_parent, slow_repair}
+NEED_FAKE = {slow_page, page_across_an_abort, slow_parent, slow_repair, refused_in_company}
 
 
 def run(request, name, scenario):

@@ -4,25 +4,13 @@ import random
 
 import pytest
 from bridge import complain
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource
 from oracle import KeySchema
 from running import wait_until
-from scripted_source import begin, ferry, from_producer, wait_phase, write_on  # noqa: F401 (ferry is a fixture)
+from scripted_source import ferry, from_producer, wait_phase, write_on
+from test_mutations import limit_messages
 
 LIMIT = 100_000  # bytes of a batch that the topic takes from some moment on
 ONE_PARTITION = KeySchema(("pk", "sk"), ("S", "N"))
-
-
-def lower_limit(bridge, topic, limit=LIMIT):
-    entry = ConfigEntry(
-        "max.message.bytes",
-        str(limit),
-        source=ConfigSource.DYNAMIC_TOPIC_CONFIG,
-        incremental_operation=AlterConfigOpType.SET,
-    )
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for future in bridge.admin.incremental_alter_configs([resource]).values():
-        future.result()
 
 
 def item(number, noise=0):
@@ -88,7 +76,7 @@ def test_only_what_is_refused_alone_is_skipped(ferry, kind):
         assert ferry.fake.control.wait_held(held)
         put(ferry, table, items)
     assert ferry.fake.control.wait_held(held)
-    lower_limit(ferry, ferry.topic(table))
+    limit_messages(ferry, ferry.topic(table), LIMIT)
     writer.start()
     ferry.fake.control.release(held)
     wait_until(lambda: len(letters_of(ferry, table)) >= 2, 90, "the dead letters", ferry.running())
@@ -112,7 +100,7 @@ def test_a_topic_that_refuses_too_much_stops_its_table(ferry):
     producer = ferry.producer({"full.read.concurrency": 1, "ledger.partitions": 1})
     for t in table, other:
         wait_phase(ferry, t, "tail")
-    lower_limit(ferry, ferry.topic(table), 3000)
+    limit_messages(ferry, ferry.topic(table), 3000)
     put(ferry, table, [item(n, noise=6000) for n in range(130)])
     wait_phase(ferry, table, "failed", 180)
     assert "more than 100 records" in ferry.ledger()[0][f"table/{table.name}"]["reason"]

@@ -111,18 +111,20 @@ struct bench {
     struct producer p;
     struct pool_local local;
     struct config *config;
+    struct refusals *refusals;
     struct table_worker *w;
 };
 
 static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledger_table *known)
 {
-    *b = (struct bench){.config = config_loaded("", NULL)};
+    *b = (struct bench){.config = config_loaded("", NULL), .refusals = refusals_new()};
     b->p = (struct producer){
         .config = b->config,
         .mode = mode,
         .prefix = "dynaferry",
         .ledger_topic = "dynaferry-ledger",
         .limits = limits_new(1 << 20, 0, 0, 1),
+        .refusals = &b->refusals,
         .pool = step_pool_new(0, (struct step_pool_hooks){0}),
     };
     buf_init(&b->local.keys, 4096);
@@ -138,6 +140,7 @@ static void bench_end(struct bench *b)
     table_worker_stop(b->w);
     step_pool_free(b->p.pool);
     limits_free(b->p.limits);
+    refusals_free(b->refusals);
     buf_release(&b->local.keys);
     buf_release(&b->local.text);
     buf_release(&b->local.value);

@@ -23,10 +23,15 @@ VARIABLES = {
 }
 
 
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # one of several processes that share the tests out
+
+
 class Parts:
-    """The three servers' addresses; those that scripts/parts started may be stopped and started again."""
+    """The three servers' addresses; those that scripts/parts started may be stopped and started again. Each
+    worker has servers of its own, so that it alone stops them."""
 
     def __init__(self):
+        self.directory = ROOT / "build" / (f"parts-{WORKER}" if WORKER else "parts")
         self.ours = {name for name, variable in VARIABLES.items() if not os.environ.get(variable)}
         self.script("start")
         exported = dict(re.findall(r"^export (\w+)=(.*)$", self.script("env"), re.M))
@@ -36,8 +41,9 @@ class Parts:
 
     def script(self, *arguments):
         done = subprocess.run(
-            [ROOT / "scripts" / "parts", *arguments], stdout=subprocess.PIPE, text=True, timeout=600
-        )
+            [ROOT / "scripts" / "parts", *arguments, "--dir", self.directory],
+            stdout=subprocess.PIPE, text=True, timeout=600,
+        )  # fmt: skip
         assert done.returncode == 0, f"scripts/parts {' '.join(arguments)}: exit {done.returncode}"
         return done.stdout
 

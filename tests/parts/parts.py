@@ -13,6 +13,7 @@ that a part comes back at the same address with its data (DynamoDB Local keeps i
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import random
@@ -286,26 +287,33 @@ def run(command, **options):
 
 def install(parts):
     """Resolves the jars and compiles our launchers, once for each state of tests/parts."""
-    for part in parts:
-        sources = sorted((SOURCES / part.source).glob("*.java")) if part.source else []
-        state = hashlib.sha256()
-        for path in (SOURCES / "pom.xml", *sources):
-            state.update(path.read_bytes())
-        stamp = LIB / f"{part.name}.stamp"
-        if stamp.exists() and stamp.read_text() == state.hexdigest():
-            continue
-        print(f"{part.name}: fetching", file=sys.stderr)
-        shutil.rmtree(LIB / part.name, ignore_errors=True)
-        run(
-            ["mvn", "-q", "-B", "-f", SOURCES / "pom.xml", f"-P{part.name}",
-             "dependency:copy-dependencies", f"-DoutputDirectory={LIB / part.name}"]
-        )  # fmt: skip
-        if sources:
-            classes = LIB / "classes" / part.source
-            shutil.rmtree(classes, ignore_errors=True)
-            classes.mkdir(parents=True)
-            run(["javac", "-d", classes, "-cp", part.classpath(), *sources])
-        stamp.write_text(state.hexdigest())
+    LIB.mkdir(parents=True, exist_ok=True)
+    with open(LIB / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another directory's start may be at it
+        for part in parts:
+            install_part(part)
+
+
+def install_part(part):
+    sources = sorted((SOURCES / part.source).glob("*.java")) if part.source else []
+    state = hashlib.sha256()
+    for path in (SOURCES / "pom.xml", *sources):
+        state.update(path.read_bytes())
+    stamp = LIB / f"{part.name}.stamp"
+    if stamp.exists() and stamp.read_text() == state.hexdigest():
+        return
+    print(f"{part.name}: fetching", file=sys.stderr)
+    shutil.rmtree(LIB / part.name, ignore_errors=True)
+    run(
+        ["mvn", "-q", "-B", "-f", SOURCES / "pom.xml", f"-P{part.name}",
+         "dependency:copy-dependencies", f"-DoutputDirectory={LIB / part.name}"]
+    )  # fmt: skip
+    if sources:
+        classes = LIB / "classes" / part.source
+        shutil.rmtree(classes, ignore_errors=True)
+        classes.mkdir(parents=True)
+        run(["javac", "-d", classes, "-cp", part.classpath(), *sources])
+    stamp.write_text(state.hexdigest())
 
 
 def main():

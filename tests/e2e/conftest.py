@@ -12,7 +12,7 @@ import sys
 import pymongo
 import pytest
 from bridge import Bridge
-from running import PATIENCE, ROOT, bin_dir
+from running import PATIENCE, ROOT, WORKER, bin_dir
 
 sys.path.insert(0, str(ROOT / "tests"))  # for the fakes
 
@@ -21,9 +21,6 @@ VARIABLES = {
     "dynamodb": "DYNAFERRY_TEST_DYNAMODB",
     "mongodb": "DYNAFERRY_TEST_MONGODB",
 }
-
-
-WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # one of several processes that share the tests out
 
 
 class Parts:

@@ -39,9 +39,11 @@ def wait_until(predicate, seconds, what, alive=()):
         pause = min(pause * 1.5, 0.5)
 
 
-# Below the range from which a system gives ports to whoever asks for any, so that nobody is given one of them
-# between the look here and the program's start.
-PORTS = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # one of several processes that share the tests out
+# Below the range from which a system gives ports to whoever asks for any, and each worker has its own, so that
+# nobody is given one of them between the look here and the program's start.
+FIRST_PORT = 20_000 + 1_500 * (int(WORKER.removeprefix("gw") or 0) % 8)
+PORTS = itertools.cycle(random.sample(range(FIRST_PORT, FIRST_PORT + 1_500), 1_500))
 
 
 def free_port():

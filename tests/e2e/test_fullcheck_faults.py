@@ -14,7 +14,7 @@ from fakes.mongo_proxy import MongoProxy
 from fullcheck_cases import n, s
 from fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
 from oracle import KeySchema
-from running import ROOT, wait_until
+from running import ROOT, WORKER, wait_until
 
 ITEMS = 200
 SMALL_PAGES = ("--qpsFullBatchNum", "10")
@@ -75,7 +75,7 @@ def all_used(control, faults):
 @pytest.fixture(scope="module")
 def untold(parts):
     """A check of an item that never stands still while its document stays wrong."""
-    directory = ROOT / "build" / "e2e" / "test_fullcheck_faults-untold"
+    directory = ROOT / "build" / "e2e" / f"test_fullcheck_faults-untold{WORKER}"  # each worker has one
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     stop = threading.Event()

@@ -11,7 +11,7 @@ from bridge import Bridge
 from fullcheck_cases import n, s
 from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
 from oracle import KeySchema
-from running import PATIENCE, ROOT, wait_until
+from running import PATIENCE, ROOT, WORKER, wait_until
 from test_mutations import build_or_skip
 from workload import NASTY_NUMBERS
 
@@ -172,7 +172,7 @@ def test_a_repair_beside_a_writer_makes_both_ends_equal(bridge):
 @pytest.fixture(scope="module")
 def untaken(parts):
     """A repair for which no producer is there: it takes a minute, so it runs beside the other tests."""
-    directory = ROOT / "build" / "e2e" / "test_fullcheck_live-untaken"
+    directory = ROOT / "build" / "e2e" / f"test_fullcheck_live-untaken{WORKER}"  # each worker has one
     directory.mkdir(parents=True, exist_ok=True)
     bridge = Bridge(parts, directory)
     table = bridge.add_table()

@@ -17,6 +17,7 @@ import fcntl
 import hashlib
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -88,7 +89,7 @@ class Part:
     def choose_ports(self):
         for which in self.ports:
             if not (self.dir / which).exists():
-                (self.dir / which).write_text(str(free_port()))
+                (self.dir / which).write_text(str(free_port(self.dir.parent)))
 
     def forget_ports(self):
         for which in self.ports:
@@ -242,11 +243,14 @@ class MongoDb(Part):
 PARTS = (Kafka, DynamoDb, MongoDb)
 
 
-def free_port():
+def free_port(base):
     """Below the range from which a system gives ports to whoever asks for any: a part that was killed finds its
-    port again, which no connection of a client (not even one to this very port) was given meanwhile."""
+    port again, which no connection of a client (not even one to this very port) was given meanwhile. The tests'
+    workers, which start at once, each have their own range, by the number their directories end with."""
+    worker = re.search(r"gw(\d+)$", base.name)
+    first = 10_000 + 1_250 * (int(worker[1]) % 8 if worker else 0)
     while True:
-        port = random.randrange(10_000, 20_000)
+        port = random.randrange(first, first + 1_250)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

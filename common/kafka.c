@@ -135,7 +135,19 @@ int kafka_wait_broker(rd_kafka_t *rk, const struct config *c, int64_t timeout_ms
         }
         rd_kafka_poll(rk, 0);
     } while (!stop_wait_ms(200) && clock_mono_ms() < end);
-    return unreachable(c, err);
+    return stop_requested() ? error_set(err, ERR_RETRY, "a stop was requested")
+                            : unreachable(c, err);
+}
+
+int kafka_given_up(const struct config *c, struct error *err)
+{
+    char reason[sizeof(err->message)];
+
+    if (err->kind != ERR_RETRY)
+        return -1;
+    memcpy(reason, err->message, sizeof(reason));
+    return error_fatal(err, EXIT_UNREACHABLE, "Kafka at %s does not answer: %s",
+                       config_string(c, "kafka.bootstrap.servers"), reason);
 }
 
 /* ---- names ---- */
@@ -237,6 +249,27 @@ int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struc
         return error_set(err, ERR_RETRY, "metadata of topic %s: %s", topic,
                          rd_kafka_err2str(code));
     }
+}
+
+int kafka_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
+                      int32_t count, int64_t timeout_ms, struct error *err)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    rd_kafka_resp_err_t code;
+
+    for (int32_t i = 0; i < count; i++) /* the "time" that stands for the end */
+        rd_kafka_topic_partition_list_add(list, topic, first + i)->offset = RD_KAFKA_OFFSET_END;
+    code = rd_kafka_offsets_for_times(rk, list, (int)timeout_ms);
+    for (int32_t i = 0; i < count && !code; i++) {
+        ret[i] = list->elems[i].offset;
+        code = list->elems[i].err;
+        if (!code && ret[i] < 0) /* it was not told */
+            code = RD_KAFKA_RESP_ERR__PARTIAL;
+    }
+    return code
+               ? error_set(err, ERR_RETRY, "end of topic %s: %s", topic, rd_kafka_err2str(code))
+               : 0;
 }
 
 static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *err)

@@ -33,10 +33,13 @@ int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *c, const char *ro
 int kafka_handle_new(rd_kafka_t **ret, rd_kafka_type_t type, rd_kafka_conf_t **conf,
                      struct error *err);
 
-/* Waits for any broker, up to timeout_ms: ERR_FATAL 69 names the servers. Ends early at a stop.
+/* Waits for any broker, up to timeout_ms: ERR_FATAL 69 names the servers. ERR_RETRY at a stop.
  */
 int kafka_wait_broker(rd_kafka_t *rk, const struct config *c, int64_t timeout_ms,
                       struct error *err);
+/* At the start, when start.timeout is over: what was an ERR_RETRY is ERR_FATAL 69 that names
+ * the servers. */
+int kafka_given_up(const struct config *c, struct error *err);
 
 /* Names; the caller frees. */
 char *kafka_data_topic(const struct config *c, const char *table);
@@ -49,6 +52,11 @@ int kafka_check_topic_names(const struct config *c, char *const *tables, size_t 
 
 /* The number of partitions; 0: there is no such topic. */
 int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struct error *err);
+/* The ends of count partitions from first, as this handle's isolation level sees them:
+ * ERR_RETRY within timeout_ms. (rd_kafka_query_watermark_offsets may take a minute longer than
+ * it is told.) */
+int kafka_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
+                      int32_t count, int64_t timeout_ms, struct error *err);
 struct kafka_topic_spec {
     const char *name;
     int32_t partitions;

@@ -185,19 +185,14 @@ int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offs
 int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *err)
 {
     int64_t end = clock_mono_ms() + timeout_ms;
+    int64_t *ends = xcalloc((size_t)l->partitions, sizeof(*ends));
+    int result =
+        kafka_end_offsets(ends, l->reader, l->topic, 0, l->partitions, timeout_ms, err);
 
-    for (int32_t p = 0; p < l->partitions; p++) {
-        int64_t low, high;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            l->reader, l->topic, p, &low, &high, (int)MAX(end - clock_mono_ms(), 1));
-
-        if (code)
-            return error_set(err, ERR_RETRY, "end of topic %s: %s", l->topic,
-                             rd_kafka_err2str(code));
-        if (ledger_cache_sync_to(l, p, high, end - clock_mono_ms(), err) < 0)
-            return -1;
-    }
-    return 0;
+    for (int32_t p = 0; p < l->partitions && result == 0; p++)
+        result = ledger_cache_sync_to(l, p, ends[p], end - clock_mono_ms(), err);
+    free(ends);
+    return result;
 }
 
 int32_t ledger_cache_partitions(const struct ledger_cache *l)

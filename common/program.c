@@ -1,8 +1,13 @@
 #include "common/program.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/auto.h"
+#include "common/check.h"
+#include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/log.h"
 #include "common/metrics_http.h"
@@ -27,6 +32,71 @@ static void log_notice(void *arg, const char *notice)
     log_warn("configuration", "notice=%s", notice);
 }
 
+/* ---- the end does not wait for ever ---- */
+
+#define LOOK_MS 250
+
+struct deadline { /* of a thread of its own */
+    const struct program *program;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool met; /* under lock */
+};
+
+/* Under lock, until the deadline is met or ms are over. */
+static void deadline_wait(struct deadline *d, int64_t ms)
+{
+    int64_t end = clock_mono_ms() + ms;
+    struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
+
+    while (!d->met && pthread_cond_timedwait(&d->changed, &d->lock, &until) == 0)
+        ;
+}
+
+static void *deadline_watch(void *arg)
+{
+    struct deadline *d = arg;
+
+    AUTO_LOCK(&d->lock);
+    while (!d->met && !stop_requested())
+        deadline_wait(d, LOOK_MS);
+    deadline_wait(d, d->program->ends_within_ms);
+    if (d->met)
+        return NULL;
+    log_warn("ends without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
+    log_close();
+    _exit(d->program->fatal_code);
+}
+
+static void deadline_begin(struct deadline *d, const struct program *p)
+{
+    pthread_condattr_t attr;
+
+    *d = (struct deadline){.program = p};
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&d->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    if (p->ends_within_ms)
+        CHECK(pthread_create(&d->thread, NULL, deadline_watch, d) == 0);
+}
+
+static void deadline_end(struct deadline *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->met = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    if (d->program->ends_within_ms)
+        pthread_join(d->thread, NULL);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+}
+
+/* ---- the run ---- */
+
 static int run_with_metrics(const struct program *p, const struct config *c, struct error *err)
 {
     struct metrics_http *http = NULL;
@@ -41,12 +111,15 @@ static int run_with_metrics(const struct program *p, const struct config *c, str
 
 static int run_logged(const struct program *p, const struct config *c)
 {
+    struct deadline deadline;
     struct error err = {0};
     int result;
 
     log_info("begins", "version=%s", DYNAFERRY_VERSION);
     config_each_notice(c, log_notice, NULL);
+    deadline_begin(&deadline, p);
     result = run_with_metrics(p, c, &err);
+    deadline_end(&deadline);
     if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
         result = 0;
     if (result == 0) {

@@ -12,6 +12,10 @@ struct program {
     /* Not 0: the exit code in the place of every other of a failure, but for 64 and 78, and
      * also of an ERR_RETRY during a stop, which else counts as a good end. */
     int fatal_code;
+    /* A part that does not answer any more may hold up the end only so long after a stop was
+     * requested; what is open then is as after a crash, which loses nothing. 0: no such bound.
+     */
+    int ends_within_ms;
     /* On the main thread, with log and metrics up. 0, -1, or an exit code above 0 that is a
      * result of the work and no failure. */
     int (*run)(const struct config *c, const struct config_extra *extras, struct error *err);

@@ -20,6 +20,7 @@
 #include "consumer/group.h"
 
 #define LEAVE_MS 8000
+#define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
 struct consumer {
@@ -58,8 +59,10 @@ static int open_topics(struct consumer *n, struct error *err)
         return -1;
     while (kafka_ensure_own_topics(rk, c, err) < 0 ||
            ledger_cache_new(&n->applier.ledger, c, err) < 0) {
-        if (err->kind != ERR_RETRY || clock_mono_ms() >= end || stop_wait_ms(500))
+        if (err->kind != ERR_RETRY || stop_wait_ms(500))
             return -1;
+        if (clock_mono_ms() >= end)
+            return kafka_given_up(c, err);
     }
     return 0;
 }
@@ -153,8 +156,11 @@ int main(int argc, char **argv)
          .wanted = "SECONDS",
          .help = "End when everything was applied and nothing came for so many seconds."},
         {0}};
-    const struct program program = {
-        .which = CONFIG_CONSUMER, .name = "dynaferry-consumer", .extras = extras, .run = run};
+    const struct program program = {.which = CONFIG_CONSUMER,
+                                    .name = "dynaferry-consumer",
+                                    .extras = extras,
+                                    .ends_within_ms = ENDS_WITHIN_MS,
+                                    .run = run};
 
     return program_main(&program, argc, argv);
 }

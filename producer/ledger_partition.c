@@ -68,12 +68,11 @@ char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count)
 int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
 {
     struct producer *p = lp->p;
-    int64_t low, high;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        p->admin, p->ledger_topic, lp->partition, &low, &high, SYNC_TIMEOUT_MS);
+    int64_t high;
 
-    if (code)
-        return error_set(err, ERR_RETRY, "end of the ledger: %s", rd_kafka_err2str(code));
+    if (kafka_end_offsets(&high, p->admin, p->ledger_topic, lp->partition, 1, SYNC_TIMEOUT_MS,
+                          err) < 0)
+        return -1;
     return ledger_cache_sync_to(p->cache, lp->partition, high, SYNC_TIMEOUT_MS, err);
 }
 

@@ -6,14 +6,18 @@
 
 #include "common/clock.h"
 #include "common/kafka.h"
+#include "common/log.h"
 #include "common/metrics.h"
 #include "common/program.h"
+#include "common/stop.h"
 #include "producer/owner.h"
 #include "producer/plan.h"
 #include "producer/refusals.h"
 #include "producer/signals.h"
 
 #define MESSAGE_KEY_CEILING (64 * 1024)
+#define AGAIN_MS 500
+#define ENDS_WITHIN_MS 9000
 
 /* ---- threads of the pool ---- */
 
@@ -54,6 +58,14 @@ static enum sync_mode mode_of(const struct config *c)
     return strcmp(mode, "incr") == 0 ? SYNC_INCR : SYNC_ALL;
 }
 
+static int open_ledger(struct producer *p, int64_t end, struct error *err)
+{
+    if (kafka_ensure_own_topics(p->admin, p->config, err) < 0 ||
+        (!p->cache && ledger_cache_new(&p->cache, p->config, err) < 0))
+        return -1;
+    return ledger_cache_sync(p->cache, MAX(end - clock_mono_ms(), 1), err);
+}
+
 static int open_kafka(struct producer *p, struct error *err)
 {
     static const struct kafka_setting settings[] = {{"group.id", "dynaferry-admin"},
@@ -62,12 +74,21 @@ static int open_kafka(struct producer *p, struct error *err)
                                                     {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
 
+    int64_t timeout_ms = config_int(p->config, "start.timeout") * 1000;
+    int64_t end = clock_mono_ms() + timeout_ms;
+
     if (kafka_conf_new(&conf, p->config, "admin", settings, err) < 0 ||
         kafka_handle_new(&p->admin, RD_KAFKA_CONSUMER, &conf, err) < 0 ||
-        kafka_wait_broker(p->admin, p->config, config_int(p->config, "start.timeout") * 1000,
-                          err) < 0)
+        kafka_wait_broker(p->admin, p->config, timeout_ms, err) < 0)
         return -1;
-    return kafka_ensure_own_topics(p->admin, p->config, err);
+    while (open_ledger(p, end, err) < 0) {
+        if (err->kind != ERR_RETRY || stop_wait_ms(AGAIN_MS))
+            return -1;
+        if (clock_mono_ms() >= end)
+            return kafka_given_up(p->config, err);
+        log_warn("ledger can't be read now", "reason=%s", err->message);
+    }
+    return 0;
 }
 
 static void open_pool(struct producer *p)
@@ -96,8 +117,6 @@ static int open_all(struct producer *p, struct error *err)
     p->dead_letter_topic = kafka_dead_letter_topic(c);
     p->started_ms = clock_wall_ms();
     if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
-        ledger_cache_new(&p->cache, c, err) < 0 ||
-        ledger_cache_sync(p->cache, config_int(c, "start.timeout") * 1000, err) < 0 ||
         plan_check_source(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
         return -1;
     open_pool(p);
@@ -139,8 +158,10 @@ static int run(const struct config *c, const struct config_extra *extras, struct
 
 int main(int argc, char **argv)
 {
-    const struct program program = {
-        .which = CONFIG_PRODUCER, .name = "dynaferry-producer", .run = run};
+    const struct program program = {.which = CONFIG_PRODUCER,
+                                    .name = "dynaferry-producer",
+                                    .ends_within_ms = ENDS_WITHIN_MS,
+                                    .run = run};
 
     return program_main(&program, argc, argv);
 }

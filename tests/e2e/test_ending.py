@@ -5,14 +5,14 @@ import signal
 
 import pytest
 from fakes.kafka_proxy import CREATE_TOPICS, LIST_OFFSETS, KafkaProxy
-from running import ROOT, free_port, wait_until
+from running import free_port, wait_until
 
 SECONDS = 15  # calls of Kafka's client wait for longer, some for ever
 
 
 def hang(bridge):
     """Its port takes connections, and nothing more."""
-    pid = int((ROOT / "build" / "parts" / "kafka" / "pid").read_text().split()[0])
+    pid = int((bridge.parts.directory / "kafka" / "pid").read_text().split()[0])
     os.kill(pid, signal.SIGSTOP)
     return lambda: os.kill(pid, signal.SIGCONT)
 

@@ -10,8 +10,10 @@
 #define QUEUE_SHARE 128
 #define QUEUE_MIN_KBYTES 256
 #define QUEUE_MAX_KBYTES 4096
-/* What is asked for at once is counted compressed, the queue is not. */
-#define FETCH_PART 4
+/* The queue is counted uncompressed, what is asked for at once is not: this part of a queue for
+ * one partition, and so much for all, of which lz4 makes 128 MB at the very most. */
+#define FETCH_PART 32
+#define FETCH_BYTES "524288"
 #define NUDGE_TIMEOUT_MS 100
 
 struct fetch {
@@ -42,7 +44,8 @@ int fetch_new(struct fetch **ret, const struct config *c, struct error *err)
             {"queued.min.messages", "1000000"},
             {"queued.max.messages.kbytes", queue},
             {"max.partition.fetch.bytes", message},
-            {"fetch.max.bytes", "2097152"},
+            {"fetch.max.bytes", FETCH_BYTES},
+            {"message.max.bytes", FETCH_BYTES}, /* librdkafka fetches no less than this */
             {"receive.message.max.bytes", receive},
             {"fetch.error.backoff.ms", "100"},
             {"topic.metadata.refresh.interval.ms", "10000"},

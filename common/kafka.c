@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/log.h"

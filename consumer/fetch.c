@@ -126,11 +126,12 @@ int fetch_stream_open(struct fetch_stream *s, int64_t offset, struct error *err)
  * second; any request to the broker wakes it. */
 static void nudge(struct fetch_stream *s)
 {
-    int64_t low, high;
+    struct error ignored;
+    int64_t end;
 
     s->pulled = 0;
-    rd_kafka_query_watermark_offsets(s->fetch->rk, rd_kafka_topic_name(s->topic), s->partition,
-                                     &low, &high, NUDGE_TIMEOUT_MS);
+    kafka_end_offsets(&end, s->fetch->rk, rd_kafka_topic_name(s->topic), s->partition, 1,
+                      NUDGE_TIMEOUT_MS, &ignored);
 }
 
 size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, size_t max)

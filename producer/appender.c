@@ -10,6 +10,7 @@
 #include "common/mutation.h"
 
 #define MAX_HEADERS 3
+#define ORIGIN_CEILING 65536
 
 struct number_text {
     char digits[24];
@@ -32,6 +33,38 @@ static void event_source(struct event *ev, const struct table_worker *w, int64_t
 
 /* ---- records that can't be sent ---- */
 
+/* Where the record comes from: shard and sequence number, segment, or signal. */
+static void origin_encode(struct buf *out, const struct topic_record *r)
+{
+    buf_char(out, '{');
+    for (size_t i = 0; i < r->header_count; i++) {
+        if (i)
+            buf_char(out, ',');
+        buf_json_string(out, bytes_of(r->headers[i].name));
+        buf_char(out, ':');
+        buf_json_string(out, r->headers[i].value);
+    }
+    buf_char(out, '}');
+}
+
+/* With the record's bytes where they fit, else without. */
+static int append_letter(struct table_worker *w, struct pool_local *local,
+                         struct topic_record *r, struct dead_letter *d, struct error *err)
+{
+    for (int tries = 0; tries < 2; tries++) {
+        buf_reset(&local->text);
+        dead_letter_encode(&local->text, d);
+        r->value = buf_slice(&local->text);
+        if (!local->text.overflow && topic_writer_append(w->writer, r, err) == 0)
+            return 0;
+        if (!local->text.overflow && err->kind != ERR_DATA)
+            return -1;
+        d->value = (struct bytes){0};
+    }
+    return error_set(err, ERR_ABORT, "a dead letter can't be written: " BYTES_FMT,
+                     BYTES_ARG(d->reason));
+}
+
 static int append_dead_letter(struct table_worker *w, struct pool_local *local,
                               const struct topic_record *refused, const struct event *ev,
                               const char *reason, struct error *err)
@@ -50,20 +83,17 @@ static int append_dead_letter(struct table_worker *w, struct pool_local *local,
         .value = refused->value,
         .ts_ms = ev->ts_ms,
     };
+    struct buf origin;
+    int result;
 
+    buf_init(&origin, ORIGIN_CEILING);
+    origin_encode(&origin, refused);
+    d.headers = origin.overflow ? (struct bytes){0} : buf_slice(&origin);
     if (refusals_bare_dead_letters(w->refusals, d.topic))
         d.value = (struct bytes){0};
-    for (int tries = 0; tries < 2; tries++) { /* with its bytes where they fit, else without */
-        buf_reset(&local->text);
-        dead_letter_encode(&local->text, &d);
-        r.value = buf_slice(&local->text);
-        if (!local->text.overflow && topic_writer_append(w->writer, &r, err) == 0)
-            return 0;
-        if (!local->text.overflow && err->kind != ERR_DATA)
-            return -1;
-        d.value = (struct bytes){0};
-    }
-    return error_set(err, ERR_ABORT, "a dead letter can't be written: %s", reason);
+    result = append_letter(w, local, &r, &d, err);
+    buf_release(&origin);
+    return result;
 }
 
 static int append_skipped(struct table_worker *w, struct pool_local *local,

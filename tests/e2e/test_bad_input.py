@@ -5,6 +5,7 @@ import subprocess
 
 import confluent_kafka.admin
 import pytest
+import topic_check
 from bridge import complain
 from oracle import KeySchema, message_key
 from running import bin_dir, free_port, wait_until
@@ -263,6 +264,7 @@ def test_an_item_too_large_for_the_topic_is_named_and_its_neighbours_go_on(bridg
     keys = {letter["keys"]["pk"]["S"] for letter in letters}
     assert keys == {"large row", "large change"}
     assert {letter["stage"] for letter in letters} == {"producer"}
+    complain(topic_check.check_refused(bridge.log(table), letters))
     skipped = [r for r in bridge.log(table) if r.control == "skipped"]
     assert {r.message_key for r in skipped} == {message_key(i, table.key_schema) for i in (large, change)}
     left = [item for item in bridge.items(table) if item["pk"]["S"] not in keys]

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+import topic_check
 from bridge import complain
 from oracle import KeySchema
 from running import wait_until
@@ -36,6 +37,7 @@ def check_dead(bridge, table, numbers):
     letters = letters_of(bridge, table)
     assert sorted(int(letter["keys"]["sk"]["N"]) for letter in letters) == numbers
     assert all(letter["stage"] == "producer" and "too large" in letter["reason"] for letter in letters)
+    complain(topic_check.check_refused(bridge.log(table), letters))
     skipped = [int(r.keys["sk"]["N"]) for r in bridge.log(table) if r.control == "skipped"]
     assert sorted(skipped) == numbers
 

@@ -608,6 +608,19 @@ def read_dead_letters(bootstrap, topic):
     return found, problems
 
 
+def check_refused(log, dead_letters):
+    """Dead letters of the producer: each says where its record came from, as the `skipped` in its place does."""
+    places = [
+        (r.partition, r.keys, {name: value for name, value in r.headers.items() if name != "control"})
+        for r in log if r.control == "skipped"
+    ]  # fmt: skip
+    return [
+        f"a dead letter without a skipped of its origin: {letter['keys']} {letter['headers']}"
+        for letter in dead_letters
+        if (letter["partition"], letter["keys"], letter["headers"]) not in places
+    ]
+
+
 def check_dead_letters(log, dead_letters, key_schema, convert_type, id_prefix="pre", dots_refused=False):
     """Dead letters of the consumer: one for each item whose last record can't be a document, none for a record
     that can; each names its record and carries it whole."""

@@ -173,7 +173,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("convert_type", ["raw", "change"])
-@pytest.mark.parametrize("attributes,reasons", REFUSED, ids=repr)
+@pytest.mark.parametrize("attributes,reasons", REFUSED, ids=[repr(attributes) for attributes, _ in REFUSED])
 def test_what_no_document_can_hold_is_a_dead_letter(attributes, reasons, convert_type):
     found = oracle.expected_document({"pk": {"S": "k"}, **attributes}, PK, convert_type)
     assert found == oracle.DeadLetter(frozenset(reasons))

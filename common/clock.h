@@ -1,6 +1,7 @@
-/* common/clock.h - the two clocks, in milliseconds. Any thread. */
+/* common/clock.h - the two clocks, in milliseconds, and waiting until a time. Any thread. */
 #pragma once
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -21,4 +22,24 @@ clock_mono_ms(void) /* for intervals: never goes back, meaningless elsewhere */
 static inline int64_t clock_wall_ms(void) /* since 1970, UTC */
 {
     return clock_ms_(CLOCK_REALTIME);
+}
+
+/* A condition that clock_cond_wait waits for. */
+static inline void clock_cond_init(pthread_cond_t *c)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
+/* Until at_ms of clock_mono_ms; as pthread_cond_timedwait: 0 when woken, for a reason or not.
+ */
+static inline int clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *lock, int64_t at_ms)
+{
+    struct timespec until = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+
+    return pthread_cond_timedwait(c, lock, &until);
 }

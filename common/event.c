@@ -388,6 +388,19 @@ static void put_value(struct buf *out, struct bytes value)
     buf_char(out, '"');
 }
 
+void dead_letter_header(struct buf *out, struct bytes name, struct bytes value)
+{
+    size_t from = out->len;
+
+    buf_char(out, from ? ',' : '{');
+    buf_json_string(out, name);
+    buf_char(out, ':');
+    buf_json_string(out, value);
+    for (size_t i = from; i < out->len; i++)
+        if ((unsigned char)out->p[i] >= 0x7f)
+            out->p[i] = '?';
+}
+
 void dead_letter_encode(struct buf *out, const struct dead_letter *d)
 {
     put_text(out, "{\"stage\":", d->stage);

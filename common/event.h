@@ -86,3 +86,6 @@ struct dead_letter {
     bool old_document_stays; /* consumer: the target still holds the item's former value */
 };
 void dead_letter_encode(struct buf *out, const struct dead_letter *d);
+/* Adds a header to an object for `headers`, which begins empty and which the caller closes.
+ * ASCII: a foreign header may hold anything, of which '?' is left. */
+void dead_letter_header(struct buf *out, struct bytes name, struct bytes value);

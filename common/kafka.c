@@ -9,6 +9,8 @@
 #include "common/log.h"
 #include "common/stop.h"
 
+#define START_AGAIN_MS 500
+
 /* The newest error that any handle reported: only to explain why no broker answers. */
 static struct {
     pthread_mutex_t lock;
@@ -135,12 +137,14 @@ int kafka_wait_broker(rd_kafka_t *rk, const struct config *c, int64_t timeout_ms
                             : unreachable(c, err);
 }
 
-int kafka_given_up(const struct config *c, struct error *err)
+int kafka_start_again(const struct config *c, int64_t end_ms, struct error *err)
 {
     char reason[sizeof(err->message)];
 
-    if (err->kind != ERR_RETRY)
+    if (err->kind != ERR_RETRY || stop_wait_ms(START_AGAIN_MS))
         return -1;
+    if (clock_mono_ms() < end_ms)
+        return 0;
     memcpy(reason, err->message, sizeof(reason));
     return error_fatal(err, EXIT_UNREACHABLE, "Kafka at %s does not answer: %s",
                        config_string(c, "kafka.bootstrap.servers"), reason);

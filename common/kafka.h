@@ -37,9 +37,9 @@ int kafka_handle_new(rd_kafka_t **ret, rd_kafka_type_t type, rd_kafka_conf_t **c
  */
 int kafka_wait_broker(rd_kafka_t *rk, const struct config *c, int64_t timeout_ms,
                       struct error *err);
-/* At the start, when start.timeout is over: what was an ERR_RETRY is ERR_FATAL 69 that names
- * the servers. */
-int kafka_given_up(const struct config *c, struct error *err);
+/* At the start, after err: 0 to try again, after a short wait. -1 when err is no ERR_RETRY, at
+ * a stop, and when end_ms is over: then err is ERR_FATAL 69 and names the servers. */
+int kafka_start_again(const struct config *c, int64_t end_ms, struct error *err);
 
 /* Names; the caller frees. */
 char *kafka_data_topic(const struct config *c, const char *table);

@@ -129,13 +129,9 @@ static int assign_all(struct ledger_cache *l, struct error *err)
 int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct error *err)
 {
     AUTO(ledger_cache_freep) struct ledger_cache *l = xcalloc(1, sizeof(*l));
-    pthread_condattr_t attr;
 
     pthread_mutex_init(&l->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&l->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&l->changed);
     l->topic = kafka_ledger_topic(c);
     if (open_reader(l, c, err) < 0 || assign_all(l, err) < 0)
         return -1;
@@ -171,11 +167,10 @@ int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offs
                          int64_t timeout_ms, struct error *err)
 {
     int64_t end = clock_mono_ms() + timeout_ms;
-    struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
 
     AUTO_LOCK(&l->lock);
     while (l->position[partition] < offset)
-        if (pthread_cond_timedwait(&l->changed, &l->lock, &until))
+        if (clock_cond_wait(&l->changed, &l->lock, end))
             return error_set(err, ERR_RETRY,
                              "ledger partition %" PRId32 " was read to %" PRId64 " of %" PRId64,
                              partition, l->position[partition], offset);

@@ -48,9 +48,8 @@ struct deadline { /* of a thread of its own */
 static void deadline_wait(struct deadline *d, int64_t ms)
 {
     int64_t end = clock_mono_ms() + ms;
-    struct timespec until = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
 
-    while (!d->met && pthread_cond_timedwait(&d->changed, &d->lock, &until) == 0)
+    while (!d->met && clock_cond_wait(&d->changed, &d->lock, end) == 0)
         ;
 }
 
@@ -71,14 +70,10 @@ static void *deadline_watch(void *arg)
 
 static void deadline_begin(struct deadline *d, const struct program *p)
 {
-    pthread_condattr_t attr;
 
     *d = (struct deadline){.program = p};
     pthread_mutex_init(&d->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&d->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&d->changed);
     if (p->ends_within_ms)
         CHECK(pthread_create(&d->thread, NULL, deadline_watch, d) == 0);
 }

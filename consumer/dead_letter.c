@@ -74,17 +74,6 @@ void dead_letter_round_init(struct dead_letter_round *r, struct dead_letters *d)
     *r = (struct dead_letter_round){.to = d};
 }
 
-/* A foreign header or an answer of the server may hold anything; a letter is ASCII there. */
-static void put_ascii(struct buf *out, struct bytes text)
-{
-    size_t from = out->len;
-
-    buf_json_string(out, text);
-    for (size_t i = from; i < out->len; i++)
-        if ((unsigned char)out->p[i] >= 0x7f)
-            out->p[i] = '?';
-}
-
 static void write_headers(struct buf *out, const rd_kafka_message_t *m)
 {
     rd_kafka_headers_t *headers = NULL;
@@ -92,19 +81,15 @@ static void write_headers(struct buf *out, const rd_kafka_message_t *m)
     const void *value;
     size_t len;
 
-    buf_char(out, '{');
     rd_kafka_message_headers(m, &headers);
     for (size_t i = 0; headers && !rd_kafka_header_get_all(headers, i, &name, &value, &len);
-         i++) {
-        if (i)
-            buf_char(out, ',');
-        put_ascii(out, bytes_of(name));
-        buf_char(out, ':');
-        put_ascii(out, (struct bytes){value, value ? len : 0});
-    }
-    buf_char(out, '}');
+         i++)
+        dead_letter_header(out, bytes_of(name), (struct bytes){value, value ? len : 0});
+    if (out->len)
+        buf_char(out, '}');
 }
 
+/* An answer of the server may hold anything; a letter is ASCII there. */
 static void copy_ascii(char *ret, size_t size, const char *text)
 {
     snprintf(ret, size, "%s", text);

@@ -58,12 +58,9 @@ static int open_topics(struct consumer *n, struct error *err)
     if (kafka_wait_broker(rk, c, start_timeout_ms(c), err) < 0)
         return -1;
     while (kafka_ensure_own_topics(rk, c, err) < 0 ||
-           ledger_cache_new(&n->applier.ledger, c, err) < 0) {
-        if (err->kind != ERR_RETRY || stop_wait_ms(500))
+           ledger_cache_new(&n->applier.ledger, c, err) < 0)
+        if (kafka_start_again(c, end, err) < 0)
             return -1;
-        if (clock_mono_ms() >= end)
-            return kafka_given_up(c, err);
-    }
     return 0;
 }
 

@@ -28,23 +28,6 @@ struct pool {
     bool stopping;
 };
 
-static void cond_init_mono(pthread_cond_t *c)
-{
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(c, &attr);
-    pthread_condattr_destroy(&attr);
-}
-
-static int wait_until(pthread_cond_t *c, pthread_mutex_t *lock, int64_t at_ms)
-{
-    struct timespec until = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
-
-    return pthread_cond_timedwait(c, lock, &until);
-}
-
 /* ---- under the lock ---- */
 
 static void make_ready(struct pool *pool, struct partition *p)
@@ -100,7 +83,7 @@ static struct partition *wait_for_work(struct pool *pool)
 
         if (p)
             return p;
-        wait_until(&pool->work_there, &pool->lock, next);
+        clock_cond_wait(&pool->work_there, &pool->lock, next);
     }
     return NULL;
 }
@@ -146,8 +129,8 @@ struct pool *pool_new(int threads, const struct pool_work *work)
     pool->thread_count = pool->running = threads;
     pool->threads = xcalloc((size_t)threads, sizeof(*pool->threads));
     pthread_mutex_init(&pool->lock, NULL);
-    cond_init_mono(&pool->work_there);
-    cond_init_mono(&pool->changed);
+    clock_cond_init(&pool->work_there);
+    clock_cond_init(&pool->changed);
     for (int i = 0; i < threads; i++) {
         struct worker_thread *t = &pool->threads[i];
 
@@ -167,7 +150,7 @@ bool pool_stop(struct pool *pool, int64_t timeout_ms)
         pool->stopping = true;
         pthread_cond_broadcast(&pool->work_there);
         while (pool->running > 0)
-            if (wait_until(&pool->changed, &pool->lock, until))
+            if (clock_cond_wait(&pool->changed, &pool->lock, until))
                 return false;
     }
     for (int i = 0; i < pool->thread_count; i++)
@@ -289,7 +272,7 @@ bool pool_wait_parked(struct pool *pool, int64_t timeout_ms)
 
     AUTO_LOCK(&pool->lock);
     while (!all_parked(pool))
-        if (wait_until(&pool->changed, &pool->lock, until))
+        if (clock_cond_wait(&pool->changed, &pool->lock, until))
             return all_parked(pool);
     return true;
 }

@@ -34,9 +34,8 @@ bool table_check_goes_on(const struct table_check *t)
 static void wait_awhile(struct table_check *t, int64_t until_ms) /* under lock */
 {
     int64_t now = clock_mono_ms(), end = MAX(MIN(until_ms, now + AWHILE_MS), now + 1);
-    struct timespec at = {end / 1000, end % 1000 * 1000000};
 
-    pthread_cond_timedwait(&t->changed, &t->lock, &at);
+    clock_cond_wait(&t->changed, &t->lock, end);
 }
 
 /* ---- the threads ---- */
@@ -295,7 +294,6 @@ static int run(struct table_check *t, struct table_result *ret, struct worker *w
 
 static void table_check_init(struct table_check *t, struct check *c, const char *name)
 {
-    pthread_condattr_t attributes;
 
     *t = (struct table_check){.check = c, .name = name};
     t->collection = config_map_get(c->config, "map.collection", name);
@@ -306,10 +304,7 @@ static void table_check_init(struct table_check *t, struct check *c, const char 
         t->of_documents = fingerprint_new();
     }
     pthread_mutex_init(&t->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&t->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_cond_init(&t->changed);
     pending_init(&t->pending, c->options.settle_ms);
     sample_init(&t->sample, (size_t)c->options.sample, c->options.seed);
 }

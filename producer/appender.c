@@ -36,15 +36,10 @@ static void event_source(struct event *ev, const struct table_worker *w, int64_t
 /* Where the record comes from: shard and sequence number, segment, or signal. */
 static void origin_encode(struct buf *out, const struct topic_record *r)
 {
-    buf_char(out, '{');
-    for (size_t i = 0; i < r->header_count; i++) {
-        if (i)
-            buf_char(out, ',');
-        buf_json_string(out, bytes_of(r->headers[i].name));
-        buf_char(out, ':');
-        buf_json_string(out, r->headers[i].value);
-    }
-    buf_char(out, '}');
+    for (size_t i = 0; i < r->header_count; i++)
+        dead_letter_header(out, bytes_of(r->headers[i].name), r->headers[i].value);
+    if (out->len)
+        buf_char(out, '}');
 }
 
 /* With the record's bytes where they fit, else without. */

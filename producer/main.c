@@ -9,14 +9,12 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/program.h"
-#include "common/stop.h"
 #include "producer/owner.h"
 #include "producer/plan.h"
 #include "producer/refusals.h"
 #include "producer/signals.h"
 
 #define MESSAGE_KEY_CEILING (64 * 1024)
-#define AGAIN_MS 500
 #define ENDS_WITHIN_MS 9000
 
 /* ---- threads of the pool ---- */
@@ -82,10 +80,8 @@ static int open_kafka(struct producer *p, struct error *err)
         kafka_wait_broker(p->admin, p->config, timeout_ms, err) < 0)
         return -1;
     while (open_ledger(p, end, err) < 0) {
-        if (err->kind != ERR_RETRY || stop_wait_ms(AGAIN_MS))
+        if (kafka_start_again(p->config, end, err) < 0)
             return -1;
-        if (clock_mono_ms() >= end)
-            return kafka_given_up(p->config, err);
         log_warn("ledger can't be read now", "reason=%s", err->message);
     }
     return 0;

@@ -71,16 +71,10 @@ static struct step *heap_pop(struct step_pool *p)
 
 static void wait_due(struct step_pool *p)
 {
-    struct timespec until;
-    int64_t due;
-
-    if (p->count == 0) {
+    if (p->count == 0)
         pthread_cond_wait(&p->changed, &p->lock);
-        return;
-    }
-    due = p->heap[0]->due_ms;
-    until = (struct timespec){.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-    pthread_cond_timedwait(&p->changed, &p->lock, &until);
+    else
+        clock_cond_wait(&p->changed, &p->lock, p->heap[0]->due_ms);
 }
 
 static void step_end(struct step_pool *p, struct step *s)
@@ -130,14 +124,10 @@ static void *pool_loop(void *arg)
 struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks)
 {
     struct step_pool *p = xcalloc(1, sizeof(*p));
-    pthread_condattr_t attr;
 
     p->hooks = hooks;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&p->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&p->changed);
     p->threads = xcalloc((size_t)threads, sizeof(*p->threads));
     p->thread_count = threads;
     for (int i = 0; i < threads; i++)

@@ -100,7 +100,6 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
     AUTO(free_charp) char *number = xasprintf("%" PRId32, ledger_partition);
     AUTO(free_charp) char *labels = metric_labels("ledger_partition", number, NULL);
     pthread_rwlockattr_t gate_attr;
-    pthread_condattr_t attr;
 
     w->ledger_partition = ledger_partition;
     w->interval_ms = config_int(c, "commit.interval.ms");
@@ -112,10 +111,7 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
     pthread_rwlock_init(&w->gate, &gate_attr);
     pthread_rwlockattr_destroy(&gate_attr);
     pthread_mutex_init(&w->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&w->changed);
     w->commits = metric_get(METRIC_COUNTER, "dynaferry_producer_commits_total",
                             "transactions committed", labels);
     w->aborts = metric_get(METRIC_COUNTER, "dynaferry_producer_aborts_total",

@@ -196,9 +196,7 @@ void *writer_committer_loop(void *arg)
         } else if (due == INT64_MAX) {
             pthread_cond_wait(&w->changed, &w->lock);
         } else {
-            struct timespec until = {.tv_sec = due / 1000, .tv_nsec = due % 1000 * 1000000};
-
-            pthread_cond_timedwait(&w->changed, &w->lock, &until);
+            clock_cond_wait(&w->changed, &w->lock, due);
         }
     }
     pthread_mutex_unlock(&w->lock);

@@ -102,6 +102,11 @@ class Program:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def peak_kb(self):
+        """The most memory it has had."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
     def wait(self, seconds=60):
         """The exit code; the process must end by itself."""
         try:

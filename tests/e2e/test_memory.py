@@ -1,18 +1,10 @@
 """Memory is bounded whatever the items' size: a table that is larger than what a program may use."""
 
-import re
-from pathlib import Path
-
 from running import wait_until
 
 CEILING_KB = 256 * 1024
 ITEMS = 800
 ITEM_BYTES = 390_000  # 400 KB is the largest legal one
-
-
-def peak_kb(program):
-    status = Path(f"/proc/{program.process.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
 def test_large_items_do_not_fill_the_memory(scripted):
@@ -25,5 +17,5 @@ def test_large_items_do_not_fill_the_memory(scripted):
     wait_until(lambda: scripted.phase(table) == "tail", 120, "the snapshot's end", scripted.running())
     consumer = scripted.consumer()
     scripted.wait_applied(120)
-    peaks = {program.role: peak_kb(program) for program in (producer, consumer)}
+    peaks = {program.role: program.peak_kb() for program in (producer, consumer)}
     assert max(peaks.values()) < CEILING_KB, f"{peaks} kB at the peak"

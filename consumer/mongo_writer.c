@@ -195,12 +195,12 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
 {
     struct judging *j = arg;
     struct mongo_writer *w = j->c->w;
-    enum mongo_result result = mongo_write_error_result(e->code);
+    enum mongo_fault fault = mongo_fault_of(e->code);
     char reason[400];
 
     j->failed++;
-    if (e->index < 0 || (size_t)e->index >= w->sent_count || result != MONGO_REFUSED) {
-        j->result = result == MONGO_UNKNOWN ? MONGO_UNKNOWN : MONGO_AGAIN;
+    if (e->index < 0 || (size_t)e->index >= w->sent_count || fault != MONGO_FAULT_RECORD) {
+        j->result = fault == MONGO_FAULT_OUTCOME ? MONGO_UNKNOWN : MONGO_AGAIN;
         error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
         return;
     }
@@ -237,8 +237,6 @@ static enum mongo_result post(struct command *c, struct error *err)
     result = mongo_write(m, m->target->database, &command, &reply, err);
     if (result == MONGO_DONE)
         result = judge(c, &reply, err);
-    else if (result == MONGO_REFUSED && !mongo_may_be_a_records_fault(mongo_reply_code(&reply)))
-        result = MONGO_AGAIN;
     bson_destroy(&reply);
     return result;
 }

@@ -142,6 +142,8 @@ int64_t run_flush(struct worker *w, struct partition *p)
     struct flush f = {.w = w, .p = p};
     struct mongo_write_job job = {.batch = &p->batch,
                                   .view = p->view,
+                                  .suspects = &p->suspects,
+                                  .now_ms = clock_mono_ms(),
                                   .may_send = may_send,
                                   .refused = entry_refused,
                                   .arg = &f};

@@ -29,6 +29,7 @@ struct partition *partition_new(struct pool *pool, struct fetch *f, const char *
     p->due = INT64_MAX;
     position_init(&p->position);
     batch_init(&p->batch);
+    suspects_init(&p->suspects);
     backoff_init(&p->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS, NULL, NULL);
     atomic_init(&p->offset, POSITION_NONE);
     fetch_stream_init(&p->stream, f, topic, number, wake, p);
@@ -42,6 +43,7 @@ void partition_free(struct partition *p)
     partition_drop_batch(p);
     fetch_stream_release(&p->stream);
     batch_release(&p->batch);
+    suspects_release(&p->suspects);
     table_view_put(p->view);
     health_remove(p->health);
     free(p->messages);

@@ -15,6 +15,7 @@
 #include "consumer/batch.h"
 #include "consumer/fetch.h"
 #include "consumer/position.h"
+#include "consumer/suspects.h"
 #include "consumer/table.h"
 
 enum partition_phase {
@@ -58,6 +59,7 @@ struct partition {
     struct position position;
     struct fetch_stream stream;
     struct batch batch;
+    struct suspects suspects;
     rd_kafka_message_t **messages; /* that the batch borrows from */
     size_t message_count;
     size_t message_capacity;

@@ -6,39 +6,29 @@
 
 #include "common/check.h"
 #include "common/stop.h"
-#include "consumer/bson_out.h"
 
 #define DUPLICATE_KEY 11000
 #define DUPLICATE_TRIES 5
 #define DUPLICATE_PAUSE_MS 20
 /* Of all pauses of a job: its thread serves other partitions too. */
 #define PAUSES_MAX_MS 200
-#define SCRATCH_MAX 65536
-/* Around the records: names, limits, the driver's own members. */
-#define COMMAND_RESERVE 16384
-#define BUFFER_KEPT (4 << 20)
 
 struct command {
     struct mongo_writer *w;
     struct mongo_write_job *job;
     bool deletes;
     bool older; /* its events took the place of refused ones */
-    size_t body;
-    size_t list;
-    struct bson_index index;
 };
 
 void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes)
 {
     *w = (struct mongo_writer){.mongo = m, .batch_bytes = batch_bytes};
-    buf_init(&w->command, (16 << 20) + 2 * COMMAND_RESERVE);
-    buf_init(&w->scratch, SCRATCH_MAX);
+    write_command_init(&w->command);
 }
 
 void mongo_writer_release(struct mongo_writer *w)
 {
-    buf_release(&w->command);
-    buf_release(&w->scratch);
+    write_command_release(&w->command);
     free(w->sent);
     free(w->failed);
     free(w->round);
@@ -76,109 +66,20 @@ static void refuse(const struct command *c, uint32_t i, const char *reason)
     c->job->refused(c->job->arg, e, reason);
 }
 
-/* ---- building ---- */
-
-static void command_begin(struct command *c)
-{
-    struct buf *out = &c->w->command;
-    struct bytes collection = bytes_of(c->job->view->collection);
-
-    buf_reset(out);
-    c->w->sent_count = 0;
-    c->index = BSON_INDEX_INIT;
-    c->body = bson_out_begin(out);
-    bson_out_string(out, c->deletes ? BYTES_LIT("delete") : BYTES_LIT("update"), collection);
-    bson_out_bool(out, BYTES_LIT("ordered"), false);
-    bson_out_int64(out, BYTES_LIT("maxTimeMS"), c->w->mongo->target->max_time_ms);
-    c->list = bson_out_array(out, c->deletes ? BYTES_LIT("deletes") : BYTES_LIT("updates"));
-}
-
-static void command_end(struct command *c)
-{
-    bson_out_end(&c->w->command, c->list);
-    bson_out_end(&c->w->command, c->body);
-    CHECK(!c->w->command.overflow);
-}
-
-/* A sharded collection is asked by the shard key too: {_id: .., pk: .., sk: ..}. */
-static int sharded_filter(struct command *c, struct bytes keys, struct error *err)
-{
-    struct buf *out = &c->w->command, *more = &c->w->scratch;
-    struct converter by_key = c->job->view->converter;
-    size_t begin = out->len;
-
-    if (convert_filter(out, &by_key, keys, err) < 0)
-        return -1;
-    by_key.identity = IDENTITY_OBJECTID;
-    buf_reset(more);
-    if (convert_filter(more, &by_key, keys, err) < 0)
-        return -1;
-    out->len--; /* its final zero */
-    buf_append(out, more->p + sizeof(int32_t), more->len - sizeof(int32_t) - 1);
-    bson_out_end(out, begin);
-    return 0;
-}
-
-static int put_filter(struct command *c, struct bytes keys, struct error *err)
-{
-    const struct converter *v = &c->job->view->converter;
-
-    bson_out_element(&c->w->command, BSON_OUT_DOCUMENT, BYTES_LIT("q"));
-    if (c->w->mongo->target->sharded && v->identity == IDENTITY_KEY &&
-        convert_key_indexable(v->schema))
-        return sharded_filter(c, keys, err);
-    return convert_filter(&c->w->command, v, keys, err);
-}
-
-static int put_record(struct command *c, const struct batch_entry *e, struct error *err)
-{
-    struct buf *out = &c->w->command;
-    size_t record = bson_out_document(out, bson_index_name(&c->index));
-
-    if (put_filter(c, e->keys, err) < 0)
-        return -1;
-    if (c->deletes) {
-        bson_out_int32(out, BYTES_LIT("limit"), 1);
-    } else {
-        bson_out_element(out, BSON_OUT_DOCUMENT, BYTES_LIT("u"));
-        if (convert_document(out, &c->job->view->converter, e->keys, e->after, err) < 0)
-            return -1;
-        bson_out_bool(out, BYTES_LIT("upsert"), true);
-    }
-    bson_out_end(out, record);
-    return out->overflow ? error_set(err, ERR_RETRY, "no room in the command") : 0;
-}
-
-static bool has_room(const struct command *c)
-{
-    size_t limit = MIN(c->w->batch_bytes, c->w->mongo->max_bytes);
-
-    return c->w->sent_count == 1 || c->w->command.len + COMMAND_RESERVE <= limit;
-}
+/* ---- sending ---- */
 
 /* false: it does not fit into this command any more. A record that can't be converted is
  * refused and left out. */
-static bool command_add(struct command *c, uint32_t i)
+static bool add(struct command *c, uint32_t i)
 {
-    struct buf *out = &c->w->command;
-    struct bson_index index = c->index;
-    size_t before = out->len;
+    struct mongo_writer *w = c->w;
     struct error err;
-    int result;
 
-    if (entry(c, i)->refused) /* in an earlier half */
+    if (write_command_add(&w->command, entry(c, i), &err) == 0) {
+        w->sent[w->sent_count++] = i;
         return true;
-    result = put_record(c, entry(c, i), &err);
-    if (result == 0) {
-        c->w->sent[c->w->sent_count++] = i;
-        if (has_room(c))
-            return true;
-        c->w->sent_count--;
     }
-    out->len = before;
-    out->overflow = false;
-    c->index = index;
-    if (result == 0 || (err.kind == ERR_RETRY && c->w->sent_count > 0))
+    if (err.kind == ERR_RETRY && w->sent_count > 0)
         return false;
     refuse(c, i, err.message);
     return true;
@@ -187,12 +88,14 @@ static bool command_add(struct command *c, uint32_t i)
 /* Takes from todo what one command holds; how many were taken. */
 static size_t build(struct command *c, const uint32_t *todo, size_t n)
 {
+    struct mongo_writer *w = c->w;
     size_t i = 0;
 
-    command_begin(c);
-    while (i < n && c->w->sent_count < c->w->mongo->max_write_count && command_add(c, todo[i]))
+    w->sent_count = 0;
+    write_command_begin(&w->command, w->mongo->target, c->job->view, c->deletes);
+    while (i < n && w->sent_count < w->mongo->max_write_count && add(c, todo[i]))
         i++;
-    command_end(c);
+    write_command_end(&w->command);
     return i;
 }
 
@@ -330,7 +233,8 @@ static enum mongo_result post(struct command *c, struct error *err)
         error_set(err, ERR_RETRY, "the group was not asked lately");
         return MONGO_AGAIN;
     }
-    CHECK(bson_init_static(&command, (const uint8_t *)c->w->command.p, c->w->command.len));
+    CHECK(bson_init_static(&command, (const uint8_t *)c->w->command.out.p,
+                           c->w->command.out.len));
     result = mongo_write(m, m->target->database, &command, &reply, err);
     if (result == MONGO_DONE)
         result = judge(c, &reply, err);
@@ -486,12 +390,12 @@ enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_
     job->hopeless = false;
     if (mongo_limits(w->mongo, err) < 0)
         return MONGO_AGAIN;
+    w->command.limit = MIN(w->batch_bytes, w->mongo->max_bytes);
     w->pause_left_ms = PAUSES_MAX_MS;
     w->all_refused = false;
     w->unclear.kind = ERR_NONE;
     suspects_begin(job->suspects, job->batch->first_offset, job->now_ms);
     result = send_rounds(w, job, err);
-    if (w->command.cap > BUFFER_KEPT)
-        buf_release(&w->command);
+    write_command_trim(&w->command);
     return conclude(w, job, result, err);
 }

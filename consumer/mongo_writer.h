@@ -1,24 +1,21 @@
 /* consumer/mongo_writer.h - a batch becomes unordered update and delete commands of our own
  * making.
  *
- * The whole command is built as BSON in one buffer: the driver's bulk takes no maxTimeMS and
- * splits itself. The keys of a batch differ, so commands may be applied in any order, and a
+ * The keys of a batch differ, so commands may be applied in any order, and a
  * record's refusal concerns it alone: the next older event of its key is sent in its place,
  * until one holds. Of one thread. */
 #pragma once
 
 #include "common/mongo.h"
 #include "consumer/batch.h"
-#include "consumer/convert.h"
 #include "consumer/suspects.h"
-#include "consumer/table.h"
+#include "consumer/write_command.h"
 
 struct mongo_writer {
     struct mongo *mongo;
     size_t batch_bytes; /* most in one command */
-    struct buf command;
-    struct buf scratch; /* of a filter */
-    uint32_t *sent;     /* entries of the command, in its order */
+    struct write_command command;
+    uint32_t *sent; /* entries of the command, in its order */
     size_t sent_count;
     bool *failed;    /* of each in sent: there is a writeError for it */
     uint32_t *round; /* entries of this round: all, then those that fell back */

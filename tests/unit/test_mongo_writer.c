@@ -26,6 +26,7 @@ static struct {
     int code_of_key[KEYS];     /* for any write of this key */
     int command_code;          /* ok: 0 for every command; 0: none */
     int duplicates;            /* so many updates fail with 11000 */
+    int told;                  /* so many times more is each refusal told in an answer */
     int written_at[VALUES];    /* how often */
     int commands;
     size_t limit; /* of a command's bytes */
@@ -90,9 +91,11 @@ static void serve_all(const bson_t *command, bson_t *errors, size_t limit)
 
         if (!code)
             continue;
-        snprintf(name, sizeof(name), "%d", failed++);
-        BCON_APPEND(errors, name, "{", "index", BCON_INT32(index), "code", BCON_INT32(code),
-                    "errmsg", "no", "}");
+        for (int told = 0; told <= server.told; told++) {
+            snprintf(name, sizeof(name), "%d", failed++);
+            BCON_APPEND(errors, name, "{", "index", BCON_INT32(index), "code", BCON_INT32(code),
+                        "errmsg", "no", "}");
+        }
     }
     assert_in_range(index, 1, limit);
 }
@@ -324,6 +327,22 @@ static void a_racing_upsert_is_tried_again(void **state)
     assert_non_null(strstr(f->letters[0].reason, "11000"));
 }
 
+static void a_refusal_told_twice_is_one(void **state)
+{
+    struct fixture *f = *state;
+
+    server.told = 100;
+    server.duplicates = 1;
+    server.code_of_value[1] = UNKNOWN_CODE;
+    event(f, 'a', UPDATE);
+    event(f, 'b', UPDATE);
+    event(f, 'c', UPDATE);
+    assert_int_equal(apply(f, 0), MONGO_AGAIN);
+    assert_int_equal(f->job.written, 2);
+    assert_int_equal(f->suspects.count, 1);
+    assert_int_equal(f->suspects.list[0].tries, 1);
+}
+
 static void nothing_is_sent_by_who_must_not(void **state)
 {
     struct fixture *f = *state;
@@ -533,6 +552,7 @@ int main(void)
         TEST(what_the_server_is_in_trouble_for_is_waited_out),
         TEST(an_unknown_outcome_is_not_forgotten),
         TEST(a_racing_upsert_is_tried_again),
+        TEST(a_refusal_told_twice_is_one),
         TEST(nothing_is_sent_by_who_must_not),
         TEST(the_newest_event_that_holds_is_applied),
         TEST(a_whole_refusal_for_a_record_is_split_down_to_it),

@@ -30,6 +30,7 @@ enum mongo_result mongo_write(struct mongo *m, const char *database, const bson_
     bson_error_t why = {0};
 
     mongoc_client_write_command_with_opts(m->client, database, command, NULL, reply, &why);
+    m->answered_no = mongo_reply_is_no(reply);
     return mongo_reply_result(reply, &why, err);
 }
 
@@ -39,6 +40,7 @@ enum mongo_result mongo_read(struct mongo *m, const char *database, const bson_t
     bson_error_t why = {0};
 
     mongoc_client_read_command_with_opts(m->client, database, command, NULL, NULL, reply, &why);
+    m->answered_no = mongo_reply_is_no(reply);
     return mongo_reply_result(reply, &why, err);
 }
 

@@ -4,110 +4,167 @@
 #include "common/exit_code.h"
 #include "common/mongo.h"
 
-/* The server did not do it (any more): a new primary, a shutdown, a limit, a conflict; or
- * nothing of the kind can be done there, whatever the record. */
-static const int32_t again_codes[] = {
-    1,     /* InternalError */
-    8,     /* UnknownError */
-    13,    /* Unauthorized: a missing right of ours, never the record's fault */
-    18,    /* AuthenticationFailed */
-    20,    /* IllegalOperation: of the session or the topology */
-    24,    /* LockTimeout */
-    26,    /* NamespaceNotFound */
-    46,    /* LockBusy */
-    50,    /* MaxTimeMSExpired */
-    59,    /* CommandNotFound */
-    63,    /* StaleShardVersion */
-    64,    /* WriteConcernFailed */
-    65,    /* MultipleErrorsOccurred */
-    72,    /* InvalidOptions */
-    73,    /* InvalidNamespace */
-    79,    /* UnknownReplWriteConcern */
-    91,    /* ShutdownInProgress */
-    100,   /* UnsatisfiableWriteConcern */
-    112,   /* WriteConflict */
-    115,   /* CommandNotSupported */
-    133,   /* FailedToSatisfyReadPreference */
-    134,   /* ReadConcernMajorityNotAvailableYet */
-    150,   /* StaleEpoch */
-    166,   /* CommandNotSupportedOnView */
-    175,   /* QueryPlanKilled */
-    189,   /* PrimarySteppedDown */
-    211,   /* KeyNotFound (cluster keys) */
-    225,   /* TransactionTooOld */
-    249,   /* StaleChunkHistory */
-    250,   /* StaleDbVersion */
-    290,   /* TransactionExceededLifetimeLimitSeconds */
-    314,   /* ObjectIsBusy */
-    391,   /* ReauthenticationRequired */
-    8000,  /* AtlasError: quotas, rates */
-    10058, /* not primary or secondary (old servers) */
-    10107, /* NotWritablePrimary */
-    11600, /* InterruptedAtShutdown */
-    11601, /* Interrupted */
-    11602, /* InterruptedDueToReplStateChange */
-    13388, /* StaleConfig */
-    13435, /* NotPrimaryNoSecondaryOk */
-    13436, /* NotPrimaryOrSecondary */
-    14031, /* OutOfDiskSpace */
+/* The names are those of MongoDB's error_codes.yml; the ones without a name are in no list. */
+static const struct {
+    int32_t code;
+    enum mongo_fault fault;
+} known_codes[] = {
+    /* What one record can be refused for. */
+    {2, MONGO_FAULT_RECORD},     /* BadValue */
+    {9, MONGO_FAULT_RECORD},     /* FailedToParse */
+    {14, MONGO_FAULT_RECORD},    /* TypeMismatch */
+    {15, MONGO_FAULT_RECORD},    /* Overflow: nested too deeply */
+    {16, MONGO_FAULT_RECORD},    /* InvalidLength */
+    {22, MONGO_FAULT_RECORD},    /* InvalidBSON */
+    {28, MONGO_FAULT_RECORD},    /* PathNotViable */
+    {52, MONGO_FAULT_RECORD},    /* DollarPrefixedFieldName */
+    {53, MONGO_FAULT_RECORD},    /* InvalidIdField */
+    {54, MONGO_FAULT_RECORD},    /* NotSingleValueField */
+    {55, MONGO_FAULT_RECORD},    /* InvalidDBRef */
+    {56, MONGO_FAULT_RECORD},    /* EmptyFieldName */
+    {57, MONGO_FAULT_RECORD},    /* DottedFieldName */
+    {66, MONGO_FAULT_RECORD},    /* ImmutableField */
+    {121, MONGO_FAULT_RECORD},   /* DocumentValidationFailure */
+    {171, MONGO_FAULT_RECORD},   /* CannotIndexParallelArrays: in an index of the user's */
+    {201, MONGO_FAULT_RECORD},   /* CannotBuildIndexKeys */
+    {357, MONGO_FAULT_RECORD},   /* InvalidBSONType */
+    {378, MONGO_FAULT_RECORD},   /* NonConformantBSON */
+    {10334, MONGO_FAULT_RECORD}, /* BSONObjectTooLarge */
+    {11000, MONGO_FAULT_RECORD}, /* DuplicateKey */
+    {13027, MONGO_FAULT_RECORD}, /* a point out of a 2d index's range */
+    {16755, MONGO_FAULT_RECORD}, /* no geo keys for a 2dsphere index */
+    {17261, MONGO_FAULT_RECORD}, /* a text index's language is no string */
+    {17262, MONGO_FAULT_RECORD}, /* an unknown language of a text index */
+    {17280, MONGO_FAULT_RECORD}, /* KeyTooLong */
+    {17419, MONGO_FAULT_RECORD}, /* the resulting document is too large */
+    {17420, MONGO_FAULT_RECORD}, /* the document to upsert is too large */
+    /* A mongos did not await the shard's answer, or somebody ended what waited for it: the
+     * write may still come. (A mongod that says so has ended it; the two can't be told apart.)
+     */
+    {6, MONGO_FAULT_OUTCOME},     /* HostUnreachable */
+    {7, MONGO_FAULT_OUTCOME},     /* HostNotFound */
+    {50, MONGO_FAULT_OUTCOME},    /* MaxTimeMSExpired */
+    {89, MONGO_FAULT_OUTCOME},    /* NetworkTimeout */
+    {91, MONGO_FAULT_OUTCOME},    /* ShutdownInProgress */
+    {202, MONGO_FAULT_OUTCOME},   /* NetworkInterfaceExceededTimeLimit */
+    {262, MONGO_FAULT_OUTCOME},   /* ExceededTimeLimit */
+    {279, MONGO_FAULT_OUTCOME},   /* ClientDisconnect */
+    {317, MONGO_FAULT_OUTCOME},   /* ConnectionPoolExpired */
+    {382, MONGO_FAULT_OUTCOME},   /* RemoteCommandExecutionError */
+    {384, MONGO_FAULT_OUTCOME},   /* ConnectionError */
+    {9001, MONGO_FAULT_OUTCOME},  /* SocketException */
+    {11600, MONGO_FAULT_OUTCOME}, /* InterruptedAtShutdown */
+    {11601, MONGO_FAULT_OUTCOME}, /* Interrupted */
+    {46841, MONGO_FAULT_OUTCOME}, /* ClientMarkedKilled */
+    {91331, MONGO_FAULT_OUTCOME}, /* RetriableRemoteCommandFailure */
+    /* It was not done (any more): a new primary, a limit, a conflict; or nothing of the kind
+     * can be done there, whatever the record. */
+    {1, MONGO_FAULT_SERVER},        /* InternalError */
+    {8, MONGO_FAULT_SERVER},        /* UnknownError */
+    {13, MONGO_FAULT_SERVER},       /* Unauthorized: a missing right of ours */
+    {18, MONGO_FAULT_SERVER},       /* AuthenticationFailed */
+    {20, MONGO_FAULT_SERVER},       /* IllegalOperation: of the session or the topology */
+    {24, MONGO_FAULT_SERVER},       /* LockTimeout */
+    {26, MONGO_FAULT_SERVER},       /* NamespaceNotFound */
+    {46, MONGO_FAULT_SERVER},       /* LockBusy */
+    {59, MONGO_FAULT_SERVER},       /* CommandNotFound */
+    {63, MONGO_FAULT_SERVER},       /* StaleShardVersion */
+    {64, MONGO_FAULT_SERVER},       /* WriteConcernTimeout */
+    {65, MONGO_FAULT_SERVER},       /* MultipleErrorsOccurred */
+    {70, MONGO_FAULT_SERVER},       /* ShardNotFound */
+    {72, MONGO_FAULT_SERVER},       /* InvalidOptions */
+    {73, MONGO_FAULT_SERVER},       /* InvalidNamespace */
+    {75, MONGO_FAULT_SERVER},       /* WriteConcernLegacyOK */
+    {79, MONGO_FAULT_SERVER},       /* UnknownReplWriteConcern */
+    {82, MONGO_FAULT_SERVER},       /* NoProgressMade */
+    {83, MONGO_FAULT_SERVER},       /* RemoteResultsUnavailable */
+    {90, MONGO_FAULT_SERVER},       /* CallbackCanceled */
+    {94, MONGO_FAULT_SERVER},       /* NotYetInitialized */
+    {95, MONGO_FAULT_SERVER},       /* NotSecondary */
+    {100, MONGO_FAULT_SERVER},      /* UnsatisfiableWriteConcern */
+    {107, MONGO_FAULT_SERVER},      /* LockFailed */
+    {109, MONGO_FAULT_SERVER},      /* ConfigurationInProgress */
+    {112, MONGO_FAULT_SERVER},      /* WriteConflict */
+    {115, MONGO_FAULT_SERVER},      /* CommandNotSupported */
+    {117, MONGO_FAULT_SERVER},      /* ConflictingOperationInProgress */
+    {133, MONGO_FAULT_SERVER},      /* FailedToSatisfyReadPreference */
+    {134, MONGO_FAULT_SERVER},      /* ReadConcernMajorityNotAvailableYet */
+    {145, MONGO_FAULT_SERVER},      /* PooledConnectionsDropped */
+    {146, MONGO_FAULT_SERVER},      /* ExceededMemoryLimit */
+    {149, MONGO_FAULT_SERVER},      /* NoConfigPrimary */
+    {150, MONGO_FAULT_SERVER},      /* StaleEpoch */
+    {166, MONGO_FAULT_SERVER},      /* CommandNotSupportedOnView */
+    {175, MONGO_FAULT_SERVER},      /* QueryPlanKilled */
+    {189, MONGO_FAULT_SERVER},      /* PrimarySteppedDown */
+    {190, MONGO_FAULT_SERVER},      /* MasterSlaveConnectionFailure */
+    {199, MONGO_FAULT_SERVER},      /* ReplicaSetMonitorRemoved */
+    {203, MONGO_FAULT_SERVER},      /* ShardingStateNotInitialized */
+    {208, MONGO_FAULT_SERVER},      /* TooManyLocks */
+    {209, MONGO_FAULT_SERVER},      /* StaleClusterTime */
+    {211, MONGO_FAULT_SERVER},      /* KeyNotFound (cluster keys) */
+    {215, MONGO_FAULT_SERVER},      /* DatabaseDropPending */
+    {216, MONGO_FAULT_SERVER},      /* ElectionInProgress */
+    {225, MONGO_FAULT_SERVER},      /* TransactionTooOld */
+    {227, MONGO_FAULT_SERVER},      /* CannotImplicitlyCreateCollection */
+    {230, MONGO_FAULT_SERVER},      /* DNSHostNotFound */
+    {231, MONGO_FAULT_SERVER},      /* DNSProtocolError */
+    {237, MONGO_FAULT_SERVER},      /* CursorKilled */
+    {239, MONGO_FAULT_SERVER},      /* SnapshotTooOld */
+    {246, MONGO_FAULT_SERVER},      /* SnapshotUnavailable */
+    {249, MONGO_FAULT_SERVER},      /* StaleDbVersion */
+    {250, MONGO_FAULT_SERVER},      /* StaleChunkHistory */
+    {264, MONGO_FAULT_SERVER},      /* TooManyFilesOpen */
+    {272, MONGO_FAULT_SERVER},      /* MigrationConflict */
+    {281, MONGO_FAULT_SERVER},      /* TransactionCoordinatorSteppingDown */
+    {290, MONGO_FAULT_SERVER},      /* TransactionExceededLifetimeLimitSeconds */
+    {303, MONGO_FAULT_SERVER},      /* SplitHorizonChange */
+    {310, MONGO_FAULT_SERVER},      /* PeriodicJobIsStopped */
+    {314, MONGO_FAULT_SERVER},      /* ObjectIsBusy */
+    {319, MONGO_FAULT_SERVER},      /* MovePrimaryInProgress */
+    {333, MONGO_FAULT_SERVER},      /* ServiceExecutorInShutdown */
+    {338, MONGO_FAULT_SERVER},      /* ReshardCollectionInProgress */
+    {342, MONGO_FAULT_SERVER},      /* ReshardingCriticalSectionTimeout */
+    {343, MONGO_FAULT_SERVER},      /* ShardCannotRefreshDueToLocksHeld */
+    {355, MONGO_FAULT_SERVER},      /* InterruptedDueToStorageChange */
+    {358, MONGO_FAULT_SERVER},      /* InternalTransactionNotSupported */
+    {363, MONGO_FAULT_SERVER},      /* RetryableTransactionInProgress */
+    {365, MONGO_FAULT_SERVER},      /* TemporarilyUnavailable */
+    {371, MONGO_FAULT_SERVER},      /* UserWritesBlocked */
+    {372, MONGO_FAULT_SERVER},      /* CloseConnectionForShutdownCommand */
+    {379, MONGO_FAULT_SERVER},      /* DatabaseMetadataRefreshCanceled */
+    {391, MONGO_FAULT_SERVER},      /* ReauthenticationRequired */
+    {402, MONGO_FAULT_SERVER},      /* ResourceExhausted */
+    {406, MONGO_FAULT_SERVER},      /* MigrationBlockingOperationCoordinatorCleaningUp */
+    {407, MONGO_FAULT_SERVER},      /* PooledConnectionAcquisitionExceededTimeLimit */
+    {412, MONGO_FAULT_SERVER},      /* UpdatesStillPending */
+    {414, MONGO_FAULT_SERVER},      /* AddOrRemoveShardInProgress */
+    {433, MONGO_FAULT_SERVER},      /* AdmissionQueueOverflow */
+    {449, MONGO_FAULT_SERVER},      /* RateLimitExceeded */
+    {450, MONGO_FAULT_SERVER},      /* PooledConnectionAcquisitionRejected */
+    {453, MONGO_FAULT_SERVER},      /* InterruptedDueToReshardingCriticalSection */
+    {462, MONGO_FAULT_SERVER},      /* IngressRequestRateLimitExceeded */
+    {8000, MONGO_FAULT_SERVER},     /* AtlasError: quotas, rates */
+    {10058, MONGO_FAULT_SERVER},    /* not primary or secondary (old servers) */
+    {10107, MONGO_FAULT_SERVER},    /* NotWritablePrimary */
+    {11602, MONGO_FAULT_SERVER},    /* InterruptedDueToReplStateChange */
+    {12586, MONGO_FAULT_SERVER},    /* BackgroundOperationInProgressForDatabase */
+    {12587, MONGO_FAULT_SERVER},    /* BackgroundOperationInProgressForNamespace */
+    {13388, MONGO_FAULT_SERVER},    /* StaleConfig */
+    {13435, MONGO_FAULT_SERVER},    /* NotPrimaryNoSecondaryOk */
+    {13436, MONGO_FAULT_SERVER},    /* NotPrimaryOrSecondary */
+    {14031, MONGO_FAULT_SERVER},    /* OutOfDiskSpace */
+    {16500, MONGO_FAULT_SERVER},    /* Cosmos DB: too many requests */
+    {50915, MONGO_FAULT_SERVER},    /* BackupCursorOpenConflictWithCheckpoint */
+    {56846, MONGO_FAULT_SERVER},    /* ConfigServerUnreachable */
+    {10045600, MONGO_FAULT_SERVER}, /* InterruptedDueToFCVChange */
 };
 
-/* Another server's answer was not awaited (mongos): the write may still come. */
-static const int32_t unknown_codes[] = {
-    6,    /* HostUnreachable */
-    7,    /* HostNotFound */
-    89,   /* NetworkTimeout */
-    202,  /* NetworkInterfaceExceededTimeLimit */
-    262,  /* ExceededTimeLimit */
-    384,  /* ConnectionError */
-    9001, /* SocketException */
-};
-
-/* What a whole command may be refused with because of one of its records. Any other refusal of
- * a command is waited out: a record is given up only when it is known to be the reason. */
-static const int32_t record_codes[] = {
-    2,     /* BadValue */
-    9,     /* FailedToParse */
-    14,    /* TypeMismatch */
-    15,    /* Overflow: nested too deeply */
-    16,    /* InvalidLength */
-    22,    /* InvalidBSON */
-    28,    /* PathNotViable */
-    52,    /* DollarPrefixedFieldName */
-    53,    /* InvalidIdField */
-    54,    /* NotSingleValueField */
-    55,    /* InvalidDBRef */
-    56,    /* EmptyFieldName */
-    57,    /* DottedFieldName */
-    66,    /* ImmutableField */
-    121,   /* DocumentValidationFailure */
-    10334, /* BSONObjectTooLarge */
-    11000, /* DuplicateKey */
-    17280, /* KeyTooLong */
-    17419, /* the resulting document is too large */
-    17420, /* the document to upsert is too large */
-};
-
-static bool among(const int32_t *codes, size_t n, int32_t code)
+enum mongo_fault mongo_fault_of(int32_t code)
 {
-    for (size_t i = 0; i < n; i++)
-        if (codes[i] == code)
-            return true;
-    return false;
-}
-
-enum mongo_result mongo_write_error_result(int32_t code)
-{
-    if (among(again_codes, ARRAY_LEN(again_codes), code))
-        return MONGO_AGAIN;
-    if (among(unknown_codes, ARRAY_LEN(unknown_codes), code))
-        return MONGO_UNKNOWN;
-    return MONGO_REFUSED;
-}
-
-bool mongo_may_be_a_records_fault(int32_t code)
-{
-    return among(record_codes, ARRAY_LEN(record_codes), code);
+    for (size_t i = 0; i < ARRAY_LEN(known_codes); i++)
+        if (known_codes[i].code == code)
+            return known_codes[i].fault;
+    return MONGO_FAULT_UNCLEAR;
 }
 
 static int64_t reply_number(const bson_t *reply, const char *name)
@@ -132,6 +189,11 @@ static bool reply_ok(const bson_t *reply)
     bson_iter_t it;
 
     return bson_iter_init_find(&it, reply, "ok") && bson_iter_as_bool(&it);
+}
+
+bool mongo_reply_is_no(const bson_t *reply)
+{
+    return bson_has_field(reply, "ok") && !reply_ok(reply);
 }
 
 static const char *text_of(const bson_iter_t *document, const char *name)
@@ -175,13 +237,22 @@ static enum mongo_result refused(const bson_t *reply, const bson_error_t *why,
                                  struct error *err)
 {
     int32_t code = mongo_reply_code(reply);
-    enum mongo_result result = mongo_write_error_result(code);
+    enum mongo_fault fault = mongo_fault_of(code);
 
-    error_set(err, result == MONGO_REFUSED ? ERR_DATA : ERR_RETRY, "%s (code %" PRId32 ")",
+    error_set(err, fault == MONGO_FAULT_RECORD ? ERR_DATA : ERR_RETRY, "%s (code %" PRId32 ")",
               why->message[0] ? why->message : "refused without a reason", code);
     if (code == 13 || code == 18)
         error_fatal(err, EXIT_NO_RIGHT, "no right: %s", why->message);
-    return result;
+    switch (fault) {
+    case MONGO_FAULT_RECORD:
+        return MONGO_REFUSED;
+    case MONGO_FAULT_OUTCOME:
+        return MONGO_UNKNOWN;
+    case MONGO_FAULT_SERVER:
+    case MONGO_FAULT_UNCLEAR:
+        break;
+    }
+    return MONGO_AGAIN;
 }
 
 enum mongo_result mongo_reply_result(const bson_t *reply, const bson_error_t *why,
@@ -189,7 +260,7 @@ enum mongo_result mongo_reply_result(const bson_t *reply, const bson_error_t *wh
 {
     if (!bson_has_field(reply, "ok"))
         return no_reply(why, err);
-    if (!reply_ok(reply))
+    if (mongo_reply_is_no(reply))
         return refused(reply, why, err);
     return concern_failed(reply, err) ? MONGO_AGAIN : MONGO_DONE;
 }

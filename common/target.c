@@ -55,6 +55,16 @@ static void read_from_the_primary(mongoc_uri_t *uri)
     mongoc_read_prefs_destroy(primary);
 }
 
+/* It would go out with commands that refuse one (ping, lists), and the primary's own state is
+ * what counts. */
+static void forget_read_concern(mongoc_uri_t *uri)
+{
+    mongoc_read_concern_t *none = mongoc_read_concern_new();
+
+    mongoc_uri_set_read_concern(uri, none);
+    mongoc_read_concern_destroy(none);
+}
+
 int target_new(struct target **ret, const struct config *c, const char *application,
                struct error *err)
 {
@@ -79,6 +89,7 @@ int target_new(struct target **ret, const struct config *c, const char *applicat
     mongoc_uri_set_write_concern(t->uri, majority);
     mongoc_write_concern_destroy(majority);
     read_from_the_primary(t->uri);
+    forget_read_concern(t->uri);
     mongoc_uri_set_appname(t->uri, application);
     *ret = TAKE(t);
     return 0;

@@ -7,16 +7,18 @@
 
 #define FIRST_CAPACITY 64
 #define SLOTS_PER_ENTRY 2
+#define OLDER_KEPT 1024 /* of an empty batch: more is what one hot key needed */
 
 void batch_init(struct batch *b)
 {
-    *b = (struct batch){.next_offset = POSITION_NONE};
+    *b = (struct batch){.first_offset = POSITION_NONE, .next_offset = POSITION_NONE};
 }
 
 void batch_release(struct batch *b)
 {
     free(b->entries);
     free(b->slots);
+    free(b->older);
     batch_init(b);
 }
 
@@ -24,8 +26,13 @@ void batch_reset(struct batch *b)
 {
     if (b->slots)
         memset(b->slots, 0, b->slot_count * sizeof(*b->slots));
-    b->count = b->bytes = b->seen = 0;
-    b->next_offset = POSITION_NONE;
+    if (b->older_capacity > OLDER_KEPT) {
+        free(b->older);
+        b->older = NULL;
+        b->older_capacity = 0;
+    }
+    b->count = b->older_count = b->bytes = b->seen = 0;
+    b->first_offset = b->next_offset = POSITION_NONE;
     b->generation = 0;
     b->log_id[0] = '\0';
 }
@@ -77,9 +84,41 @@ static void grow(struct batch *b)
 void batch_saw(struct batch *b, int64_t offset, size_t bytes)
 {
     CHECK(offset >= b->next_offset);
+    if (b->seen == 0)
+        b->first_offset = offset;
     b->next_offset = offset + 1;
     b->bytes += bytes;
     b->seen++;
+}
+
+/* Keeps the event that e stands for; its index + 1. */
+static uint32_t keep_older(struct batch *b, const struct batch_entry *e)
+{
+    if (b->older_count == b->older_capacity) {
+        b->older_capacity = b->older_capacity ? 2 * b->older_capacity : FIRST_CAPACITY;
+        b->older = xrealloc(b->older, b->older_capacity * sizeof(*b->older));
+    }
+    b->older[b->older_count] = (struct batch_older){.after = e->after,
+                                                    .generation = e->generation,
+                                                    .offset = e->offset,
+                                                    .message = e->message,
+                                                    .older = e->older};
+    return (uint32_t)++b->older_count;
+}
+
+bool batch_fall_back(struct batch *b, struct batch_entry *e)
+{
+    const struct batch_older *older;
+
+    if (!e->older)
+        return false;
+    older = &b->older[e->older - 1];
+    e->after = older->after;
+    e->generation = older->generation;
+    e->offset = older->offset;
+    e->message = older->message;
+    e->older = older->older;
+    return true;
 }
 
 void batch_add(struct batch *b, const struct event *ev, int64_t offset, void *message)
@@ -99,6 +138,7 @@ void batch_add(struct batch *b, const struct event *ev, int64_t offset, void *me
         b->entries[b->count] = new;
         *slot = (uint32_t)++b->count;
     } else if (!MUTATED(dedupe)) {
+        new.older = keep_older(b, &b->entries[*slot - 1]);
         b->entries[*slot - 1] = new;
     }
 }

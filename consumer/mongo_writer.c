@@ -2,42 +2,39 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/check.h"
 #include "common/stop.h"
-#include "consumer/bson_out.h"
 
 #define DUPLICATE_KEY 11000
-#define DUPLICATE_TRIES 8
+#define DUPLICATE_TRIES 5
 #define DUPLICATE_PAUSE_MS 20
-#define SCRATCH_MAX 65536
-/* Around the records: names, limits, the driver's own members. */
-#define COMMAND_RESERVE 16384
-#define BUFFER_KEPT (4 << 20)
+/* Of all pauses of a job: its thread serves other partitions too. */
+#define PAUSES_MAX_MS 200
 
 struct command {
     struct mongo_writer *w;
     struct mongo_write_job *job;
     bool deletes;
-    size_t body;
-    size_t list;
-    struct bson_index index;
+    bool older; /* its events took the place of refused ones */
 };
 
 void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes)
 {
     *w = (struct mongo_writer){.mongo = m, .batch_bytes = batch_bytes};
-    buf_init(&w->command, (16 << 20) + 2 * COMMAND_RESERVE);
-    buf_init(&w->scratch, SCRATCH_MAX);
+    write_command_init(&w->command);
 }
 
 void mongo_writer_release(struct mongo_writer *w)
 {
-    buf_release(&w->command);
-    buf_release(&w->scratch);
+    write_command_release(&w->command);
     free(w->sent);
+    free(w->failed);
+    free(w->round);
     free(w->todo);
     free(w->retry);
+    free(w->refused);
 }
 
 static void reserve(struct mongo_writer *w, size_t entries)
@@ -46,8 +43,11 @@ static void reserve(struct mongo_writer *w, size_t entries)
         return;
     w->capacity = entries;
     w->sent = xrealloc(w->sent, entries * sizeof(*w->sent));
+    w->failed = xrealloc(w->failed, entries * sizeof(*w->failed));
+    w->round = xrealloc(w->round, entries * sizeof(*w->round));
     w->todo = xrealloc(w->todo, entries * sizeof(*w->todo));
     w->retry = xrealloc(w->retry, entries * sizeof(*w->retry));
+    w->refused = xrealloc(w->refused, entries * sizeof(*w->refused));
 }
 
 static struct batch_entry *entry(const struct command *c, uint32_t i)
@@ -62,109 +62,24 @@ static void refuse(const struct command *c, uint32_t i, const char *reason)
     if (e->refused)
         return;
     e->refused = true;
+    c->w->refused[c->w->refused_count++] = i;
     c->job->refused(c->job->arg, e, reason);
 }
 
-/* ---- building ---- */
-
-static void command_begin(struct command *c)
-{
-    struct buf *out = &c->w->command;
-    struct bytes collection = bytes_of(c->job->view->collection);
-
-    buf_reset(out);
-    c->w->sent_count = 0;
-    c->index = BSON_INDEX_INIT;
-    c->body = bson_out_begin(out);
-    bson_out_string(out, c->deletes ? BYTES_LIT("delete") : BYTES_LIT("update"), collection);
-    bson_out_bool(out, BYTES_LIT("ordered"), false);
-    bson_out_int64(out, BYTES_LIT("maxTimeMS"), c->w->mongo->target->max_time_ms);
-    c->list = bson_out_array(out, c->deletes ? BYTES_LIT("deletes") : BYTES_LIT("updates"));
-}
-
-static void command_end(struct command *c)
-{
-    bson_out_end(&c->w->command, c->list);
-    bson_out_end(&c->w->command, c->body);
-    CHECK(!c->w->command.overflow);
-}
-
-/* A sharded collection is asked by the shard key too: {_id: .., pk: .., sk: ..}. */
-static int sharded_filter(struct command *c, struct bytes keys, struct error *err)
-{
-    struct buf *out = &c->w->command, *more = &c->w->scratch;
-    struct converter by_key = c->job->view->converter;
-    size_t begin = out->len;
-
-    if (convert_filter(out, &by_key, keys, err) < 0)
-        return -1;
-    by_key.identity = IDENTITY_OBJECTID;
-    buf_reset(more);
-    if (convert_filter(more, &by_key, keys, err) < 0)
-        return -1;
-    out->len--; /* its final zero */
-    buf_append(out, more->p + sizeof(int32_t), more->len - sizeof(int32_t) - 1);
-    bson_out_end(out, begin);
-    return 0;
-}
-
-static int put_filter(struct command *c, struct bytes keys, struct error *err)
-{
-    const struct converter *v = &c->job->view->converter;
-
-    bson_out_element(&c->w->command, BSON_OUT_DOCUMENT, BYTES_LIT("q"));
-    if (c->w->mongo->target->sharded && v->identity == IDENTITY_KEY &&
-        convert_key_indexable(v->schema))
-        return sharded_filter(c, keys, err);
-    return convert_filter(&c->w->command, v, keys, err);
-}
-
-static int put_record(struct command *c, const struct batch_entry *e, struct error *err)
-{
-    struct buf *out = &c->w->command;
-    size_t record = bson_out_document(out, bson_index_name(&c->index));
-
-    if (put_filter(c, e->keys, err) < 0)
-        return -1;
-    if (c->deletes) {
-        bson_out_int32(out, BYTES_LIT("limit"), 1);
-    } else {
-        bson_out_element(out, BSON_OUT_DOCUMENT, BYTES_LIT("u"));
-        if (convert_document(out, &c->job->view->converter, e->keys, e->after, err) < 0)
-            return -1;
-        bson_out_bool(out, BYTES_LIT("upsert"), true);
-    }
-    bson_out_end(out, record);
-    return out->overflow ? error_set(err, ERR_RETRY, "no room in the command") : 0;
-}
-
-static bool has_room(const struct command *c)
-{
-    size_t limit = MIN(c->w->batch_bytes, c->w->mongo->max_bytes);
-
-    return c->w->sent_count == 1 || c->w->command.len + COMMAND_RESERVE <= limit;
-}
+/* ---- sending ---- */
 
 /* false: it does not fit into this command any more. A record that can't be converted is
  * refused and left out. */
-static bool command_add(struct command *c, uint32_t i)
+static bool add(struct command *c, uint32_t i)
 {
-    struct buf *out = &c->w->command;
-    struct bson_index index = c->index;
-    size_t before = out->len;
+    struct mongo_writer *w = c->w;
     struct error err;
-    int result = put_record(c, entry(c, i), &err);
 
-    if (result == 0) {
-        c->w->sent[c->w->sent_count++] = i;
-        if (has_room(c))
-            return true;
-        c->w->sent_count--;
+    if (write_command_add(&w->command, entry(c, i), &err) == 0) {
+        w->sent[w->sent_count++] = i;
+        return true;
     }
-    out->len = before;
-    out->overflow = false;
-    c->index = index;
-    if (result == 0 || (err.kind == ERR_RETRY && c->w->sent_count > 0))
+    if (err.kind == ERR_RETRY && w->sent_count > 0)
         return false;
     refuse(c, i, err.message);
     return true;
@@ -173,12 +88,14 @@ static bool command_add(struct command *c, uint32_t i)
 /* Takes from todo what one command holds; how many were taken. */
 static size_t build(struct command *c, const uint32_t *todo, size_t n)
 {
+    struct mongo_writer *w = c->w;
     size_t i = 0;
 
-    command_begin(c);
-    while (i < n && c->w->sent_count < c->w->mongo->max_write_count && command_add(c, todo[i]))
+    w->sent_count = 0;
+    write_command_begin(&w->command, w->mongo->target, c->job->view, c->deletes);
+    while (i < n && w->sent_count < w->mongo->max_write_count && add(c, todo[i]))
         i++;
-    command_end(c);
+    write_command_end(&w->command);
     return i;
 }
 
@@ -186,22 +103,80 @@ static size_t build(struct command *c, const uint32_t *todo, size_t n)
 
 struct judging {
     struct command *c;
-    enum mongo_result result;
+    enum mongo_result result; /* MONGO_DONE, or the server's trouble */
     struct error *err;
     size_t failed;
+    size_t unclear;
+    bool beside_others; /* other records were accepted */
 };
 
+static void in_trouble(struct judging *j, enum mongo_result result,
+                       const struct mongo_write_error *e)
+{
+    if (j->result == MONGO_UNKNOWN) /* nothing is worse */
+        return;
+    j->result = result;
+    error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+}
+
+/* The first look: is it the server, and how many records are concerned? */
+static void weigh(void *arg, const struct mongo_write_error *e)
+{
+    struct judging *j = arg;
+    struct mongo_writer *w = j->c->w;
+
+    if (e->index < 0 || (size_t)e->index >= w->sent_count) {
+        in_trouble(j, MONGO_AGAIN, e);
+        return;
+    }
+    j->failed += !w->failed[e->index];
+    w->failed[e->index] = true;
+    switch (mongo_fault_of(e->code)) {
+    case MONGO_FAULT_RECORD:
+        break;
+    case MONGO_FAULT_OUTCOME:
+        in_trouble(j, MONGO_UNKNOWN, e);
+        break;
+    case MONGO_FAULT_SERVER:
+        in_trouble(j, MONGO_AGAIN, e);
+        break;
+    case MONGO_FAULT_UNCLEAR:
+        j->unclear++;
+        break;
+    }
+}
+
+static void suspect_record(struct judging *j, uint32_t i, const struct mongo_write_error *e)
+{
+    const struct suspect *given_up = NULL;
+    char reason[400];
+
+    if (j->beside_others)
+        given_up = suspects_refused(j->c->job->suspects, entry(j->c, i)->offset);
+    if (!given_up) {
+        error_set(&j->c->w->unclear, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+        return;
+    }
+    snprintf(reason, sizeof(reason),
+             "MongoDB refuses it (code %" PRId32 ", %d tries in %" PRId64
+             " s, in which it accepted others): %s",
+             e->code, given_up->tries, (given_up->now_ms - given_up->since_ms) / 1000,
+             e->message);
+    refuse(j->c, i, reason);
+}
+
+/* The second look, when the server is well: what becomes of each record. */
 static void judge_record(void *arg, const struct mongo_write_error *e)
 {
     struct judging *j = arg;
     struct mongo_writer *w = j->c->w;
-    enum mongo_result result = mongo_write_error_result(e->code);
     char reason[400];
 
-    j->failed++;
-    if (e->index < 0 || (size_t)e->index >= w->sent_count || result != MONGO_REFUSED) {
-        j->result = result == MONGO_UNKNOWN ? MONGO_UNKNOWN : MONGO_AGAIN;
-        error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+    if (!w->failed[e->index]) /* told twice */
+        return;
+    w->failed[e->index] = false;
+    if (mongo_fault_of(e->code) == MONGO_FAULT_UNCLEAR) {
+        suspect_record(j, w->sent[e->index], e);
         return;
     }
     if (e->code == DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
@@ -213,14 +188,39 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
     refuse(j->c, w->sent[e->index], reason);
 }
 
+static void tell_accepted(const struct command *c)
+{
+    const struct mongo_writer *w = c->w;
+    struct suspects *s = c->job->suspects;
+
+    for (size_t i = 0; s->count > 0 && i < w->sent_count; i++)
+        if (!w->failed[i])
+            suspects_accepted(s, entry(c, w->sent[i])->offset);
+}
+
 static enum mongo_result judge(struct command *c, const bson_t *reply, struct error *err)
 {
     struct judging j = {.c = c, .result = MONGO_DONE, .err = err};
+    struct mongo_writer *w = c->w;
+    struct mongo_write_job *job = c->job;
+    size_t accepted;
 
-    mongo_reply_write_errors(reply, judge_record, &j);
-    if (j.failed <= c->w->sent_count)
-        *(c->deletes ? &c->job->deleted : &c->job->written) += c->w->sent_count - j.failed;
-    return j.result;
+    memset(w->failed, 0, w->sent_count * sizeof(*w->failed));
+    mongo_reply_write_errors(reply, weigh, &j);
+    accepted = w->sent_count - j.failed;
+    *(c->deletes ? &job->deleted : &job->written) += accepted;
+    if (j.result != MONGO_DONE)
+        return j.result;
+    tell_accepted(c);
+    /* An older event comes alone where its newer one had company. */
+    j.beside_others = accepted > 0 || (c->older && job->written + job->deleted > 0);
+    if (j.failed > 0)
+        mongo_reply_write_errors(reply, judge_record, &j);
+    if (j.unclear == 0 || j.beside_others)
+        return MONGO_DONE;
+    w->all_refused = true;
+    *err = w->unclear;
+    return MONGO_AGAIN;
 }
 
 static enum mongo_result post(struct command *c, struct error *err)
@@ -233,12 +233,14 @@ static enum mongo_result post(struct command *c, struct error *err)
         error_set(err, ERR_RETRY, "the group was not asked lately");
         return MONGO_AGAIN;
     }
-    CHECK(bson_init_static(&command, (const uint8_t *)c->w->command.p, c->w->command.len));
+    CHECK(bson_init_static(&command, (const uint8_t *)c->w->command.out.p,
+                           c->w->command.out.len));
     result = mongo_write(m, m->target->database, &command, &reply, err);
     if (result == MONGO_DONE)
         result = judge(c, &reply, err);
-    else if (result == MONGO_REFUSED && !mongo_may_be_a_records_fault(mongo_reply_code(&reply)))
-        result = MONGO_AGAIN;
+    else if (mongo_reply_is_no(&reply) &&
+             mongo_fault_of(mongo_reply_code(&reply)) == MONGO_FAULT_UNCLEAR)
+        c->w->all_refused = true;
     bson_destroy(&reply);
     return result;
 }
@@ -280,48 +282,120 @@ static enum mongo_result send_all(struct command *c, const uint32_t *todo, size_
     return MONGO_DONE;
 }
 
+static void pause_before(struct mongo_writer *w, int tries)
+{
+    int64_t ms = MIN((int64_t)tries * DUPLICATE_PAUSE_MS, w->pause_left_ms);
+
+    w->pause_left_ms -= ms;
+    if (ms > 0)
+        stop_wait_ms(ms);
+}
+
+static void refuse_duplicates(const struct command *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        refuse(c, c->w->todo[i],
+               "MongoDB refuses it: another document has its key in a unique index "
+               "(code 11000)");
+}
+
 static enum mongo_result send_kind(struct command *c, struct error *err)
 {
     struct mongo_writer *w = c->w;
     enum mongo_result result = MONGO_DONE;
     size_t n = 0;
 
-    for (uint32_t i = 0; i < c->job->batch->count; i++)
-        if ((entry(c, i)->after.len == 0) == c->deletes && !entry(c, i)->refused)
-            w->todo[n++] = i;
+    for (size_t i = 0; i < w->round_count; i++)
+        if ((entry(c, w->round[i])->after.len == 0) == c->deletes)
+            w->todo[n++] = w->round[i];
     for (int tries = 1; n > 0 && result == MONGO_DONE; tries++) {
         w->retry_count = 0;
         result = send_all(c, w->todo, n, err);
         n = w->retry_count;
         memcpy(w->todo, w->retry, n * sizeof(*w->todo));
         if (n > 0 && tries == DUPLICATE_TRIES) {
-            for (size_t i = 0; i < n; i++)
-                refuse(c, w->todo[i],
-                       "MongoDB refuses it: another document has its key in a unique index "
-                       "(code 11000)");
+            refuse_duplicates(c, n);
             n = 0;
         }
         if (n > 0)
-            stop_wait_ms(tries * DUPLICATE_PAUSE_MS);
+            pause_before(w, tries);
     }
     return result;
 }
 
-enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_job *job,
+/* Those that were refused, each with the next older event of its key. */
+static bool next_round(struct mongo_writer *w, struct batch *b)
+{
+    w->round_count = 0;
+    for (size_t i = 0; i < w->refused_count; i++) {
+        struct batch_entry *e = &b->entries[w->refused[i]];
+
+        if (!batch_fall_back(b, e))
+            continue;
+        e->refused = false;
+        w->round[w->round_count++] = w->refused[i];
+    }
+    w->refused_count = 0;
+    return w->round_count > 0;
+}
+
+static enum mongo_result send_rounds(struct mongo_writer *w, struct mongo_write_job *job,
                                      struct error *err)
 {
     struct command updates = {.w = w, .job = job};
     struct command deletes = {.w = w, .job = job, .deletes = true};
     enum mongo_result result;
 
+    reserve(w, job->batch->count);
+    w->refused_count = 0;
+    w->round_count = job->batch->count;
+    for (uint32_t i = 0; i < w->round_count; i++)
+        w->round[i] = i;
+    do {
+        result = send_kind(&updates, err);
+        if (result == MONGO_DONE)
+            result = send_kind(&deletes, err);
+        updates.older = deletes.older = true;
+    } while (result == MONGO_DONE && next_round(w, job->batch));
+    return result;
+}
+
+/* Everything was answered, or a command was refused as a whole: is there hope? */
+static enum mongo_result conclude(struct mongo_writer *w, struct mongo_write_job *job,
+                                  enum mongo_result result, struct error *err)
+{
+    struct suspects *s = job->suspects;
+
+    if (result != MONGO_DONE && !w->all_refused)
+        return result;
+    if (result == MONGO_DONE && w->unclear.kind != ERR_NONE) {
+        *err = w->unclear;
+        result = MONGO_AGAIN;
+    }
+    job->hopeless = suspects_end(s, w->all_refused);
+    if (job->hopeless)
+        error_prefix(err,
+                     "MongoDB refuses all that is sent, %d tries in %" PRId64
+                     " s, with a code that is not known to be a record's own",
+                     s->tries, (s->now_ms - s->since_ms) / 1000);
+    return result;
+}
+
+enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_job *job,
+                                     struct error *err)
+{
+    enum mongo_result result;
+
     job->written = job->deleted = 0;
+    job->hopeless = false;
     if (mongo_limits(w->mongo, err) < 0)
         return MONGO_AGAIN;
-    reserve(w, job->batch->count);
-    result = send_kind(&updates, err);
-    if (result == MONGO_DONE)
-        result = send_kind(&deletes, err);
-    if (w->command.cap > BUFFER_KEPT)
-        buf_release(&w->command);
-    return result;
+    w->command.limit = MIN(w->batch_bytes, w->mongo->max_bytes);
+    w->pause_left_ms = PAUSES_MAX_MS;
+    w->all_refused = false;
+    w->unclear.kind = ERR_NONE;
+    suspects_begin(job->suspects, job->batch->first_offset, job->now_ms);
+    result = send_rounds(w, job, err);
+    write_command_trim(&w->command);
+    return conclude(w, job, result, err);
 }

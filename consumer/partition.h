@@ -111,6 +111,7 @@ struct partition {
     enum position_start start;
     int64_t go_back;  /* REWINDING: where to; POSITION_NONE: apply once more */
     struct batch batch;
+    struct suspects suspects;
     rd_kafka_message_t **messages; /* that the batch borrows from */
     size_t message_count;
     size_t message_capacity;

@@ -145,6 +145,108 @@ static void many_keys_end_as_if_applied_one_by_one(void **state)
     free(last);
 }
 
+static bool fall_back(struct batch *b, const char *keys)
+{
+    return batch_fall_back(b, (struct batch_entry *)entry_of(b, keys));
+}
+
+static void a_refused_event_gives_its_place_to_the_next_older_one(void **state)
+{
+    struct batch b;
+    int message;
+
+    (void)state;
+    batch_init(&b);
+    put(&b, "a", "1", 4);
+    b.entries[0].message = &message;
+    b.entries[0].generation = 3;
+    put(&b, "b", "x", 5);
+    put(&b, "a", NULL, 6);
+    put(&b, "a", "3", 9);
+    assert_true(fall_back(&b, "a"));
+    assert_int_equal(entry_of(&b, "a")->after.len, 0); /* a delete is an event like others */
+    assert_int_equal(entry_of(&b, "a")->offset, 6);
+    assert_true(fall_back(&b, "a"));
+    assert_true(bytes_is(entry_of(&b, "a")->after, "1"));
+    assert_int_equal(entry_of(&b, "a")->offset, 4);
+    assert_int_equal(entry_of(&b, "a")->generation, 3);
+    assert_ptr_equal(entry_of(&b, "a")->message, &message);
+    assert_false(fall_back(&b, "a"));
+    assert_int_equal(entry_of(&b, "a")->offset, 4);
+    assert_false(fall_back(&b, "b"));
+    assert_int_equal(b.count, 2);
+    batch_release(&b);
+}
+
+static void an_emptied_batch_holds_no_older_events(void **state)
+{
+    struct batch b;
+
+    (void)state;
+    batch_init(&b);
+    put(&b, "a", "1", 4);
+    put(&b, "a", "2", 5);
+    assert_int_equal(b.first_offset, 4);
+    batch_reset(&b);
+    put(&b, "a", "3", 6);
+    assert_int_equal(b.first_offset, 6);
+    assert_false(fall_back(&b, "a"));
+    batch_release(&b);
+}
+
+/* Random events of which some are refused whenever they are tried: in batches that begin and
+ * end anywhere, and in any order within a batch, the documents end as if each was applied
+ * alone. */
+static void refusals_end_as_if_applied_one_by_one(void **state)
+{
+    enum {
+        KEYS = 12,
+        EVENTS = 400,
+        ROUNDS = 300
+    };
+    static const char *const keys[KEYS] = {"a", "b", "c", "d", "e", "f",
+                                           "g", "h", "i", "j", "k", "l"};
+    char values[EVENTS][8];
+    struct batch b;
+
+    (void)state;
+    batch_init(&b);
+    srand(7);
+    for (int i = 0; i < EVENTS; i++)
+        snprintf(values[i], sizeof(values[i]), "%d", i);
+    for (int round = 0; round < ROUNDS; round++) {
+        int one_by_one[KEYS], batched[KEYS],
+            refused_percent = rand() % 101; /* -1: no document */
+        bool refused[EVENTS];
+
+        for (int k = 0; k < KEYS; k++)
+            one_by_one[k] = batched[k] = -1;
+        for (int i = 0; i < EVENTS; i++) {
+            int k = rand() % KEYS;
+            bool deletes = rand() % 4 == 0;
+
+            refused[i] = rand() % 100 < refused_percent;
+            put(&b, keys[k], deletes ? NULL : values[i], i);
+            if (!refused[i])
+                one_by_one[k] = deletes ? -1 : i;
+            if (rand() % 40 && i < EVENTS - 1)
+                continue;
+            for (size_t e = b.count; e-- > 0;) {
+                bool holds = true;
+
+                while (refused[b.entries[e].offset] && holds)
+                    holds = batch_fall_back(&b, &b.entries[e]);
+                if (holds)
+                    batched[b.entries[e].keys.p[0] - 'a'] =
+                        b.entries[e].after.len ? (int)b.entries[e].offset : -1;
+            }
+            batch_reset(&b);
+        }
+        assert_memory_equal(batched, one_by_one, sizeof(batched));
+    }
+    batch_release(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +256,9 @@ int main(void)
         cmocka_unit_test(the_last_begin_goes_into_the_position),
         cmocka_unit_test(a_batch_is_full_by_keys_by_bytes_and_by_replaced_events),
         cmocka_unit_test(many_keys_end_as_if_applied_one_by_one),
+        cmocka_unit_test(a_refused_event_gives_its_place_to_the_next_older_one),
+        cmocka_unit_test(an_emptied_batch_holds_no_older_events),
+        cmocka_unit_test(refusals_end_as_if_applied_one_by_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,9 +29,10 @@ static void answers_sort_into_four(void **state)
         enum mongo_result result;
     } cases[] = {
         {10107, MONGO_AGAIN},   {189, MONGO_AGAIN},    {11602, MONGO_AGAIN},
-        {50, MONGO_AGAIN},      {112, MONGO_AGAIN},    {8, MONGO_AGAIN},
+        {50, MONGO_UNKNOWN},    {112, MONGO_AGAIN},    {8, MONGO_AGAIN},
         {89, MONGO_UNKNOWN},    {9001, MONGO_UNKNOWN}, {2, MONGO_REFUSED},
-        {11000, MONGO_REFUSED}, {121, MONGO_REFUSED},
+        {11000, MONGO_REFUSED}, {121, MONGO_REFUSED},  {16500, MONGO_AGAIN},
+        {7654321, MONGO_AGAIN}, {0, MONGO_AGAIN},
     };
     struct error err;
 
@@ -43,6 +44,43 @@ static void answers_sort_into_four(void **state)
         assert_int_equal(err.kind, cases[i].result == MONGO_REFUSED ? ERR_DATA : ERR_RETRY);
     }
     assert_int_equal(result_of(BCON_NEW("ok", BCON_DOUBLE(1)), 0, 0, &err), MONGO_DONE);
+}
+
+/* Only what is known to be a record's own may ever make a dead letter at once. */
+static void a_code_is_a_records_own_only_when_it_is_known_to_be(void **state)
+{
+    static const struct {
+        int32_t code;
+        enum mongo_fault fault;
+    } cases[] = {
+        {2, MONGO_FAULT_RECORD},          {121, MONGO_FAULT_RECORD},
+        {10334, MONGO_FAULT_RECORD},      {11000, MONGO_FAULT_RECORD},
+        {171, MONGO_FAULT_RECORD},        {82, MONGO_FAULT_SERVER},
+        {365, MONGO_FAULT_SERVER},        {371, MONGO_FAULT_SERVER},
+        {16500, MONGO_FAULT_SERVER},      {462, MONGO_FAULT_SERVER},
+        {59, MONGO_FAULT_SERVER},         {13, MONGO_FAULT_SERVER},
+        {50, MONGO_FAULT_OUTCOME},        {6, MONGO_FAULT_OUTCOME},
+        {384, MONGO_FAULT_OUTCOME},       {11601, MONGO_FAULT_OUTCOME},
+        {0, MONGO_FAULT_UNCLEAR},         {7654321, MONGO_FAULT_UNCLEAR},
+        {-1, MONGO_FAULT_UNCLEAR},        {3, MONGO_FAULT_UNCLEAR},
+        {INT32_MAX, MONGO_FAULT_UNCLEAR},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(mongo_fault_of(cases[i].code), cases[i].fault);
+}
+
+static void a_no_is_told_from_no_answer(void **state)
+{
+    AUTO(mongo_bsonp) bson_t *no = BCON_NEW("ok", BCON_DOUBLE(0), "code", BCON_INT32(59));
+    AUTO(mongo_bsonp) bson_t *yes = BCON_NEW("ok", BCON_DOUBLE(1));
+    AUTO(mongo_bsonp) bson_t *cut = BCON_NEW("errorLabels", "[", "RetryableWriteError", "]");
+
+    (void)state;
+    assert_true(mongo_reply_is_no(no));
+    assert_false(mongo_reply_is_no(yes));
+    assert_false(mongo_reply_is_no(cut));
 }
 
 static void an_answer_without_a_majority_is_no_acknowledgement(void **state)
@@ -85,15 +123,6 @@ static void a_refused_login_is_a_missing_right(void **state)
     assert_int_equal(err.code, EXIT_NO_RIGHT);
 }
 
-static void a_command_is_only_split_for_what_a_record_can_cause(void **state)
-{
-    (void)state;
-    assert_true(mongo_may_be_a_records_fault(2));
-    assert_true(mongo_may_be_a_records_fault(10334));
-    assert_false(mongo_may_be_a_records_fault(59));
-    assert_false(mongo_may_be_a_records_fault(0));
-}
-
 struct seen {
     struct mongo_write_error errors[4];
     size_t count;
@@ -123,7 +152,7 @@ static void write_errors_may_lack_their_code(void **state)
     assert_int_equal(s.errors[1].index, 5);
     assert_int_equal(s.errors[1].code, 0);
     assert_true(*s.errors[1].message);
-    assert_int_equal(mongo_write_error_result(0), MONGO_REFUSED);
+    assert_int_equal(mongo_fault_of(s.errors[1].code), MONGO_FAULT_UNCLEAR);
     bson_destroy(reply);
 }
 
@@ -131,10 +160,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_sort_into_four),
+        cmocka_unit_test(a_code_is_a_records_own_only_when_it_is_known_to_be),
+        cmocka_unit_test(a_no_is_told_from_no_answer),
         cmocka_unit_test(an_answer_without_a_majority_is_no_acknowledgement),
         cmocka_unit_test(only_what_was_surely_not_sent_needs_no_grace),
         cmocka_unit_test(a_refused_login_is_a_missing_right),
-        cmocka_unit_test(a_command_is_only_split_for_what_a_record_can_cause),
         cmocka_unit_test(write_errors_may_lack_their_code),
     };
 

@@ -7,12 +7,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "consumer/position_store.h"
-#include "consumer/preparation.h"
+#include "consumer/preparer.h"
 
 /* A held write waits for its grace; nothing legal takes longer than this without a step. */
 #define HEALTH_LIMIT_MS 120000
 #define LOOK_WAIT_MS 500     /* for the producer's records, or the preparer */
-#define LOOK_AGAIN_MS 10000  /* whether the collection is still the same */
 #define LOOK_FAILED_MS 10000 /* whether someone mended it */
 
 void *applier_worker_open(void *arg)
@@ -37,70 +36,13 @@ void applier_worker_close(void *context)
 
 /* ---- the table ---- */
 
-static bool owns_first_partition(struct worker *w, const struct partition *p)
-{
-    struct partition *first = pool_find(w->a->pool, p->topic, 0);
-
-    return first && atomic_load(&first->assigned);
-}
-
-static int prepare(struct worker *w, struct partition *p, struct table_view **view,
-                   struct error *err)
-{
-    struct ledger_table ledger = {0};
-    struct preparation work = {.config = w->a->config,
-                               .mongo = w->mongo,
-                               .ledger = &ledger,
-                               .table = p->table,
-                               .preparer = owns_first_partition(w, p)};
-    int found = ledger_cache_table(w->a->ledger, p->table->name, &ledger, err);
-    int result;
-
-    if (found <= 0)
-        return found;
-    result = preparation_run(view, &work, err);
-    ledger_table_release(&ledger);
-    return result;
-}
-
-void look_at_table(struct worker *w, struct partition *p)
-{
-    struct table_view *view = NULL;
-    struct error err = {0};
-    int64_t now = clock_mono_ms();
-
-    if (!table_look_begin(p->table, now))
-        return;
-    switch (prepare(w, p, &view, &err)) {
-    case 1:
-        table_clear_failure(p->table);
-        table_look_ready(p->table, &view, now + LOOK_AGAIN_MS);
-        pool_wake_table(w->a->pool, p->table);
-        break;
-    case 0:
-        table_look_waits(p->table, now + LOOK_WAIT_MS);
-        break;
-    default:
-        if (err.kind == ERR_FATAL && !err.code) {
-            table_fail(p->table, err.message);
-            table_look_waits(p->table, now + LOOK_FAILED_MS);
-        } else {
-            log_warn("table can't be looked at", "table=%s reason=%s", p->table->name,
-                     err.message);
-            table_look_unknown(p->table, now + LOOK_WAIT_MS + backoff_next_ms(&p->backoff));
-        }
-    }
-}
-
 int64_t stop_partition(struct partition *p, const char *reason)
 {
     park(p);
     atomic_store(&p->failed, true);
     p->phase = PARTITION_FAILED;
     p->health = health_get(p->id, 0); /* at once: nobody but a person can help */
-    if (!reason)
-        return INT64_MAX;
-    table_partition_stopped(p->table, p->number, reason);
+    table_partition_halted(p->table, p->number, reason);
     p->stopped = true;
     return clock_mono_ms() + LOOK_FAILED_MS;
 }
@@ -118,18 +60,16 @@ int64_t step_table(struct worker *w, struct partition *p)
         park(p);
         return INT64_MAX;
     }
-    atomic_store(&p->failed, table_has_failed(p->table));
-    if (p->table->refused) {
-        table_fail(p->table, p->table->refused);
-        return stop_partition(p, NULL);
+    if (!p->preparer) {
+        p->preparer = w->a->preparer;
+        preparer_use(p->preparer, p->table, true);
     }
-    look_at_table(w, p);
-    if (!table_has_failed(p->table))
-        p->health = health_get(p->id, HEALTH_LIMIT_MS); /* waiting is no standstill */
+    atomic_store(&p->failed, table_is_halted(p->table));
     table_view_put(p->view);
     p->view = table_view_get(p->table);
     if (!p->view)
         return soon;
+    p->health = health_get(p->id, HEALTH_LIMIT_MS);
     p->phase = PARTITION_TAKE;
     return POOL_AT_ONCE;
 }
@@ -147,7 +87,9 @@ void park(struct partition *p)
     table_view_put(TAKE(p->view));
     p->phase = PARTITION_PARKED;
     health_remove(TAKE(p->health));
-    if (p->table)
+    if (p->preparer)
+        preparer_use(TAKE(p->preparer), p->table, false);
+    if (p->table && !p->table->filtered)
         metric_add(p->table->metrics.lag, -atomic_exchange(&p->lag, 0));
 }
 

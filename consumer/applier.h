@@ -16,6 +16,7 @@
 #include "consumer/mongo_writer.h"
 #include "consumer/pool.h"
 #include "consumer/position.h"
+#include "consumer/preparer.h"
 #include "consumer/tables.h"
 
 struct applier { /* set once, shared by all threads */
@@ -24,7 +25,8 @@ struct applier { /* set once, shared by all threads */
     struct ledger_cache *ledger;
     struct dead_letters *letters;
     struct tables *tables;
-    struct pool *pool; /* set before the group is joined */
+    struct preparer *preparer; /* set before the group is joined */
+    struct pool *pool;         /* set before the group is joined */
     char me[POSITION_TEXT_MAX];
     struct intake_limits limits;
     int64_t linger_ms;      /* target.batch.ms */

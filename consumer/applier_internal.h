@@ -23,7 +23,6 @@ int64_t run_flush(struct worker *w, struct partition *p);
 
 /* Reads, and prepares where that is ours, whether the collection is the one that was prepared:
  * if it is time. */
-void look_at_table(struct worker *w, struct partition *p);
 
 /* Drops what is in hand and waits before it goes on from the position: after growing delays, or
  * when the outcome is unknown after the grace. */

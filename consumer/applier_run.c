@@ -253,7 +253,6 @@ int64_t step_run(struct worker *w, struct partition *p)
         partition_drop_batch(p);
         return start_over(w, p, "its collection or log is another one");
     }
-    look_at_table(w, p);
     if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))
         return begin_again(w, p);
     if (intake_pull(p, &w->a->limits, &err) < 0)

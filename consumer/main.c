@@ -20,6 +20,7 @@
 #include "consumer/group.h"
 
 #define LEAVE_MS 8000
+#define PREPARER_ENDS_MS 500
 #define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
@@ -64,6 +65,36 @@ static int open_topics(struct consumer *n, struct error *err)
     return 0;
 }
 
+static bool owns_first(void *arg, const char *topic)
+{
+    struct applier *a = arg;
+    struct partition *first = pool_find(a->pool, topic, 0);
+
+    return first && atomic_load(&first->assigned);
+}
+
+static void table_changed(void *arg, struct table *t)
+{
+    struct applier *a = arg;
+
+    pool_wake_table(a->pool, t);
+}
+
+static void open_preparer(struct consumer *n)
+{
+    struct applier *a = &n->applier;
+    struct preparer_setup setup = {.config = a->config,
+                                   .target = a->target,
+                                   .ledger = a->ledger,
+                                   .tables = a->tables,
+                                   .rk = fetch_handle(n->fetch),
+                                   .owns_first = owns_first,
+                                   .changed = table_changed,
+                                   .arg = a};
+
+    a->preparer = preparer_new(&setup);
+}
+
 static int open_all(struct consumer *n, struct error *err)
 {
     struct applier *a = &n->applier;
@@ -86,12 +117,14 @@ static int open_all(struct consumer *n, struct error *err)
     a->session_ms = GROUP_SESSION_MS;
     atomic_store(&a->last_poll, clock_mono_ms());
     a->pool = pool_new((int)config_int(c, "target.writers"), &work);
+    open_preparer(n);
     return group_new(&n->group, a, n->fetch, err);
 }
 
 static void close_all(struct consumer *n)
 {
     pool_free(n->applier.pool);
+    preparer_free(n->applier.preparer);
     tables_free(n->applier.tables);
     group_free(n->group);
     ledger_cache_free(n->applier.ledger);
@@ -113,7 +146,12 @@ static bool leave(struct consumer *n)
     all = group_leave(n->group, LEAVE_MS);
     if (!all)
         log_warn("a write was not answered in time", NULL);
-    return pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
+    all = pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
+    if (!preparer_stop(n->applier.preparer, all ? PREPARER_ENDS_MS : 0)) {
+        log_warn("a table was still being worked on", NULL);
+        all = false;
+    }
+    return all;
 }
 
 static int serve(struct consumer *n, int64_t idle_ms, struct error *err)
@@ -134,6 +172,8 @@ static int run(const struct config *c, const struct config_extra *extras, struct
 
     if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
+    if (config_is_set(c, "checkpoint.db"))
+        log_warn("checkpoint.db is not read yet", NULL);
     mongoc_init();
     result = serve(&n, idle_ms, err);
     if (!leave(&n)) {

@@ -53,8 +53,9 @@ struct partition {
     /* of the holder */
     enum partition_phase phase;
     unsigned seen_assignments;
-    struct table *table;     /* NULL: not known yet */
-    struct table_view *view; /* a reference, in TAKE and RUN and HELD */
+    struct table *table;       /* NULL: not known yet */
+    struct preparer *preparer; /* told that the table is in use; NULL: not */
+    struct table_view *view;   /* a reference, in TAKE and RUN and HELD */
     struct position position;
     struct fetch_stream stream;
     struct batch batch;

@@ -1,11 +1,11 @@
 /* consumer/preparer.h - looks at the tables this consumer has partitions of, and prepares them.
  *
  * Threads of its own do all of it, so that no writer waits for a table: two that look, one that
- * builds. A table is of one thread at a time (but for the user's secondary indexes, which are
- * built while the table is looked at and applied). Looking is short commands with a time limit.
- * What may take long (dropping, indexes, doubled keys, sharding) is done by the builder alone,
- * one table after another, on a connection without a time limit: while it is at a table, that
- * table's health is alive and a line a minute says so.
+ * builds, one for the user's secondary indexes, which are built while the table is looked at
+ * and applied. But for those a table is of one thread at a time. Looking is short commands with
+ * a time limit. What may take long (dropping, indexes, doubled keys, sharding) is done by the
+ * builder alone, one table after another, on a connection without a time limit: while it is at
+ * a table, that table's health is alive and a line a minute says so.
  *
  * Such a command can't be called back. When the program ends, preparer_stop waits only as long
  * as it is told; answered false, its caller ends the process without freeing anything. The
@@ -13,10 +13,10 @@
  * the next preparer goes on from there.
  *
  * Health, one part a table in use ("table NAME"): red at once when halted; red when it is not
- * ready for 120 s, or when nobody could look for as long; else alive. An answer "no" from MongoDB
- * is tried again with growing delays, and halts the table after 5 tries over 15 s at least, with
- * the reason; a halted table is looked at every 10 s (after a long command was refused: later, by
- * how long that took) and goes on by itself. No answer halts nothing.
+ * ready for 120 s, or when nobody could look for as long; else alive. An answer "no" from
+ * MongoDB is tried again with growing delays, and halts the table after 5 tries over 15 s at
+ * least, with the reason; a halted table is looked at every 10 s (after a long command was
+ * refused: later, by how long that took) and goes on by itself. No answer halts nothing.
  *
  * Any thread may call; no lock of the caller's may be one that a callback takes. */
 #pragma once

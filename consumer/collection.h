@@ -37,7 +37,7 @@ int collection_create(struct mongo *m, const char *name, struct error *err);
  * unique one. Long. */
 int collection_index(struct mongo *m, const struct collection *c, bool *doubled,
                      struct error *err);
-/* Deletes all but one document of each key: those with the higher _id, so that two who do it at
+/* Deletes all but one document of each key: those with the lower _id, so that two who do it at
  * once never delete both. Documents without the whole key are the user's own and stay. Long. */
 int collection_delete_doubles(struct mongo *m, const struct collection *c, struct error *err);
 /* enableSharding and shardCollection, hashed on the partition key. Long. */

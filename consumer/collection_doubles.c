@@ -10,7 +10,7 @@ struct doubles {
     int64_t groups;
 };
 
-/* {$group: {_id: {a: "$pk", b: "$sk"}, keep: {$min: "$_id"}, ids: {$push: "$_id"}, n: {$sum:
+/* {$group: {_id: {a: "$pk", b: "$sk"}, keep: {$max: "$_id"}, ids: {$push: "$_id"}, n: {$sum:
  * 1}}}, n > 1. */
 static bson_t *doubles_pipeline(const bson_t *keys)
 {
@@ -27,7 +27,7 @@ static bson_t *doubles_pipeline(const bson_t *keys)
     }
     pipeline =
         BCON_NEW("pipeline", "[", "{", "$match", BCON_DOCUMENT(&have), "}", "{", "$group", "{",
-                 "_id", BCON_DOCUMENT(&by), "keep", "{", "$min", "$_id", "}", "ids", "{",
+                 "_id", BCON_DOCUMENT(&by), "keep", "{", "$max", "$_id", "}", "ids", "{",
                  "$push", "$_id", "}", "n", "{", "$sum", BCON_INT32(1), "}", "}", "}", "{",
                  "$match", "{", "n", "{", "$gt", BCON_INT32(1), "}", "}", "}", "]");
     bson_destroy(&have);
@@ -52,7 +52,8 @@ static int delete_ids(struct doubles *d, const bson_t *ids, const bson_value_t *
     return result == MONGO_DONE ? 0 : -1;
 }
 
-/* All documents of one key but the one with the lowest _id. */
+/* All documents of one key but the one with the highest _id: an ObjectId is above a
+ * number, a text or a document, which would be of someone else's making. */
 static int delete_copies(struct doubles *d, const bson_t *group, struct error *err)
 {
     bson_iter_t keep, list, ids;

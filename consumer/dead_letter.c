@@ -222,8 +222,7 @@ void dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
         letter_ended(r, rd_kafka_err2str(code));
 }
 
-enum dead_letter_result dead_letter_round_result(struct dead_letter_round *r,
-                                                 struct error *err)
+enum dead_letter_result dead_letter_round_result(struct dead_letter_round *r, struct error *err)
 {
     AUTO_LOCK(&r->to->lock);
     if (r->pending > 0)

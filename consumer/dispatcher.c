@@ -144,8 +144,7 @@ static struct partition *wait_for_work(struct dispatcher *d, struct writer_threa
         p = take_ready(d, w);
         if (p)
             return p;
-        clock_cond_wait(&d->work_there, &d->lock,
-                        MIN(d->next_due, clock_mono_ms() + LOOK_MS));
+        clock_cond_wait(&d->work_there, &d->lock, MIN(d->next_due, clock_mono_ms() + LOOK_MS));
     }
     return NULL;
 }
@@ -337,8 +336,8 @@ void dispatcher_revoke(struct dispatcher *d, struct partition *p)
 static bool all_released(const struct dispatcher *d, bool all)
 {
     for (const struct partition *p = d->all; p; p = p->hh.next)
-        if (p->revoked && (p->busy || !partition_is_released(p) ||
-                           (all && p->state == PARTITION_MARKING)))
+        if (p->revoked &&
+            (p->busy || !partition_is_released(p) || (all && p->state == PARTITION_MARKING)))
             return false;
     return true;
 }

@@ -45,11 +45,11 @@ struct fetch_stream {
     /* under the lock */
     rd_kafka_message_t **ring; /* the messages, from first on */
     size_t first, count, capacity;
-    size_t bytes;     /* of them */
-    int64_t wanted;   /* the offset to start at; CLOSED: to be closed */
-    int64_t resume;   /* closed by the thread: to be opened here at the next pull; CLOSED: not */
-    unsigned asked;   /* grows with each open and close */
-    bool in_changes;  /* waits for the thread to do that */
+    size_t bytes;    /* of them */
+    int64_t wanted;  /* the offset to start at; CLOSED: to be closed */
+    int64_t resume;  /* closed by the thread: to be opened here at the next pull; CLOSED: not */
+    unsigned asked;  /* grows with each open and close */
+    bool in_changes; /* waits for the thread to do that */
     struct fetch_stream *next_change;
 
     /* of the thread */
@@ -68,7 +68,7 @@ struct fetch {
 
     /* under the lock */
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* messages, a change, or budget given back */
+    pthread_cond_t changed;       /* messages, a change, or budget given back */
     struct fetch_stream *streams; /* by id */
     struct fetch_stream *changes;
     size_t used;
@@ -154,7 +154,8 @@ static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
     if (s->open)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
     s->open = wanted != CLOSED;
-    if (!s->open || !rd_kafka_consume_start_queue(s->topic->rkt, s->partition, wanted, f->queue))
+    if (!s->open ||
+        !rd_kafka_consume_start_queue(s->topic->rkt, s->partition, wanted, f->queue))
         return true;
     s->open = false;
     log_warn("partition can't be read", "topic=%s partition=%" PRId32 " reason=%s",

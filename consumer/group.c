@@ -24,7 +24,7 @@ struct group {
     rd_kafka_t *rk;
     char *name;
     char *prefix; /* of data topics: "<topic.prefix>." */
-    bool member; /* the last word of the group was an assignment */
+    bool member;  /* the last word of the group was an assignment */
     struct health *health;
     int64_t commit_at;
     int64_t moved_at; /* when the sum of the offsets last changed */

@@ -50,7 +50,7 @@ static struct position_ask **first_due(struct keeper *k, int64_t now, int64_t *n
 }
 
 /* All of one kind that are due, the longest waiting first. */
-static void collect(struct keeper *k, struct round *r, struct position_ask **from, int64_t now)
+static void collect(struct round *r, struct position_ask **from, int64_t now)
 {
     r->count = 0;
     r->reads = (*from)->reads;
@@ -75,7 +75,7 @@ static bool wait_for_asks(struct keeper *k, struct round *r)
         struct position_ask **due = first_due(k, now, &next);
 
         if (due) {
-            collect(k, r, due, now);
+            collect(r, due, now);
             return true;
         }
         clock_cond_wait(&k->asked, &k->lock, next);

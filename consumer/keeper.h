@@ -15,10 +15,10 @@
 #include "consumer/position.h"
 
 enum position_answer {
-    ANSWER_NONE,      /* nothing was asked, or it is not answered yet */
-    ANSWER_DOCUMENT,  /* doc is what was read; a change did not match, or was executed */
-    ANSWER_CHANGED,   /* the change was executed and acknowledged */
-    ANSWER_FAILED,    /* result and err say how; a change may have been executed */
+    ANSWER_NONE,     /* nothing was asked, or it is not answered yet */
+    ANSWER_DOCUMENT, /* doc is what was read; a change did not match, or was executed */
+    ANSWER_CHANGED,  /* the change was executed and acknowledged */
+    ANSWER_FAILED,   /* result and err say how; a change may have been executed */
 };
 
 struct position_ask {

@@ -75,7 +75,8 @@ static bool is_idle(const struct partition *p)
 
 static bool is_halted(const struct partition *p)
 {
-    return p->halted || (p->state == PARTITION_WAITING && p->table && table_is_halted(p->table));
+    return p->halted ||
+           (p->state == PARTITION_WAITING && p->table && table_is_halted(p->table));
 }
 
 static void show(struct partition *p)
@@ -102,8 +103,7 @@ static bool is_given_up(enum partition_state state)
 /* What the group has taken away leaves, whatever it is at. */
 static bool has_to_leave(const struct partition *p)
 {
-    return partition_is_taken(p) && p->state != PARTITION_LEAVING &&
-           !atomic_load(&p->assigned);
+    return partition_is_taken(p) && p->state != PARTITION_LEAVING && !atomic_load(&p->assigned);
 }
 
 static struct partition_next call(struct worker *w, struct partition *p)

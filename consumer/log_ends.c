@@ -76,8 +76,7 @@ static void show(struct log_ends *e, const rd_kafka_topic_partition_list_t *list
 
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
-        struct partition *p =
-            dispatcher_find(e->setup.dispatcher, tp->topic, tp->partition);
+        struct partition *p = dispatcher_find(e->setup.dispatcher, tp->topic, tp->partition);
         bool last = i + 1 == list->cnt || strcmp(list->elems[i + 1].topic, tp->topic) != 0;
 
         if (p && !tp->err && tp->offset >= 0)

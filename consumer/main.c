@@ -205,6 +205,8 @@ static int run(const struct config *c, const struct config_extra *extras, struct
 
     if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
+    if (config_is_set(c, "checkpoint.db"))
+        log_warn("checkpoint.db is not read yet", NULL);
     mongoc_init();
     result = serve(&consumer, &g, idle_ms, err);
     if (!leave(&consumer, g)) {

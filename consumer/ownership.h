@@ -6,7 +6,8 @@
 
 /* Only a member that polled its group lately may send anything. */
 bool ownership_polled_lately(const struct worker *w);
-/* Does what a document says that was read when nothing was on its way; memory does not count. */
+/* Does what a document says that was read when nothing was on its way; memory does not count.
+ */
 struct partition_next ownership_follow(struct worker *w, struct partition *p,
                                        const struct position_doc *doc);
 /* REWINDING: by change; go_back: where to, or POSITION_NONE to begin again. */

@@ -107,18 +107,17 @@ struct partition {
     struct table_view *view; /* a reference, from TAKING on */
     struct position position;
     struct position_ask ask;
-    bool taking;      /* TAKING: a change was asked for */
+    bool taking; /* TAKING: a change was asked for */
     enum position_start start;
-    int64_t go_back;  /* REWINDING: where to; POSITION_NONE: apply once more */
+    int64_t go_back; /* REWINDING: where to; POSITION_NONE: apply once more */
     struct batch batch;
-    struct suspects suspects;
     rd_kafka_message_t **messages; /* that the batch borrows from */
     size_t message_count;
     size_t message_capacity;
     struct refusal *refusals;
     size_t refusal_count;
-    int64_t oldest_at; /* when the first message of the batch came */
-    int64_t begin;     /* offset of the last begin in the batch */
+    int64_t oldest_at;                 /* when the first message of the batch came */
+    int64_t begin;                     /* offset of the last begin in the batch */
     struct dead_letter_round *letters; /* LETTERS: what is on its way */
     struct suspects suspects;
     struct backoff backoff;
@@ -128,19 +127,19 @@ struct partition {
         PARTITION_STOP_SCHEMA,   /* a begin of another key schema is next */
         PARTITION_STOP_TRUNCATED /* the log begins after the start */
     } stop;                      /* nothing may be taken in past it */
-    bool skip;     /* to be taken from the newest begin, because the log was truncated */
-    char *halted;  /* why; kept until it has applied something again */
+    bool skip;    /* to be taken from the newest begin, because the log was truncated */
+    char *halted; /* why; kept until it has applied something again */
     struct health *health;
     bool used; /* the preparer was told that its table is */
 
     /* any thread reads */
     atomic_bool assigned;
-    atomic_bool idle;    /* all that was in the log up to end_shown is applied, for good */
+    atomic_bool idle; /* all that was in the log up to end_shown is applied, for good */
     atomic_bool left_out;
     atomic_bool halted_shown; /* it, or its table */
-    atomic_llong offset; /* confirmed; -1: none yet */
-    atomic_llong end_shown; /* end_seen */
-    atomic_llong log_end;   /* as the brokers say (log_ends.h); -1: not known */
+    atomic_llong offset;      /* confirmed; -1: none yet */
+    atomic_llong end_shown;   /* end_seen */
+    atomic_llong log_end;     /* as the brokers say (log_ends.h); -1: not known */
 };
 
 char *partition_id(const char *topic, int32_t number); /* the caller frees */

@@ -158,7 +158,7 @@ static int64_t late_from(const struct position *p, const struct position_doc *do
 }
 
 bool position_late_mark(struct position_change *ret, const struct position *p,
-                   const struct position_doc *doc)
+                        const struct position_doc *doc)
 {
     if (p->sent == POSITION_NONE || !doc->found || MUTATED(heal) ||
         late_from(p, doc) == POSITION_NONE)

@@ -55,10 +55,10 @@ struct position_source {
 
 /* The owner's memory of its partition. */
 struct position {
-    int64_t epoch;   /* 0: not taken */
-    int64_t offset;  /* what the document says: everything before it is in the target */
-    int64_t applied; /* everything before it was acknowledged; >= offset, moved there next */
-    int64_t sent;    /* end of what was sent behind offset, answered or not; POSITION_NONE */
+    int64_t epoch;      /* 0: not taken */
+    int64_t offset;     /* what the document says: everything before it is in the target */
+    int64_t applied;    /* everything before it was acknowledged; >= offset, moved there next */
+    int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
     int64_t generation; /* as of applied, like the next two */
     int64_t begin;
     char log_id[POSITION_TEXT_MAX];
@@ -115,7 +115,7 @@ void position_goodbye(struct position_change *ret, const struct position *p, con
 /* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
  * before the begin of the owner's generation: what stands before it is of another one. */
 bool position_late_mark(struct position_change *ret, const struct position *p,
-                   const struct position_doc *doc);
+                        const struct position_doc *doc);
 
 /* ---- memory ---- */
 

@@ -226,9 +226,9 @@ static enum mongo_result update(struct mongo *m, const bson_t *statements, int64
                                 struct error *err)
 {
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates",
-                               BCON_ARRAY(statements), "ordered", BCON_BOOL(false), "maxTimeMS",
-                               BCON_INT64(m->target->max_time_ms));
+    bson_t *command =
+        BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", BCON_ARRAY(statements),
+                 "ordered", BCON_BOOL(false), "maxTimeMS", BCON_INT64(m->target->max_time_ms));
     bson_t reply;
     enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
 

@@ -252,8 +252,7 @@ static struct partition_next mark(struct worker *w, struct partition *p)
     struct consumer *c = w->consumer;
     struct position_change change;
     int64_t ignored;
-    enum position_verdict verdict =
-        position_judge(&p->position, &p->ask.doc, c->me, &ignored);
+    enum position_verdict verdict = position_judge(&p->position, &p->ask.doc, c->me, &ignored);
 
     if ((verdict == POSITION_MINE || verdict == POSITION_REWIND) &&
         position_is_quiet(&p->position, clock_mono_ms()))

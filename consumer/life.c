@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "common/check.h"
+
 /* A wait for its grace is long; nothing legal takes longer than this without progress. */
 #define HEALTH_LIMIT_MS 120000
 #define STEPS_MAX 16 /* in one turn */
@@ -106,17 +108,29 @@ static bool has_to_leave(const struct partition *p)
     return partition_is_taken(p) && p->state != PARTITION_LEAVING && !atomic_load(&p->assigned);
 }
 
+static const struct {
+    struct partition_next (*function)(struct worker *w, struct partition *p);
+    unsigned next; /* the states that may follow */
+} states[] = {
+#define TO(name) 1u << PARTITION_##name
+#define X(name, function, released, taken, next) [PARTITION_##name] = {function, next},
+    PARTITION_STATES(X)
+#undef X
+};
+
 static struct partition_next call(struct worker *w, struct partition *p)
 {
-    static struct partition_next (*const functions[])(struct worker *, struct partition *) = {
-#define X(name, function, released, taken) [PARTITION_##name] = function,
-        PARTITION_STATES(X)
-#undef X
-    };
+    return has_to_leave(p) ? partition_leave(p) : states[p->state].function(w, p);
+}
 
-    if (has_to_leave(p))
-        return partition_leave(p);
-    return functions[p->state](w, p);
+static void enter(struct partition *p, enum partition_state state)
+{
+    if (state == p->state)
+        return;
+    CHECK(states[p->state].next & 1u << state);
+    p->state = state;
+    if (is_given_up(state))
+        partition_release(p);
 }
 
 int64_t life_step(void *context, struct partition *p)
@@ -127,9 +141,7 @@ int64_t life_step(void *context, struct partition *p)
         enum partition_state before = p->state;
 
         next = call(context, p);
-        p->state = next.state;
-        if (is_given_up(next.state) && next.state != before)
-            partition_release(p);
+        enter(p, next.state);
         show(p);
         if (next.state == before)
             break;

@@ -13,7 +13,7 @@ void life_worker_close(void *context);
 int64_t life_step(void *context, struct partition *p);
 
 /* The states. Each is called when something happened to the partition, or its time has come. */
-#define X(name, function, released, taken)                                                     \
+#define X(name, function, ...)                                                                 \
     struct partition_next function(struct worker *w, struct partition *p);
 PARTITION_STATES(X)
 #undef X

@@ -68,7 +68,8 @@ static const struct {
     bool released;
     bool taken;
 } facts[] = {
-#define X(name, function, is_released, is_taken) [PARTITION_##name] = {is_released, is_taken},
+#define X(name, function, is_released, is_taken, next)                                         \
+    [PARTITION_##name] = {is_released, is_taken},
     PARTITION_STATES(X)
 #undef X
 };

@@ -29,42 +29,45 @@
 #include "consumer/suspects.h"
 #include "consumer/table.h"
 
-/*   state      waits for                                  then                        on revoke
+/*   state      waits for                                 what it is to others
  *
- *   RESTING    the group: it is not ours                  WAITING
- *   WAITING    its table: known, prepared, not halted     TAKING                      RESTING
- *   LEFT_OUT   nothing: the filter leaves its table out                               RESTING
- *   TAKING     its document: read, then taken             RUNNING | WAITING           RESTING
- *   RUNNING    messages, which it applies                 LETTERS | HELD | REWINDING  LEAVING
- *                                                         | MARKING | LEAVING | HALTED
- *   LETTERS    the receipt of its dead letters            RUNNING | HELD              LEAVING
- *   HELD       the back-off, and the grace after an       READING | LEAVING           LEAVING
+ *   RESTING    the group: it is not ours                 released
+ *   WAITING    its table: known, prepared, not halted
+ *   LEFT_OUT   nothing: the filter leaves its table out  released
+ *   TAKING     its document: read, then taken
+ *   RUNNING    messages, which it applies                taken, idle when all is applied
+ *   LETTERS    the receipt of its dead letters           taken
+ *   HELD       the back-off, and the grace after an      taken
  *              unknown outcome
- *   READING    its document, whose word it follows        RUNNING | REWINDING | HELD  LEAVING
- *                                                         | MARKING | WAITING
- *   REWINDING  its document to be set back                RUNNING | as READING        LEAVING
- *   HALTED     someone to act, or a newer generation      READING | LEAVING           LEAVING
- *   LEAVING    what is on its way, then its goodbye       RESTING | WAITING | MARKING
- *   MARKING    the grace, then its mark for the owner     RESTING | WAITING
+ *   READING    its document, whose word it follows       taken
+ *   REWINDING  its document to be set back               taken
+ *   HALTED     someone to act, or a newer generation     taken, red at once
+ *   LEAVING    what is on its way, then its goodbye      taken
+ *   MARKING    the grace, then its mark for the owner    released
  *
- *   columns: name, function, released (the group may give it away), taken (the document may say
- *   that it is ours) */
+ * released: the group may give it away. taken: the document may say that it is ours, so when
+ * the group takes it away it goes to LEAVING, from wherever it is.
+ *
+ *   columns: name, function, released, taken, the states that may follow (life.c checks) */
 #define PARTITION_STATES(X)                                                                    \
-    X(RESTING, state_resting, true, false)                                                     \
-    X(WAITING, state_waiting, false, false)                                                    \
-    X(LEFT_OUT, state_left_out, true, false)                                                   \
-    X(TAKING, state_taking, false, false)                                                      \
-    X(RUNNING, state_running, false, true)                                                     \
-    X(LETTERS, state_letters, false, true)                                                     \
-    X(HELD, state_held, false, true)                                                           \
-    X(READING, state_reading, false, true)                                                     \
-    X(REWINDING, state_rewinding, false, true)                                                 \
-    X(HALTED, state_halted, false, true)                                                       \
-    X(LEAVING, state_leaving, false, true)                                                     \
-    X(MARKING, state_marking, true, false)
+    X(RESTING, state_resting, true, false, TO(WAITING))                                        \
+    X(WAITING, state_waiting, false, false, TO(TAKING) | TO(LEFT_OUT) | TO(RESTING))           \
+    X(LEFT_OUT, state_left_out, true, false, TO(RESTING))                                      \
+    X(TAKING, state_taking, false, false, TO(RUNNING) | TO(WAITING) | TO(RESTING))             \
+    X(RUNNING, state_running, false, true,                                                     \
+      TO(LETTERS) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) | TO(LEAVING))         \
+    X(LETTERS, state_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))               \
+    X(HELD, state_held, false, true, TO(READING) | TO(LEAVING))                                \
+    X(READING, state_reading, false, true,                                                     \
+      TO(RUNNING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                      \
+    X(REWINDING, state_rewinding, false, true,                                                 \
+      TO(RUNNING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                                      \
+    X(HALTED, state_halted, false, true, TO(HELD) | TO(LEAVING))                               \
+    X(LEAVING, state_leaving, false, true, TO(MARKING) | TO(WAITING) | TO(RESTING))            \
+    X(MARKING, state_marking, true, false, TO(LEAVING) | TO(WAITING) | TO(RESTING))
 
 enum partition_state {
-#define X(name, function, released, taken) PARTITION_##name,
+#define X(name, ...) PARTITION_##name,
     PARTITION_STATES(X)
 #undef X
 };

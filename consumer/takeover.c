@@ -167,8 +167,11 @@ static struct partition_next left(struct partition *p, bool goodbye)
     log_info(goodbye ? "partition left" : "partition left without a goodbye",
              "topic=%s partition=%" PRId32 " offset=%" PRId64, p->topic, p->number,
              p->position.applied);
-    p->until = clock_mono_ms() + WAIT_MS;
-    return partition_go(atomic_load(&p->assigned) ? PARTITION_WAITING : PARTITION_RESTING);
+    p->until = 0;
+    if (!atomic_load(&p->assigned))
+        return partition_go(PARTITION_RESTING);
+    p->until = clock_mono_ms() + WAIT_MS; /* it begins anew: the reason may still be there */
+    return partition_go(PARTITION_WAITING);
 }
 
 /* What was still on its way when the partition had to leave. */
@@ -239,6 +242,7 @@ struct partition_next state_leaving(struct worker *w, struct partition *p)
 
 static struct partition_next marked(struct worker *w, struct partition *p)
 {
+    p->until = 0;
     if (!position_may_take_again(atomic_load(&p->assigned)))
         return partition_go(PARTITION_RESTING);
     /* after the time in which the group would have said otherwise */

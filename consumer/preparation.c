@@ -473,7 +473,9 @@ static enum preparation_result go_through_steps(struct run *r, struct error *err
         if (do_step(r, step, what, err) < 0)
             return PREPARATION_FAILED;
     }
-    return PREPARATION_WAITS;
+    r->m->answered_no = true; /* it does not show what it said was done */
+    error_set(err, ERR_RETRY, "it is never ready: what is made is not there at the next look");
+    return PREPARATION_FAILED;
 }
 
 enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,

@@ -16,9 +16,10 @@
 #include "consumer/preparation.h"
 #include "consumer/secondary_index.h"
 
-#define WAIT_MS 500    /* for the producer's records, or another preparer */
-#define AGAIN_MS 10000 /* whether the collection is still the same; whether someone mended it  \
-                        */
+#define WAIT_MS 500 /* for the producer's records, or another preparer */
+#define AGAIN_MS                                                                               \
+    10000 /* whether the collection is still the same; whether someone mended it               \
+           */
 #define FAILED_MAX_MS 10000
 #define REBUILD_MAX_MS 600000 /* after a long command was refused */
 #define NOES_TO_HALT 5        /* and over so long: an election is over by then */
@@ -28,6 +29,8 @@
 #define SECONDARY_MAX_MS 3600000
 #define TICK_MS 1000
 #define TELL_MS 60000 /* how often a long command is told of */
+#define LONG_MS 30000 /* work that takes longer is alive: shorter failing work is no progress  \
+                       */
 
 enum role {
     ROLE_LOOKS,
@@ -262,7 +265,7 @@ static bool look_ended(struct watch *w, struct look *l)
     w->busy = false;
     if (w->uses == 0) { /* taken away meanwhile */
         table_view_put(TAKE(l->view));
-        return table_waits(w->table);
+        return false;
     }
     switch (l->result) {
     case PREPARATION_READY:
@@ -301,14 +304,27 @@ static void tell(const struct watch *w, struct long_work *l, int64_t now)
              l->what, (now - l->since) / 1000);
 }
 
+/* A view, or a halt, is good for as long as it would have been between two looks: partitions
+ * that come back within that time go on from memory. */
+static void unused_for_long(struct watch *w, int64_t now)
+{
+    if (!w->unused_since || now < w->unused_since + AGAIN_MS)
+        return;
+    w->unused_since = 0;
+    table_waits(w->table);
+}
+
 /* By those that look, since those that work can't. */
 static void tick(struct preparer *p)
 {
     int64_t now = clock_mono_ms();
 
     for (struct watch *w = p->watches; w; w = w->next) {
-        if (w->building.since && w->shown != SHOWN_HALTED && w->uses > 0)
-            show(w, SHOWN_WELL);
+        if (w->uses == 0)
+            unused_for_long(w, now);
+        else if (w->building.since && now > w->building.since + LONG_MS &&
+                 w->shown != SHOWN_HALTED)
+            health_alive(w->health);
         tell(w, &w->building, now);
         tell(w, &w->indexing, now);
     }
@@ -524,21 +540,17 @@ static struct watch *watch_of(struct preparer *p, struct table *t)
     return w;
 }
 
-/* A view is good for as long as it would have been between two looks: partitions that come back
- * within that time go on from memory. */
 static void use_again(struct watch *w, int64_t now)
 {
-    if (now - w->unused_since > AGAIN_MS)
-        table_waits(w->table);
-    show(w, SHOWN_WAITING);
+    unused_for_long(w, now);
+    w->unused_since = 0;
+    show(w, table_is_halted(w->table) ? SHOWN_HALTED : SHOWN_WAITING);
 }
 
 static void unused(struct watch *w, int64_t now)
 {
     w->unused_since = now;
     w->to_build = w->to_index = false;
-    if (w->shown == SHOWN_HALTED)
-        table_waits(w->table);
     forget_failures(w);
     show(w, SHOWN_NOTHING);
 }

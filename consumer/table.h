@@ -75,5 +75,6 @@ void table_partition_goes_on(struct table *t, int32_t partition);
 bool table_ready(struct table *t, struct table_view **view);
 /* Not ready (yet). */
 bool table_waits(struct table *t);
-/* Can't be applied until someone acts: logged once, and shown by the metric until it is over. */
+/* Can't be applied until someone acts: logged once, and shown by the metric until it is over.
+ */
 bool table_halt(struct table *t, const char *reason);

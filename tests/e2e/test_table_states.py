@@ -59,9 +59,9 @@ def health(consumer):
 def wait_halted(consumer, table, reason, seconds=60):
     line = re.compile(rf'event="table halted" table={re.escape(table.name)} .*{reason}')
     wait_until(lambda: line.search(consumer.log()), seconds, f"halted: {reason}", [consumer])
-    status, text = health(consumer)
-    assert status == 503 and f"table {table.name}" in text, text
-    assert failed(consumer, table) == 1
+    seen = lambda: health(consumer)[0] == 503 and failed(consumer, table) == 1
+    wait_until(seen, 20, "red health and the metric", [consumer])
+    assert f"table {table.name}" in health(consumer)[1]
 
 
 def wait_well(bridge, consumer, table, seconds=60):
@@ -153,19 +153,18 @@ def test_two_tables_that_are_mapped_to_one_collection_are_both_halted_everywhere
     tables, other = [filled(bridge), filled(bridge, seed=6)], filled(bridge, seed=7)
     logged(bridge)
     first, second = (table.name for table in tables)
-    both = {**CHANGE, "map.collection": f"{first}=same;{second}=same"}
+    both = {**CHANGE, "map.collection": f"{first}={second}"}
     consumers = [bridge.consumer(both), bridge.consumer(both)]
     bridge.wait_applied(tables=[other])
     for consumer in consumers:
         for table in tables:
-            wait_halted(consumer, table, "mapped to one collection, same")
+            wait_halted(consumer, table, "mapped to one collection")
         assert failed(consumer, other) == 0
         consumer.sigterm()
-    assert "same" not in bridge.target().list_collection_names()
-    one = {**both, "filter.collection.black": second, "filter.collection.white": None}
-    bridge.consumer(one)
+    assert not {first, second} & set(bridge.target().list_collection_names())
+    bridge.consumer({**both, "filter.collection.black": second, "filter.collection.white": None})
     bridge.wait_applied(tables=[tables[0]])
-    assert bridge.target()["same"].count_documents({}) == len(bridge.items(tables[0]))
+    assert bridge.target()[second].count_documents({}) == len(bridge.items(tables[0]))
 
 
 def test_a_key_attribute_with_a_leading_dollar_is_one_clear_state(bridge):
@@ -188,7 +187,6 @@ def test_an_index_that_takes_long_holds_up_no_other_table_and_is_alive(ferry):
         op="createIndexes", kind="hold", times=-1, where={"collection": table.name}
     )
     consumer = ferry.consumer({**CHANGE, "target.writers": 1})
-    ferry.wait_applied(tables=[other]) if False else None
     held = ferry.proxy.script.find(hold)
     wait_until(lambda: held.held, 30, "the index to be held", [consumer])
     ferry.dynamodb.put_item(TableName=other.name, Item={"pk": {"S": "one more"}, "v": {"N": "1"}})
@@ -240,7 +238,7 @@ def test_a_crash_after_copies_were_deleted_forgets_no_rewind(ferry):
     target, key = doubled(ferry, table)
     ferry.proxy.control.fault(op="delete", kind="cut", when="reply", where={"collection": table.name})
     rewind = {"where": {"collection": APPLIED}, "contains": "rewind"}
-    hold = ferry.proxy.control.fault(op="update", kind="hold", cut=True, times=-1, **rewind)
+    ferry.proxy.control.fault(op="update", kind="cut", when="before", times=-1, **rewind)
     consumer = ferry.consumer(CHANGE)
     wait_until(lambda: target.count_documents({"pk": key}) == 1, 30, "one of them", [consumer])
     time.sleep(3)
@@ -250,7 +248,6 @@ def test_a_crash_after_copies_were_deleted_forgets_no_rewind(ferry):
     consumer = ferry.consumer(CHANGE)
     wait_well(ferry, consumer, table)
     assert not ferry.target()[APPLIED].find_one({"_id": ferry.topic(table)})["doubled"]
-    assert hold
 
 
 def test_no_copy_is_deleted_when_the_log_does_not_hold_the_value(bridge):
@@ -263,12 +260,10 @@ def test_no_copy_is_deleted_when_the_log_does_not_hold_the_value(bridge):
     consumer = bridge.consumer(CHANGE)
     wait_halted(consumer, table, "share a key, and the log does not hold")
     assert target.count_documents({"pk": key}) == 2
-    right = next(item for item in bridge.items(table) if item["pk"]["S"] == key)
     first, second = target.find({"pk": key})
     target.delete_one({"_id": second["_id"]})
     wait_until(lambda: "table goes on" in consumer.log(), 60, "the copy is gone", [consumer])
-    wait_until(lambda: health(consumer)[0] == 200, 20, "health", [consumer])
-    assert first["v"] == "old" and right
+    assert first["v"] == "old"
 
 
 def test_more_doubled_keys_than_one_answer_holds(bridge):
@@ -291,7 +286,8 @@ def test_more_doubled_keys_than_one_answer_holds(bridge):
 def test_a_server_without_enable_sharding_needs_none(ferry, code):
     table = filled(ferry, KeySchema(("pk", "sk"), ("S", "N")))
     logged(ferry)
-    refuse(ferry, "enableSharding", code)
+    # The test server wants the command: it is executed, and the answer says otherwise.
+    ferry.proxy.control.fault(op="enableSharding", kind="amend", document=refusal(code), times=-1)
     ferry.consumer({**CHANGE, "target.mongodb.type": "sharding"})
     ferry.wait_applied()
     assert ferry.proxy.control.log("shardCollection")

@@ -33,12 +33,6 @@ void index_key_pattern(bson_t *ret, const struct converter *c)
     buf_release(&pattern);
 }
 
-static void hashed_id(bson_t *ret)
-{
-    bson_init(ret);
-    BSON_APPEND_UTF8(ret, "_id", "hashed");
-}
-
 /* The name under which the partition key's value stands: "pk" or "pk.S". */
 static void partition_pattern(bson_t *ret, const struct converter *c, bool hashed)
 {
@@ -73,11 +67,8 @@ static void wanted_init(struct wanted_indexes *w, const struct mongo *m,
     bool hashed = m->target->sharded;
 
     w->count = 0;
-    if (!convert_key_indexable(v->schema)) {
-        if (hashed) /* shardCollection makes it only on an empty collection */
-            hashed_id(wanted_add(w, "dynaferry_id_hashed", false));
+    if (!convert_key_indexable(v->schema))
         return;
-    }
     if (primary)
         index_key_pattern(wanted_add(w, "dynaferry_key", true), v);
     /* Without a sort key the unique one is on the partition key already. */
@@ -234,6 +225,22 @@ static int enable_sharding(struct mongo *m, struct error *err)
     return error_prefix(err, "enableSharding");
 }
 
+/* shardCollection makes the index it needs only when the collection is empty. */
+static int shard_key(bson_t *ret, struct mongo *m, const struct collection *c,
+                     struct error *err)
+{
+    const struct index_wanted on_id = {.keys = ret, .name = "dynaferry_id_hashed"};
+    int32_t code;
+
+    if (convert_key_indexable(c->converter->schema)) { /* it is one of the wanted indexes */
+        partition_pattern(ret, c->converter, true);
+        return 0;
+    }
+    bson_init(ret);
+    BSON_APPEND_UTF8(ret, "_id", "hashed");
+    return index_create(m, c->name, &on_id, &code, err) == MONGO_DONE ? 0 : -1;
+}
+
 int collection_shard(struct mongo *m, const struct collection *c, struct error *err)
 {
     AUTO(free_charp) char *namespace = xasprintf("%s.%s", m->target->database, c->name);
@@ -243,10 +250,10 @@ int collection_shard(struct mongo *m, const struct collection *c, struct error *
 
     if (enable_sharding(m, err) < 0)
         return -1;
-    if (convert_key_indexable(c->converter->schema))
-        partition_pattern(&key, c->converter, true);
-    else
-        hashed_id(&key);
+    if (shard_key(&key, m, c, err) < 0) {
+        bson_destroy(&key);
+        return -1;
+    }
     result =
         admin(m, BCON_NEW("shardCollection", BCON_UTF8(namespace), "key", BCON_DOCUMENT(&key)),
               &code, err);

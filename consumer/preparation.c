@@ -11,20 +11,10 @@
 #include "consumer/collection.h"
 #include "consumer/generation.h"
 #include "consumer/position_store.h"
+#include "consumer/table_doc.h"
 
 #define STEPS_MAX 20 /* of one look; more means that another preparer undoes them */
-#define DUPLICATE_KEY 11000
 #define LOG_TIMEOUT_MS 10000
-
-struct table_doc { /* `<topic>` in the collection of positions */
-    enum table_doc_state state;
-    enum table_clear clear;
-    bool doubled; /* copies were deleted, the partitions are not told yet */
-    int64_t epoch;
-    char form[POSITION_TEXT_MAX];
-    struct uuid uuid;
-    struct buf schema; /* as key_schema_write writes it */
-};
 
 struct run {
     const struct preparation *p;
@@ -83,82 +73,9 @@ static struct collection collection_of(const struct run *r)
 
 /* ---- the table's document ---- */
 
-static void doc_read_members(struct run *r, const bson_t *doc)
+static int doc_update(struct run *r, const bson_t *set, bool *matched, struct error *err)
 {
-    char text[POSITION_TEXT_MAX];
-    bson_iter_t it;
-
-    member_text(text, doc, "state");
-    r->doc.state = table_doc_state_of(text);
-    member_text(text, doc, "clear");
-    r->doc.clear = table_clear_of(text);
-    member_text(r->doc.form, doc, "form");
-    r->doc.epoch = member_int64(doc, "epoch", 0);
-    r->doc.doubled = bson_iter_init_find(&it, doc, "doubled") && bson_iter_as_bool(&it);
-    member_uuid(&r->doc.uuid, doc, "uuid");
-    buf_reset(&r->doc.schema);
-    if (bson_iter_init_find(&it, doc, "key_schema") && BSON_ITER_HOLDS_UTF8(&it))
-        buf_bytes(&r->doc.schema, bytes_of(bson_iter_utf8(&it, NULL)));
-}
-
-static int doc_read(struct run *r, struct error *err)
-{
-    AUTO(mongo_bsonp)
-    bson_t *command =
-        BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id",
-                 BCON_UTF8(r->p->table->topic), "}", "limit", BCON_INT32(1), "singleBatch",
-                 BCON_BOOL(true), "maxTimeMS", BCON_INT64(r->m->target->max_time_ms));
-    bson_t reply, doc;
-    enum mongo_result result = mongo_read(r->m, r->m->target->database, command, &reply, err);
-
-    r->doc.state = TABLE_DOC_NONE;
-    r->doc.epoch = 0;
-    r->doc.doubled = false;
-    if (result == MONGO_DONE && member_document(&doc, &reply, "cursor.firstBatch.0"))
-        doc_read_members(r, &doc);
-    bson_destroy(&reply);
-    return result == MONGO_DONE ? 0 : error_prefix(err, "table document");
-}
-
-static void take_write_error(void *arg, const struct mongo_write_error *e)
-{
-    struct error *err = arg;
-
-    if (e->code != DUPLICATE_KEY) /* another's upsert came first: it is looked at again */
-        error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
-}
-
-/* By compare-and-set on what was read; another preparer's change shows at the next look.
- * *matched may be NULL. */
-static int doc_update(struct run *r, const bson_t *set, bool upsert, bool *matched,
-                      struct error *err)
-{
-    AUTO(mongo_bsonp)
-    bson_t *query =
-        BCON_NEW("_id", BCON_UTF8(r->p->table->topic), "epoch", BCON_INT64(r->doc.epoch));
-    AUTO(mongo_bsonp) bson_t *command = NULL;
-    struct error refused = {0};
-    bson_t reply;
-    enum mongo_result result;
-
-    if (r->doc.state != TABLE_DOC_NONE)
-        BCON_APPEND(query, "state", BCON_UTF8(table_doc_state_name(r->doc.state)), "doubled",
-                    "{", r->doc.doubled ? "$eq" : "$ne", BCON_BOOL(true), "}");
-    command = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q",
-                       BCON_DOCUMENT(query), "u", "{", "$set", BCON_DOCUMENT(set), "}",
-                       "upsert", BCON_BOOL(upsert), "}", "]", "maxTimeMS",
-                       BCON_INT64(r->m->target->max_time_ms));
-    result = mongo_write(r->m, r->m->target->database, command, &reply, err);
-    if (result == MONGO_DONE)
-        mongo_reply_write_errors(&reply, take_write_error, &refused);
-    if (matched)
-        *matched = mongo_reply_n(&reply) == 1;
-    bson_destroy(&reply);
-    if (refused.kind) {
-        r->m->answered_no = true;
-        *err = refused;
-    }
-    return result == MONGO_DONE && !refused.kind ? 0 : error_prefix(err, "table document");
+    return table_doc_update(&r->doc, r->m, r->p->table->topic, set, matched, err);
 }
 
 static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
@@ -178,12 +95,9 @@ static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
              r->p->table->name, r->view->collection, r->p->ledger->generation,
              table_clear_name(clear));
     bson_concat(&with_epoch, set);
-    if (r->doc.state == TABLE_DOC_NONE) { /* an upsert takes its epoch from the query */
-        result = doc_update(r, &with_epoch, true, NULL, err);
-    } else {
+    if (r->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
         BSON_APPEND_INT64(&with_epoch, "epoch", r->doc.epoch + 1);
-        result = doc_update(r, &with_epoch, false, NULL, err);
-    }
+    result = doc_update(r, &with_epoch, NULL, err);
     bson_destroy(&with_epoch);
     return result;
 }
@@ -194,7 +108,7 @@ static int doc_building(struct run *r, struct error *err)
     int result;
 
     BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_BUILDING));
-    result = doc_update(r, &set, false, NULL, err);
+    result = doc_update(r, &set, NULL, err);
     bson_destroy(&set);
     return result;
 }
@@ -207,7 +121,7 @@ static int doc_ready(struct run *r, struct error *err)
     BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_READY));
     BSON_APPEND_BOOL(&set, "doubled", false);
     append_uuid(&set, "uuid", &r->found.uuid);
-    result = doc_update(r, &set, false, NULL, err);
+    result = doc_update(r, &set, NULL, err);
     bson_destroy(&set);
     return result;
 }
@@ -234,7 +148,7 @@ static int look(struct run *r, struct error *err)
 {
     struct prepare_facts *f = &r->facts;
 
-    if (doc_read(r, err) < 0)
+    if (table_doc_read(&r->doc, r->m, r->p->table->topic, err) < 0)
         return -1;
     f->preparer = r->p->preparer;
     f->exist = table_clear_of(config_string(r->p->config, "target.mongodb.exist"));
@@ -310,7 +224,7 @@ static int delete_doubles(struct run *r, const struct collection *c, struct erro
     if (check_log(r, err) < 0)
         return -1;
     BSON_APPEND_BOOL(&set, "doubled", true);
-    result = doc_update(r, &set, false, &matched, err);
+    result = doc_update(r, &set, &matched, err);
     bson_destroy(&set);
     if (result < 0 || !matched) /* another preparer: look again */
         return result;
@@ -473,7 +387,9 @@ static enum preparation_result go_through_steps(struct run *r, struct error *err
         if (do_step(r, step, what, err) < 0)
             return PREPARATION_FAILED;
     }
-    return PREPARATION_WAITS;
+    r->m->answered_no = true; /* it does not show what it said was done */
+    error_set(err, ERR_RETRY, "it is never ready: what is made is not there at the next look");
+    return PREPARATION_FAILED;
 }
 
 enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
@@ -487,13 +403,13 @@ enum preparation_result preparation_run(struct table_view **ret, const struct pr
     if (check_names(p, err) < 0)
         return PREPARATION_FAILED;
     buf_init(&r.schema, 1 << 16);
-    buf_init(&r.doc.schema, 1 << 16);
+    table_doc_init(&r.doc);
     key_schema_write(&r.schema, &view->schema);
     write_form(r.form, &view->converter);
     result = go_through_steps(&r, err);
     view->uuid = r.found.uuid;
     buf_release(&r.schema);
-    buf_release(&r.doc.schema);
+    table_doc_release(&r.doc);
     if (result == PREPARATION_READY)
         *ret = TAKE(view);
     return result;

@@ -1,85 +1,27 @@
-/* A table in use is a watch: when it is looked at next, what its last looks said, who is at it.
+/* The threads: each takes the watch that has been due for its role the longest, works without
+ * the lock, and tells the watch how it ended.
  *
- * A look ends in one of four ways (look_ended), and there alone the table, its health and the
- * time of the next look are set. A look that finds something long to do leaves it to the
- * builder (to_build), whose own look then does it. The user's secondary indexes have a thread
- * of their own, or the building of one would hold up the tables that can't be applied yet. */
+ * A look that finds something long to do leaves it to the builder, whose own look then does it.
+ * The user's secondary indexes have a thread of their own, or the building of one would hold up
+ * the tables that can't be applied yet. */
 #include "consumer/preparer.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/log.h"
-#include "consumer/preparation.h"
 #include "consumer/secondary_index.h"
+#include "consumer/watch.h"
 
-#define WAIT_MS 500 /* for the producer's records, or another preparer */
-#define AGAIN_MS                                                                               \
-    10000 /* whether the collection is still the same; whether someone mended it               \
-           */
-#define FAILED_MAX_MS 10000
-#define REBUILD_MAX_MS 600000 /* after a long command was refused */
-#define NOES_TO_HALT 5        /* and over so long: an election is over by then */
-#define NOES_OVER_MS 15000
-#define NOT_READY_MAX_MS 120000
-#define SECONDARY_MIN_MS 30000 /* a refused index of the user's */
-#define SECONDARY_MAX_MS 3600000
 #define TICK_MS 1000
-#define TELL_MS 60000 /* how often a long command is told of */
 
-enum role {
-    ROLE_LOOKS,
-    ROLE_BUILDS,  /* what takes long */
-    ROLE_INDEXES, /* the user's secondary indexes */
-};
-static const enum role roles[] = {ROLE_LOOKS, ROLE_LOOKS, ROLE_BUILDS, ROLE_INDEXES};
+static const enum watch_role roles[] = {ROLE_LOOKS, ROLE_LOOKS, ROLE_BUILDS, ROLE_INDEXES};
 #define THREADS ARRAY_LEN(roles)
-
-/* What the health part says: it is made anew only when that changes. */
-enum shown {
-    SHOWN_NOTHING,
-    SHOWN_HALTED,  /* red */
-    SHOWN_WAITING, /* red after a while */
-    SHOWN_WELL,    /* the same, but each look makes it alive */
-};
-
-struct long_work { /* on one table */
-    const char *what;
-    int64_t since; /* 0: there is none */
-    int64_t told_at;
-};
-
-struct watch {
-    struct table *table; /* set once */
-    struct watch *next;
-
-    /* under the preparer's lock */
-    int uses; /* partitions of this consumer */
-    int64_t unused_since;
-    bool busy; /* a thread looks at it or prepares it */
-    int64_t due;
-    bool to_build;
-    int64_t build_due;
-    bool failing; /* due is the delay of a failure */
-    struct backoff backoff;
-    int noes;
-    int64_t noes_since;
-    struct health *health;
-    enum shown shown;
-    struct long_work building;
-
-    bool to_index;
-    int64_t index_due;
-    struct backoff index_backoff;
-    struct long_work indexing;
-};
 
 struct hand { /* one thread's */
     struct preparer *p;
-    enum role role;
+    enum watch_role role;
     struct mongo *mongo;
     pthread_t thread;
 };
@@ -94,16 +36,6 @@ struct preparer {
     struct watch *watches;
     int running;
     bool stopping;
-};
-
-struct look { /* what came of one */
-    enum preparation_result result;
-    struct table_view *view;
-    struct error err;
-    bool answered_no;
-    bool producers; /* waits for the producer: nothing is wrong here */
-    bool index_missing;
-    int64_t took_ms;
 };
 
 /* ---- one look, without the lock ---- */
@@ -169,191 +101,37 @@ static void look_at(struct hand *h, struct table *t, struct look *ret)
     ret->took_ms = clock_mono_ms() - began;
 }
 
-/* ---- what a look means, under the lock ---- */
-
-static void show(struct watch *w, enum shown what)
-{
-    AUTO(free_charp) char *name = xasprintf("table %s", w->table->name);
-
-    if (what == SHOWN_NOTHING)
-        health_remove(TAKE(w->health));
-    else if (what != w->shown)
-        w->health = health_get(name, what == SHOWN_HALTED ? 0 : NOT_READY_MAX_MS);
-    else if (what == SHOWN_WELL)
-        health_alive(w->health);
-    w->shown = what;
-}
-
-static void forget_failures(struct watch *w)
-{
-    w->failing = false;
-    w->noes = 0;
-    w->build_due = 0;
-    backoff_reset(&w->backoff);
-}
-
-static bool halt(struct watch *w, const struct look *l, int64_t now)
-{
-    w->due = now + AGAIN_MS;
-    w->build_due = now + MAX(AGAIN_MS, MIN(l->took_ms * 10, REBUILD_MAX_MS));
-    show(w, SHOWN_HALTED);
-    return table_halt(w->table, l->err.message);
-}
-
-/* A no is a reason to halt only when it stays one: an election may be going on. */
-static bool is_for_good(struct watch *w, const struct look *l, int64_t now)
-{
-    if (l->err.kind == ERR_FATAL && !l->err.code)
-        return true;
-    if (!l->answered_no && l->err.kind != ERR_FATAL)
-        return false;
-    if (w->noes++ == 0)
-        w->noes_since = now;
-    return w->noes >= NOES_TO_HALT && now - w->noes_since >= NOES_OVER_MS;
-}
-
-static bool look_failed(struct watch *w, const struct look *l, int64_t now)
-{
-    int64_t delay = WAIT_MS + backoff_next_ms(&w->backoff);
-
-    w->failing = true;
-    if (is_for_good(w, l, now))
-        return halt(w, l, now);
-    log_warn("table can't be looked at", "table=%s for_ms=%" PRId64 " reason=%s",
-             w->table->name, delay, l->err.message);
-    w->due = now + (w->shown == SHOWN_HALTED ? AGAIN_MS : delay);
-    if (w->shown != SHOWN_HALTED && !(w->shown == SHOWN_WELL && w->noes == 0))
-        show(w, SHOWN_WAITING);
-    return false;
-}
-
-static bool look_ready(struct watch *w, struct look *l, int64_t now)
-{
-    forget_failures(w);
-    w->due = now + AGAIN_MS;
-    w->to_index = l->index_missing;
-    show(w, SHOWN_WELL);
-    return table_ready(w->table, &l->view);
-}
-
-static bool look_waits(struct watch *w, const struct look *l, int64_t now)
-{
-    forget_failures(w);
-    w->due = now + WAIT_MS;
-    show(w, l->producers ? SHOWN_WELL : SHOWN_WAITING);
-    return table_waits(w->table);
-}
-
-/* A halted table stays so until the long work was done. */
-static bool look_wants_building(struct watch *w, int64_t now)
-{
-    w->to_build = true;
-    w->due = now + AGAIN_MS;
-    if (w->shown == SHOWN_HALTED)
-        return false;
-    show(w, SHOWN_WAITING);
-    return table_waits(w->table);
-}
-
-/* Has the table changed for its partitions? */
-static bool look_ended(struct watch *w, struct look *l)
-{
-    int64_t now = clock_mono_ms();
-
-    w->busy = false;
-    if (w->uses == 0) { /* taken away meanwhile */
-        table_view_put(TAKE(l->view));
-        return table_waits(w->table);
-    }
-    switch (l->result) {
-    case PREPARATION_READY:
-        return look_ready(w, l, now);
-    case PREPARATION_WAITS:
-        return look_waits(w, l, now);
-    case PREPARATION_LONG:
-        return look_wants_building(w, now);
-    case PREPARATION_FAILED:
-        break;
-    }
-    return look_failed(w, l, now);
-}
-
-/* ---- long work ---- */
-
-static void long_begins(const struct watch *w, struct long_work *l, const char *what)
-{
-    *l = (struct long_work){what, clock_mono_ms(), clock_mono_ms()};
-    log_info("work on a table begins", "table=%s what=%s", w->table->name, what);
-}
-
-static void long_ends(const struct watch *w, struct long_work *l)
-{
-    log_info("work on a table ended", "table=%s what=%s took_ms=%" PRId64, w->table->name,
-             l->what, clock_mono_ms() - l->since);
-    l->since = 0;
-}
-
-static void tell(const struct watch *w, struct long_work *l, int64_t now)
-{
-    if (!l->since || now < l->told_at + TELL_MS)
-        return;
-    l->told_at = now;
-    log_info("work on a table goes on", "table=%s what=%s for_s=%" PRId64, w->table->name,
-             l->what, (now - l->since) / 1000);
-}
+/* ---- what each thread does ---- */
 
 /* By those that look, since those that work can't. */
 static void tick(struct preparer *p)
 {
     int64_t now = clock_mono_ms();
 
-    for (struct watch *w = p->watches; w; w = w->next) {
-        if (w->building.since && w->shown != SHOWN_HALTED && w->uses > 0)
-            show(w, SHOWN_WELL);
-        tell(w, &w->building, now);
-        tell(w, &w->indexing, now);
-    }
-}
-
-/* ---- what each thread does ---- */
-
-static bool is_due(const struct watch *w, enum role role, int64_t now, int64_t *due)
-{
-    if (w->uses == 0)
-        return false;
-    switch (role) {
-    case ROLE_LOOKS:
-        *due = w->due;
-        return !w->busy && w->due <= now;
-    case ROLE_BUILDS:
-        *due = w->build_due;
-        return !w->busy && w->to_build && w->build_due <= now;
-    case ROLE_INDEXES:
-        *due = w->index_due;
-        return w->to_index && w->index_due <= now;
-    }
-    return false;
+    for (struct watch *w = p->watches; w; w = w->next)
+        watch_tick(w, now);
 }
 
 /* The one that has been due the longest. */
-static struct watch *next_due(struct preparer *p, enum role role)
+static struct watch *next_due(struct preparer *p, enum watch_role role)
 {
     int64_t now = clock_mono_ms(), due, first = INT64_MAX;
     struct watch *found = NULL;
 
     for (struct watch *w = p->watches; w; w = w->next)
-        if (is_due(w, role, now, &due) && due < first) {
+        if (watch_is_due(w, role, now, &due) && due < first) {
             first = due;
             found = w;
         }
     return found;
 }
 
-static int64_t next_time(const struct preparer *p)
+/* What there is for the others is announced by those that look. */
+static int64_t next_time(const struct hand *h)
 {
     int64_t next = clock_mono_ms() + TICK_MS;
 
-    for (const struct watch *w = p->watches; w; w = w->next)
+    for (const struct watch *w = h->p->watches; h->role == ROLE_LOOKS && w; w = w->next)
         if (w->uses > 0 && !w->busy)
             next = MIN(next, w->due);
     return next;
@@ -371,7 +149,7 @@ static struct watch *wait_for_work(struct hand *h)
         w = next_due(p, h->role);
         if (w)
             return w;
-        clock_cond_wait(&p->changed, &p->lock, next_time(p));
+        clock_cond_wait(&p->changed, &p->lock, next_time(h));
     }
     return NULL;
 }
@@ -383,17 +161,11 @@ static void look(struct hand *h, struct watch *w)
     struct look l;
     bool changed;
 
-    w->busy = true;
-    if (h->role == ROLE_BUILDS) {
-        w->to_build = false;
-        long_begins(w, &w->building, "preparation");
-    }
+    watch_look_begins(w, h->role, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
     look_at(h, w->table, &l);
     auto_lock(&p->lock);
-    if (h->role == ROLE_BUILDS)
-        long_ends(w, &w->building);
-    changed = look_ended(w, &l);
+    changed = watch_look_ended(w, h->role, &l, clock_mono_ms());
     pthread_cond_broadcast(&p->changed);
     if (!changed)
         return;
@@ -421,18 +193,11 @@ static void index_secondary(struct hand *h, struct watch *w)
     struct preparer *p = h->p;
     int result;
 
-    w->to_index = false;
-    w->index_due = INT64_MAX; /* one at a time */
-    long_begins(w, &w->indexing, "secondary indexes");
+    watch_index_begins(w, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
     result = build_secondary(h, w->table);
     auto_lock(&p->lock);
-    long_ends(w, &w->indexing);
-    w->index_due = 0;
-    if (result == 0)
-        backoff_reset(&w->index_backoff);
-    else
-        w->index_due = clock_mono_ms() + SECONDARY_MIN_MS + backoff_next_ms(&w->index_backoff);
+    watch_index_ended(w, result == 0, clock_mono_ms());
 }
 
 static void *hand_loop(void *arg)
@@ -498,8 +263,7 @@ void preparer_free(struct preparer *p)
         return;
     for (struct watch *w = p->watches, *next; w; w = next) {
         next = w->next;
-        health_remove(w->health);
-        free(w);
+        watch_free(w);
     }
     for (size_t i = 0; i < THREADS; i++)
         mongo_free(p->hands[i].mongo);
@@ -516,59 +280,23 @@ static struct watch *watch_of(struct preparer *p, struct table *t)
         w = w->next;
     if (w)
         return w;
-    w = xcalloc(1, sizeof(*w));
-    w->table = t;
+    w = watch_new(t);
     w->next = p->watches;
-    backoff_init(&w->backoff, WAIT_MS, FAILED_MAX_MS, NULL, NULL);
-    backoff_init(&w->index_backoff, SECONDARY_MIN_MS, SECONDARY_MAX_MS, NULL, NULL);
     p->watches = w;
     return w;
 }
 
-/* A view is good for as long as it would have been between two looks: partitions that come back
- * within that time go on from memory. */
-static void use_again(struct watch *w, int64_t now)
-{
-    if (now - w->unused_since > AGAIN_MS)
-        table_waits(w->table);
-    show(w, SHOWN_WAITING);
-}
-
-static void unused(struct watch *w, int64_t now)
-{
-    w->unused_since = now;
-    w->to_build = w->to_index = false;
-    if (w->shown == SHOWN_HALTED)
-        table_waits(w->table);
-    forget_failures(w);
-    show(w, SHOWN_NOTHING);
-}
-
 void preparer_use(struct preparer *p, struct table *t, bool used)
 {
-    int64_t now = clock_mono_ms();
-    struct watch *w;
-
     CHECK(!t->filtered);
     AUTO_LOCK(&p->lock);
-    w = watch_of(p, t);
-    w->uses += used ? 1 : -1;
-    CHECK(w->uses >= 0);
-    if (used && w->uses == 1)
-        use_again(w, now);
-    else if (w->uses == 0)
-        unused(w, now);
-    if (!w->failing)
-        w->due = MIN(w->due, now);
+    watch_use(watch_of(p, t), used, clock_mono_ms());
     pthread_cond_broadcast(&p->changed);
 }
 
 void preparer_look_soon(struct preparer *p, struct table *t)
 {
     AUTO_LOCK(&p->lock);
-    struct watch *w = watch_of(p, t);
-
-    if (!w->failing)
-        w->due = MIN(w->due, clock_mono_ms());
+    watch_look_soon(watch_of(p, t), clock_mono_ms());
     pthread_cond_broadcast(&p->changed);
 }

@@ -791,13 +791,25 @@ static void end_with_mark(struct model *m, struct state s, int i)
     end_one(m, s, i);
 }
 
+static bool may_assign(const struct model *m, const struct state *s, int to)
+{
+    if (s->holder == to || (s->moves == m->c->moves && s->w[s->holder].stage != DEAD))
+        return false;
+    if (s->holder == 0 && s->moves == 0 && to == 2)
+        return false; /* what was never its own makes them alike: the lower one first */
+    for (int i = 0; m->c->told && i < m->c->consumers; i++)
+        if (s->w[i].assigned && i != s->holder)
+            return false;
+    return true;
+}
+
 static void step_group(struct model *m, const struct state *s, int i)
 {
     const struct consumer *c = &s->w[i];
 
     if (c->stage == DEAD)
         return;
-    if (s->holder != i && (s->moves < m->c->moves || s->w[s->holder].stage == DEAD))
+    if (may_assign(m, s, i))
         assign(m, *s, i);
     if (s->holder != i && c->assigned)
         tell(m, *s, i);

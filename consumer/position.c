@@ -42,7 +42,8 @@ static bool means_something(const struct position_doc *doc,
 static void start_at_begin(struct position_doc *doc, const struct position_source *source)
 {
     doc->offset = doc->begin = source->begin;
-    doc->again = POSITION_NONE; /* of another log or collection */
+    if (doc->again != POSITION_NONE) /* who was killed writes by the collection's name */
+        doc->again = source->begin;
     doc->generation = source->generation;
     strcpy(doc->log_id, source->log_id);
     doc->uuid = source->uuid;

@@ -1,25 +1,28 @@
 """The consumer with many partitions: memory, time, CPU, commands, delay and changes of hands.
 
-    build/venv/bin/python tests/bench/scale.py MODE [--bin DIR] [--tables T] [--partitions P] [--set KEY=VALUE ...]
+    build/venv/bin/python tests/bench/scale.py MODE [--bin DIR] [--tables T] [--partitions P]
+                                                    [--set KEY=VALUE ...]
 
-backlog     T x P partitions with --megabytes of items of --item-bytes in them when the consumer starts: peak memory,
-            seconds until all is applied, CPU per item, threads. --random: items that compress to nothing; --codec
+backlog     T x P partitions with --megabytes of items of --item-bytes in them when the consumer starts: peak
+            memory, seconds until all is applied, CPU per item, threads. --random: items that compress to
+            nothing; --codec
 idle        T x P partitions with nothing to do, watched for --seconds: commands at MongoDB, CPU, memory
-trickle     each partition gets an item every --every seconds, spread evenly, and MongoDB is --delay ms away: from
-            an item's being sent to Kafka until MongoDB has answered its write, over --seconds
+trickle     each partition gets an item every --every seconds, spread evenly, and MongoDB is --delay ms away:
+            from an item's being sent to Kafka until MongoDB has answered its write, over --seconds
 rebalance   a second consumer joins and leaves: seconds from that until no position changes its owner any more,
-            positions taken, how many of them without a goodbye (`again` in the document), marks (`rewind`), and how
-            often positions were taken in the --after seconds that follow, when none should be. --busy: while
-            --rate items a second arrive. "settled": 0 if positions still changed their owners after --limit
-            seconds, or have another number of owners than there are consumers
+            positions taken, how many of them without a goodbye (`again` in the document), marks (`rewind`),
+            and how often positions were taken in the --after seconds that follow, when none should be.
+            --busy: --megabytes wait when it happens, and --rate items a second arrive. "settled": 0 if
+            positions still changed their owners after --limit seconds, or have another number of owners
+            than there are consumers
 
---total N instead of --tables: as many tables as make N partitions. --bin DIR: the programs of another build, to
-compare with. There is no producer: scale_topics.py makes topics and ledger. Kafka and MongoDB are those of
-scripts/parts (MongoDB in memory), or those that DYNAFERRY_TEST_KAFKA and DYNAFERRY_TEST_MONGODB name. In idle and
-trickle MongoDB is reached through wire.py.
+--total N instead of --tables: as many tables as make N partitions. --bin DIR: the programs of another build,
+to compare with. There is no producer: scale_topics.py makes topics and ledger. Kafka and MongoDB are those of
+scripts/parts (MongoDB in memory), or those that DYNAFERRY_TEST_KAFKA and DYNAFERRY_TEST_MONGODB name. In idle
+and trickle MongoDB is reached through wire.py.
 
-MB is VmHWM, CPU that of the whole process from its start. Seconds depend on the machine's other load: "load" is
-its load average at the row's end.
+MB is VmHWM, CPU that of the whole process from its start. Seconds depend on the machine's other load: "load"
+is its load average at the row's end.
 """
 
 import argparse
@@ -73,10 +76,9 @@ class Scale:
         return path
 
     def start(self, mongodb=None):
-        program = Program("consumer", self.conf(mongodb or self.mongodb), DIRECTORY,
-                          f"{self.tag}-{len(self.programs)}")  # fmt: skip
-        self.programs.append(program.start())
-        return program
+        conf, name = self.conf(mongodb or self.mongodb), f"{self.tag}-{len(self.programs)}"
+        self.programs.append(Program("consumer", conf, DIRECTORY, name).start())
+        return self.programs[-1]
 
     def log_counts(self):
         text = "".join(program.log() for program in self.programs)
@@ -88,14 +90,24 @@ class Scale:
     def take_all(self, program):
         """Seconds from now until every partition has passed its begin."""
         began = time.monotonic()
-        wait_until(lambda: self.positions_at(1) >= self.topics.total, WAIT_SECONDS, "all partitions taken", [program])
+        wait_until(lambda: self.positions_at(1) >= self.topics.total, WAIT_SECONDS, "all taken", [program])
         return time.monotonic() - began
 
-    def feed(self, rate, keys, item_bytes):
-        command = [sys.executable, ROOT / "tests/bench/scale_topics.py", "--kafka", self.kafka, "--prefix", self.tag,
-                   "--tables", len(self.topics.tables), "--partitions", self.topics.partitions,
-                   "--rate", rate, "--keys", keys, "--item-bytes", item_bytes]  # fmt: skip
-        return subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def write_backlog(self):
+        """Items in each partition."""
+        options, total = self.options, self.topics.total
+        each = max(int(options.megabytes * 1e6 / options.item_bytes / total), 1)
+        self.topics.write_backlog(each, options.item_bytes, options.in_a_row, options.random)
+        print(f"  {each * total} items of {options.item_bytes} bytes in {total} partitions", file=sys.stderr)
+        return each
+
+    def feed(self, rate, keys):
+        options = {"kafka": self.kafka, "prefix": self.tag, "tables": len(self.topics.tables),
+                   "partitions": self.topics.partitions, "rate": rate, "keys": keys,
+                   "item-bytes": self.options.item_bytes}  # fmt: skip
+        command = [sys.executable, ROOT / "tests/bench/scale_topics.py"]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def end_programs(self):
         for program in self.programs:
@@ -129,11 +141,8 @@ def load():
 def backlog(scale):
     options, topics = scale.options, scale.topics
     topics.create()
-    each = max(int(options.megabytes * 1e6 / options.item_bytes / topics.total), 1)
-    topics.write_backlog(each, options.item_bytes, options.in_a_row, options.random)
+    each = scale.write_backlog()
     items = each * topics.total
-    print(f"  {items} items of {options.item_bytes} bytes in {topics.total} partitions", file=sys.stderr)
-
     program, began, threads = scale.start(), time.monotonic(), 0
 
     def done():
@@ -144,8 +153,9 @@ def backlog(scale):
     wait_until(done, WAIT_SECONDS, "the backlog applied", [program])
     seconds, cpu = time.monotonic() - began, cpu_seconds(program.process.pid)
     yield {"codec": options.codec, "random": int(options.random), "items": items, "mb": memory_mb(program),
-           "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1), "cpu_us_per_item": round(cpu / items * 1e6, 1),
-           "threads": threads, "documents": documents(scale)}  # fmt: skip
+           "seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1),
+           "cpu_us_per_item": round(cpu / items * 1e6, 1), "threads": threads,
+           "documents": documents(scale)}  # fmt: skip
     program.sigterm()
 
 
@@ -158,8 +168,8 @@ def documents(scale):
 
 
 def per_second(commands, seconds):
-    found = {name: round(count / seconds, 1) for name, count in sorted(commands.items(), key=lambda p: -p[1])}
-    return ", ".join(f"{name} {rate}" for name, rate in found.items() if rate)
+    often = sorted(commands, key=commands.get, reverse=True)
+    return ", ".join(f"{name} {commands[name] / seconds:.1f}" for name in often)
 
 
 def idle(scale):
@@ -171,7 +181,8 @@ def idle(scale):
         time.sleep(scale.options.seconds)
         commands, seconds = link.report()["commands"], scale.options.seconds
         cpu = cpu_seconds(program.process.pid) - cpu
-        yield {"taken_seconds": round(taken, 1), "commands_per_second": round(sum(commands.values()) / seconds, 1),
+        yield {"taken_seconds": round(taken, 1),
+               "commands_per_second": round(sum(commands.values()) / seconds, 1),
                "cpu_percent": round(cpu / seconds * 100, 1), "mb": memory_mb(program),
                "mb_now": memory_mb(program, "VmRSS"), "threads": status_of(program.process.pid, "Threads"),
                "commands": per_second(commands, seconds)}  # fmt: skip
@@ -200,7 +211,7 @@ def trickle(scale):
         far = pymongo.MongoClient(link.address)
         added = ping_ms(far) - ping_ms(scale.client)
         link.report()
-        feeder = scale.feed(scale.topics.total / options.every, 1_000_000, options.item_bytes)
+        feeder = scale.feed(scale.topics.total / options.every, 1_000_000)
         time.sleep(WARM_SECONDS)
         early = link.report()["arrived"]
         cpu = cpu_seconds(program.process.pid)
@@ -210,11 +221,12 @@ def trickle(scale):
         sent = feeder_end(feeder)
         late = await_rest(link, sent - len(early) - len(seen["arrived"]), program)
         times = sorted(ms for found in (seen["arrived"], late) for ms in found.values())
-        yield {"items": len(times), "median_ms": at(times, 0.5), "p90_ms": at(times, 0.9), "p99_ms": at(times, 0.99),
-               "max_ms": at(times, 1), "missing": sent - len(early) - len(times),
+        yield {"items": len(times), "median_ms": at(times, 0.5), "p90_ms": at(times, 0.9),
+               "p99_ms": at(times, 0.99), "max_ms": at(times, 1), "missing": sent - len(early) - len(times),
                "arrived_per_second": round(len(seen["arrived"]) / options.seconds),
                "cpu_percent": round(cpu / options.seconds * 100, 1), "mb": memory_mb(program),
-               "wire_added_ms": round(added, 1), "ping_ms": round(busy_ping, 1), "wire_cpu": round(seen["cpu"], 2),
+               "wire_added_ms": round(added, 1), "ping_ms": round(busy_ping, 1),
+               "wire_cpu": round(seen["cpu"], 2),
                "commands": per_second(seen["commands"], options.seconds)}  # fmt: skip
         program.sigterm()
 
@@ -294,8 +306,7 @@ def rebalance(scale):
     print(f"  taken in {taken:.1f} s", file=sys.stderr)
     try:
         if options.busy:
-            feeder = scale.feed(options.rate, 50, options.item_bytes)
-            time.sleep(5)
+            feeder = scale.feed(options.rate, 50)
         second = []
         yield rebalance_row(scale, "join", 2, lambda: second.append(scale.start()))
         yield rebalance_row(scale, "leave", 1, lambda: second[0].signal(signal.SIGTERM))
@@ -307,15 +318,17 @@ def rebalance(scale):
 
 
 def rebalance_row(scale, event, owners, act):
-    said, watch = scale.log_counts(), Watch(scale.applied)
-    began = time.monotonic()
+    if scale.options.busy:
+        scale.write_backlog()
+    said, watch, began = scale.log_counts(), Watch(scale.applied), time.monotonic()
     act()
     settled = watch.for_seconds(scale.options.limit, lambda: watch.quiet(owners))
     seconds, taken = watch.changed_at - began, watch.taken()
     watch.for_seconds(scale.options.after)
-    return {"event": event, "busy": int(scale.options.busy), "settled": int(settled), "seconds": round(seconds, 1),
-            "taken": taken, "without_goodbye": len(watch.again), "released_seen": len(watch.released),
-            "rewinds_seen": len(watch.rewind), "taken_afterwards": watch.taken() - taken,
+    return {"event": event, "busy": int(scale.options.busy), "settled": int(settled),
+            "seconds": round(seconds, 1), "taken": taken, "without_goodbye": len(watch.again),
+            "goodbyes_seen": len(watch.released), "rewinds_seen": len(watch.rewind),
+            "taken_afterwards": watch.taken() - taken,
             "owners": sorted(collections.Counter(d["owner"] for d in watch.now.values()).values()),
             "lines": {k: v for k, v in (scale.log_counts() - said).items() if v}}  # fmt: skip
 
@@ -330,23 +343,23 @@ def options_of():
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the consumer")
     parser.add_argument("--tables", type=int)
     parser.add_argument("--partitions", type=int, default=12, help="of each table")
-    parser.add_argument("--total", type=int, metavar="N", help=f"partitions in all, by default {DEFAULT_TOTAL}")
+    parser.add_argument("--total", type=int, metavar="N", help=f"of all tables, by default {DEFAULT_TOTAL}")
     parser.add_argument("--codec", choices=["lz4", "zstd", "none"], default="lz4")
-    parser.add_argument("--megabytes", type=float, default=480, help="the backlog, before it is compressed")
-    parser.add_argument("--item-bytes", type=int, help="one message: backlog 2000, else 500")
-    parser.add_argument("--in-a-row", type=int, default=50, help="items a partition gets before the next one's turn")
+    parser.add_argument("--megabytes", type=float, default=480, help="of a backlog, not compressed")
+    parser.add_argument("--item-bytes", type=int, help="one message: 2000, trickle 500")
+    parser.add_argument("--in-a-row", type=int, default=50, help="items for a partition before the next one's")
     parser.add_argument("--random", action="store_true", help="items that compress to nothing")
     parser.add_argument("--seconds", type=float, default=30, help="idle, trickle: so long")
     parser.add_argument("--every", type=float, default=2, help="trickle: seconds between a partition's items")
-    parser.add_argument("--delay", type=float, default=10, help="trickle: ms a round trip to MongoDB takes longer")
+    parser.add_argument("--delay", type=float, default=10, help="trickle: ms added to a round trip")
     parser.add_argument("--busy", action="store_true", help="rebalance: with items arriving")
-    parser.add_argument("--rate", type=float, default=3000, help="rebalance --busy: items a second")
+    parser.add_argument("--rate", type=float, default=1000, help="rebalance: items a second if --busy")
     parser.add_argument("--limit", type=float, default=60, help="rebalance: seconds it may take")
     parser.add_argument("--after", type=float, default=60, help="rebalance: seconds watched afterwards")
     parser.add_argument("--json", action="store_true", help="print a JSON object a row")
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")
     options = parser.parse_args()
-    options.item_bytes = options.item_bytes or (2000 if options.mode == "backlog" else 500)
+    options.item_bytes = options.item_bytes or (500 if options.mode == "trickle" else 2000)
     return options
 
 

@@ -43,7 +43,8 @@ class Topics:
         return len(self.tables) * self.partitions
 
     def create(self):
-        ours = [NewTopic(f"{self.prefix}.{name}", self.partitions, 1, config=MESSAGE_BYTES) for name in self.tables]
+        topic = f"{self.prefix}.%s"
+        ours = [NewTopic(topic % name, self.partitions, 1, config=MESSAGE_BYTES) for name in self.tables]
         ours.append(NewTopic(f"{self.prefix}-ledger", 1, 1, config={"cleanup.policy": "compact"}))
         ours += [NewTopic(f"{self.prefix}-{name}", 1, 1) for name in ("signal", "dead-letter")]
         for done in self.admin.create_topics(ours, request_timeout=60).values():
@@ -74,7 +75,8 @@ class Topics:
         value = {"op": "m", "ts_ms": GENERATION, "source": self.source(name), "keys": None, "after": None,
                  "control": begin}  # fmt: skip
         headers = {"control": "snapshot-begin", "generation": str(GENERATION)}
-        self.send(f"{self.prefix}.{name}", partition, compact({"control": "snapshot-begin"}), compact(value), headers)
+        key = compact({"control": "snapshot-begin"})
+        self.send(f"{self.prefix}.{name}", partition, key, compact(value), headers)
 
     def write_item(self, name, partition, key, text):
         keys = f'{{"pk":{{"S":"{key}"}}}}'

@@ -5,10 +5,10 @@
 Runs as a process of its own and prints its address. Each line on its standard input is answered by one line of
 JSON: what was seen since the line before. The end of its input ends it.
 
-Each message is kept back for half of the delay in either direction, in order, whatever else is on the way: any
-number of connections wait at once. Only a command's name is decoded (the first member of its body) and a mark
-`@NUMBER:SECONDS@` anywhere in its bytes. A mark has arrived when the server has answered its command, so the way
-back does not count. `cpu` tells whether the wire itself was busy; ping_ms tells what it adds.
+Each message is kept back for half of the delay in either direction, in order, whatever else is on the way:
+any number of connections wait at once. Only a command's name is decoded (the first member of its body) and a
+mark `@NUMBER:SECONDS@` anywhere in its bytes. A mark has arrived when the server has answered its command, so
+the way back does not count. `cpu` tells whether the wire itself was busy; ping_ms tells what it adds.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import sys
 import time
 
 MARK = re.compile(rb"@(\d+):(\d+\.\d+)@")
-NAME_AT = 20 + 1 + 4 + 1  # OP_MSG: header and flags, kind 0 of a section, its size, the type of the first member
+NAME_AT = 20 + 1 + 4 + 1  # OP_MSG: header and flags, kind 0 of a section, its size, a type
 NAME_BYTES = 40
 OP_MSG = 2013
 

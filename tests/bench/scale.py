@@ -46,7 +46,9 @@ from wire import Link, ping_ms
 QUIET_SECONDS = 10  # so long no owner must change until a rebalance counts as settled
 WAIT_SECONDS = 400
 WARM_SECONDS = 3
-LOG_LINES = ("partition left", "late write marked", "without a goodbye", "partition lost to another owner")
+LOG_LINES = (
+    "partition left", "late write marked", "let go without a goodbye", "partition lost to another owner",
+)  # fmt: skip
 DEFAULT_TOTAL = {"backlog": 720, "idle": 720, "trickle": 500, "rebalance": 1200}
 
 

@@ -41,9 +41,8 @@ import pymongo
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "e2e")]
 import oracle  # noqa: E402
-from running import Program  # noqa: E402
+from running import Program, bin_dir  # noqa: E402
 
-BIN = ROOT / "build" / "release" / "bin"
 DIRECTORY = ROOT / "build" / "bench"
 PARTS = DIRECTORY / "parts"
 TABLE = "bench"
@@ -141,7 +140,7 @@ class Meter:
 def floor(phase, program, **arguments):
     """Runs a floor to its end. The figures are its own, of the bare work."""
     words = [f"{name}={value}" for name, value in arguments.items()]
-    done = subprocess.run([BIN / program, *words], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([bin_dir() / program, *words], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit(f"bench: {program} failed")
     found = json.loads(done.stdout)
@@ -381,7 +380,7 @@ class Check:
 
     def run(self, name, *arguments):
         """The whole process, from its start to its end."""
-        command = [BIN / "dynaferry-fullcheck", "--conf", self.conf, "--json", "-d", DIRECTORY / "diff"]
+        command = [bin_dir() / "dynaferry-fullcheck", "--conf", self.conf, "--json", "-d", DIRECTORY / "diff"]
         began = time.monotonic()
         process = subprocess.Popen([*map(str, command), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         summary = json.loads(process.stdout.read())
@@ -493,7 +492,10 @@ def main():
     parser.add_argument("--latency", type=int, default=0, metavar="N", help="time N single changes instead")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON instead of a table")
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")
+    parser.add_argument("--bin", metavar="DIR", help="programs and floors of another build, to compare with")
     options = parser.parse_args()
+    if options.bin:
+        os.environ["DYNAFERRY_BIN"] = options.bin
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: ended by a signal"))
     DIRECTORY.mkdir(parents=True, exist_ok=True)

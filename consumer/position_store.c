@@ -110,12 +110,12 @@ enum mongo_result position_read_many(struct mongo *m, const char *const *ids, si
 
 /* ---- statements ---- */
 
-static void append_rewind(bson_t *q, const struct position_doc *seen)
+static void append_offset(bson_t *q, const char *name, int64_t offset)
 {
-    if (seen->rewind == POSITION_NONE) /* also true for a document without the field */
-        BSON_APPEND_NULL(q, "rewind");
+    if (offset == POSITION_NONE) /* also true for a document without the field */
+        BSON_APPEND_NULL(q, name);
     else
-        BSON_APPEND_INT64(q, "rewind", seen->rewind);
+        BSON_APPEND_INT64(q, name, offset);
 }
 
 static void append_query(bson_t *q, const char *id, const struct position_change *c)
@@ -135,11 +135,11 @@ static void append_query(bson_t *q, const char *id, const struct position_change
     BSON_APPEND_INT64(q, "epoch", seen->epoch);
     BSON_APPEND_UTF8(q, "owner", seen->owner);
     if (c->kind != POSITION_CHANGE_GOODBYE)
-        append_rewind(q, seen);
-    if (c->kind == POSITION_CHANGE_TAKE && seen->again == POSITION_NONE)
-        BSON_APPEND_NULL(q, "again");
-    else if (c->kind == POSITION_CHANGE_TAKE)
-        BSON_APPEND_INT64(q, "again", seen->again);
+        append_offset(q, "rewind", seen->rewind);
+    if (c->kind != POSITION_CHANGE_TAKE)
+        return;
+    append_offset(q, "again", seen->again);
+    append_offset(q, "offset", seen->offset);
 }
 
 static void set_place(bson_t *set, const struct position_doc *next)

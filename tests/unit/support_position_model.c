@@ -269,7 +269,8 @@ static bool change(const struct model *m, struct doc *d, const struct command *c
         break;
     case POSITION_CHANGE_GOODBYE:
         d->owner = NO;
-        d->offset = c->next.offset;
+        if (c->next.offset != NO) /* in doubt it stays */
+            d->offset = c->next.offset;
         break;
     case POSITION_CHANGE_MOVE:
         d->offset = c->next.offset;
@@ -351,11 +352,13 @@ static void look_after_take(struct model *m, struct state s, int i)
     add(m, &s);
 }
 
-static void say_goodbye(struct model *m, struct state s, int i)
+static void say_goodbye(struct model *m, struct state s, int i, bool in_doubt)
 {
     struct position p = position_of(&s.w[i]);
     struct position_change change;
 
+    if (in_doubt)
+        position_doubt(&p);
     position_goodbye(&change, &p, names[i]);
     issue(&s.w[i], &change);
     s.w[i].stage = LEAVING;
@@ -368,7 +371,7 @@ static void mark(struct model *m, struct state s, int i)
     struct position_doc doc = doc_of(&s.doc);
     struct position_change change;
 
-    if (!m->former->no_marks && position_mark(&change, &p, &doc))
+    if (!m->former->no_marks && position_late_mark(&change, &p, &doc))
         issue(&s.w[i], &change);
     else
         rest(m, &s, i);
@@ -782,7 +785,7 @@ static void end_with_mark(struct model *m, struct state s, int i)
     struct position_change mark;
     struct command command;
 
-    if (!position_mark(&mark, &p, &doc))
+    if (!position_late_mark(&mark, &p, &doc))
         return;
     command = s.w[i].command;
     issue(&s.w[i], &mark);
@@ -827,12 +830,14 @@ static bool nothing_outstanding(const struct consumer *c)
     return c->write.flight == NONE && c->command.flight == NONE;
 }
 
-/* What is held and is not ours any more is marked: memory's offset may be too high for a
- * goodbye. */
+/* Memory's offset may be too high for a goodbye: that leaves the document's. What may still
+ * come is marked. */
 static void leave_held(struct model *m, struct state s, int i)
 {
-    if (m->former->goodbye_held) {
-        say_goodbye(m, s, i);
+    struct position p = position_of(&s.w[i]);
+
+    if (m->former->goodbye_held || position_is_quiet(&p, now_of(&s.w[i]))) {
+        say_goodbye(m, s, i, !m->former->goodbye_held);
         return;
     }
     s.w[i].stage = MARKING;
@@ -883,7 +888,7 @@ static bool step_alone(struct model *m, const struct state *s)
         else if (m->c->at_once && c->command.flight == UNCLEAR && c->stage == RUNNING)
             step_unclear(m, *s, i);
         else if (leaves && c->stage == RUNNING)
-            say_goodbye(m, *s, i);
+            say_goodbye(m, *s, i, false);
         else if (leaves && c->stage == HELD)
             leave_held(m, *s, i);
         else if (c->assigned && s->holder != i && c->stage == RESTING)

@@ -187,15 +187,15 @@ static void a_late_mark_goes_back_to_what_was_not_confirmed(void **state)
 
     (void)state;
     position_taken(&p, &doc, 0, 10);
-    assert_false(position_mark(&change, &p, &doc));
+    assert_false(position_late_mark(&change, &p, &doc));
     position_sending(&p, 510);
-    assert_true(position_mark(&change, &p, &doc));
+    assert_true(position_late_mark(&change, &p, &doc));
     assert_int_equal(change.next.rewind, 500);
     doc.rewind = 300;
-    assert_true(position_mark(&change, &p, &doc));
+    assert_true(position_late_mark(&change, &p, &doc));
     assert_int_equal(change.next.rewind, 300);
     position_confirmed(&p, 510);
-    assert_false(position_mark(&change, &p, &doc));
+    assert_false(position_late_mark(&change, &p, &doc));
 }
 
 /* Writes beyond an offset that was confirmed meanwhile are still to be marked. */
@@ -215,7 +215,7 @@ static void a_move_confirms_what_it_asked_for_and_no_more(void **state)
     position_confirmed(&p, move.next.offset);
     assert_int_equal(p.offset, 510);
     assert_true(position_is_ahead(&p));
-    assert_true(position_mark(&mark, &p, &doc));
+    assert_true(position_late_mark(&mark, &p, &doc));
     assert_int_equal(mark.next.rewind, 510);
 }
 
@@ -230,11 +230,11 @@ static void a_mark_never_goes_back_before_the_begin_of_the_owners_generation(voi
     position_sending(&p, 510);
     owners.generation = 9;
     owners.begin = 700;
-    assert_true(position_mark(&change, &p, &owners));
+    assert_true(position_late_mark(&change, &p, &owners));
     assert_int_equal(change.next.rewind, 700);
     assert_int_equal(change.seen.generation, 9);
     owners.begin = 100;
-    assert_true(position_mark(&change, &p, &owners));
+    assert_true(position_late_mark(&change, &p, &owners));
     assert_int_equal(change.next.rewind, 500);
 }
 
@@ -250,7 +250,7 @@ static void a_mark_in_another_log_goes_back_to_its_begin(void **state)
     position_sending(&p, 510);
     strcpy(owners.log_id, "newer");
     owners.begin = 3;
-    assert_true(position_mark(&change, &p, &owners));
+    assert_true(position_late_mark(&change, &p, &owners));
     assert_int_equal(change.next.rewind, 3);
     assert_string_equal(change.seen.log_id, "newer");
 }

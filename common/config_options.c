@@ -187,10 +187,12 @@ const struct config_option config_options[] = {
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
      .help = "Create the index on the primary key. With target.id = objectid it is unique."},
     {BOOLEAN("full.enable_index.user", C, "true"),
-     .help = "Create plain indexes for the table's secondary indexes."},
+     .help = "Create plain indexes for the table's secondary indexes, while the table is "
+             "already applied: dynaferry_index_<name>."},
     {TEXT("checkpoint.db", C, ""), .derived = "id and -checkpoint",
      .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS,
-     .help = "Database that shows the position of each shard, for reading."},
+     .help = "Not yet: nothing is written there. A database that shows the position of each "
+             "shard, for reading."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),

@@ -19,6 +19,7 @@ void ddb_table_free(struct ddb_table *t)
     free(t->stream_arn);
     free(t->stream_view);
     key_schema_release(&t->key_schema);
+    ddb_indexes_release(&t->indexes);
     free(t);
 }
 
@@ -30,6 +31,8 @@ struct description {
     char *arn;
     struct bytes created;     /* as it is written: only compared */
     struct bytes keys;        /* KeySchema */
+    struct bytes global;      /* GlobalSecondaryIndexes */
+    struct bytes local;       /* LocalSecondaryIndexes */
     struct bytes definitions; /* AttributeDefinitions */
 };
 
@@ -83,12 +86,13 @@ static void name_attribute(struct key_attribute *a, struct bytes raw)
     a->name = name.p;
 }
 
-static int read_key_schema(struct key_schema *s, const struct description *d, struct error *err)
+static int read_key_schema(struct key_schema *s, struct bytes keys, const struct description *d,
+                           struct error *err)
 {
     struct json_reader r;
     struct named n;
 
-    json_reader_init(&r, d->keys);
+    json_reader_init(&r, keys);
     json_array_begin(&r);
     while (next_named(&r, "KeyType", &n)) {
         bool hash = json_raw_is(n.what, BYTES_LIT("HASH"));
@@ -104,6 +108,50 @@ static int read_key_schema(struct key_schema *s, const struct description *d, st
     if (json_failed(&r))
         return ddb_answer_unreadable(&r, err);
     return s->hash.name ? 0 : ddb_answer_lacks("hash key", err);
+}
+
+/* What can't be read is left out: a table goes on without its indexes. One with several
+ * attributes of a kind (multi-attribute keys) is left out too. */
+static void read_index(struct json_reader *r, const struct description *d)
+{
+    struct key_schema schema = {0};
+    struct bytes member, name = {0}, keys = {0};
+    struct error ignored;
+    struct json_reader count;
+    struct named n;
+    int attributes = 0;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("IndexName")))
+            json_string(r, &name);
+        else if (json_raw_is(member, BYTES_LIT("KeySchema")))
+            json_skip(r, &keys);
+        else
+            json_skip(r, NULL);
+    }
+    if (json_failed(r) || !name.p || !keys.len)
+        return;
+    json_reader_init(&count, keys);
+    json_array_begin(&count);
+    while (next_named(&count, "KeyType", &n))
+        attributes++;
+    if (read_key_schema(&schema, keys, d, &ignored) == 0 &&
+        attributes == 1 + (schema.range.name != NULL))
+        ddb_indexes_add(&d->table->indexes, name, &schema);
+    key_schema_release(&schema);
+}
+
+static void read_indexes(struct bytes list, const struct description *d)
+{
+    struct json_reader r;
+
+    json_reader_init(&r, list);
+    if (json_peek(&r) != JSON_ARRAY)
+        return;
+    json_array_begin(&r);
+    while (json_array_next(&r))
+        read_index(&r, d);
 }
 
 static void read_stream_specification(struct ddb_table *t, struct json_reader *r)
@@ -141,6 +189,10 @@ static void read_table_member(struct description *d, struct json_reader *r, stru
         json_skip(r, &d->created);
     else if (json_raw_is(member, BYTES_LIT("KeySchema")))
         json_skip(r, &d->keys);
+    else if (json_raw_is(member, BYTES_LIT("GlobalSecondaryIndexes")))
+        json_skip(r, &d->global);
+    else if (json_raw_is(member, BYTES_LIT("LocalSecondaryIndexes")))
+        json_skip(r, &d->local);
     else if (json_raw_is(member, BYTES_LIT("AttributeDefinitions")))
         json_skip(r, &d->definitions);
     else if (json_raw_is(member, BYTES_LIT("StreamSpecification")) &&
@@ -170,7 +222,9 @@ static int complete(struct description *d, struct error *err)
     empty_for_null(&t->stream_view);
     if (!d->keys.len && strcmp(t->status, "DELETING") == 0)
         return 0;
-    return read_key_schema(&t->key_schema, d, err);
+    read_indexes(d->global, d);
+    read_indexes(d->local, d);
+    return read_key_schema(&t->key_schema, d->keys, d, err);
 }
 
 static void read_description(struct description *d, struct json_reader *r)

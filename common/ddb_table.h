@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/ddb_client.h"
+#include "common/ddb_index.h"
 #include "common/ddb_value.h"
 
 struct ddb_table {
@@ -16,6 +17,7 @@ struct ddb_table {
     char *stream_view; /* "NEW_AND_OLD_IMAGES" ..., or "" */
     int64_t item_count;
     struct key_schema key_schema; /* no hash name: gone already while DELETING */
+    struct ddb_indexes indexes;   /* secondary ones, global and local */
 };
 
 void ddb_table_free(struct ddb_table *t);

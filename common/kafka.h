@@ -57,6 +57,9 @@ int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struc
  * it is told.) */
 int kafka_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
                       int32_t count, int64_t timeout_ms, struct error *err);
+/* The first offsets that are still there, likewise. */
+int kafka_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
+                        int32_t count, int64_t timeout_ms, struct error *err);
 struct kafka_topic_spec {
     const char *name;
     int32_t partitions;

@@ -38,25 +38,51 @@ int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struc
     }
 }
 
-int kafka_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
-                      int32_t count, int64_t timeout_ms, struct error *err)
+struct offsets_asked {
+    const char *topic;
+    int32_t first, count;
+    int64_t time; /* RD_KAFKA_OFFSET_BEGINNING or _END stand for those */
+    int64_t timeout_ms;
+};
+
+static int ask_offsets(int64_t *ret, rd_kafka_t *rk, const struct offsets_asked *asked,
+                       struct error *err)
 {
     AUTO(rd_kafka_listp)
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(asked->count);
     rd_kafka_resp_err_t code;
 
-    for (int32_t i = 0; i < count; i++) /* the "time" that stands for the end */
-        rd_kafka_topic_partition_list_add(list, topic, first + i)->offset = RD_KAFKA_OFFSET_END;
-    code = rd_kafka_offsets_for_times(rk, list, (int)timeout_ms);
-    for (int32_t i = 0; i < count && !code; i++) {
+    for (int32_t i = 0; i < asked->count; i++)
+        rd_kafka_topic_partition_list_add(list, asked->topic, asked->first + i)->offset =
+            asked->time;
+    code = rd_kafka_offsets_for_times(rk, list, (int)asked->timeout_ms);
+    for (int32_t i = 0; i < asked->count && !code; i++) {
         ret[i] = list->elems[i].offset;
         code = list->elems[i].err;
         if (!code && ret[i] < 0) /* it was not told */
             code = RD_KAFKA_RESP_ERR__PARTIAL;
     }
-    return code
-               ? error_set(err, ERR_RETRY, "end of topic %s: %s", topic, rd_kafka_err2str(code))
-               : 0;
+    return code ? error_set(err, ERR_RETRY, "%s of topic %s: %s",
+                            asked->time == RD_KAFKA_OFFSET_END ? "end" : "begin", asked->topic,
+                            rd_kafka_err2str(code))
+                : 0;
+}
+
+int kafka_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
+                      int32_t count, int64_t timeout_ms, struct error *err)
+{
+    const struct offsets_asked asked = {topic, first, count, RD_KAFKA_OFFSET_END, timeout_ms};
+
+    return ask_offsets(ret, rk, &asked, err);
+}
+
+int kafka_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
+                        int32_t count, int64_t timeout_ms, struct error *err)
+{
+    const struct offsets_asked asked = {topic, first, count, RD_KAFKA_OFFSET_BEGINNING,
+                                        timeout_ms};
+
+    return ask_offsets(ret, rk, &asked, err);
 }
 
 static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *err)

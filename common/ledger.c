@@ -23,6 +23,7 @@ enum field_kind {
     FIELD_STATUS,
     FIELD_SCHEMA,  /* struct key_schema */
     FIELD_OFFSETS, /* int64_t *, as many as the record's partitions; NULL is null */
+    FIELD_INDEXES, /* struct ddb_indexes; left out when there are none */
 };
 
 struct field {
@@ -44,7 +45,7 @@ static const struct field table_fields[] = {
     TABLE_FIELD(FIELD_INT32, partitions),    TABLE_FIELD(FIELD_STRING, log_id),
     TABLE_FIELD(FIELD_BOOL, rows),           TABLE_FIELD(FIELD_OFFSETS, begin_offsets),
     TABLE_FIELD(FIELD_INT64, started_ms),    TABLE_FIELD(FIELD_INT64, finished_ms),
-    TABLE_FIELD(FIELD_INT64, signal_offset),
+    TABLE_FIELD(FIELD_INT64, signal_offset), TABLE_FIELD(FIELD_INDEXES, indexes),
 };
 
 #define SEGMENT_FIELD(kind, member)                                                            \
@@ -84,6 +85,7 @@ void ledger_table_release(struct ledger_table *t)
     key_schema_release(&t->key_schema);
     free(t->log_id);
     free(t->begin_offsets);
+    ddb_indexes_release(&t->indexes);
     *t = (struct ledger_table){0};
 }
 
@@ -105,6 +107,7 @@ void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
     ret->key_schema = (struct key_schema){0};
     key_schema_copy(&ret->key_schema, &t->key_schema);
     ret->log_id = dup_or_null(t->log_id);
+    ddb_indexes_copy(&ret->indexes, &t->indexes);
     if (t->begin_offsets)
         ret->begin_offsets = memcpy(xmalloc(offsets), t->begin_offsets, offsets);
 }
@@ -187,13 +190,26 @@ static void encode_field(struct buf *out, const struct field *f, const void *rec
     case FIELD_OFFSETS:
         encode_offsets(out, record);
         break;
+    case FIELD_INDEXES:
+        ddb_indexes_write(out, at);
+        break;
     }
 }
 
+static bool is_left_out(const struct field *f, const void *record)
+{
+    const struct ddb_indexes *x = (const void *)((const char *)record + f->at);
+
+    return f->kind == FIELD_INDEXES && x->count == 0;
+}
+
+/* The first field is never left out. */
 static void encode_record(struct buf *out, const struct field *fields, size_t count,
                           const void *record)
 {
     for (size_t i = 0; i < count; i++) {
+        if (is_left_out(&fields[i], record))
+            continue;
         buf_printf(out, "%c\"%s\":", i ? ',' : '{', fields[i].name);
         encode_field(out, &fields[i], record);
     }
@@ -329,6 +345,8 @@ static bool decode_field(struct json_reader *r, const struct field *f, void *rec
         return decode_schema(r, at);
     case FIELD_OFFSETS:
         return decode_offsets(r, record);
+    case FIELD_INDEXES:
+        return ddb_indexes_read(at, r);
     }
     return false;
 }
@@ -368,7 +386,7 @@ static int decode_record(void *record, const struct field *fields, size_t count,
     if (!json_end(&r))
         return json_reader_error(&r, err);
     for (size_t i = 0; i < count; i++)
-        if (!(seen & (1ULL << i)))
+        if (!(seen & (1ULL << i)) && fields[i].kind != FIELD_INDEXES)
             return error_set(err, ERR_DATA, "ledger record: no field \"%s\"", fields[i].name);
     return 0;
 }

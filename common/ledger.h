@@ -10,6 +10,7 @@
 
 #include "common/auto.h"
 #include "common/bytes.h"
+#include "common/ddb_index.h"
 #include "common/ddb_value.h"
 #include "common/error.h"
 
@@ -42,8 +43,9 @@ struct ledger_table {
     int64_t *
         begin_offsets; /* one a partition; NULL until known (one transaction after the begin) */
     int64_t started_ms;
-    int64_t finished_ms;   /* of the snapshot; 0: not yet */
-    int64_t signal_offset; /* the next one to handle; -1: none yet */
+    int64_t finished_ms;        /* of the snapshot; 0: not yet */
+    int64_t signal_offset;      /* the next one to handle; -1: none yet */
+    struct ddb_indexes indexes; /* secondary ones, as they were when the generation began */
 };
 
 struct ledger_segment {

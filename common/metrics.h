@@ -36,6 +36,7 @@ void metrics_write(struct buf *out);
 struct health;
 struct health *health_get(const char *name, int64_t limit_ms);
 void health_alive(struct health *h);
+void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
 void health_remove(struct health *h);
 void health_ready(bool is_ready); /* /readyz */
 bool health_is_ready(void);

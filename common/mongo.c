@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "common/check.h"
+
 #define DEFAULT_WRITE_COUNT 1000
 #define DEFAULT_MAX_BYTES (16 << 20)
 /* A command's own members beside its records. */
@@ -16,6 +18,20 @@ struct mongo *mongo_new(const struct target *t)
     return m;
 }
 
+struct mongo *mongo_patient_new(const struct target *t)
+{
+    struct mongo *m = xcalloc(1, sizeof(*m));
+    mongoc_uri_t *uri = mongoc_uri_copy(t->uri);
+
+    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
+    m->target = t;
+    m->client = mongoc_client_new_from_uri(uri);
+    CHECK(m->client);
+    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
+    mongoc_uri_destroy(uri);
+    return m;
+}
+
 void mongo_free(struct mongo *m)
 {
     if (!m)
@@ -24,14 +40,20 @@ void mongo_free(struct mongo *m)
     free(m);
 }
 
+enum mongo_result mongo_judge(struct mongo *m, const bson_t *reply, const bson_error_t *why,
+                              struct error *err)
+{
+    m->answered_no = mongo_reply_is_no(reply);
+    return mongo_reply_result(reply, why, err);
+}
+
 enum mongo_result mongo_write(struct mongo *m, const char *database, const bson_t *command,
                               bson_t *reply, struct error *err)
 {
     bson_error_t why = {0};
 
     mongoc_client_write_command_with_opts(m->client, database, command, NULL, reply, &why);
-    m->answered_no = mongo_reply_is_no(reply);
-    return mongo_reply_result(reply, &why, err);
+    return mongo_judge(m, reply, &why, err);
 }
 
 enum mongo_result mongo_read(struct mongo *m, const char *database, const bson_t *command,
@@ -40,8 +62,7 @@ enum mongo_result mongo_read(struct mongo *m, const char *database, const bson_t
     bson_error_t why = {0};
 
     mongoc_client_read_command_with_opts(m->client, database, command, NULL, NULL, reply, &why);
-    m->answered_no = mongo_reply_is_no(reply);
-    return mongo_reply_result(reply, &why, err);
+    return mongo_judge(m, reply, &why, err);
 }
 
 int mongo_ping(struct mongo *m, struct error *err)

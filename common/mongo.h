@@ -52,18 +52,23 @@ void mongo_reply_write_errors(const bson_t *reply,
 struct mongo {
     mongoc_client_t *client;
     const struct target *target;
+    bool answered_no;       /* the last command was answered, and the answer was no */
     size_t max_write_count; /* 0: not asked yet */
     size_t max_bytes;
-    bool answered_no; /* the last command was answered, and the answer was no */
 };
 
 struct mongo *mongo_new(const struct target *t);
+/* The same for commands that may take hours: its answers are waited for without a limit. */
+struct mongo *mongo_patient_new(const struct target *t);
 void mongo_free(struct mongo *m);
 DEFINE_FREEP(struct mongo, mongo_freep, mongo_free)
 
 /* reply is initialised in every case; the caller destroys it. Write concern majority. */
 enum mongo_result mongo_write(struct mongo *m, const char *database, const bson_t *command,
                               bson_t *reply, struct error *err);
+/* What a reply that was got otherwise (a cursor's) means, as the next two say it. */
+enum mongo_result mongo_judge(struct mongo *m, const bson_t *reply, const bson_error_t *why,
+                              struct error *err);
 /* From the primary. */
 enum mongo_result mongo_read(struct mongo *m, const char *database, const bson_t *command,
                              bson_t *reply, struct error *err);

@@ -9,15 +9,10 @@
 #define NAMESPACE_NOT_FOUND 26
 #define RENAMES_MAX 9
 
-/* A refused command is for someone to look at: the table can't be used as it is. */
 static int outcome(enum mongo_result result, struct error *err, const char *what,
                    const char *name)
 {
-    if (result == MONGO_DONE)
-        return 0;
-    if (err->kind == ERR_DATA)
-        err->kind = ERR_FATAL;
-    return error_prefix(err, "%s %s", what, name);
+    return result == MONGO_DONE ? 0 : error_prefix(err, "%s %s", what, name);
 }
 
 /* Runs and frees the command; an answer with this code is as good as done. */
@@ -34,20 +29,45 @@ static int run_on(struct mongo *m, const char *database, bson_t *command, int32_
     return outcome(result, err, what, name);
 }
 
-int collection_look(struct mongo *m, const char *name, bool *exists, struct uuid *uuid,
+/* Keys that differ must be two documents, and a document may grow, be replaced and deleted. */
+static void judge_kind(struct collection_found *f, const bson_t *info)
+{
+    char type[POSITION_TEXT_MAX], locale[POSITION_TEXT_MAX] = "simple";
+    bson_t options = BSON_INITIALIZER, collation;
+    bson_iter_t it;
+
+    member_text(type, info, "type");
+    f->can_be_renamed = strcmp(type, "view") != 0 && strcmp(type, "timeseries") != 0;
+    member_document(&options, info, "options");
+    if (member_document(&collation, &options, "collation"))
+        member_text(locale, &collation, "locale");
+    if (strcmp(type, "view") == 0)
+        f->unfit = "it is a view";
+    else if (strcmp(type, "timeseries") == 0)
+        f->unfit = "it is a time-series collection";
+    else if (bson_iter_init_find(&it, &options, "capped") && bson_iter_as_bool(&it))
+        f->unfit = "it is capped";
+    else if (strcmp(locale, "simple") != 0)
+        f->unfit = "its default collation may take different keys for one";
+    bson_destroy(&options);
+}
+
+int collection_look(struct mongo *m, const char *name, struct collection_found *ret,
                     struct error *err)
 {
     AUTO(mongo_bsonp)
     bson_t *command =
         BCON_NEW("listCollections", BCON_INT32(1), "filter", "{", "name", BCON_UTF8(name), "}");
-    bson_t reply, found;
+    bson_t reply, info;
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
 
     if (result == MONGO_DONE) {
-        *exists = member_document(&found, &reply, "cursor.firstBatch.0");
-        *uuid = (struct uuid){0};
-        if (*exists)
-            member_uuid(uuid, &found, "info.uuid");
+        *ret = (struct collection_found){
+            .exists = member_document(&info, &reply, "cursor.firstBatch.0")};
+        if (ret->exists) {
+            member_uuid(&ret->uuid, &info, "info.uuid");
+            judge_kind(ret, &info);
+        }
     }
     bson_destroy(&reply);
     return outcome(result, err, "look at collection", name);
@@ -72,15 +92,14 @@ static int rename_once(struct mongo *m, const char *name, const char *to, struct
     AUTO(free_charp) char *to_ns = xasprintf("%s.%s", m->target->database, to);
     AUTO(mongo_bsonp)
     bson_t *command = BCON_NEW("renameCollection", BCON_UTF8(from_ns), "to", BCON_UTF8(to_ns));
-    struct uuid uuid;
-    bool taken;
+    struct collection_found taken;
     bson_t reply;
     enum mongo_result result;
     int32_t code;
 
-    if (collection_look(m, to, &taken, &uuid, err) < 0)
+    if (collection_look(m, to, &taken, err) < 0)
         return -1;
-    if (taken)
+    if (taken.exists)
         return 1;
     result = mongo_write(m, "admin", command, &reply, err);
     code = mongo_reply_code(&reply);

@@ -7,23 +7,19 @@
 #define DUPLICATE_KEY 11000
 #define PATTERN_MAX 8192
 
-struct wanted_index {
-    bson_t keys;
-    bool unique;
-    const char *name;
-};
 struct wanted_indexes {
-    struct wanted_index index[2];
+    bson_t keys[2];
+    struct index_wanted index[2];
     int count;
 };
 
 static void wanted_release(struct wanted_indexes *w)
 {
     for (int i = 0; i < w->count; i++)
-        bson_destroy(&w->index[i].keys);
+        bson_destroy(&w->keys[i]);
 }
 
-static void key_pattern(bson_t *ret, const struct converter *c)
+void index_key_pattern(bson_t *ret, const struct converter *c)
 {
     struct buf pattern;
     bson_t view;
@@ -37,13 +33,19 @@ static void key_pattern(bson_t *ret, const struct converter *c)
     buf_release(&pattern);
 }
 
+static void hashed_id(bson_t *ret)
+{
+    bson_init(ret);
+    BSON_APPEND_UTF8(ret, "_id", "hashed");
+}
+
 /* The name under which the partition key's value stands: "pk" or "pk.S". */
 static void partition_pattern(bson_t *ret, const struct converter *c, bool hashed)
 {
     bson_t whole;
     bson_iter_t it;
 
-    key_pattern(&whole, c);
+    index_key_pattern(&whole, c);
     bson_init(ret);
     if (bson_iter_init(&it, &whole) && bson_iter_next(&it)) {
         if (hashed)
@@ -54,13 +56,12 @@ static void partition_pattern(bson_t *ret, const struct converter *c, bool hashe
     bson_destroy(&whole);
 }
 
-static struct wanted_index *wanted_add(struct wanted_indexes *w, const char *name, bool unique)
+static bson_t *wanted_add(struct wanted_indexes *w, const char *name, bool unique)
 {
-    struct wanted_index *index = &w->index[w->count++];
+    bson_t *keys = &w->keys[w->count];
 
-    index->name = name;
-    index->unique = unique;
-    return index;
+    w->index[w->count++] = (struct index_wanted){.keys = keys, .name = name, .unique = unique};
+    return keys;
 }
 
 /* In place: a bson_t must not be moved. */
@@ -72,13 +73,25 @@ static void wanted_init(struct wanted_indexes *w, const struct mongo *m,
     bool hashed = m->target->sharded;
 
     w->count = 0;
-    if (!convert_key_indexable(v->schema))
+    if (!convert_key_indexable(v->schema)) {
+        if (hashed) /* shardCollection makes it only on an empty collection */
+            hashed_id(wanted_add(w, "dynaferry_id_hashed", false));
         return;
+    }
     if (primary)
-        key_pattern(&wanted_add(w, "dynaferry_key", true)->keys, v);
+        index_key_pattern(wanted_add(w, "dynaferry_key", true), v);
     /* Without a sort key the unique one is on the partition key already. */
     if (hashed || (primary && v->schema->range.name))
-        partition_pattern(&wanted_add(w, "dynaferry_partition_key", false)->keys, v, hashed);
+        partition_pattern(wanted_add(w, "dynaferry_partition_key", false), v, hashed);
+}
+
+bool collection_wants_indexes(const struct mongo *m, const struct collection *c)
+{
+    struct wanted_indexes w;
+
+    wanted_init(&w, m, c);
+    wanted_release(&w);
+    return w.count > 0;
 }
 
 /* Compares names and directions; a number may come back as another type. */
@@ -102,7 +115,7 @@ static bool same_pattern(const bson_t *a, const bson_t *b)
     return true;
 }
 
-static bool reply_has(const bson_t *reply, const struct wanted_index *w)
+bool index_is_listed(const bson_t *reply, const struct index_wanted *w)
 {
     bson_iter_t it, list, unique;
 
@@ -119,7 +132,7 @@ static bool reply_has(const bson_t *reply, const struct wanted_index *w)
             continue;
         bson_iter_document(&it, &len, &data);
         if (!bson_init_static(&index, data, len) || !member_document(&keys, &index, "key") ||
-            !same_pattern(&keys, &w->keys))
+            !same_pattern(&keys, w->keys))
             continue;
         if (!w->unique ||
             (bson_iter_init_find(&unique, &index, "unique") && bson_iter_as_bool(&unique)))
@@ -128,11 +141,11 @@ static bool reply_has(const bson_t *reply, const struct wanted_index *w)
     return false;
 }
 
-static enum mongo_result list_indexes(struct mongo *m, const char *name, bson_t *reply,
-                                      struct error *err)
+enum mongo_result index_list(struct mongo *m, const char *collection, bson_t *reply,
+                             struct error *err)
 {
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(name), "cursor", "{", "batchSize",
+    bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(collection), "cursor", "{", "batchSize",
                                BCON_INT32(1000), "}");
 
     return mongo_read(m, m->target->database, command, reply, err);
@@ -148,9 +161,9 @@ int collection_indexed(struct mongo *m, const struct collection *c, bool *ret,
 
     wanted_init(&w, m, c);
     if (w.count > 0) {
-        result = list_indexes(m, c->name, &reply, err);
+        result = index_list(m, c->name, &reply, err);
         for (int i = 0; result == MONGO_DONE && i < w.count; i++)
-            all = all && reply_has(&reply, &w.index[i]);
+            all = all && index_is_listed(&reply, &w.index[i]);
         bson_destroy(&reply);
     }
     wanted_release(&w);
@@ -160,177 +173,83 @@ int collection_indexed(struct mongo *m, const struct collection *c, bool *ret,
     return 0;
 }
 
-static enum mongo_result create_index(struct mongo *m, const char *name,
-                                      const struct wanted_index *w, bool *doubled,
-                                      struct error *err)
+enum mongo_result index_create(struct mongo *m, const char *collection,
+                               const struct index_wanted *w, int32_t *code, struct error *err)
 {
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(name), "indexes", "[", "{", "key",
-                               BCON_DOCUMENT(&w->keys), "name", BCON_UTF8(w->name), "unique",
-                               BCON_BOOL(w->unique), "}", "]");
+    bson_t *command = BCON_NEW("createIndexes", BCON_UTF8(collection), "indexes", "[", "{",
+                               "key", BCON_DOCUMENT(w->keys), "name", BCON_UTF8(w->name),
+                               "unique", BCON_BOOL(w->unique), "}", "]");
     bson_t reply;
     enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
 
-    *doubled = result == MONGO_REFUSED && mongo_reply_code(&reply) == DUPLICATE_KEY;
-    bson_destroy(&reply);
-    return result;
-}
-
-/* ---- documents that share a key ---- */
-
-/* {$group: {_id: {a: "$pk", b: "$sk"}, ids: {$push: "$_id"}, n: {$sum: 1}}}, n > 1. Documents
- * without the whole key are the user's own and never touched. */
-static bson_t *doubles_command(const char *name, const bson_t *keys)
-{
-    bson_t *command = bson_new();
-    bson_t have = BSON_INITIALIZER, by = BSON_INITIALIZER;
-    bson_iter_t it;
-    char label[2] = "a";
-
-    for (bson_iter_init(&it, keys); bson_iter_next(&it); label[0]++) {
-        AUTO(free_charp) char *path = xasprintf("$%s", bson_iter_key(&it));
-
-        BSON_APPEND_UTF8(&by, label, path);
-        BCON_APPEND(&have, bson_iter_key(&it), "{", "$exists", BCON_BOOL(true), "}");
-    }
-    BCON_APPEND(command, "aggregate", BCON_UTF8(name), "pipeline", "[", "{", "$match",
-                BCON_DOCUMENT(&have), "}", "{", "$group", "{", "_id", BCON_DOCUMENT(&by), "ids",
-                "{", "$push", "$_id", "}", "n", "{", "$sum", BCON_INT32(1), "}", "}", "}", "{",
-                "$match", "{", "n", "{", "$gt", BCON_INT32(1), "}", "}", "}", "]", "cursor",
-                "{", "batchSize", BCON_INT32(1000), "}", "allowDiskUse", BCON_BOOL(true));
-    bson_destroy(&have);
-    bson_destroy(&by);
-    return command;
-}
-
-/* Deletes all ids of a group but its first. */
-static enum mongo_result delete_copies(struct mongo *m, const char *name, bson_iter_t *ids,
-                                       struct error *err)
-{
-    bson_t list = BSON_INITIALIZER, reply;
-    bson_t *command;
-    enum mongo_result result;
-    char digits[16];
-    const char *key;
-    uint32_t n = 0;
-
-    bson_iter_next(ids); /* the one that stays */
-    while (bson_iter_next(ids)) {
-        bson_uint32_to_string(n++, &key, digits, sizeof(digits));
-        bson_append_iter(&list, key, -1, ids);
-    }
-    command = BCON_NEW("delete", BCON_UTF8(name), "deletes", "[", "{", "q", "{", "_id", "{",
-                       "$in", BCON_ARRAY(&list), "}", "}", "limit", BCON_INT32(0), "}", "]");
-    result = mongo_write(m, m->target->database, command, &reply, err);
-    bson_destroy(&reply);
-    bson_destroy(command);
-    bson_destroy(&list);
-    return result;
-}
-
-/* One answer's worth of doubled keys; the caller tries the index again until none stands in its
- * way. */
-static int delete_doubles(struct mongo *m, const char *name, const bson_t *keys,
-                          struct error *err)
-{
-    AUTO(mongo_bsonp) bson_t *command = doubles_command(name, keys);
-    bson_t reply;
-    bson_iter_t it, groups, ids;
-    enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
-    int count = 0;
-
-    if (result == MONGO_DONE && bson_iter_init(&it, &reply) &&
-        bson_iter_find_descendant(&it, "cursor.firstBatch", &groups) &&
-        bson_iter_recurse(&groups, &it))
-        while (result == MONGO_DONE && bson_iter_next(&it)) {
-            bson_iter_t group, list;
-
-            if (!bson_iter_recurse(&it, &group) || !bson_iter_find(&group, "ids") ||
-                !bson_iter_recurse(&group, &list))
-                continue;
-            ids = list;
-            result = delete_copies(m, name, &ids, err);
-            count++;
-        }
+    *code = m->answered_no ? mongo_reply_code(&reply) : 0;
     bson_destroy(&reply);
     if (result != MONGO_DONE)
-        return error_prefix(err, "doubled keys of %s", name);
-    if (count == 0)
-        return error_fatal(err, 0,
-                           "the unique index on %s is refused, and not because of documents "
-                           "with whole keys: documents without the key attributes stand in its "
-                           "way; set full.enable_index.primary = false or move them",
-                           name);
-    return count;
-}
-
-static int make_index(struct mongo *m, const struct collection *c, const struct wanted_index *w,
-                      bool *doubled, struct error *err)
-{
-    for (;;) {
-        bool refused = false;
-        enum mongo_result result = create_index(m, c->name, w, &refused, err);
-
-        if (result == MONGO_DONE)
-            return 0;
-        if (!refused) {
-            if (err->kind == ERR_DATA)
-                err->kind = ERR_FATAL;
-            return error_prefix(err, "index %s on %s", w->name, c->name);
-        }
-        if (delete_doubles(m, c->name, &w->keys, err) < 0)
-            return -1;
-        *doubled = true;
-    }
+        error_prefix(err, "index %s on %s", w->name, collection);
+    return result;
 }
 
 int collection_index(struct mongo *m, const struct collection *c, bool *doubled,
                      struct error *err)
 {
     struct wanted_indexes w;
-    int result = 0;
+    enum mongo_result result = MONGO_DONE;
+    int32_t code = 0;
 
     wanted_init(&w, m, c);
-    for (int i = 0; i < w.count && result == 0; i++)
-        result = make_index(m, c, &w.index[i], doubled, err);
+    for (int i = 0; i < w.count && result == MONGO_DONE; i++)
+        result = index_create(m, c->name, &w.index[i], &code, err);
     wanted_release(&w);
-    return result;
+    *doubled = result != MONGO_DONE && code == DUPLICATE_KEY;
+    return result == MONGO_DONE || *doubled ? 0 : -1;
 }
 
 /* ---- sharding ---- */
 
-static int admin(struct mongo *m, bson_t *command, const char *what, struct error *err)
+#define COMMAND_NOT_FOUND 59
+#define COMMAND_NOT_SUPPORTED 115
+
+static enum mongo_result admin(struct mongo *m, bson_t *command, int32_t *code,
+                               struct error *err)
 {
     bson_t reply;
     enum mongo_result result = mongo_write(m, "admin", command, &reply, err);
 
+    *code = m->answered_no ? mongo_reply_code(&reply) : 0;
     bson_destroy(&reply);
     bson_destroy(command);
-    if (result == MONGO_DONE)
+    return result;
+}
+
+/* Since MongoDB 6 no database needs it, and a server may not know it any more. */
+static int enable_sharding(struct mongo *m, struct error *err)
+{
+    int32_t code;
+    enum mongo_result result =
+        admin(m, BCON_NEW("enableSharding", BCON_UTF8(m->target->database)), &code, err);
+
+    if (result == MONGO_DONE || code == COMMAND_NOT_FOUND || code == COMMAND_NOT_SUPPORTED)
         return 0;
-    if (err->kind == ERR_DATA)
-        err->kind = ERR_FATAL;
-    return error_prefix(err, "%s", what);
+    return error_prefix(err, "enableSharding");
 }
 
 int collection_shard(struct mongo *m, const struct collection *c, struct error *err)
 {
     AUTO(free_charp) char *namespace = xasprintf("%s.%s", m->target->database, c->name);
+    enum mongo_result result;
+    int32_t code;
     bson_t key;
-    int result;
 
-    if (admin(m, BCON_NEW("enableSharding", BCON_UTF8(m->target->database)), "enableSharding",
-              err) < 0)
+    if (enable_sharding(m, err) < 0)
         return -1;
-    if (convert_key_indexable(c->converter->schema)) {
+    if (convert_key_indexable(c->converter->schema))
         partition_pattern(&key, c->converter, true);
-    } else {
-        bson_init(&key);
-        BSON_APPEND_UTF8(&key, "_id", "hashed");
-    }
+    else
+        hashed_id(&key);
     result =
         admin(m, BCON_NEW("shardCollection", BCON_UTF8(namespace), "key", BCON_DOCUMENT(&key)),
-              namespace, err);
+              &code, err);
     bson_destroy(&key);
-    return result;
+    return result == MONGO_DONE ? 0 : error_prefix(err, "shardCollection %s", namespace);
 }

@@ -10,25 +10,56 @@
 /* Beside the value: names, keys, reason, headers and Kafka's own framing. */
 #define LETTER_RESERVE 65536
 #define MESSAGE_TIMEOUT "30000"
+#define PURGE_MS 1000
 
 struct dead_letters {
     rd_kafka_t *rk;
     char *topic;
     size_t max_value; /* of the refused record, before base64 */
 
-    pthread_mutex_t lock; /* of the rounds' counters */
+    pthread_mutex_t lock; /* of the rounds */
 };
+
+struct dead_letter_round {
+    /* set once */
+    struct dead_letters *to;
+    void (*ended)(void *arg);
+    void *arg;
+
+    /* under the lock */
+    bool dropped; /* by its caller */
+    int pending;
+    int failed;
+    char why[128]; /* the last failure */
+};
+
+/* One letter less is under way. A dropped round is freed with its last one. */
+static void letter_ended(struct dead_letter_round *r, const char *failure)
+{
+    struct dead_letters *to = r->to;
+    void (*ended)(void *arg) = r->ended;
+    void *arg = r->arg;
+    bool last, dropped;
+
+    auto_lock(&to->lock);
+    last = --r->pending == 0;
+    dropped = r->dropped;
+    if (failure) {
+        r->failed++;
+        snprintf(r->why, sizeof(r->why), "%s", failure);
+    }
+    pthread_mutex_unlock(&to->lock);
+    if (last && dropped)
+        free(r);
+    else if (last)
+        ended(arg);
+}
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
 {
-    struct dead_letter_round *r = m->_private;
-
     (void)rk;
     (void)opaque;
-    AUTO_LOCK(&r->to->lock);
-    r->pending--;
-    if (m->err)
-        r->failed++;
+    letter_ended(m->_private, m->err ? rd_kafka_err2str(m->err) : NULL);
 }
 
 int dead_letters_new(struct dead_letters **ret, const struct config *c, struct error *err)
@@ -36,7 +67,7 @@ int dead_letters_new(struct dead_letters **ret, const struct config *c, struct e
     AUTO(dead_letters_freep) struct dead_letters *d = xcalloc(1, sizeof(*d));
     int64_t max_bytes = config_int(c, "topic.max.message.bytes");
     AUTO(free_charp) char *limit = xasprintf("%" PRId64, max_bytes);
-    const struct kafka_setting settings[] = {{"enable.idempotence", "true"},
+    const struct kafka_setting settings[] = {{"enable.idempotence", "false"},
                                              {"acks", "all"},
                                              {"message.max.bytes", limit},
                                              {"message.timeout.ms", MESSAGE_TIMEOUT},
@@ -62,17 +93,22 @@ void dead_letters_free(struct dead_letters *d)
 {
     if (!d)
         return;
-    if (d->rk)
+    if (d->rk) {
+        rd_kafka_purge(d->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_flush(d->rk, PURGE_MS); /* each round hears of its letters */
         rd_kafka_destroy(d->rk);
+    }
     pthread_mutex_destroy(&d->lock);
     free(d->topic);
     free(d);
 }
 
-void dead_letter_round_init(struct dead_letter_round *r, struct dead_letters *d)
+void dead_letters_poll(struct dead_letters *d, int timeout_ms)
 {
-    *r = (struct dead_letter_round){.to = d};
+    rd_kafka_poll(d->rk, timeout_ms);
 }
+
+/* ---- a letter ---- */
 
 static void write_headers(struct buf *out, const rd_kafka_message_t *m)
 {
@@ -127,60 +163,72 @@ static void write_letter(struct buf *out, const struct dead_letters *d,
     buf_release(&headers);
 }
 
-static int produce(struct dead_letter_round *r, const rd_kafka_message_t *m, struct buf *value,
-                   struct error *err)
+static rd_kafka_resp_err_t produce(struct dead_letter_round *r, const rd_kafka_message_t *m,
+                                   const struct buf *value)
 {
     AUTO(free_charp)
     char *key = xasprintf("%s/%" PRId32 "/%" PRId64, rd_kafka_topic_name(m->rkt), m->partition,
                           m->offset);
-    rd_kafka_resp_err_t code;
 
-    do {
-        code = rd_kafka_producev(
-            r->to->rk, RD_KAFKA_V_TOPIC(r->to->topic), RD_KAFKA_V_KEY(key, strlen(key)),
-            RD_KAFKA_V_VALUE(value->p, value->len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_OPAQUE(r), RD_KAFKA_V_END);
-        if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
-            rd_kafka_poll(r->to->rk, 100);
-    } while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL);
-    if (!code)
-        return 0;
-    AUTO_LOCK(&r->to->lock);
-    r->pending--;
-    return error_set(err, ERR_RETRY, "dead letter %s: %s", key, rd_kafka_err2str(code));
+    return rd_kafka_producev(
+        r->to->rk, RD_KAFKA_V_TOPIC(r->to->topic), RD_KAFKA_V_KEY(key, strlen(key)),
+        RD_KAFKA_V_VALUE(value->p, value->len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_OPAQUE(r), RD_KAFKA_V_END);
 }
 
-int dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
-                     const struct event *ev, const char *table, const char *reason,
-                     struct error *err)
+/* ---- rounds ---- */
+
+struct dead_letter_round *dead_letter_round_new(struct dead_letters *d,
+                                                void (*ended)(void *arg), void *arg)
+{
+    struct dead_letter_round *r = xcalloc(1, sizeof(*r));
+
+    r->to = d;
+    r->ended = ended;
+    r->arg = arg;
+    return r;
+}
+
+void dead_letter_round_drop(struct dead_letter_round *r)
+{
+    struct dead_letters *to;
+    bool pending;
+
+    if (!r)
+        return;
+    to = r->to;
+    auto_lock(&to->lock);
+    r->dropped = true;
+    pending = r->pending > 0;
+    pthread_mutex_unlock(&to->lock);
+    if (!pending)
+        free(r);
+}
+
+void dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
+                      const struct event *ev, const char *table, const char *reason)
 {
     struct buf value;
-    int result;
+    rd_kafka_resp_err_t code;
 
     auto_lock(&r->to->lock);
     r->pending++;
     pthread_mutex_unlock(&r->to->lock);
     buf_init(&value, SIZE_MAX / 4);
     write_letter(&value, r->to, m, ev, table, reason);
-    result = produce(r, m, &value, err);
+    code = produce(r, m, &value);
     buf_release(&value);
-    return result;
+    if (code)
+        letter_ended(r, rd_kafka_err2str(code));
 }
 
-/* Any thread's poll may serve this round's reports: so look again after each. */
-int dead_letter_wait(struct dead_letter_round *r, struct error *err)
+enum dead_letter_result dead_letter_round_result(struct dead_letter_round *r, struct error *err)
 {
-    for (;;) {
-        int pending, failed;
-
-        auto_lock(&r->to->lock);
-        pending = r->pending;
-        failed = r->failed;
-        pthread_mutex_unlock(&r->to->lock);
-        if (!pending && failed)
-            return error_set(err, ERR_RETRY, "%d dead letters were not acknowledged", failed);
-        if (!pending)
-            return 0;
-        rd_kafka_poll(r->to->rk, 20);
-    }
+    AUTO_LOCK(&r->to->lock);
+    if (r->pending > 0)
+        return DEAD_LETTERS_UNDER_WAY;
+    if (r->failed == 0)
+        return DEAD_LETTERS_RECEIVED;
+    error_set(err, ERR_RETRY, "%d dead letters were not acknowledged: %s", r->failed, r->why);
+    return DEAD_LETTERS_FAILED;
 }

@@ -14,7 +14,17 @@ static enum prepare_step building_next(const struct prepare_facts *f)
 {
     if (!f->collection.exists)
         return PREPARE_CREATE;
-    return f->collection.indexed ? PREPARE_FINISH : PREPARE_INDEX;
+    if (!f->collection.indexed)
+        return PREPARE_INDEX;
+    return f->doc.doubled ? PREPARE_REWIND : PREPARE_FINISH;
+}
+
+/* Will what stands under the name be dropped or renamed first? */
+static bool clears_first(const struct prepare_facts *f)
+{
+    if (f->doc.state == TABLE_DOC_NONE)
+        return !f->had_position && f->exist != CLEAR_NOTHING;
+    return f->doc.state == TABLE_DOC_CLEARING || !f->doc.same_schema;
 }
 
 static bool is_as_prepared(const struct prepare_facts *f)
@@ -40,6 +50,8 @@ static enum prepare_step preparer_next(const struct prepare_facts *f, enum table
 
 enum prepare_step prepare_next(const struct prepare_facts *f, enum table_clear *clear)
 {
+    if (f->collection.exists && f->collection.unfit && !clears_first(f))
+        return PREPARE_UNFIT;
     if (f->preparer)
         return preparer_next(f, clear);
     if (f->doc.state != TABLE_DOC_NONE && f->doc.same_schema && !f->doc.same_form)

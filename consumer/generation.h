@@ -7,7 +7,11 @@
  * step done twice does no harm. A collection that is not the one that was prepared (another
  * UUID, a lost index) is prepared again.
  *
- * Pure: target_table.c reads the facts and does the steps. */
+ * Copies of a doubled key are deleted so that the unique index can be made. Which was the
+ * newest is not known, so every partition then goes back to the begin: the document says
+ * `doubled` from before the first delete until all of them were told.
+ *
+ * Pure: preparation.c reads the facts and does the steps. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,11 +40,13 @@ struct prepare_facts {
         enum table_doc_state state;
         bool same_schema; /* as the newest generation's */
         bool same_form;   /* converted and identified as configured now */
+        bool doubled;     /* copies were deleted, the partitions are not told yet */
         struct uuid uuid;
         enum table_clear clear;
     } doc;
     struct {
         bool exists;
+        bool unfit; /* a view, capped ...: can't be applied to */
         struct uuid uuid;
         bool indexed; /* all wanted indexes are there */
     } collection;
@@ -50,11 +56,13 @@ enum prepare_step {
     PREPARE_WAIT,    /* for the owner of partition 0 */
     PREPARE_USE,     /* ready: apply */
     PREPARE_REFUSE,  /* written in another form: the user must decide */
+    PREPARE_UNFIT,   /* what stands there can't be applied to: likewise */
     PREPARE_CLAIM,   /* write the document anew: clearing with *clear, or building */
     PREPARE_CLEAR,   /* do what the document's `clear` says */
     PREPARE_CLEARED, /* the name is free: building */
     PREPARE_CREATE,  /* make the collection */
     PREPARE_INDEX,   /* make the missing indexes */
+    PREPARE_REWIND,  /* send every partition back to the begin */
     PREPARE_FINISH,  /* ready, with the collection's UUID */
 };
 

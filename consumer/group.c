@@ -15,15 +15,17 @@
 #define POLL_MS 100
 #define COMMIT_MS 5000
 #define TABLES_WAIT_MS 3000
-#define LET_GO_MS 3000 /* below half a session */
+#define RELEASE_MS 3000 /* below half a session */
+#define HEALTH_LIMIT_MS 60000
+#define ENDS_LIMIT_MS 15000 /* what the brokers said is no proof any more */
 
 struct group {
-    struct applier *a;
-    struct fetch *fetch;
+    struct consumer *consumer;
     rd_kafka_t *rk;
     char *name;
     char *prefix; /* of data topics: "<topic.prefix>." */
-    bool assigned_once;
+    bool member;  /* the last word of the group was an assignment */
+    struct health *health;
     int64_t commit_at;
     int64_t moved_at; /* when the sum of the offsets last changed */
     int64_t offsets;  /* that sum */
@@ -33,6 +35,7 @@ struct group {
 
 static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
 {
+    struct dispatcher *d = g->consumer->dispatcher;
     size_t n = strlen(g->prefix);
 
     log_info("assigned", "group=%s partitions=%d", g->name, list->cnt);
@@ -40,19 +43,19 @@ static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *l
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
 
         if (strncmp(tp->topic, g->prefix, n) == 0)
-            pool_assign(g->a->pool,
-                        pool_partition(g->a->pool, g->fetch, tp->topic, tp->partition));
+            dispatcher_assign(d, dispatcher_partition(d, tp->topic, tp->partition));
     }
-    g->assigned_once = true;
+    g->member = true;
     g->moved_at = clock_mono_ms();
 }
 
 static void revoke_one(struct group *g, const rd_kafka_topic_partition_t *tp)
 {
-    struct partition *p = pool_find(g->a->pool, tp->topic, tp->partition);
+    struct dispatcher *d = g->consumer->dispatcher;
+    struct partition *p = dispatcher_find(d, tp->topic, tp->partition);
 
     if (p)
-        pool_revoke(g->a->pool, p);
+        dispatcher_revoke(d, p);
 }
 
 /* For lag tools alone: where to begin stands in the target. */
@@ -63,7 +66,8 @@ static void commit(struct group *g, const rd_kafka_topic_partition_list_t *assig
 
     for (int i = 0; i < assigned->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &assigned->elems[i];
-        struct partition *p = pool_find(g->a->pool, tp->topic, tp->partition);
+        struct partition *p =
+            dispatcher_find(g->consumer->dispatcher, tp->topic, tp->partition);
         int64_t offset = p ? atomic_load(&p->offset) : POSITION_NONE;
 
         if (offset >= 0)
@@ -78,8 +82,9 @@ static void revoke_all(struct group *g, const rd_kafka_topic_partition_list_t *l
     log_info("revoked", "group=%s partitions=%d", g->name, list->cnt);
     for (int i = 0; i < list->cnt; i++)
         revoke_one(g, &list->elems[i]);
-    if (!pool_wait_parked(g->a->pool, LET_GO_MS))
-        log_warn("some partitions are let go without a goodbye", "group=%s", g->name);
+    g->member = false;
+    if (!dispatcher_wait_released(g->consumer->dispatcher, false, RELEASE_MS))
+        log_warn("some partitions are left without a goodbye", "group=%s", g->name);
     if (!rd_kafka_assignment_lost(g->rk))
         commit(g, list);
 }
@@ -106,11 +111,12 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 
 /* ---- the handle ---- */
 
-/* Targets are told apart by their hosts: a new password makes no new group. */
-static char *group_name(const struct applier *a)
+/* Targets are told apart by their hosts: a new password, or the same hosts in another order,
+ * makes no new group. */
+static char *group_name(const struct consumer *consumer)
 {
-    const struct config *c = a->config;
-    AUTO(free_charp) char *hosts = target_hosts(a->target);
+    const struct config *c = consumer->config;
+    AUTO(free_charp) char *hosts = target_hosts_sorted(consumer->target);
     unsigned char digest[EVP_MAX_MD_SIZE];
 
     if (*config_string(c, "consumer.group"))
@@ -122,7 +128,7 @@ static char *group_name(const struct applier *a)
 
 static int open_handle(struct group *g, struct error *err)
 {
-    const struct config *c = g->a->config;
+    const struct config *c = g->consumer->config;
     AUTO(free_charp) char *session = xasprintf("%d", GROUP_SESSION_MS);
     bool fixed = config_is_set(c, "instance.id");
     const struct kafka_setting settings[] = {
@@ -156,7 +162,7 @@ static int subscribe(struct group *g, struct error *err)
     rd_kafka_resp_err_t code;
 
     /* the prefix holds letters, digits, - and _ only */
-    pattern = xasprintf("^%s\\..*", config_string(g->a->config, "topic.prefix"));
+    pattern = xasprintf("^%s\\..*", config_string(g->consumer->config, "topic.prefix"));
     rd_kafka_topic_partition_list_add(list, pattern, RD_KAFKA_PARTITION_UA);
     code = rd_kafka_subscribe(g->rk, list);
     return code ? error_fatal(err, EXIT_FATAL, "subscribe to %s: %s", pattern,
@@ -164,14 +170,13 @@ static int subscribe(struct group *g, struct error *err)
                 : 0;
 }
 
-int group_new(struct group **ret, struct applier *a, struct fetch *f, struct error *err)
+int group_new(struct group **ret, struct consumer *c, struct error *err)
 {
     AUTO(group_freep) struct group *g = xcalloc(1, sizeof(*g));
 
-    g->a = a;
-    g->fetch = f;
-    g->name = group_name(a);
-    g->prefix = xasprintf("%s.", config_string(a->config, "topic.prefix"));
+    g->consumer = c;
+    g->name = group_name(c);
+    g->prefix = xasprintf("%s.", config_string(c->config, "topic.prefix"));
     if (open_handle(g, err) < 0)
         return -1;
     *ret = TAKE(g);
@@ -209,8 +214,11 @@ static int poll_once(struct group *g, struct error *err)
 {
     AUTO(rd_kafka_messagep) rd_kafka_message_t *m = rd_kafka_consumer_poll(g->rk, POLL_MS);
 
-    atomic_store(&g->a->last_poll, clock_mono_ms());
-    rd_kafka_poll(fetch_handle(g->fetch), 0);
+    atomic_store(&g->consumer->last_poll, clock_mono_ms());
+    rd_kafka_poll(fetch_handle(g->consumer->fetch), 0);
+    dead_letters_poll(g->consumer->letters, 0);
+    if (g->member)
+        health_alive(g->health);
     if (m && m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         log_debug("no data topics yet", "group=%s", g->name);
     else if (m && m->err)
@@ -221,33 +229,35 @@ static int poll_once(struct group *g, struct error *err)
 struct census {
     int64_t offsets;
     int busy;
-    int failed;
+    int halted;
 };
 
 static void count_one(void *arg, struct partition *p)
 {
     struct census *c = arg;
+    int64_t log_end = atomic_load(&p->log_end);
 
     if (!atomic_load(&p->assigned) || atomic_load(&p->left_out))
         return;
     c->offsets += atomic_load(&p->offset);
-    if (atomic_load(&p->failed))
-        c->failed++;
-    else if (!atomic_load(&p->idle))
+    if (atomic_load(&p->halted_shown))
+        c->halted++;
+    else if (!atomic_load(&p->idle) || log_end < 0 || atomic_load(&p->end_shown) < log_end)
         c->busy++;
 }
 
-/* Everything was applied, and nothing came for that long. */
-static bool is_idle_for(struct group *g, int64_t ms, int *failed)
+/* Everything was applied, and nothing came for that long, as the brokers said lately. */
+static bool is_idle_for(struct group *g, int64_t ms, int *halted)
 {
     struct census c = {0};
     int64_t now = clock_mono_ms();
 
-    pool_each(g->a->pool, count_one, &c);
-    if (c.offsets != g->offsets || c.busy > 0 || !g->assigned_once)
+    dispatcher_each(g->consumer->dispatcher, count_one, &c);
+    if (c.offsets != g->offsets || c.busy > 0 || !g->member ||
+        log_ends_age_ms(g->consumer->ends) > ENDS_LIMIT_MS)
         g->moved_at = now;
     g->offsets = c.offsets;
-    *failed = c.failed;
+    *halted = c.halted;
     return now - g->moved_at >= ms;
 }
 
@@ -265,7 +275,7 @@ static void commit_now_and_then(struct group *g)
         return;
     g->commit_at = clock_mono_ms() + COMMIT_MS;
     list = rd_kafka_topic_partition_list_new(16);
-    pool_each(g->a->pool, list_assigned, list);
+    dispatcher_each(g->consumer->dispatcher, list_assigned, list);
     commit(g, list);
 }
 
@@ -288,8 +298,8 @@ static void wait_for_tables(struct group *g)
     do {
         int placed = 0, begun = 0;
 
-        ledger_cache_each(g->a->ledger, "place/", count_record, &placed);
-        ledger_cache_each(g->a->ledger, "table/", count_record, &begun);
+        ledger_cache_each(g->consumer->ledger, "place/", count_record, &placed);
+        ledger_cache_each(g->consumer->ledger, "table/", count_record, &begun);
         if (begun > 0 && begun >= placed)
             return;
         if (begun > 0 && !first_at)
@@ -297,43 +307,33 @@ static void wait_for_tables(struct group *g)
     } while (!(first_at && clock_mono_ms() - first_at > TABLES_WAIT_MS) && !stop_wait_ms(100));
 }
 
-static void add_lag(void *arg, struct partition *p)
+static void show_progress(struct progress *progress, struct consumer *c)
 {
-    int64_t *lag = arg;
-
-    *lag += atomic_load(&p->lag);
-}
-
-static void show_progress(struct progress *progress, struct applier *a)
-{
-    int64_t lag = 0;
-
-    if (!progress_is_due(progress))
-        return;
-    pool_each(a->pool, add_lag, &lag);
-    progress_show(progress, "records applied", atomic_load(&a->records), lag);
+    if (progress_is_due(progress))
+        progress_show(progress, "records applied", atomic_load(&c->records),
+                      log_ends_lag(c->ends));
 }
 
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
 {
     struct progress progress = {0};
-    int failed = 0;
+    int halted = 0;
 
     wait_for_tables(g);
     if (subscribe(g, err) < 0)
         return -1;
-    log_info("joining", "group=%s owner=%s", g->name, g->a->me);
+    log_info("joining", "group=%s owner=%s", g->name, g->consumer->me);
+    g->health = health_get("group", HEALTH_LIMIT_MS);
     while (!stop_requested()) {
         if (poll_once(g, err) < 0)
             return -1;
         commit_now_and_then(g);
-        show_progress(&progress, g->a);
-        if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &failed))
+        show_progress(&progress, g->consumer);
+        if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &halted))
             break;
     }
-    if (failed > 0)
-        return error_fatal(err, EXIT_FATAL, "%d partitions are stopped in a clear state",
-                           failed);
+    if (halted > 0)
+        return error_fatal(err, EXIT_FATAL, "%d partitions are halted", halted);
     return 0;
 }
 
@@ -343,12 +343,11 @@ bool group_leave(struct group *g, int64_t timeout_ms)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(16);
     bool all;
 
-    pool_each(g->a->pool, list_assigned, list);
+    atomic_store(&g->consumer->ending, true);
+    dispatcher_each(g->consumer->dispatcher, list_assigned, list);
     for (int i = 0; i < list->cnt; i++)
         revoke_one(g, &list->elems[i]);
-    atomic_store(&g->a->last_poll,
-                 clock_mono_ms()); /* it lives: the last batch may be written */
-    all = pool_wait_parked(g->a->pool, timeout_ms);
+    all = dispatcher_wait_released(g->consumer->dispatcher, true, timeout_ms);
     commit(g, list);
     rd_kafka_consumer_close(g->rk);
     return all;

@@ -5,20 +5,19 @@
  * nothing when the last poll is old. */
 #pragma once
 
-#include "consumer/applier.h"
-#include "consumer/fetch.h"
+#include "consumer/consumer.h"
 
 #define GROUP_SESSION_MS 10000
 
 struct group;
 
-int group_new(struct group **ret, struct applier *a, struct fetch *f, struct error *err);
+int group_new(struct group **ret, struct consumer *c, struct error *err);
 void group_free(struct group *g);
 DEFINE_FREEP(struct group, group_freep, group_free)
 
 /* Joins and serves the group until a stop is requested or, with until_idle_ms >= 0, until
  * everything in all partitions was applied and nothing came for that long. ERR_FATAL: fenced by
- * a member of the same instance.id (78), or a table stopped in a clear state (at the idle end).
+ * a member of the same instance.id (78), or a halted table or partition (at the idle end).
  */
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err);
 /* Lets all partitions go and leaves; false: a partition still was in a command after

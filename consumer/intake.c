@@ -22,8 +22,9 @@ static bool schema_is_ours(const struct partition *p, const struct event *ev)
     return same;
 }
 
-static void take_begin(struct partition *p, const struct event *ev)
+static void take_begin(struct partition *p, const struct event *ev, int64_t offset)
 {
+    p->begin = offset;
     batch_begin(&p->batch, ev->source.generation, ev->control.log_id);
     log_info("generation begins",
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=%s",
@@ -31,11 +32,11 @@ static void take_begin(struct partition *p, const struct event *ev)
              ev->control.rows ? "true" : "false");
 }
 
-static void take_control(struct partition *p, const struct event *ev)
+static void take_control(struct partition *p, const struct event *ev, int64_t offset)
 {
     switch (ev->control.type) {
     case CONTROL_SNAPSHOT_BEGIN:
-        take_begin(p, ev);
+        take_begin(p, ev, offset);
         break;
     case CONTROL_SNAPSHOT_END:
         log_info("generation's rows end",
@@ -105,50 +106,48 @@ void intake_message(struct partition *p, rd_kafka_message_t *m)
         return;
     }
     if (begins_other_schema(p, &ev)) {
-        p->other_schema = true;
-        rd_kafka_message_destroy(m);
+        p->stop = PARTITION_STOP_SCHEMA;
+        fetch_stream_release(p->stream, &m, 1);
         return;
     }
     saw(p, m);
     partition_keep(p, m);
     if (ev.op == EVENT_CONTROL)
-        take_control(p, &ev);
+        take_control(p, &ev, m->offset);
     else
         batch_add(&p->batch, &ev, m->offset, m);
 }
 
 /* ---- the stream ---- */
 
-static int take_error(struct partition *p, rd_kafka_message_t *m, struct error *err)
+static int take_error(struct partition *p, const rd_kafka_message_t *m, struct error *err)
 {
-    int result = 0;
-
     switch (m->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        p->at_end = true;
-        break;
+        p->end_seen = m->offset;
+        return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        p->truncated = true;
-        break;
+        p->stop = PARTITION_STOP_TRUNCATED;
+        return 0;
     default:
-        result = error_set(err, ERR_RETRY, "%s", rd_kafka_message_errstr(m));
+        return error_set(err, ERR_RETRY, "%s", rd_kafka_message_errstr(m));
     }
-    rd_kafka_message_destroy(m);
-    return result;
 }
 
 static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
 {
-    if (m->err)
-        return take_error(p, m, err);
-    p->at_end = false;
-    if (p->other_schema || p->truncated) { /* nothing may be applied past it */
-        rd_kafka_message_destroy(m);
+    int result = 0;
+
+    if (!m->err && p->stop == PARTITION_STOP_NOT) {
+        p->end_seen = -1;
+        intake_message(p, m);
         return 0;
     }
-    intake_message(p, m);
-    return 0;
+    if (m->err)
+        result = take_error(p, m, err);
+    fetch_stream_release(p->stream, &m, 1);
+    return result;
 }
 
 int intake_pull(struct partition *p, const struct intake_limits *limits, struct error *err)
@@ -156,10 +155,10 @@ int intake_pull(struct partition *p, const struct intake_limits *limits, struct 
     rd_kafka_message_t *messages[PULL_MAX];
     int result = 0;
 
-    while (!p->other_schema && !p->truncated && result == 0 &&
+    while (p->stop == PARTITION_STOP_NOT && result == 0 &&
            !batch_is_full(&p->batch, limits->count, limits->bytes)) {
         size_t room = limits->count - p->batch.count;
-        size_t n = fetch_stream_pull(&p->stream, messages, MIN(room, PULL_MAX));
+        size_t n = fetch_stream_pull(p->stream, messages, MIN(room, PULL_MAX));
 
         if (n == 0)
             break;

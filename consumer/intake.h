@@ -12,8 +12,8 @@ struct intake_limits {
     size_t bytes;
 };
 
-/* Takes what is there until the batch is full. Sets at_end, other_schema, truncated. -1: the
- * partition can't be read now (ERR_RETRY). */
+/* Takes what is there until the batch is full. Sets end_seen and stop. -1: the partition can't
+ * be read now (ERR_RETRY). */
 int intake_pull(struct partition *p, const struct intake_limits *limits, struct error *err);
 
 /* One message: into the batch, or put aside. Takes it. The tests' way in. */

@@ -16,19 +16,14 @@
 #include "common/metrics.h"
 #include "common/program.h"
 #include "common/stop.h"
-#include "consumer/applier.h"
 #include "consumer/group.h"
+#include "consumer/life.h"
+#include "consumer/position_store.h"
 
-#define LEAVE_MS 8000
+#define LEAVE_MS 7000
+#define STOP_MS 1500
 #define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
-
-struct consumer {
-    struct applier applier;
-    struct target *target;
-    struct fetch *fetch;
-    struct group *group;
-};
 
 /* Two runs on one host are two owners. */
 static void name_owner(char *ret)
@@ -48,100 +43,178 @@ static int64_t start_timeout_ms(const struct config *c)
     return config_int(c, "start.timeout") * 1000;
 }
 
-/* Topics of its own may be missing when this program starts first. */
-static int open_topics(struct consumer *n, struct error *err)
+/* A ping needs no right, so what a consumer does all the time is tried. */
+static int prove_rights(const struct consumer *c, struct error *err)
 {
-    const struct config *c = n->applier.config;
-    rd_kafka_t *rk = fetch_handle(n->fetch);
-    int64_t end = clock_mono_ms() + start_timeout_ms(c);
+    AUTO(mongo_freep) struct mongo *m = mongo_new(c->target);
+    int64_t end = clock_mono_ms() + start_timeout_ms(c->config);
+    int result;
 
-    if (kafka_wait_broker(rk, c, start_timeout_ms(c), err) < 0)
+    while ((result = position_prove_rights(m, err)) < 0 && err->kind != ERR_FATAL &&
+           clock_mono_ms() < end && !stop_wait_ms(500))
+        ;
+    if (result == 0 || stop_requested() || err->kind == ERR_FATAL)
+        return stop_requested() ? 0 : result;
+    err->kind = ERR_FATAL;
+    err->code = m->answered_no ? EXIT_NO_RIGHT : EXIT_UNREACHABLE;
+    return -1;
+}
+
+/* Topics of its own may be missing when this program starts first. */
+static int open_topics(struct consumer *c, struct error *err)
+{
+    rd_kafka_t *rk = fetch_handle(c->fetch);
+    int64_t end = clock_mono_ms() + start_timeout_ms(c->config);
+
+    if (kafka_wait_broker(rk, c->config, start_timeout_ms(c->config), err) < 0)
         return -1;
-    while (kafka_ensure_own_topics(rk, c, err) < 0 ||
-           ledger_cache_new(&n->applier.ledger, c, err) < 0)
-        if (kafka_start_again(c, end, err) < 0)
+    while (kafka_ensure_own_topics(rk, c->config, err) < 0 ||
+           ledger_cache_new(&c->ledger, c->config, err) < 0)
+        if (kafka_start_again(c->config, end, err) < 0)
             return -1;
     return 0;
 }
 
-static int open_all(struct consumer *n, struct error *err)
+static int open_parts(struct consumer *c, struct error *err)
 {
-    struct applier *a = &n->applier;
-    const struct config *c = a->config;
-    struct pool_work work = {.step = applier_step,
-                             .open = applier_worker_open,
-                             .close = applier_worker_close,
-                             .arg = a};
-
-    if (target_new(&n->target, c, "dynaferry-consumer", err) < 0 ||
-        fetch_new(&n->fetch, c, err) < 0 || dead_letters_new(&a->letters, c, err) < 0 ||
-        target_wait(n->target, start_timeout_ms(c), err) < 0 || open_topics(n, err) < 0)
+    if (target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
+        fetch_new(&c->fetch, c->config, err) < 0 ||
+        dead_letters_new(&c->letters, c->config, err) < 0 ||
+        target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
+        prove_rights(c, err) < 0)
         return -1;
-    a->target = n->target;
-    a->tables = tables_new(c, a->ledger);
-    name_owner(a->me);
-    a->limits = (struct intake_limits){(size_t)config_int(c, "target.batch.count"),
-                                       (size_t)config_int(c, "target.batch.bytes")};
-    a->linger_ms = config_int(c, "target.batch.ms");
-    a->session_ms = GROUP_SESSION_MS;
-    atomic_store(&a->last_poll, clock_mono_ms());
-    a->pool = pool_new((int)config_int(c, "target.writers"), &work);
-    return group_new(&n->group, a, n->fetch, err);
+    return open_topics(c, err);
 }
 
-static void close_all(struct consumer *n)
+static void set_limits(struct consumer *c)
 {
-    pool_free(n->applier.pool);
-    tables_free(n->applier.tables);
-    group_free(n->group);
-    ledger_cache_free(n->applier.ledger);
-    dead_letters_free(n->applier.letters);
-    fetch_free(n->fetch);
-    target_free(n->target);
+    const struct config *conf = c->config;
+    size_t share = fetch_batch_bytes(c->fetch, (int)config_int(conf, "target.writers"));
+
+    c->limits = (struct intake_limits){(size_t)config_int(conf, "target.batch.count"),
+                                       (size_t)config_int(conf, "target.batch.bytes")};
+    c->limits.bytes = MIN(c->limits.bytes, share);
+    c->linger_ms = config_int(conf, "target.batch.ms");
+    c->session_ms = GROUP_SESSION_MS;
+    atomic_store(&c->last_poll, clock_mono_ms());
+    name_owner(c->me);
+}
+
+/* ---- what one of its threads asks of another ---- */
+
+static void position_answered(void *owner)
+{
+    struct partition *p = owner;
+
+    dispatcher_wake(p->consumer->dispatcher, p);
+}
+
+static bool owns_first(void *arg, const char *topic)
+{
+    const struct consumer *c = arg;
+    struct partition *p = dispatcher_find(c->dispatcher, topic, 0);
+
+    return p && atomic_load(&p->assigned);
+}
+
+static void table_changed(void *arg, struct table *t)
+{
+    const struct consumer *c = arg;
+
+    dispatcher_wake_topic(c->dispatcher, t->topic);
+}
+
+static void start_threads(struct consumer *c)
+{
+    const struct dispatcher_work work = {
+        .step = life_step, .open = life_worker_open, .close = life_worker_close, .arg = c};
+    struct preparer_setup prepare = {.config = c->config,
+                                     .target = c->target,
+                                     .ledger = c->ledger,
+                                     .rk = fetch_handle(c->fetch),
+                                     .owns_first = owns_first,
+                                     .changed = table_changed,
+                                     .arg = c};
+    struct log_ends_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
+
+    c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
+    c->keeper = keeper_new(c->target, position_answered);
+    c->dispatcher = dispatcher_new((int)config_int(c->config, "target.writers"), &work);
+    c->preparer = preparer_new(&prepare);
+    ends.dispatcher = c->dispatcher;
+    c->ends = log_ends_new(&ends);
+}
+
+/* ---- closing ---- */
+
+/* false: one of them still waits for an answer. */
+static bool stop_threads(struct consumer *c, int64_t timeout_ms)
+{
+    return (!c->ends || log_ends_stop(c->ends, timeout_ms)) &&
+           (!c->preparer || preparer_stop(c->preparer, timeout_ms)) &&
+           (!c->dispatcher || dispatcher_stop(c->dispatcher, timeout_ms)) &&
+           (!c->keeper || keeper_stop(c->keeper, timeout_ms));
+}
+
+static void close_all(struct consumer *c, struct group *g)
+{
+    group_free(g);
+    log_ends_free(c->ends);
+    preparer_free(c->preparer);
+    fetch_stop(c->fetch);
+    dispatcher_free(c->dispatcher);
+    keeper_free(c->keeper);
+    tables_free(c->tables);
+    ledger_cache_free(c->ledger);
+    dead_letters_free(c->letters);
+    fetch_free(c->fetch);
+    target_free(c->target);
 }
 
 /* ---- running ---- */
 
-/* A writer that still waits for an answer would hold up the end: its successor sees that there
- * was no goodbye. */
-static bool leave(struct consumer *n)
+/* A thread that still waits for an answer would hold up the end: whoever takes its partition
+ * sees that there was no goodbye. */
+static bool leave(struct consumer *c, struct group *g)
 {
-    bool all;
+    bool all = !g || group_leave(g, LEAVE_MS);
 
-    if (!n->group)
-        return true;
-    all = group_leave(n->group, LEAVE_MS);
     if (!all)
-        log_warn("a write was not answered in time", NULL);
-    return pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
+        log_warn("a command was not answered in time", NULL);
+    return stop_threads(c, all ? STOP_MS : 0) && all;
 }
 
-static int serve(struct consumer *n, int64_t idle_ms, struct error *err)
+static int serve(struct consumer *c, struct group **g, int64_t idle_ms, struct error *err)
 {
-    int result = open_all(n, err);
-
-    if (result < 0)
+    if (open_parts(c, err) < 0 || stop_requested())
+        return stop_requested() ? 0 : -1;
+    set_limits(c);
+    start_threads(c);
+    if (group_new(g, c, err) < 0)
         return -1;
     health_ready(true);
-    return group_run(n->group, idle_ms, err);
+    return group_run(*g, idle_ms, err);
 }
 
 static int run(const struct config *c, const struct config_extra *extras, struct error *err)
 {
-    struct consumer n = {.applier = {.config = c}};
+    struct consumer consumer = {.config = c};
+    struct group *g = NULL;
     int64_t idle_ms = -1; /* not given */
     int result;
 
     if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
+    if (config_is_set(c, "checkpoint.db"))
+        log_warn("checkpoint.db is not read yet", NULL);
     mongoc_init();
-    result = serve(&n, idle_ms, err);
-    if (!leave(&n)) {
+    result = serve(&consumer, &g, idle_ms, err);
+    if (!leave(&consumer, g)) {
         log_info("ends", "result=%d", result);
         log_close();
         _exit(result < 0 && !stop_requested() ? EXIT_FATAL : EXIT_WELL);
     }
-    close_all(&n);
+    close_all(&consumer, g);
     mongoc_cleanup();
     return result;
 }

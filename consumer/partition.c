@@ -3,36 +3,43 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "consumer/pool.h"
+#include "common/log.h"
+#include "consumer/consumer.h"
 
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 10000
+#define HALTED_MS 10000 /* then it is tried again */
 
-static void wake(rd_kafka_t *rk, void *arg)
+static void wake(void *arg)
 {
     struct partition *p = arg;
 
-    (void)rk;
-    pool_wake(p->pool, p);
+    dispatcher_wake(p->consumer->dispatcher, p);
 }
 
-struct partition *partition_new(struct pool *pool, struct fetch *f, const char *topic,
-                                int32_t number)
+char *partition_id(const char *topic, int32_t number)
+{
+    return xasprintf("%s/%" PRId32, topic, number);
+}
+
+struct partition *partition_new(struct consumer *c, const char *topic, int32_t number)
 {
     struct partition *p = xcalloc(1, sizeof(*p));
 
+    p->consumer = c;
     p->topic = xstrdup(topic);
     p->number = number;
-    p->id = xasprintf("%s/%" PRId32, topic, number);
-    p->pool = pool;
-    p->parked = true;
-    p->due = INT64_MAX;
+    p->id = partition_id(topic, number);
+    p->ask.id = p->id;
+    p->ask.owner = p;
+    p->end_seen = -1;
     position_init(&p->position);
     batch_init(&p->batch);
     suspects_init(&p->suspects);
     backoff_init(&p->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS, NULL, NULL);
     atomic_init(&p->offset, POSITION_NONE);
-    fetch_stream_init(&p->stream, f, topic, number, wake, p);
+    atomic_init(&p->log_end, -1);
+    p->stream = fetch_stream_new(c->fetch, topic, number, wake, p);
     return p;
 }
 
@@ -41,17 +48,149 @@ void partition_free(struct partition *p)
     if (!p)
         return;
     partition_drop_batch(p);
-    fetch_stream_release(&p->stream);
+    dead_letter_round_drop(p->letters);
+    fetch_stream_free(p->stream);
     batch_release(&p->batch);
     suspects_release(&p->suspects);
     table_view_put(p->view);
     health_remove(p->health);
     free(p->messages);
     free(p->refusals);
+    free(p->halted);
     free(p->topic);
     free(p->id);
     free(p);
 }
+
+/* ---- what follows from a state ---- */
+
+static const struct {
+    bool released;
+    bool taken;
+} facts[] = {
+#define X(name, function, is_released, is_taken, next)                                         \
+    [PARTITION_##name] = {is_released, is_taken},
+    PARTITION_STATES(X)
+#undef X
+};
+
+bool partition_is_released(const struct partition *p)
+{
+    return facts[p->state].released;
+}
+
+bool partition_is_taken(const struct partition *p)
+{
+    return facts[p->state].taken;
+}
+
+/* ---- what a state's function returns ---- */
+
+struct partition_next partition_go(enum partition_state state)
+{
+    return (struct partition_next){state, DISPATCH_AT_ONCE};
+}
+
+struct partition_next partition_go_at(enum partition_state state, int64_t due)
+{
+    return (struct partition_next){state, due};
+}
+
+struct partition_next partition_wait(const struct partition *p)
+{
+    return partition_go_at(p->state, DISPATCH_ON_EVENT);
+}
+
+struct partition_next partition_wait_until(const struct partition *p, int64_t due)
+{
+    return partition_go_at(p->state, due);
+}
+
+int64_t partition_again_at(struct partition *p)
+{
+    return clock_mono_ms() + backoff_next_ms(&p->backoff);
+}
+
+struct partition_next partition_hold(struct partition *p, enum mongo_result result,
+                                     const struct error *err, const char *what)
+{
+    int64_t now = clock_mono_ms();
+
+    partition_stop_reading(p);
+    position_doubt(&p->position);
+    p->until = partition_again_at(p);
+    if (result == MONGO_UNKNOWN)
+        p->until = MAX(p->until, now + p->consumer->target->grace_ms);
+    log_warn("partition held",
+             "topic=%s partition=%" PRId32 " offset=%" PRId64 " for_ms=%" PRId64
+             " outcome=%s at=%s reason=%s",
+             p->topic, p->number, p->position.offset, p->until - now,
+             result == MONGO_UNKNOWN ? "unknown" : "failed", what, err->message);
+    return partition_go_at(PARTITION_HELD, p->until);
+}
+
+struct partition_next partition_halt(struct partition *p, const char *reason)
+{
+    partition_stop_reading(p);
+    position_doubt(&p->position);
+    if (!p->halted) {
+        p->halted = xstrdup(reason);
+        table_partition_halted(p->table, p->number, reason);
+    }
+    p->until = clock_mono_ms() + HALTED_MS;
+    return partition_go(PARTITION_HALTED);
+}
+
+struct partition_next partition_leave(struct partition *p)
+{
+    p->until = 0;
+    backoff_reset(&p->backoff);
+    return partition_go(PARTITION_LEAVING);
+}
+
+struct partition_next partition_mark(struct partition *p)
+{
+    partition_stop_reading(p);
+    p->until = 0;
+    return partition_go(PARTITION_MARKING);
+}
+
+struct partition_next partition_restart(struct partition *p, const char *why)
+{
+    log_info("partition starts over", "topic=%s partition=%" PRId32 " why=%s", p->topic,
+             p->number, why);
+    return partition_leave(p);
+}
+
+struct partition_next partition_run(struct partition *p)
+{
+    p->end_seen = -1;
+    p->stop = PARTITION_STOP_NOT;
+    atomic_store(&p->offset, p->position.offset);
+    fetch_stream_open(p->stream, p->position.applied);
+    return partition_go(PARTITION_RUNNING);
+}
+
+/* ---- progress ---- */
+
+static void end_halt(struct partition *p)
+{
+    if (!p->halted)
+        return;
+    free(TAKE(p->halted));
+    table_partition_goes_on(p->table, p->number);
+}
+
+void partition_progressed(struct partition *p)
+{
+    end_halt(p);
+    backoff_reset(&p->backoff);
+    if (p->health)
+        health_alive(p->health);
+    metric_set(p->table->metrics.progressed, clock_wall_ms() / 1000);
+}
+
+/* ---- what is in hand ---- */
 
 void partition_keep(struct partition *p, rd_kafka_message_t *m)
 {
@@ -75,10 +214,30 @@ bool partition_has_batch(const struct partition *p)
 
 void partition_drop_batch(struct partition *p)
 {
-    for (size_t i = 0; i < p->message_count; i++)
-        rd_kafka_message_destroy(p->messages[i]);
+    fetch_stream_release(p->stream, p->messages, p->message_count);
     for (size_t i = 0; i < p->refusal_count; i++)
         free(p->refusals[i].reason);
     p->message_count = p->refusal_count = 0;
     batch_reset(&p->batch);
+}
+
+void partition_stop_reading(struct partition *p)
+{
+    fetch_stream_close(p->stream);
+    partition_drop_batch(p);
+    dead_letter_round_drop(TAKE(p->letters));
+    p->end_seen = -1;
+    p->stop = PARTITION_STOP_NOT;
+}
+
+void partition_release(struct partition *p)
+{
+    partition_stop_reading(p);
+    end_halt(p);
+    table_view_put(TAKE(p->view));
+    position_init(&p->position);
+    suspects_release(&p->suspects);
+    suspects_init(&p->suspects);
+    p->taking = false;
+    atomic_store(&p->offset, POSITION_NONE);
 }

@@ -1,32 +1,81 @@
-/* consumer/partition.h - one partition of one table: its messages in hand, its position, its
- * phase.
+/* consumer/partition.h - one partition of one table: the states of its life, and what it has in
+ * hand.
  *
- * Exactly one thread holds a partition at a time (pool.h); the fields of the holder need no
- * lock. The group's thread only asks (assigned, revoke) under the pool's lock and reads the
- * atomics. */
+ * Each state is a function (takeover.c, run.c) that returns the next one; life.c calls them and
+ * is the only place that sets `state`. What follows from a state stands in the list below, not
+ * in fields beside it: whether it counts as released to the group, whether it may be idle, what
+ * its health is.
+ *
+ * Events that every state gets: its due time, an answer of the keeper, a word of the group.
+ * When the group takes the partition away, a state goes where `on revoke` says. A partition
+ * that is not assigned may only finish its mark; it is never taken over.
+ *
+ * Exactly one thread holds a partition at a time (dispatcher.h); the fields of the holder need
+ * no lock. */
 #pragma once
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <uthash.h>
 
 #include "common/backoff.h"
 #include "common/metrics.h"
 #include "consumer/batch.h"
+#include "consumer/dead_letter.h"
 #include "consumer/fetch.h"
+#include "consumer/keeper.h"
 #include "consumer/position.h"
 #include "consumer/suspects.h"
 #include "consumer/table.h"
 
-enum partition_phase {
-    PARTITION_PARKED, /* not ours, or lost to another owner */
-    PARTITION_TABLE,  /* waits for its table to be known and prepared */
-    PARTITION_TAKE,   /* is taken over */
-    PARTITION_RUN,
-    PARTITION_HELD, /* an outage or an unknown outcome: until its time, then reads its position
-                     */
-    PARTITION_MARKING, /* lost, and has to tell the new owner how far to go back */
-    PARTITION_FAILED,  /* a clear state: the log no longer reaches back */
+/*   state      waits for                                 what it is to others
+ *
+ *   RESTING    the group: it is not ours                 released
+ *   WAITING    its table: known, prepared, not halted
+ *   LEFT_OUT   nothing: the filter leaves its table out  released
+ *   TAKING     its document: read, then taken
+ *   RUNNING    messages, which it applies                taken, idle when all is applied
+ *   LETTERS    the receipt of its dead letters           taken
+ *   HELD       the back-off, and the grace after an      taken
+ *              unknown outcome
+ *   READING    its document, whose word it follows       taken
+ *   REWINDING  its document to be set back               taken
+ *   HALTED     someone to act, or a newer generation     taken, red at once
+ *   LEAVING    what is on its way, then its goodbye      taken
+ *   MARKING    the grace, then its mark for the owner    released
+ *
+ * released: the group may give it away. taken: the document may say that it is ours, so when
+ * the group takes it away it goes to LEAVING, from wherever it is.
+ *
+ *   columns: name, function, released, taken, the states that may follow (life.c checks) */
+#define PARTITION_STATES(X)                                                                    \
+    X(RESTING, state_resting, true, false, TO(WAITING))                                        \
+    X(WAITING, state_waiting, false, false, TO(TAKING) | TO(LEFT_OUT) | TO(RESTING))           \
+    X(LEFT_OUT, state_left_out, true, false, TO(RESTING))                                      \
+    X(TAKING, state_taking, false, false, TO(RUNNING) | TO(WAITING) | TO(RESTING))             \
+    X(RUNNING, state_running, false, true,                                                     \
+      TO(LETTERS) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) | TO(LEAVING))         \
+    X(LETTERS, state_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))               \
+    X(HELD, state_held, false, true, TO(READING) | TO(LEAVING))                                \
+    X(READING, state_reading, false, true,                                                     \
+      TO(RUNNING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                      \
+    X(REWINDING, state_rewinding, false, true,                                                 \
+      TO(RUNNING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                                      \
+    X(HALTED, state_halted, false, true, TO(HELD) | TO(LEAVING))                               \
+    X(LEAVING, state_leaving, false, true, TO(MARKING) | TO(WAITING) | TO(RESTING))            \
+    X(MARKING, state_marking, true, false, TO(LEAVING) | TO(WAITING) | TO(RESTING))
+
+enum partition_state {
+#define X(name, ...) PARTITION_##name,
+    PARTITION_STATES(X)
+#undef X
+};
+
+/* What a state's function returns: the next state, and when to look at it. */
+struct partition_next {
+    enum partition_state state;
+    int64_t due; /* clock_mono_ms, DISPATCH_AT_ONCE or DISPATCH_ON_EVENT */
 };
 
 struct refusal { /* a message that is no event of this table */
@@ -34,59 +83,105 @@ struct refusal { /* a message that is no event of this table */
     char *reason;
 };
 
+struct dispatcher_topic;
+struct consumer;
+
 struct partition {
     /* set once */
+    struct consumer *consumer;
     char *topic;
     int32_t number;
     char *id; /* of the position document: "<topic>/<number>" */
-    struct pool *pool;
+    struct fetch_stream *stream;
 
-    /* under the pool's lock */
-    struct partition *next; /* of all */
+    /* under the dispatcher's lock */
+    UT_hash_handle hh; /* of all, by id */
+    struct dispatcher_topic *dispatched;
     struct partition *next_ready;
-    bool ready;           /* in the queue, or to be put there when its holder is done */
-    bool busy;            /* held by a thread */
-    bool revoke;          /* asked to let go */
-    bool parked;          /* let go, or nothing to let go */
-    int64_t due;          /* when to be looked at next */
-    unsigned assignments; /* counts how often the group gave it to us */
+    bool ready;   /* in the queue, or to be put there when its holder is done */
+    bool busy;    /* held by a thread */
+    bool revoked; /* and not assigned since */
+    int64_t due;  /* when to be looked at next */
 
-    /* of the holder */
-    enum partition_phase phase;
-    unsigned seen_assignments;
+    /* of the holder; state also under the dispatcher's lock while nobody holds it */
+    enum partition_state state;
+    int64_t until;           /* HELD, HALTED, MARKING: not before */
     struct table *table;     /* NULL: not known yet */
-    struct table_view *view; /* a reference, in TAKE and RUN and HELD */
+    struct table_view *view; /* a reference, from TAKING on */
     struct position position;
-    struct fetch_stream stream;
+    struct position_ask ask;
+    bool taking; /* TAKING: a change was asked for */
+    enum position_start start;
+    int64_t go_back; /* REWINDING: where to; POSITION_NONE: apply once more */
     struct batch batch;
-    struct suspects suspects;
     rd_kafka_message_t **messages; /* that the batch borrows from */
     size_t message_count;
     size_t message_capacity;
     struct refusal *refusals;
     size_t refusal_count;
-    int64_t oldest_at; /* when the first message of the batch came */
-    int64_t check_at;  /* when the position is to be read */
+    int64_t oldest_at;                 /* when the first message of the batch came */
+    int64_t begin;                     /* offset of the last begin in the batch */
+    struct dead_letter_round *letters; /* LETTERS: what is on its way */
+    struct suspects suspects;
     struct backoff backoff;
-    struct health *health; /* NULL: parked */
-    bool at_end;           /* everything that the log had was seen */
-    bool other_schema;     /* a begin of another key schema is next */
-    bool truncated;        /* the log begins after the start */
-    bool stopped;          /* in a clear state that its table shows */
-    bool skip;             /* to be taken from the newest begin, because of that */
+    int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */
+    enum {
+        PARTITION_STOP_NOT,
+        PARTITION_STOP_SCHEMA,   /* a begin of another key schema is next */
+        PARTITION_STOP_TRUNCATED /* the log begins after the start */
+    } stop;                      /* nothing may be taken in past it */
+    bool skip;    /* to be taken from the newest begin, because the log was truncated */
+    char *halted; /* why; kept until it has applied something again */
+    struct health *health;
+    bool used; /* the preparer was told that its table is */
 
     /* any thread reads */
     atomic_bool assigned;
-    atomic_bool idle;     /* at the end, all applied, nothing to be done again */
-    atomic_bool failed;   /* in a clear state */
-    atomic_bool left_out; /* its table is filtered */
-    atomic_llong offset;  /* confirmed; -1: none yet */
-    atomic_llong lag;
+    atomic_bool idle; /* all that was in the log up to end_shown is applied, for good */
+    atomic_bool left_out;
+    atomic_bool halted_shown; /* it, or its table */
+    atomic_llong offset;      /* confirmed; -1: none yet */
+    atomic_llong end_shown;   /* end_seen */
+    atomic_llong log_end;     /* as the brokers say (log_ends.h); -1: not known */
 };
 
-struct partition *partition_new(struct pool *pool, struct fetch *f, const char *topic,
-                                int32_t number);
+char *partition_id(const char *topic, int32_t number); /* the caller frees */
+struct partition *partition_new(struct consumer *c, const char *topic, int32_t number);
 void partition_free(struct partition *p);
+
+bool partition_is_released(const struct partition *p);
+bool partition_is_taken(const struct partition *p);
+
+/* ---- what a state's function returns ---- */
+
+struct partition_next partition_go(enum partition_state state);
+struct partition_next partition_go_at(enum partition_state state, int64_t due);
+/* Stays, until something happens. */
+struct partition_next partition_wait(const struct partition *p);
+struct partition_next partition_wait_until(const struct partition *p, int64_t due);
+/* HELD: drops what is in hand and waits before it goes on from what its document says: after
+ * growing delays, or when the outcome is unknown after the grace. what: at which step. */
+struct partition_next partition_hold(struct partition *p, enum mongo_result result,
+                                     const struct error *err, const char *what);
+/* HALTED: a clear state. Looked at again at a time of the state's own. */
+struct partition_next partition_halt(struct partition *p, const char *reason);
+/* LEAVING. */
+struct partition_next partition_leave(struct partition *p);
+/* The same, to begin it anew, its table looked at first. */
+struct partition_next partition_restart(struct partition *p, const char *why);
+/* MARKING: it is not to be read any more. */
+struct partition_next partition_mark(struct partition *p);
+/* RUNNING: reads from the position on. */
+struct partition_next partition_run(struct partition *p);
+
+/* ---- progress ---- */
+
+/* Something was applied, or there is nothing to apply: it lives, and is not halted any more. */
+void partition_progressed(struct partition *p);
+/* The next delay, for what is tried again without being held. */
+int64_t partition_again_at(struct partition *p);
+
+/* ---- what is in hand ---- */
 
 /* Keeps a message until the batch is dropped. */
 void partition_keep(struct partition *p, rd_kafka_message_t *m);
@@ -94,3 +189,7 @@ void partition_refuse(struct partition *p, rd_kafka_message_t *m, const char *re
 /* Empties the batch and gives its messages back. */
 void partition_drop_batch(struct partition *p);
 bool partition_has_batch(const struct partition *p);
+/* All of it, and the reading, the letters and the view; the position is forgotten. */
+void partition_release(struct partition *p);
+/* The part of it that comes after a position was given up: no reading, no batch, no letters. */
+void partition_stop_reading(struct partition *p);

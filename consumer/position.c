@@ -15,8 +15,11 @@ bool uuid_equal(const struct uuid *a, const struct uuid *b)
 
 void position_init(struct position *p)
 {
-    *p = (struct position){
-        .offset = POSITION_NONE, .sent = POSITION_NONE, .again = POSITION_NONE};
+    *p = (struct position){.offset = POSITION_NONE,
+                           .applied = POSITION_NONE,
+                           .sent = POSITION_NONE,
+                           .begin = POSITION_NONE,
+                           .again = POSITION_NONE};
 }
 
 /* The lower of two offsets of which either may be none. */
@@ -27,6 +30,8 @@ static int64_t lowest(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
+/* ---- taking over ---- */
+
 static bool means_something(const struct position_doc *doc,
                             const struct position_source *source)
 {
@@ -36,7 +41,7 @@ static bool means_something(const struct position_doc *doc,
 
 static void start_at_begin(struct position_doc *doc, const struct position_source *source)
 {
-    doc->offset = source->begin;
+    doc->offset = doc->begin = source->begin;
     doc->again = POSITION_NONE; /* of another log or collection */
     doc->generation = source->generation;
     strcpy(doc->log_id, source->log_id);
@@ -44,7 +49,7 @@ static void start_at_begin(struct position_doc *doc, const struct position_sourc
     doc->pass[0] = '\0';
 }
 
-enum position_start position_take(struct position_doc *ret, const struct position_doc *old,
+enum position_start position_take(struct position_change *ret, const struct position_doc *old,
                                   const struct position_source *source, const char *me)
 {
     bool keeps = means_something(old, source);
@@ -58,14 +63,30 @@ enum position_start position_take(struct position_doc *ret, const struct positio
         doc.offset = lowest(old->offset, old->rewind);
     else
         start_at_begin(&doc, source);
+    if (doc.generation == source->generation)
+        doc.begin = source->begin;
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);
     doc.found = true;
     doc.epoch = old->epoch + 1;
     doc.rewind = POSITION_NONE;
     strcpy(doc.owner, me);
-    *ret = doc;
+    *ret = (struct position_change){POSITION_CHANGE_TAKE, *old, doc};
     return keeps ? POSITION_CONTINUE : POSITION_FROM_BEGIN;
+}
+
+static void remember(struct position *p, const struct position_doc *doc, int64_t now_ms,
+                     int64_t grace_ms)
+{
+    if (p->again == POSITION_NONE)
+        p->again_at = now_ms + grace_ms;
+    p->again = doc->again;
+    p->generation = doc->generation;
+    p->begin = doc->begin;
+    strcpy(p->log_id, doc->log_id);
+    p->applied = doc->offset;
+    p->doubted = false;
+    position_confirmed(p, doc->offset);
 }
 
 void position_taken(struct position *p, const struct position_doc *stored, int64_t now_ms,
@@ -73,25 +94,110 @@ void position_taken(struct position *p, const struct position_doc *stored, int64
 {
     position_init(p);
     p->epoch = stored->epoch;
-    p->offset = stored->offset;
-    p->generation = stored->generation;
-    strcpy(p->log_id, stored->log_id);
-    p->again = stored->again;
-    p->again_at = now_ms + grace_ms;
+    remember(p, stored, now_ms, grace_ms);
 }
 
+bool position_is_taken(const struct position_change *take, const struct position_doc *doc)
+{
+    return doc->found && doc->epoch == take->next.epoch &&
+           strcmp(doc->owner, take->next.owner) == 0 && doc->rewind == POSITION_NONE;
+}
+
+/* ---- changes ---- */
+
+/* What an owner expects to find, and what of it stays. */
+static void begin_change(struct position_change *ret, enum position_change_kind kind,
+                         const struct position *p, const char *me)
+{
+    *ret = (struct position_change){.kind = kind};
+    ret->seen.found = true;
+    ret->seen.epoch = p->epoch;
+    ret->seen.rewind = POSITION_NONE;
+    strcpy(ret->seen.owner, me);
+    ret->next = ret->seen;
+    ret->next.offset = p->applied;
+    ret->next.generation = p->generation;
+    ret->next.begin = p->begin;
+    strcpy(ret->next.log_id, p->log_id);
+}
+
+void position_move(struct position_change *ret, const struct position *p, const char *me)
+{
+    begin_change(ret, POSITION_CHANGE_MOVE, p, me);
+}
+
+void position_set_back(struct position_change *ret, const struct position_doc *doc,
+                       int64_t offset)
+{
+    *ret = (struct position_change){POSITION_CHANGE_SET_BACK, *doc, *doc};
+    ret->next.offset = offset;
+    ret->next.rewind = POSITION_NONE;
+}
+
+void position_begin_again(struct position_change *ret, const struct position *p, const char *me)
+{
+    begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, p, me);
+    ret->next.offset = position_again_from(p);
+    ret->next.again = POSITION_NONE;
+}
+
+void position_goodbye(struct position_change *ret, const struct position *p, const char *me)
+{
+    begin_change(ret, POSITION_CHANGE_GOODBYE, p, me);
+    ret->next.owner[0] = '\0';
+    if (p->doubted)
+        ret->next.offset = POSITION_NONE;
+}
+
+/* What may have come late, in the log of the present owner. */
+static int64_t late_from(const struct position *p, const struct position_doc *doc)
+{
+    if (strcmp(doc->log_id, p->log_id) != 0)
+        return doc->begin;
+    return MAX(p->offset, doc->begin);
+}
+
+bool position_late_mark(struct position_change *ret, const struct position *p,
+                        const struct position_doc *doc)
+{
+    if (p->sent == POSITION_NONE || !doc->found || MUTATED(heal) ||
+        late_from(p, doc) == POSITION_NONE)
+        return false;
+    *ret = (struct position_change){POSITION_CHANGE_MARK, *doc, *doc};
+    ret->next.rewind = lowest(doc->rewind, late_from(p, doc));
+    return true;
+}
+
+/* ---- the document's word ---- */
+
 enum position_verdict position_judge(const struct position *p, const struct position_doc *doc,
-                                     int64_t *ret)
+                                     const char *me, int64_t *ret)
 {
     if (!doc->found)
         return POSITION_GONE;
-    if (doc->epoch != p->epoch)
+    if (doc->epoch != p->epoch || strcmp(doc->owner, me) != 0)
         return POSITION_LOST;
     if (doc->rewind == POSITION_NONE)
         return POSITION_MINE;
-    *ret = lowest(doc->rewind, p->offset);
+    *ret = lowest(doc->rewind, doc->offset);
     return POSITION_REWIND;
 }
+
+bool position_agrees(const struct position *p, const struct position_doc *doc, int64_t moved)
+{
+    return (doc->offset == p->offset || doc->offset == moved) && doc->again == p->again;
+}
+
+void position_adopt(struct position *p, const struct position_doc *doc, int64_t now_ms,
+                    int64_t grace_ms)
+{
+    if (MUTATED(unacknowledged))
+        p->applied = p->offset;
+    else
+        remember(p, doc, now_ms, grace_ms);
+}
+
+/* ---- memory ---- */
 
 void position_sending(struct position *p, int64_t end)
 {
@@ -104,32 +210,55 @@ void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms)
         p->quiet_until = MAX(p->quiet_until, now_ms + grace_ms);
 }
 
+void position_doubt(struct position *p)
+{
+    p->doubted = true;
+}
+
+void position_written(struct position *p, int64_t end)
+{
+    p->applied = end;
+}
+
+void position_begun(struct position *p, int64_t generation, int64_t begin, const char *log_id)
+{
+    p->generation = generation;
+    p->begin = begin;
+    strcpy(p->log_id, log_id);
+}
+
 void position_confirmed(struct position *p, int64_t offset)
 {
     p->offset = offset;
-    p->sent = POSITION_NONE;
-    p->quiet_until = 0;
+    if (p->sent <= offset)
+        p->sent = POSITION_NONE;
 }
 
 void position_went_back(struct position *p, int64_t offset)
 {
-    position_confirmed(p, offset);
+    p->offset = p->applied = offset;
+    p->doubted = false;
 }
 
 void position_begins_again(struct position *p)
 {
-    position_confirmed(p, position_again_from(p));
+    position_went_back(p, position_again_from(p));
     p->again = POSITION_NONE;
 }
 
-int64_t position_late_mark(const struct position *p)
+bool position_may_take_again(bool assigned)
 {
-    return p->sent == POSITION_NONE || MUTATED(heal) ? POSITION_NONE : p->offset;
+    return assigned || MUTATED(stray);
 }
 
-bool position_settled(const struct position *p)
+bool position_is_ahead(const struct position *p)
 {
-    return p->epoch && p->sent == POSITION_NONE;
+    return p->applied != p->offset;
+}
+
+bool position_is_quiet(const struct position *p, int64_t now_ms)
+{
+    return now_ms >= p->quiet_until;
 }
 
 bool position_again_due(const struct position *p, int64_t now_ms)
@@ -145,5 +274,5 @@ int64_t position_again_from(const struct position *p)
 bool position_may_send(const struct position *p, int64_t now_ms, int64_t last_poll_ms,
                        int64_t session_ms)
 {
-    return now_ms >= p->quiet_until && now_ms - last_poll_ms < session_ms / 2;
+    return position_is_quiet(p, now_ms) && now_ms - last_poll_ms < session_ms / 2;
 }

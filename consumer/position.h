@@ -1,16 +1,20 @@
 /* consumer/position.h - where a partition stands in the target, and what its owner may do next.
  *
- * The target holds a document a partition. It is changed only by compare-and-set, so that of
- * two consumers that both believe to own the partition one finds out. A write can't be fenced
- * there, so a late one is healed: whoever finds its epoch gone after a write marks `rewind`
- * with the oldest offset it had not confirmed, and the owner applies again from there. Applying
- * in order from any earlier offset ends with the right values, so going back is always safe. An
- * owner that left without a goodbye may be dead before it can mark: its successor applies once
- * more from the take-over offset (`again`) after the grace in which a write may still come.
- * `again` is kept in the document, so that a successor that dies in the grace does not lose it.
+ * The target holds a document a partition. It is changed only by compare-and-set (struct
+ * position_change), so that of two consumers that both believe to own the partition one finds
+ * out. A command that was not clearly acknowledged may have been executed all the same: then
+ * the document is read, and what it says is the truth, never memory (position_adopt).
  *
- * Everything here is pure: position_store.c does the reading and writing. Of the thread that
- * holds the partition. */
+ * A write of documents can't be fenced, so a late one is healed: whoever finds the partition
+ * to be another's marks `rewind` with the oldest offset it had not confirmed, and the owner
+ * applies again from there. Applying in order from any earlier offset ends with the right
+ * values, so going back is always safe. An owner that left without a goodbye may be dead before
+ * it can mark: its successor applies once more from the take-over offset (`again`) after the
+ * grace in which a write may still come. `again` is kept in the document, so that a successor
+ * that dies in the grace does not lose it.
+ *
+ * Everything here is pure: position_store.c makes commands of it. Of the thread that holds the
+ * partition. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,6 +34,7 @@ struct position_doc {
     bool found;
     int64_t offset; /* the next one to apply; POSITION_NONE: there was no start yet */
     int64_t generation;
+    int64_t begin; /* offset of the begin of that generation; POSITION_NONE: not known */
     char log_id[POSITION_TEXT_MAX];
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
@@ -50,11 +55,14 @@ struct position_source {
 
 /* The owner's memory of its partition. */
 struct position {
-    int64_t epoch;  /* 0: not taken */
-    int64_t offset; /* confirmed: all before it is in the target, and the document says so */
-    int64_t generation;
+    int64_t epoch;      /* 0: not taken */
+    int64_t offset;     /* what the document says: everything before it is in the target */
+    int64_t applied;    /* everything before it was acknowledged; >= offset, moved there next */
+    int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
+    int64_t generation; /* as of applied, like the next two */
+    int64_t begin;
     char log_id[POSITION_TEXT_MAX];
-    int64_t sent;        /* end of what was sent and not confirmed; POSITION_NONE: nothing */
+    bool doubted; /* a command was not acknowledged: only the document knows where it stands */
     int64_t quiet_until; /* a write of unknown outcome may come until then; 0: none */
     int64_t again;       /* apply once more from here ... */
     int64_t again_at;    /* ... at this time; POSITION_NONE: no need */
@@ -62,42 +70,90 @@ struct position {
 
 void position_init(struct position *p);
 
+/* ---- changes of the document ---- */
+
+enum position_change_kind {      /* what it compares           what it sets */
+    POSITION_CHANGE_TAKE,        /* all of seen, or absence    all of next */
+    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind    offset, generation, begin, log */
+    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind       offset; removes rewind */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind    offset; removes again */
+    POSITION_CHANGE_GOODBYE,     /* epoch, owner               owner ""; as a move, if sure */
+    POSITION_CHANGE_MARK,        /* generation, log            rewind, when it is lower */
+};
+struct position_change {
+    enum position_change_kind kind;
+    struct position_doc seen;
+    struct position_doc next;
+};
+
 enum position_start {
     POSITION_WAIT,       /* no begin is known yet: look again */
     POSITION_CONTINUE,   /* from where the target stands */
     POSITION_FROM_BEGIN, /* of the newest generation */
 };
 
-/* What a taker does with the document as it was before its find-and-modify: *ret is the
- * document to store by compare-and-set on {epoch, rewind}; untouched with POSITION_WAIT. */
-enum position_start position_take(struct position_doc *ret, const struct position_doc *old,
+/* What a taker does with the document as it read it. *ret untouched with POSITION_WAIT. */
+enum position_start position_take(struct position_change *ret, const struct position_doc *old,
                                   const struct position_source *source, const char *me);
-/* The compare-and-set of the taker was done: the partition is p's. */
+/* The document says what the taker wanted: the partition is p's. */
 void position_taken(struct position *p, const struct position_doc *stored, int64_t now_ms,
                     int64_t grace_ms);
+/* Is this document the one that the taker wanted to store (its answer got lost)? */
+bool position_is_taken(const struct position_change *take, const struct position_doc *doc);
+
+/* To p->applied. */
+void position_move(struct position_change *ret, const struct position *p, const char *me);
+/* To offset; doc is what position_judge looked at. */
+void position_set_back(struct position_change *ret, const struct position_doc *doc,
+                       int64_t offset);
+/* To position_again_from. */
+void position_begin_again(struct position_change *ret, const struct position *p,
+                          const char *me);
+/* Not while a write of its own may come late (position_is_quiet). `again` stays: the successor
+ * sees to it. In doubt the offset stays, too. */
+void position_goodbye(struct position_change *ret, const struct position *p, const char *me);
+/* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
+ * before the begin of the owner's generation: what stands before it is of another one. */
+bool position_late_mark(struct position_change *ret, const struct position *p,
+                        const struct position_doc *doc);
+
+/* ---- memory ---- */
 
 enum position_verdict {
-    POSITION_MINE,   /* go on */
-    POSITION_REWIND, /* mine, but apply again from *ret (after a compare-and-set that clears) */
+    POSITION_MINE,   /* go on: position_agrees, else position_adopt */
+    POSITION_REWIND, /* mine, but apply again from *ret (after position_set_back) */
     POSITION_LOST,   /* another owner's: mark what may have come late, then stop */
     POSITION_GONE,   /* someone removed the document: take over anew */
 };
-/* What a document that was read says to its owner: after a compare-and-set that matched
- * nothing, when idle, or before applying again after an unknown outcome. */
+/* What a document that was read says to its owner: after a change that matched nothing or was
+ * not acknowledged, when idle, or before applying again after an unknown outcome. */
 enum position_verdict position_judge(const struct position *p, const struct position_doc *doc,
-                                     int64_t *ret);
+                                     const char *me, int64_t *ret);
+/* Does the document of an owner whose commands were all answered say what it thinks? moved: the
+ * offset that it asked for, or POSITION_NONE. */
+bool position_agrees(const struct position *p, const struct position_doc *doc, int64_t moved);
+/* The document's offset, generation and `again` become memory's; everything that was read is
+ * to be read again from there. */
+void position_adopt(struct position *p, const struct position_doc *doc, int64_t now_ms,
+                    int64_t grace_ms);
 
 void position_sending(struct position *p, int64_t end); /* before a command is sent */
-void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms);
+void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms); /* that command */
+/* Something went wrong: from now on only the document is believed. */
+void position_doubt(struct position *p);
+void position_written(struct position *p, int64_t end); /* acknowledged, letters included */
+/* A begin was applied. */
+void position_begun(struct position *p, int64_t generation, int64_t begin, const char *log_id);
 void position_confirmed(struct position *p, int64_t offset); /* the document was moved */
 void position_went_back(struct position *p, int64_t offset); /* the document was set back */
 void position_begins_again(struct position *p); /* the same, to position_again_from */
 
-/* The offset that a loser marks for its successor; POSITION_NONE: nothing can come late. */
-int64_t position_late_mark(const struct position *p);
-/* May the owner say goodbye? Not while a write of its own may come late. (`again` stays in the
- * document: the successor sees to it.) */
-bool position_settled(const struct position *p);
+/* After a mark for another owner: may it be taken again? Only what the group still assigns. */
+bool position_may_take_again(bool assigned);
+/* Is something acknowledged that the document does not say yet? */
+bool position_is_ahead(const struct position *p);
+/* Can no write of unknown outcome come any more? */
+bool position_is_quiet(const struct position *p, int64_t now_ms);
 /* Is it time to apply once more? */
 bool position_again_due(const struct position *p, int64_t now_ms);
 /* From where: `again`, but never forward, since a mark may have set it back further. */

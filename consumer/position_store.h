@@ -1,7 +1,7 @@
-/* consumer/position_store.h - reads and changes a partition's position in the target.
+/* consumer/position_store.h - reads and changes positions in the target, many at a time.
  *
- * Each function is one command with write concern majority and a time limit. All decisions are
- * in position.h. Of the thread that holds the partition. */
+ * Each function is one command with a time limit; changes have write concern majority. All
+ * decisions are in position.h. Of one thread with a struct mongo of its own. */
 #pragma once
 
 #include "common/mongo.h"
@@ -9,37 +9,25 @@
 
 /* Positions and table documents: a name no table can have. */
 #define POSITION_COLLECTION "dynaferry:applied"
+/* At most so many in one command: every server takes as many. */
+#define POSITION_MANY_MAX 1000
 
-/* id: "<topic>/<partition>". Functions return MONGO_DONE when the command was executed; then
- * *matched says whether the document was as expected. */
+/* ids: "<topic>/<partition>", all different. ret: a document for each, in their order. */
+enum mongo_result position_read_many(struct mongo *m, const char *const *ids, size_t count,
+                                     struct position_doc *ret, struct error *err);
+/* MONGO_DONE: each was compared, and set where that matched; *all: all of them were. Any other
+ * result: nobody knows what was done, the documents have to be read. */
+enum mongo_result position_change_many(struct mongo *m, const char *const *ids,
+                                       const struct position_change *const *changes,
+                                       size_t count, bool *all, struct error *err);
 
-enum mongo_result position_read(struct mongo *m, const char *id, struct position_doc *ret,
-                                struct error *err);
-
-/* Find-and-modify: epoch + 1, owner = me; *old is the document as it was before. */
-enum mongo_result position_grab(struct mongo *m, const char *id, const char *me,
-                                struct position_doc *old, struct error *err);
-/* Stores a start decided by position_take, on {epoch, rewind: seen_rewind}; clears the mark. */
-enum mongo_result position_store_start(struct mongo *m, const char *id,
-                                       const struct position_doc *doc, int64_t seen_rewind,
-                                       bool *matched, struct error *err);
-/* On {epoch, no rewind}: the next offset, with the generation and log id that stand there. */
-enum mongo_result position_move(struct mongo *m, const char *id, const struct position *p,
-                                int64_t offset, int64_t generation, const char *log_id,
-                                bool *matched, struct error *err);
-/* On {epoch, rewind: seen_rewind}: back to offset, the mark cleared. */
-enum mongo_result position_set_back(struct mongo *m, const char *id, const struct position *p,
-                                    int64_t offset, int64_t seen_rewind, bool *matched,
-                                    struct error *err);
-/* On {epoch, no rewind}: back to position_again_from, and `again` is removed. */
-enum mongo_result position_set_again(struct mongo *m, const char *id, const struct position *p,
-                                     bool *matched, struct error *err);
 /* $min rewind: whoever owns the partition applies again from offset. */
-enum mongo_result position_mark(struct mongo *m, const char *id, int64_t offset,
-                                struct error *err);
-/* On {epoch}: clears the owner. */
-enum mongo_result position_goodbye(struct mongo *m, const char *id, const struct position *p,
-                                   bool *matched, struct error *err);
+enum mongo_result position_rewind(struct mongo *m, const char *id, int64_t offset,
+                                  struct error *err);
 /* Did this database ever hold a position of the topic? */
 enum mongo_result position_any(struct mongo *m, const char *topic, bool *any,
                                struct error *err);
+/* Writes and removes a document, as the positions will be: a ping needs no right. ERR_FATAL 77
+ * without the right to, ERR_RETRY when that can't be told now. Two consumers that start at once
+ * may find each other's document removed: ERR_RETRY, too. */
+int position_prove_rights(struct mongo *m, struct error *err);

@@ -5,16 +5,21 @@
 #include <string.h>
 
 #include "common/check.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "consumer/bson_member.h"
 #include "consumer/collection.h"
+#include "consumer/generation.h"
 #include "consumer/position_store.h"
 
 #define STEPS_MAX 20 /* of one look; more means that another preparer undoes them */
+#define DUPLICATE_KEY 11000
+#define LOG_TIMEOUT_MS 10000
 
 struct table_doc { /* `<topic>` in the collection of positions */
     enum table_doc_state state;
     enum table_clear clear;
+    bool doubled; /* copies were deleted, the partitions are not told yet */
     int64_t epoch;
     char form[POSITION_TEXT_MAX];
     struct uuid uuid;
@@ -28,6 +33,7 @@ struct run {
     struct table_doc doc;
     struct buf schema; /* of the newest generation */
     char form[POSITION_TEXT_MAX];
+    struct collection_found found;
     struct prepare_facts facts;
 };
 
@@ -88,18 +94,11 @@ static void doc_read_members(struct run *r, const bson_t *doc)
     r->doc.clear = table_clear_of(text);
     member_text(r->doc.form, doc, "form");
     r->doc.epoch = member_int64(doc, "epoch", 0);
+    r->doc.doubled = bson_iter_init_find(&it, doc, "doubled") && bson_iter_as_bool(&it);
     member_uuid(&r->doc.uuid, doc, "uuid");
     buf_reset(&r->doc.schema);
     if (bson_iter_init_find(&it, doc, "key_schema") && BSON_ITER_HOLDS_UTF8(&it))
         buf_bytes(&r->doc.schema, bytes_of(bson_iter_utf8(&it, NULL)));
-}
-
-static int failed(enum mongo_result result, const char *what, struct error *err)
-{
-    (void)result;
-    if (err->kind == ERR_DATA)
-        err->kind = ERR_FATAL;
-    return error_prefix(err, "%s", what);
 }
 
 static int doc_read(struct run *r, struct error *err)
@@ -114,26 +113,52 @@ static int doc_read(struct run *r, struct error *err)
 
     r->doc.state = TABLE_DOC_NONE;
     r->doc.epoch = 0;
+    r->doc.doubled = false;
     if (result == MONGO_DONE && member_document(&doc, &reply, "cursor.firstBatch.0"))
         doc_read_members(r, &doc);
     bson_destroy(&reply);
-    return result == MONGO_DONE ? 0 : failed(result, "table document", err);
+    return result == MONGO_DONE ? 0 : error_prefix(err, "table document");
 }
 
-/* By compare-and-set on the epoch; another preparer's change shows at the next look. */
-static int doc_update(struct run *r, const bson_t *set, bool upsert, struct error *err)
+static void take_write_error(void *arg, const struct mongo_write_error *e)
+{
+    struct error *err = arg;
+
+    if (e->code != DUPLICATE_KEY) /* another's upsert came first: it is looked at again */
+        error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+}
+
+/* By compare-and-set on what was read; another preparer's change shows at the next look.
+ * *matched may be NULL. */
+static int doc_update(struct run *r, const bson_t *set, bool upsert, bool *matched,
+                      struct error *err)
 {
     AUTO(mongo_bsonp)
-    bson_t *command =
-        BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q", "{", "_id",
-                 BCON_UTF8(r->p->table->topic), "epoch", BCON_INT64(r->doc.epoch), "}", "u",
-                 "{", "$set", BCON_DOCUMENT(set), "}", "upsert", BCON_BOOL(upsert), "}", "]",
-                 "maxTimeMS", BCON_INT64(r->m->target->max_time_ms));
+    bson_t *query =
+        BCON_NEW("_id", BCON_UTF8(r->p->table->topic), "epoch", BCON_INT64(r->doc.epoch));
+    AUTO(mongo_bsonp) bson_t *command = NULL;
+    struct error refused = {0};
     bson_t reply;
-    enum mongo_result result = mongo_write(r->m, r->m->target->database, command, &reply, err);
+    enum mongo_result result;
 
+    if (r->doc.state != TABLE_DOC_NONE)
+        BCON_APPEND(query, "state", BCON_UTF8(table_doc_state_name(r->doc.state)), "doubled",
+                    "{", r->doc.doubled ? "$eq" : "$ne", BCON_BOOL(true), "}");
+    command = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q",
+                       BCON_DOCUMENT(query), "u", "{", "$set", BCON_DOCUMENT(set), "}",
+                       "upsert", BCON_BOOL(upsert), "}", "]", "maxTimeMS",
+                       BCON_INT64(r->m->target->max_time_ms));
+    result = mongo_write(r->m, r->m->target->database, command, &reply, err);
+    if (result == MONGO_DONE)
+        mongo_reply_write_errors(&reply, take_write_error, &refused);
+    if (matched)
+        *matched = mongo_reply_n(&reply) == 1;
     bson_destroy(&reply);
-    return result == MONGO_DONE ? 0 : failed(result, "table document", err);
+    if (refused.kind) {
+        r->m->answered_no = true;
+        *err = refused;
+    }
+    return result == MONGO_DONE && !refused.kind ? 0 : error_prefix(err, "table document");
 }
 
 static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
@@ -144,7 +169,8 @@ static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
     bson_t *set =
         BCON_NEW("state", BCON_UTF8(state), "clear", BCON_UTF8(table_clear_name(clear)),
                  "generation", BCON_INT64(r->p->ledger->generation), "uuid", BCON_NULL,
-                 "key_schema", BCON_UTF8(buf_cstr(&r->schema)), "form", BCON_UTF8(r->form));
+                 "key_schema", BCON_UTF8(buf_cstr(&r->schema)), "form", BCON_UTF8(r->form),
+                 "doubled", BCON_BOOL(false));
     bson_t with_epoch = BSON_INITIALIZER;
     int result;
 
@@ -153,34 +179,60 @@ static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
              table_clear_name(clear));
     bson_concat(&with_epoch, set);
     if (r->doc.state == TABLE_DOC_NONE) { /* an upsert takes its epoch from the query */
-        result = doc_update(r, &with_epoch, true, err);
+        result = doc_update(r, &with_epoch, true, NULL, err);
     } else {
         BSON_APPEND_INT64(&with_epoch, "epoch", r->doc.epoch + 1);
-        result = doc_update(r, &with_epoch, false, err);
+        result = doc_update(r, &with_epoch, false, NULL, err);
     }
     bson_destroy(&with_epoch);
     return result;
 }
 
-static int doc_state(struct run *r, enum table_doc_state state, struct error *err)
+static int doc_building(struct run *r, struct error *err)
 {
     bson_t set = BSON_INITIALIZER;
     int result;
 
-    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(state));
-    if (state == TABLE_DOC_READY)
-        append_uuid(&set, "uuid", &r->facts.collection.uuid);
-    result = doc_update(r, &set, false, err);
+    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_BUILDING));
+    result = doc_update(r, &set, false, NULL, err);
     bson_destroy(&set);
     return result;
 }
 
-/* ---- the steps ---- */
+static int doc_ready(struct run *r, struct error *err)
+{
+    bson_t set = BSON_INITIALIZER;
+    int result;
+
+    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_READY));
+    BSON_APPEND_BOOL(&set, "doubled", false);
+    append_uuid(&set, "uuid", &r->found.uuid);
+    result = doc_update(r, &set, false, NULL, err);
+    bson_destroy(&set);
+    return result;
+}
+
+/* ---- looking ---- */
+
+static int look_at_collection(struct run *r, struct error *err)
+{
+    struct prepare_facts *f = &r->facts;
+    struct collection c = collection_of(r);
+
+    if (collection_look(r->m, c.name, &r->found, err) < 0)
+        return -1;
+    f->collection.exists = r->found.exists;
+    f->collection.unfit = r->found.unfit;
+    f->collection.uuid = r->found.uuid;
+    f->collection.indexed = false;
+    if (!r->found.exists || r->found.unfit)
+        return 0;
+    return collection_indexed(r->m, &c, &f->collection.indexed, err);
+}
 
 static int look(struct run *r, struct error *err)
 {
     struct prepare_facts *f = &r->facts;
-    struct collection c = collection_of(r);
 
     if (doc_read(r, err) < 0)
         return -1;
@@ -189,40 +241,82 @@ static int look(struct run *r, struct error *err)
     f->doc.state = r->doc.state;
     f->doc.clear = r->doc.clear;
     f->doc.uuid = r->doc.uuid;
+    f->doc.doubled = r->doc.doubled;
     f->doc.same_schema = bytes_equal(buf_slice(&r->doc.schema), buf_slice(&r->schema));
     f->doc.same_form = strcmp(r->doc.form, r->form) == 0;
-    if (collection_look(r->m, c.name, &f->collection.exists, &f->collection.uuid, err) < 0)
-        return -1;
-    f->collection.indexed = false;
-    if (f->collection.exists && collection_indexed(r->m, &c, &f->collection.indexed, err) < 0)
+    if (look_at_collection(r, err) < 0)
         return -1;
     if (r->doc.state == TABLE_DOC_NONE &&
         position_any(r->m, r->p->table->topic, &f->had_position, err) != MONGO_DONE)
-        return failed(MONGO_AGAIN, "positions", err);
+        return error_prefix(err, "positions");
     return 0;
 }
+
+/* ---- the steps ---- */
 
 static int clear(struct run *r, struct error *err)
 {
     if (r->doc.clear == CLEAR_DROP)
         return collection_drop(r->m, r->view->collection, err);
-    if (r->doc.clear == CLEAR_RENAME)
-        return collection_rename(r->m, r->view->collection, r->p->ledger->generation, err);
-    return doc_state(r, TABLE_DOC_BUILDING, err);
+    if (r->doc.clear != CLEAR_RENAME)
+        return doc_building(r, err);
+    if (!r->found.can_be_renamed)
+        return error_fatal(err, 0,
+                           "%s can't be renamed, since %s: drop it, or give the table another "
+                           "name with map.collection",
+                           r->view->collection, r->found.unfit);
+    return collection_rename(r->m, r->view->collection, r->p->ledger->generation, err);
 }
 
-/* Which of the copies was the newest is not known: every partition begins anew. */
-static int rewind_all(struct run *r, struct error *err)
+static void free_offsets(int64_t **offsets)
+{
+    free(*offsets);
+}
+
+/* Does the log still hold a value of each key? Only then may copies be deleted, of which the
+ * one that stays may be the older. */
+static int check_log(struct run *r, struct error *err)
 {
     const struct ledger_table *l = r->p->ledger;
+    AUTO(free_offsets) int64_t *low = xcalloc((size_t)MAX(l->partitions, 1), sizeof(*low));
+    const char *advice = "nothing was deleted: remove the copies by hand, or ask for a new "
+                         "snapshot of the table";
 
-    for (int32_t i = 0; l->begin_offsets && i < l->partitions; i++) {
-        AUTO(free_charp) char *id = xasprintf("%s/%" PRId32, r->p->table->topic, i);
-
-        if (position_mark(r->m, id, l->begin_offsets[i], err) != MONGO_DONE)
-            return failed(MONGO_AGAIN, "rewind", err);
-    }
+    if (!l->rows)
+        return error_fatal(err, 0,
+                           "documents of %s share a key, and the log has no snapshot that "
+                           "brings their values again: %s",
+                           r->view->collection, advice);
+    if (!l->begin_offsets)
+        return error_set(err, ERR_RETRY, "where the newest generation begins is not known yet");
+    if (kafka_begin_offsets(low, r->p->rk, l->topic, 0, l->partitions, LOG_TIMEOUT_MS, err) < 0)
+        return -1;
+    for (int32_t i = 0; i < l->partitions; i++)
+        if (low[i] > l->begin_offsets[i])
+            return error_fatal(err, 0,
+                               "documents of %s share a key, and the log does not hold all of "
+                               "their values any more (partition %" PRId32 " begins at %" PRId64
+                               ", the generation at %" PRId64 "): %s",
+                               r->view->collection, i, low[i], l->begin_offsets[i], advice);
     return 0;
+}
+
+static int delete_doubles(struct run *r, const struct collection *c, struct error *err)
+{
+    bson_t set = BSON_INITIALIZER;
+    bool matched = false;
+    int result;
+
+    if (check_log(r, err) < 0)
+        return -1;
+    BSON_APPEND_BOOL(&set, "doubled", true);
+    result = doc_update(r, &set, false, &matched, err);
+    bson_destroy(&set);
+    if (result < 0 || !matched) /* another preparer: look again */
+        return result;
+    log_warn("documents with the same key are deleted, the log will be applied again",
+             "table=%s collection=%s", r->p->table->name, c->name);
+    return collection_delete_doubles(r->m, c, err);
 }
 
 static int make_indexes(struct run *r, struct error *err)
@@ -232,20 +326,38 @@ static int make_indexes(struct run *r, struct error *err)
 
     if (collection_index(r->m, &c, &doubled, err) < 0)
         return -1;
-    if (!doubled)
-        return 0;
-    log_warn("documents with the same key were deleted, the log is applied again", "table=%s",
-             r->p->table->name);
-    return rewind_all(r, err);
+    return doubled ? delete_doubles(r, &c, err) : 0;
 }
 
+/* Which of the copies was the newest is not known: every partition begins anew. */
+static int rewind_all(struct run *r, struct error *err)
+{
+    const struct ledger_table *l = r->p->ledger;
+
+    if (!l->begin_offsets)
+        return error_set(err, ERR_RETRY, "where the newest generation begins is not known yet");
+    for (int32_t i = 0; i < l->partitions; i++) {
+        AUTO(free_charp) char *id = xasprintf("%s/%" PRId32, r->p->table->topic, i);
+
+        if (position_rewind(r->m, id, l->begin_offsets[i], err) != MONGO_DONE)
+            return error_prefix(err, "rewind");
+    }
+    return 0;
+}
+
+/* A listed index may still be being built, by a preparer that is gone: that is waited for. */
 static int finish(struct run *r, struct error *err)
 {
     struct collection c = collection_of(r);
+    bool doubled = false;
 
+    if (collection_index(r->m, &c, &doubled, err) < 0)
+        return -1;
+    if (doubled)
+        return 0; /* look again */
     if (r->m->target->sharded && collection_shard(r->m, &c, err) < 0)
         return -1;
-    return doc_state(r, TABLE_DOC_READY, err);
+    return doc_ready(r, err);
 }
 
 static int refuse(const struct run *r, struct error *err)
@@ -257,59 +369,132 @@ static int refuse(const struct run *r, struct error *err)
                        r->view->collection, r->doc.form, r->form, POSITION_COLLECTION);
 }
 
-/* 2: one step further, look again. */
-static int step(struct run *r, struct error *err)
+static int unfit(const struct run *r, struct error *err)
 {
-    enum table_clear what = CLEAR_NOTHING;
-    int result = 0;
-
-    if (look(r, err) < 0)
-        return -1;
-    switch (prepare_next(&r->facts, &what)) {
-    case PREPARE_WAIT:
-        return 0;
-    case PREPARE_USE:
-        return 1;
-    case PREPARE_REFUSE:
-        return refuse(r, err);
-    case PREPARE_CLAIM:
-        result = doc_claim(r, what, err);
-        break;
-    case PREPARE_CLEAR:
-        result = clear(r, err);
-        break;
-    case PREPARE_CLEARED:
-        result = doc_state(r, TABLE_DOC_BUILDING, err);
-        break;
-    case PREPARE_CREATE:
-        result = collection_create(r->m, r->view->collection, err);
-        break;
-    case PREPARE_INDEX:
-        result = make_indexes(r, err);
-        break;
-    case PREPARE_FINISH:
-        result = finish(r, err);
-        break;
-    }
-    return result < 0 ? -1 : 2;
+    return error_fatal(err, 0,
+                       "%s can't be applied to, since %s: drop or rename it, or give the table "
+                       "another name with map.collection",
+                       r->view->collection, r->found.unfit);
 }
 
-int preparation_run(struct table_view **ret, const struct preparation *p, struct error *err)
+static bool is_long(const struct run *r, enum prepare_step step)
+{
+    const struct collection c = collection_of(r);
+
+    switch (step) {
+    case PREPARE_CLEAR:
+    case PREPARE_INDEX:
+        return true;
+    case PREPARE_FINISH:
+        return r->m->target->sharded || collection_wants_indexes(r->m, &c);
+    default:
+        return false;
+    }
+}
+
+static int do_step(struct run *r, enum prepare_step step, enum table_clear what,
+                   struct error *err)
+{
+    switch (step) {
+    case PREPARE_REFUSE:
+        return refuse(r, err);
+    case PREPARE_UNFIT:
+        return unfit(r, err);
+    case PREPARE_CLAIM:
+        return doc_claim(r, what, err);
+    case PREPARE_CLEAR:
+        return clear(r, err);
+    case PREPARE_CLEARED:
+        return doc_building(r, err);
+    case PREPARE_CREATE:
+        return collection_create(r->m, r->view->collection, err);
+    case PREPARE_INDEX:
+        return make_indexes(r, err);
+    case PREPARE_REWIND:
+        return rewind_all(r, err) < 0 ? -1 : finish(r, err);
+    case PREPARE_FINISH:
+        return finish(r, err);
+    case PREPARE_WAIT:
+    case PREPARE_USE:
+        break;
+    }
+    return 0;
+}
+
+/* ---- what can never be applied as configured ---- */
+
+static int check_key_name(const struct key_attribute *a, struct error *err)
+{
+    if (!a->name)
+        return 0;
+    if (a->name[0] == '$')
+        return error_fatal(err, 0,
+                           "key attribute %s: MongoDB holds no field whose name begins with $ "
+                           "at the top of a document: leave the table out with "
+                           "filter.collection.black",
+                           a->name);
+    if (memchr(a->name, '\0', a->name_len))
+        return error_fatal(
+            err, 0,
+            "a key attribute's name has a zero byte, which no field's name in "
+            "MongoDB may have: leave the table out with filter.collection.black");
+    return 0;
+}
+
+static int check_names(const struct preparation *p, struct error *err)
+{
+    const struct key_schema *s = &p->ledger->key_schema;
+
+    if (strncmp(p->table->collection, "system.", 7) == 0)
+        return error_fatal(err, 0,
+                           "MongoDB keeps collections named system.* for itself: give %s "
+                           "another name with map.collection",
+                           p->table->name);
+    return check_key_name(&s->hash, err) < 0 ? -1 : check_key_name(&s->range, err);
+}
+
+/* ---- a look ---- */
+
+static enum preparation_result go_through_steps(struct run *r, struct error *err)
+{
+    for (int i = 0; i < STEPS_MAX; i++) {
+        enum table_clear what = CLEAR_NOTHING;
+        enum prepare_step step;
+
+        if (look(r, err) < 0)
+            return PREPARATION_FAILED;
+        step = prepare_next(&r->facts, &what);
+        if (step == PREPARE_USE)
+            return PREPARATION_READY;
+        if (step == PREPARE_WAIT)
+            return PREPARATION_WAITS;
+        if (is_long(r, step) && !r->p->patient)
+            return PREPARATION_LONG;
+        if (do_step(r, step, what, err) < 0)
+            return PREPARATION_FAILED;
+    }
+    return PREPARATION_WAITS;
+}
+
+enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
+                                        struct error *err)
 {
     AUTO(table_view_putp) struct table_view *view = view_new(p);
     struct run r = {.p = p, .m = p->mongo, .view = view};
-    int result = 2;
+    enum preparation_result result = PREPARATION_FAILED;
 
+    r.m->answered_no = false;
+    if (check_names(p, err) < 0)
+        return PREPARATION_FAILED;
     buf_init(&r.schema, 1 << 16);
     buf_init(&r.doc.schema, 1 << 16);
     key_schema_write(&r.schema, &view->schema);
     write_form(r.form, &view->converter);
-    for (int i = 0; i < STEPS_MAX && result == 2; i++)
-        result = step(&r, err);
-    view->uuid = r.facts.collection.uuid;
+    result = go_through_steps(&r, err);
+    view->uuid = r.found.uuid;
     buf_release(&r.schema);
     buf_release(&r.doc.schema);
-    if (result == 1)
+    if (result == PREPARATION_READY)
         *ret = TAKE(view);
-    return result == 2 ? 0 : result;
+    return result;
 }

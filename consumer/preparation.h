@@ -1,8 +1,9 @@
 /* consumer/preparation.h - does what generation.h decides about a table's collection.
  *
- * Any thread, but one at a time for a table (table_look_begin), with a struct mongo of its own.
- */
+ * Any thread, but one at a time for a table, with a struct mongo of its own. */
 #pragma once
+
+#include <librdkafka/rdkafka.h>
 
 #include "common/ledger.h"
 #include "common/mongo.h"
@@ -12,10 +13,18 @@ struct preparation {
     const struct config *config;
     struct mongo *mongo;
     const struct ledger_table *ledger; /* the newest generation */
-    struct table *table;
-    bool preparer; /* this consumer owns partition 0 */
+    const struct table *table;
+    rd_kafka_t *rk; /* asked where the log begins */
+    bool preparer;  /* this consumer owns partition 0 */
+    bool patient;   /* mongo is: steps that take long may be done */
 };
 
-/* 1: ready, *ret describes it (the caller puts it); 0: wait for the owner of partition 0;
- * -1: ERR_RETRY an outage; ERR_FATAL a clear state that someone has to act on. */
-int preparation_run(struct table_view **ret, const struct preparation *p, struct error *err);
+enum preparation_result {
+    PREPARATION_FAILED = -1, /* mongo->answered_no: a refusal, else an outage; ERR_FATAL without
+                                a code: a clear state that someone has to act on */
+    PREPARATION_WAITS,       /* for the owner of partition 0 */
+    PREPARATION_READY,       /* *ret describes it; the caller puts it */
+    PREPARATION_LONG,        /* the next step wants someone patient */
+};
+enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
+                                        struct error *err);

@@ -25,8 +25,9 @@ static void metrics_register(struct table_metrics *m, const char *table)
                         labels);
     m->progressed = metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
                                "When a position was last moved, or found at the end.", labels);
-    m->failed = metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
-                           "1: the table is stopped in a clear state, see the log.", labels);
+    m->failed =
+        metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
+                   "1: the table, or a partition of it, is halted: see the log.", labels);
 }
 
 struct table *table_new(const struct config *c, const char *name, const char *topic)
@@ -38,7 +39,9 @@ struct table *table_new(const struct config *c, const char *name, const char *to
     t->topic = xstrdup(topic);
     t->collection = renamed ? renamed : xstrdup(name);
     pthread_mutex_init(&t->lock, NULL);
-    metrics_register(&t->metrics, name);
+    t->filtered = !config_wants_table(c, name);
+    if (!t->filtered)
+        metrics_register(&t->metrics, name);
     return t;
 }
 
@@ -51,13 +54,7 @@ void table_free(struct table *t)
     free(t->name);
     free(t->topic);
     free(t->collection);
-    free(t->refused);
     free(t);
-}
-
-void table_refuse_name(struct table *t, const char *why)
-{
-    t->refused = xstrdup(why);
 }
 
 struct table_view *table_view_get(struct table *t)
@@ -84,15 +81,6 @@ bool table_is_current(struct table *t, const struct table_view *v)
     return t->view && v && t->version == v->version;
 }
 
-bool table_look_begin(struct table *t, int64_t now_ms)
-{
-    AUTO_LOCK(&t->lock);
-    if (t->looking || now_ms < t->look_at)
-        return false;
-    t->looking = true;
-    return true;
-}
-
 static bool same_view(const struct table_view *a, const struct table_view *b)
 {
     return a && uuid_equal(&a->uuid, &b->uuid) && key_schema_equal(&a->schema, &b->schema) &&
@@ -108,97 +96,94 @@ static void tell_identity(const struct table *t, const struct table_view *v)
                  v->schema.range.name ? v->schema.range.name : "");
 }
 
-void table_look_ready(struct table *t, struct table_view **view, int64_t again_at)
+static void show_halts(const struct table *t)
 {
-    struct table_view *new = TAKE(*view), *old = NULL;
+    metric_set(t->metrics.failed, t->halted[0] || t->partitions_halted > 0);
+}
+
+/* Under the lock: was the table halted? */
+static bool go_on(struct table *t)
+{
+    if (!t->halted[0])
+        return false;
+    t->halted[0] = '\0';
+    show_halts(t);
+    log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
+    return true;
+}
+
+bool table_ready(struct table *t, struct table_view **view)
+{
+    struct table_view *new = TAKE(*view), *old = new;
+    bool changed;
 
     {
         AUTO_LOCK(&t->lock);
-        t->looking = false;
-        t->look_at = again_at;
-        if (same_view(t->view, new)) {
-            old = new;
-        } else {
+        changed = go_on(t);
+        if (!same_view(t->view, new)) {
             old = t->view;
             new->version = ++t->version;
             t->view = new;
             tell_identity(t, new);
+            changed = true;
         }
     }
     table_view_put(old);
+    return changed;
 }
 
-void table_look_waits(struct table *t, int64_t again_at)
+bool table_waits(struct table *t)
 {
     struct table_view *old;
+    bool was_halted;
 
     {
         AUTO_LOCK(&t->lock);
-        t->looking = false;
-        t->look_at = again_at;
+        was_halted = go_on(t);
         old = TAKE(t->view);
     }
     table_view_put(old);
+    return was_halted || old;
 }
 
-void table_look_unknown(struct table *t, int64_t again_at)
+bool table_halt(struct table *t, const char *reason)
+{
+    struct table_view *old;
+    bool another;
+
+    {
+        AUTO_LOCK(&t->lock);
+        another = strcmp(t->halted, reason) != 0;
+        snprintf(t->halted, sizeof(t->halted), "%s", reason);
+        show_halts(t);
+        old = TAKE(t->view);
+    }
+    if (another)
+        log_error("table halted", "table=%s topic=%s reason=%s", t->name, t->topic, reason);
+    table_view_put(old);
+    return another || old;
+}
+
+void table_partition_halted(struct table *t, int32_t partition, const char *reason)
 {
     AUTO_LOCK(&t->lock);
-    t->looking = false;
-    t->look_at = again_at;
-}
-
-void table_look_soon(struct table *t)
-{
-    AUTO_LOCK(&t->lock);
-    t->look_at = 0;
-}
-
-static void show_failure(const struct table *t)
-{
-    metric_set(t->metrics.failed, t->failed[0] || t->stopped > 0);
-}
-
-void table_fail(struct table *t, const char *reason)
-{
-    AUTO_LOCK(&t->lock);
-    if (strcmp(t->failed, reason) == 0)
-        return;
-    snprintf(t->failed, sizeof(t->failed), "%s", reason);
-    show_failure(t);
-    log_error("table stopped", "table=%s topic=%s reason=%s", t->name, t->topic, reason);
-}
-
-void table_clear_failure(struct table *t)
-{
-    AUTO_LOCK(&t->lock);
-    if (!t->failed[0])
-        return;
-    t->failed[0] = '\0';
-    show_failure(t);
-    log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
-}
-
-void table_partition_stopped(struct table *t, int32_t partition, const char *reason)
-{
-    AUTO_LOCK(&t->lock);
-    t->stopped++;
-    show_failure(t);
-    log_error("partition stopped", "table=%s topic=%s partition=%" PRId32 " reason=%s", t->name,
+    t->partitions_halted++;
+    show_halts(t);
+    log_error("partition halted", "table=%s topic=%s partition=%" PRId32 " reason=%s", t->name,
               t->topic, partition, reason);
 }
 
 void table_partition_goes_on(struct table *t, int32_t partition)
 {
     AUTO_LOCK(&t->lock);
-    t->stopped--;
-    show_failure(t);
+    t->partitions_halted--;
+    show_halts(t);
     log_info("partition goes on", "table=%s topic=%s partition=%" PRId32, t->name, t->topic,
              partition);
 }
 
-bool table_has_failed(struct table *t)
+bool table_is_halted(struct table *t)
 {
     AUTO_LOCK(&t->lock);
-    return t->failed[0] != '\0';
+    return t->halted[0] != '\0';
 }

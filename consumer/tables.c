@@ -3,11 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
+#include <uthash.h>
+
+#include "common/clock.h"
+
+#define MAPPED_FOR_MS 2000 /* the ledger changes all the time, its tables seldom */
 
 struct table_entry {
     struct table *table;
     struct table_entry *next;
+};
+
+/* Where a table of the ledger is applied to. */
+struct mapped {
+    char *table; /* the hash key */
+    char *collection;
+    UT_hash_handle hh;
 };
 
 struct tables {
@@ -18,6 +29,9 @@ struct tables {
     /* under lock */
     pthread_mutex_t lock;
     struct table_entry *entries;
+    struct mapped *mapped; /* all that the filter does not leave out */
+    uint64_t mapped_version;
+    int64_t mapped_at; /* 0: never */
 };
 
 struct tables *tables_new(const struct config *c, struct ledger_cache *ledger)
@@ -30,6 +44,19 @@ struct tables *tables_new(const struct config *c, struct ledger_cache *ledger)
     return t;
 }
 
+static void mapped_release(struct tables *t)
+{
+    struct mapped *m, *next;
+
+    HASH_ITER(hh, t->mapped, m, next)
+    {
+        HASH_DEL(t->mapped, m);
+        free(m->table);
+        free(m->collection);
+        free(m);
+    }
+}
+
 void tables_free(struct tables *t)
 {
     if (!t)
@@ -39,6 +66,7 @@ void tables_free(struct tables *t)
         table_free(e->table);
         free(e);
     }
+    mapped_release(t);
     pthread_mutex_destroy(&t->lock);
     free(t);
 }
@@ -63,43 +91,11 @@ static void compare_topic(void *arg, struct bytes rest, struct bytes value, int3
     ledger_table_release(&record);
 }
 
-static const struct table *same_collection(const struct tables *t, const struct table *table)
-{
-    for (const struct table_entry *e = t->entries; e; e = e->next)
-        if (e->table != table && !e->table->filtered &&
-            strcmp(e->table->collection, table->collection) == 0)
-            return e->table;
-    return NULL;
-}
-
-/* A name that MongoDB has for itself, or that another table writes to, stops the table. */
-static void check_collection(const struct tables *t, struct table *table)
-{
-    const struct table *other = same_collection(t, table);
-    char why[600];
-
-    if (other)
-        snprintf(why, sizeof(why),
-                 "collection %s is table %s's: give one another name with map.collection",
-                 table->collection, other->name);
-    else if (strncmp(table->collection, "system.", 7) == 0)
-        snprintf(why, sizeof(why),
-                 "MongoDB keeps collections named system.* for itself: give %s another name "
-                 "with map.collection",
-                 table->name);
-    else
-        return;
-    table_refuse_name(table, why);
-}
-
 static struct table_entry *add(struct tables *t, const char *name, const char *topic)
 {
     struct table_entry *e = xcalloc(1, sizeof(*e));
 
     e->table = table_new(t->config, name, topic);
-    e->table->filtered = !config_wants_table(t->config, name);
-    if (!e->table->filtered)
-        check_collection(t, e->table);
     e->next = t->entries;
     t->entries = e;
     return e;
@@ -128,4 +124,61 @@ struct table *tables_of_topic(struct tables *t, const char *topic)
         free(s.name);
     }
     return e->table;
+}
+
+/* ---- two tables, one collection ---- */
+
+static void add_mapped(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+{
+    struct tables *t = arg;
+    AUTO(free_charp) char *name = bytes_dup(rest);
+    struct mapped *m;
+    char *renamed;
+
+    (void)value;
+    (void)partition;
+    if (!config_wants_table(t->config, name))
+        return;
+    renamed = config_map_get(t->config, "map.collection", name);
+    m = xcalloc(1, sizeof(*m));
+    m->collection = renamed ? renamed : xstrdup(name);
+    m->table = TAKE(name);
+    HASH_ADD_KEYPTR(hh, t->mapped, m->table, strlen(m->table), m);
+}
+
+static struct mapped *find_mapped(struct tables *t, const char *name)
+{
+    struct mapped *m;
+
+    HASH_FIND_STR(t->mapped, name, m);
+    return m;
+}
+
+/* Under the lock. */
+static void refresh_mapped(struct tables *t, const char *name)
+{
+    uint64_t version = ledger_cache_version(t->ledger);
+    int64_t now = clock_mono_ms();
+
+    if (find_mapped(t, name) &&
+        (version == t->mapped_version || now < t->mapped_at + MAPPED_FOR_MS))
+        return;
+    mapped_release(t);
+    ledger_cache_each(t->ledger, "table/", add_mapped, t);
+    t->mapped_version = version;
+    t->mapped_at = now;
+}
+
+char *tables_rival(struct tables *t, const struct table *table)
+{
+    const char *rival = NULL;
+    struct mapped *m, *next;
+
+    AUTO_LOCK(&t->lock);
+    refresh_mapped(t, table->name);
+    HASH_ITER(hh, t->mapped, m, next)
+    if (strcmp(m->collection, table->collection) == 0 && strcmp(m->table, table->name) != 0 &&
+        (!rival || strcmp(m->table, rival) < 0))
+        rival = m->table;
+    return rival ? xstrdup(rival) : NULL;
 }

@@ -14,3 +14,7 @@ void tables_free(struct tables *t);
 
 /* The table whose log the topic is, as the ledger says; NULL while it does not say. */
 struct table *tables_of_topic(struct tables *t, const char *topic);
+/* Another table that is applied to the same collection, or NULL: decided from all tables in the
+ * ledger that the filter does not leave out, so the same in every consumer. The caller frees.
+ */
+char *tables_rival(struct tables *t, const struct table *table);

@@ -188,6 +188,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->table_id = xstrdup(desc->id);
     t->stream_arn = xstrdup(w->p->mode == SYNC_FULL ? "" : desc->stream_arn);
     key_schema_copy(&t->key_schema, &desc->key_schema);
+    ddb_indexes_copy(&t->indexes, &desc->indexes);
     t->item_count = desc->item_count;
     t->segments = rows ? config_int(w->p->config, "full.read.concurrency") : 0;
     t->rows = rows;

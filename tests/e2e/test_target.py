@@ -119,7 +119,7 @@ def test_documents_written_in_another_form_are_not_mixed(bridge):
     first.sigterm()
     done = bridge.run("consumer", {"convert.type": "raw"}, ["--until-idle", "3"], 60)
     assert done.process.returncode == 1, done.story()
-    assert "convert.type" in done.log() and "table stopped" in done.log()
+    assert "convert.type" in done.log() and "table halted" in done.log()
     verify(bridge, table)
 
 
@@ -168,7 +168,7 @@ def test_a_log_that_does_not_reach_back_stops_that_table_alone(bridge):
     consumer = bridge.consumer(CHANGE)
     bridge.wait_applied(tables=[other])
     verify(bridge, other)
-    wait_until(lambda: "partition stopped" in consumer.log(), 30, "the clear state", [consumer])
+    wait_until(lambda: "partition halted" in consumer.log(), 30, "the clear state", [consumer])
     assert consumer.get("/healthz")[0] == 503
     assert 'dynaferry_consumer_table_failed{table="%s"} 1' % table.name in consumer.get("/metrics")[1]
     assert 'dynaferry_consumer_table_failed{table="%s"} 0' % other.name in consumer.get("/metrics")[1]

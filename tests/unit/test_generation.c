@@ -18,6 +18,9 @@
 struct world { /* the target, in small */
     struct prepare_facts f;
     int renamed, dropped, created;
+    bool copies; /* documents share a key */
+    bool lost;   /* a value went with a copy, and comes only from the log */
+    int rewinds; /* every partition was sent back to the begin */
 };
 
 static struct uuid uuid_of(uint8_t n)
@@ -35,6 +38,7 @@ static bool do_step(struct world *w, enum prepare_step *at)
     case PREPARE_WAIT:
     case PREPARE_USE:
     case PREPARE_REFUSE:
+    case PREPARE_UNFIT:
         return false;
     case PREPARE_CLAIM:
         w->f.doc.state = what == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING;
@@ -45,7 +49,7 @@ static bool do_step(struct world *w, enum prepare_step *at)
     case PREPARE_CLEAR:
         assert_int_not_equal(w->f.doc.clear, CLEAR_NOTHING);
         *(w->f.doc.clear == CLEAR_DROP ? &w->dropped : &w->renamed) += 1;
-        w->f.collection.exists = w->f.collection.indexed = false;
+        w->f.collection.exists = w->f.collection.indexed = w->f.collection.unfit = false;
         break;
     case PREPARE_CLEARED:
         w->f.doc.state = TABLE_DOC_BUILDING;
@@ -56,7 +60,20 @@ static bool do_step(struct world *w, enum prepare_step *at)
         w->created++;
         break;
     case PREPARE_INDEX:
-        w->f.collection.indexed = true;
+        if (w->copies) {
+            w->f.doc.doubled = true;
+            w->lost = true;
+            w->copies = false;
+        } else {
+            w->f.collection.indexed = true;
+        }
+        break;
+    case PREPARE_REWIND:
+        w->rewinds++;
+        w->lost = false;
+        w->f.doc.state = TABLE_DOC_READY;
+        w->f.doc.uuid = w->f.collection.uuid;
+        w->f.doc.doubled = false;
         break;
     case PREPARE_FINISH:
         w->f.doc.state = TABLE_DOC_READY;
@@ -217,6 +234,55 @@ static void others_wait_for_the_owner_of_the_first_partition(void **state)
     assert_int_equal(run(&w), PREPARE_WAIT);
 }
 
+/* After each step of it a crash. */
+static void deleted_copies_send_every_partition_back_to_the_begin(void **state)
+{
+    (void)state;
+    for (int cut = 0; cut < 8; cut++) {
+        struct world w = prepared();
+        enum prepare_step at;
+
+        w.copies = true;
+        w.f.collection.indexed = false;
+        for (int i = 0; i < cut; i++)
+            do_step(&w, &at);
+        assert_false(w.f.doc.state == TABLE_DOC_READY && w.lost);
+        assert_int_equal(run(&w), PREPARE_USE);
+        assert_int_equal(w.rewinds, 1);
+        assert_false(w.lost);
+    }
+}
+
+static void what_can_not_be_applied_to_is_told_by_everyone(void **state)
+{
+    (void)state;
+    for (int preparer = 0; preparer < 2; preparer++) {
+        struct world w = with_old_collection(CLEAR_NOTHING), ready = prepared();
+
+        w.f.preparer = ready.f.preparer = preparer;
+        w.f.collection.unfit = ready.f.collection.unfit = true;
+        assert_int_equal(run(&w), PREPARE_UNFIT);
+        ready.f.collection.uuid = uuid_of(OLD);
+        assert_int_equal(run(&ready), PREPARE_UNFIT);
+        ready.f.collection.exists = ready.f.collection.unfit = false; /* somebody dropped it */
+        assert_int_equal(run(&ready), preparer ? PREPARE_USE : PREPARE_WAIT);
+    }
+}
+
+static void what_can_not_be_applied_to_may_be_cleared_as_configured(void **state)
+{
+    struct world w = with_old_collection(CLEAR_DROP);
+
+    (void)state;
+    w.f.collection.unfit = true;
+    assert_int_equal(run(&w), PREPARE_USE);
+    assert_int_equal(w.dropped, 1);
+    w = with_old_collection(CLEAR_DROP);
+    w.f.collection.unfit = w.f.had_position = true;
+    assert_int_equal(run(&w), PREPARE_UNFIT);
+    assert_int_equal(w.dropped, 0);
+}
+
 static void names_are_read_as_they_are_written(void **state)
 {
     (void)state;
@@ -239,6 +305,9 @@ int main(void)
         cmocka_unit_test(another_key_schema_moves_the_collection_aside),
         cmocka_unit_test(documents_of_another_form_are_left_to_the_user),
         cmocka_unit_test(others_wait_for_the_owner_of_the_first_partition),
+        cmocka_unit_test(deleted_copies_send_every_partition_back_to_the_begin),
+        cmocka_unit_test(what_can_not_be_applied_to_is_told_by_everyone),
+        cmocka_unit_test(what_can_not_be_applied_to_may_be_cleared_as_configured),
         cmocka_unit_test(names_are_read_as_they_are_written),
     };
 

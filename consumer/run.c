@@ -1,0 +1,306 @@
+/* The states of a partition that runs: pull, write, dead letters, position, in this order, so
+ * that a crash in between only repeats. The position is moved behind the writes, by the keeper:
+ * no write waits for it. */
+#include <inttypes.h>
+
+#include "common/check.h"
+#include "common/log.h"
+#include "common/mutation.h"
+#include "consumer/life.h"
+#include "consumer/ownership.h"
+
+#define MOVE_EVERY_MS 100  /* all partitions at once: the keeper makes one command of them */
+#define LOOK_EVERY_MS 5000 /* when idle: for a mark of someone who came late */
+#define POLL_WAIT_MS 50
+#define LETTERS_LOGGED 5 /* of a batch; the others are counted */
+
+struct flush {
+    struct worker *w;
+    struct partition *p;
+    size_t letters;
+};
+
+/* ---- dead letters ---- */
+
+static void letters_ended(void *arg)
+{
+    struct partition *p = arg;
+
+    dispatcher_wake(p->consumer->dispatcher, p);
+}
+
+static void send_letter(struct flush *f, const rd_kafka_message_t *m, const struct event *ev,
+                        const char *reason)
+{
+    struct partition *p = f->p;
+
+    if (f->letters++ < LETTERS_LOGGED)
+        log_warn("record refused",
+                 "table=%s topic=%s partition=%" PRId32 " offset=%" PRId64 " reason=%s",
+                 p->table->name, p->topic, p->number, m->offset, reason);
+    if (MUTATED(dead_letter))
+        return;
+    if (!p->letters)
+        p->letters = dead_letter_round_new(p->consumer->letters, letters_ended, p);
+    dead_letter_send(p->letters, m, ev, p->table->name, reason);
+}
+
+static void entry_refused(void *arg, struct batch_entry *e, const char *reason)
+{
+    const rd_kafka_message_t *m = e->message;
+    struct error ignored;
+    struct event ev;
+
+    CHECK(event_decode(&ev, (struct bytes){m->payload, m->len}, &ignored) == 0);
+    send_letter(arg, m, &ev, reason);
+}
+
+static void refuse_foreign(struct flush *f)
+{
+    for (size_t i = 0; i < f->p->refusal_count; i++)
+        send_letter(f, f->p->refusals[i].message, NULL, f->p->refusals[i].reason);
+    if (f->letters > LETTERS_LOGGED)
+        log_warn("more records refused", "table=%s topic=%s partition=%" PRId32 " records=%zu",
+                 f->p->table->name, f->p->topic, f->p->number, f->letters - LETTERS_LOGGED);
+    metric_add(f->p->table->metrics.dead_letters, (int64_t)f->letters);
+}
+
+/* ---- asking for the position to be moved ---- */
+
+static int64_t next_tick(int64_t every_ms)
+{
+    return (clock_mono_ms() / every_ms + 1) * every_ms;
+}
+
+static void ask_keeper(struct worker *w, struct partition *p)
+{
+    struct keeper *k = w->consumer->keeper;
+    struct position_change move;
+
+    if (position_is_ahead(&p->position)) {
+        if (keeper_is_asked(k, &p->ask) && !(p->ask.reads && keeper_take_back(k, &p->ask)))
+            return; /* the next move follows this one */
+        position_move(&move, &p->position, w->consumer->me);
+        keeper_ask_change(k, &p->ask, &move, next_tick(MOVE_EVERY_MS));
+    } else if (!keeper_is_asked(k, &p->ask)) {
+        keeper_ask_read(k, &p->ask, next_tick(LOOK_EVERY_MS));
+    }
+}
+
+/* ---- a batch ---- */
+
+static bool may_send(void *arg)
+{
+    const struct flush *f = arg;
+    const struct consumer *c = f->w->consumer;
+
+    return position_may_send(&f->p->position, clock_mono_ms(), atomic_load(&c->last_poll),
+                             c->session_ms);
+}
+
+static void count(const struct flush *f, const struct mongo_write_job *job)
+{
+    const struct table_metrics *m = &f->p->table->metrics;
+
+    metric_add(m->applied, (int64_t)job->written);
+    metric_add(m->deleted, (int64_t)job->deleted);
+    metric_add(m->batches, 1);
+    atomic_fetch_add(&f->w->consumer->records, (long long)(job->written + job->deleted));
+}
+
+/* All of the batch is in the target or with the dead letters. */
+static void batch_applied(struct partition *p)
+{
+    const struct batch *b = &p->batch;
+
+    if (b->generation)
+        position_begun(&p->position, b->generation, p->begin, b->log_id);
+    position_written(&p->position, b->next_offset);
+}
+
+static struct partition_next batch_done(struct partition *p)
+{
+    batch_applied(p);
+    partition_drop_batch(p);
+    return partition_go(PARTITION_RUNNING);
+}
+
+static struct partition_next write_failed(struct partition *p, enum mongo_result result,
+                                          const struct mongo_write_job *job,
+                                          const struct error *err)
+{
+    int64_t grace_ms = p->consumer->target->grace_ms;
+
+    if (result == MONGO_UNKNOWN)
+        position_unknown(&p->position, clock_mono_ms(), grace_ms);
+    else if (job->hopeless)
+        return partition_halt(p, err->message);
+    return partition_hold(p, result, err, "write");
+}
+
+static struct partition_next flush(struct worker *w, struct partition *p)
+{
+    struct flush f = {.w = w, .p = p};
+    struct mongo_write_job job = {.batch = &p->batch,
+                                  .view = p->view,
+                                  .suspects = &p->suspects,
+                                  .now_ms = clock_mono_ms(),
+                                  .may_send = may_send,
+                                  .refused = entry_refused,
+                                  .arg = &f};
+    enum mongo_result result;
+    struct error err;
+
+    if (!may_send(&f))
+        return partition_wait_until(p, clock_mono_ms() + POLL_WAIT_MS);
+    if (MUTATED(position_first)) {
+        batch_applied(p);
+        ask_keeper(w, p);
+    }
+    position_sending(&p->position, p->batch.next_offset);
+    result = mongo_writer_apply(&w->writer, &job, &err);
+    dispatcher_timed_out(w->consumer->dispatcher, p, result == MONGO_UNKNOWN);
+    if (result != MONGO_DONE)
+        return write_failed(p, result, &job, &err);
+    refuse_foreign(&f);
+    count(&f, &job);
+    return p->letters ? partition_go(PARTITION_LETTERS) : batch_done(p);
+}
+
+/* Its reading goes on meanwhile, and its thread has other work. */
+struct partition_next state_letters(struct worker *w, struct partition *p)
+{
+    struct error err;
+
+    (void)w;
+    switch (dead_letter_round_result(p->letters, &err)) {
+    case DEAD_LETTERS_UNDER_WAY:
+        break;
+    case DEAD_LETTERS_RECEIVED:
+        dead_letter_round_drop(TAKE(p->letters));
+        return batch_done(p);
+    case DEAD_LETTERS_FAILED:
+        return partition_hold(p, MONGO_AGAIN, &err, "dead letters");
+    }
+    return partition_wait(p);
+}
+
+/* ---- what the keeper answers ---- */
+
+static void confirmed(struct partition *p, int64_t offset)
+{
+    position_confirmed(&p->position, offset);
+    atomic_store(&p->offset, offset);
+    partition_progressed(p);
+}
+
+/* The log holds nothing that was not seen, as far as the brokers were asked. */
+static bool is_at_end(const struct partition *p)
+{
+    return p->end_seen >= 0 && p->end_seen >= atomic_load(&p->log_end) &&
+           !partition_has_batch(p);
+}
+
+/* It was read for a look, or since a move did not match everywhere. */
+static struct partition_next document_came(struct worker *w, struct partition *p)
+{
+    const struct position_doc *doc = &p->ask.doc;
+    int64_t moved = p->ask.reads ? POSITION_NONE : p->ask.change.next.offset, ignored;
+
+    if (position_judge(&p->position, doc, w->consumer->me, &ignored) != POSITION_MINE ||
+        !position_agrees(&p->position, doc, moved)) {
+        partition_stop_reading(p);
+        return ownership_follow(w, p, doc);
+    }
+    if (doc->offset != p->position.offset || is_at_end(p))
+        confirmed(p, doc->offset);
+    return partition_wait(p);
+}
+
+static struct partition_next take_answer(struct worker *w, struct partition *p)
+{
+    switch (keeper_answer(w->consumer->keeper, &p->ask)) {
+    case ANSWER_CHANGED:
+        confirmed(p, p->ask.change.next.offset);
+        break;
+    case ANSWER_DOCUMENT:
+        return document_came(w, p);
+    case ANSWER_FAILED:
+        return partition_hold(p, p->ask.result, &p->ask.err,
+                              p->ask.reads ? "read position" : "move position");
+    case ANSWER_NONE:
+        break;
+    }
+    return partition_wait(p);
+}
+
+/* The predecessor's last write may have come after ours until now: once more. */
+static struct partition_next begin_again(struct worker *w, struct partition *p)
+{
+    struct position_change change;
+
+    if (!keeper_take_back(w->consumer->keeper, &p->ask))
+        return partition_wait(p);
+    position_begin_again(&change, &p->position, w->consumer->me);
+    return ownership_rewind(w, p, &change, POSITION_NONE);
+}
+
+/* ---- running ---- */
+
+static struct partition_next halt_truncated(struct partition *p)
+{
+    char why[256];
+
+    snprintf(why, sizeof(why),
+             "the log does not hold offset %" PRId64
+             " (any more): a new snapshot of the table is needed",
+             p->position.applied);
+    return partition_halt(p, why);
+}
+
+static struct partition_next restart_prepared(struct worker *w, struct partition *p)
+{
+    preparer_look_soon(w->consumer->preparer, p->table);
+    return partition_restart(p, "a generation of another key schema begins");
+}
+
+static struct partition_next with_batch(struct worker *w, struct partition *p)
+{
+    int64_t ripe = p->oldest_at + w->consumer->linger_ms;
+    const struct intake_limits *l = &w->consumer->limits;
+
+    if (clock_mono_ms() < ripe && p->stop == PARTITION_STOP_NOT &&
+        !batch_is_full(&p->batch, l->count, l->bytes))
+        return partition_wait_until(p, ripe);
+    return flush(w, p);
+}
+
+static struct partition_next without_batch(struct worker *w, struct partition *p)
+{
+    if (p->stop == PARTITION_STOP_TRUNCATED)
+        return halt_truncated(p);
+    if (p->stop == PARTITION_STOP_SCHEMA)
+        return restart_prepared(w, p);
+    if (p->position.again != POSITION_NONE)
+        return partition_wait_until(p, p->position.again_at);
+    return partition_wait(p);
+}
+
+struct partition_next state_running(struct worker *w, struct partition *p)
+{
+    struct partition_next next = take_answer(w, p);
+    struct error err;
+
+    if (next.state != PARTITION_RUNNING || next.due == DISPATCH_AT_ONCE)
+        return next;
+    if (!table_is_current(p->table, p->view))
+        return partition_restart(p, "its collection or log is another one");
+    if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))
+        return begin_again(w, p);
+    if (intake_pull(p, &w->consumer->limits, &err) < 0)
+        return partition_hold(p, MONGO_AGAIN, &err, "read");
+    next = partition_has_batch(p) ? with_batch(w, p) : without_batch(w, p);
+    if (next.state == PARTITION_RUNNING)
+        ask_keeper(w, p);
+    return next;
+}

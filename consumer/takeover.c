@@ -1,0 +1,302 @@
+/* The states before a partition runs and after it did: waiting for its table, taking it over,
+ * leaving it, telling a new owner of late writes. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "consumer/life.h"
+#include "consumer/ownership.h"
+
+#define WAIT_MS 500 /* for the producer's records */
+#define POLL_WAIT_MS 50
+#define GOODBYE_TRIES 4 /* when the program ends */
+
+/* ---- the table ---- */
+
+struct partition_next state_resting(struct worker *w, struct partition *p)
+{
+    (void)w;
+    return atomic_load(&p->assigned) ? partition_go(PARTITION_WAITING) : partition_wait(p);
+}
+
+struct partition_next state_left_out(struct worker *w, struct partition *p)
+{
+    (void)w;
+    return atomic_load(&p->assigned) ? partition_wait(p) : partition_go(PARTITION_RESTING);
+}
+
+/* A topic that the ledger does not know has nothing to say, as long as it is empty. */
+static struct partition_next wait_for_ledger(struct partition *p)
+{
+    if (atomic_load(&p->log_end) <= 0 && p->health)
+        health_alive(p->health);
+    return partition_wait_until(p, clock_mono_ms() + WAIT_MS);
+}
+
+struct partition_next state_waiting(struct worker *w, struct partition *p)
+{
+    if (!atomic_load(&p->assigned))
+        return partition_go(PARTITION_RESTING);
+    if (clock_mono_ms() < p->until) /* it was lost to another owner */
+        return partition_wait_until(p, p->until);
+    if (!p->table)
+        p->table = tables_of_topic(w->consumer->tables, p->topic);
+    if (!p->table)
+        return wait_for_ledger(p);
+    if (p->table->filtered)
+        return partition_go(PARTITION_LEFT_OUT);
+    table_view_put(p->view);
+    p->view = table_view_get(p->table);
+    return p->view ? partition_go(PARTITION_TAKING) : partition_wait(p);
+}
+
+/* ---- taking over ---- */
+
+/* Does the ledger say where the log begins? */
+static bool read_source(struct worker *w, const struct partition *p,
+                        struct position_source *ret, struct ledger_table *ledger)
+{
+    struct error err;
+
+    if (ledger_cache_table(w->consumer->ledger, p->table->name, ledger, &err) <= 0)
+        return false;
+    *ret = (struct position_source){.log_id = ledger->log_id,
+                                    .uuid = p->view->uuid,
+                                    .generation = ledger->generation,
+                                    .begin = POSITION_NONE,
+                                    .truncated = p->skip};
+    if (ledger->begin_offsets && p->number < ledger->partitions)
+        ret->begin = ledger->begin_offsets[p->number];
+    return true;
+}
+
+static struct partition_next taken(struct worker *w, struct partition *p,
+                                   const struct position_doc *doc)
+{
+    const struct position_doc *old = &p->ask.change.seen;
+
+    position_taken(&p->position, doc, clock_mono_ms(), w->consumer->target->grace_ms);
+    log_info("partition taken",
+             "topic=%s partition=%" PRId32 " epoch=%" PRId64 " offset=%" PRId64
+             " from=%s generation=%" PRId64 " again=%" PRId64 " before=%s",
+             p->topic, p->number, doc->epoch, doc->offset,
+             p->start == POSITION_FROM_BEGIN ? "begin" : "position", doc->generation,
+             doc->again, old->owner[0] ? old->owner : "nobody");
+    p->taking = false;
+    p->skip = false;
+    return partition_run(p);
+}
+
+static struct partition_next look_again(struct partition *p)
+{
+    p->until = clock_mono_ms() + WAIT_MS;
+    return partition_wait_until(p, p->until);
+}
+
+static struct partition_next decide(struct worker *w, struct partition *p,
+                                    const struct position_doc *doc)
+{
+    struct ledger_table ledger = {0};
+    struct position_source source;
+    struct position_change change;
+
+    if (p->taking && position_is_taken(&p->ask.change, doc)) /* its answer got lost */
+        return taken(w, p, doc);
+    p->taking = false;
+    if (!atomic_load(&p->assigned))
+        return partition_go(PARTITION_RESTING);
+    p->start = POSITION_WAIT;
+    if (read_source(w, p, &source, &ledger))
+        p->start = position_take(&change, doc, &source, w->consumer->me);
+    ledger_table_release(&ledger);
+    if (p->start == POSITION_WAIT)
+        return look_again(p);
+    p->taking = true;
+    keeper_ask_change(w->consumer->keeper, &p->ask, &change, clock_mono_ms());
+    return partition_wait(p);
+}
+
+static struct partition_next take_failed(struct partition *p)
+{
+    p->until = partition_again_at(p);
+    log_warn("position can't be reached",
+             "topic=%s partition=%" PRId32 " again_in_ms=%" PRId64 " at=%s reason=%s", p->topic,
+             p->number, p->until - clock_mono_ms(), p->ask.reads ? "read" : "take over",
+             p->ask.err.message);
+    return partition_wait_until(p, p->until);
+}
+
+/* Nothing is asked for. */
+static struct partition_next ask_document(struct worker *w, struct partition *p)
+{
+    int64_t now = clock_mono_ms();
+
+    if (!atomic_load(&p->assigned))
+        return partition_go(PARTITION_RESTING);
+    if (!table_is_current(p->table, p->view))
+        return partition_go(PARTITION_WAITING);
+    if (now < p->until)
+        return partition_wait_until(p, p->until);
+    if (!ownership_polled_lately(w))
+        return partition_wait_until(p, now + POLL_WAIT_MS);
+    keeper_ask_read(w->consumer->keeper, &p->ask, now);
+    return partition_wait(p);
+}
+
+struct partition_next state_taking(struct worker *w, struct partition *p)
+{
+    struct keeper *k = w->consumer->keeper;
+
+    switch (keeper_answer(k, &p->ask)) {
+    case ANSWER_CHANGED:
+        return taken(w, p, &p->ask.change.next);
+    case ANSWER_DOCUMENT:
+        return decide(w, p, &p->ask.doc);
+    case ANSWER_FAILED:
+        return take_failed(p);
+    case ANSWER_NONE:
+        break;
+    }
+    return keeper_is_asked(k, &p->ask) ? partition_wait(p) : ask_document(w, p);
+}
+
+/* ---- leaving ---- */
+
+static struct partition_next left(struct partition *p, bool goodbye)
+{
+    log_info(goodbye ? "partition left" : "partition left without a goodbye",
+             "topic=%s partition=%" PRId32 " offset=%" PRId64, p->topic, p->number,
+             p->position.applied);
+    p->until = 0;
+    if (!atomic_load(&p->assigned))
+        return partition_go(PARTITION_RESTING);
+    p->until = clock_mono_ms() + WAIT_MS; /* it begins anew: the reason may still be there */
+    return partition_go(PARTITION_WAITING);
+}
+
+/* What was still on its way when the partition had to leave. */
+static void learn(struct partition *p, enum position_answer answer)
+{
+    if (p->ask.reads)
+        return;
+    if (answer == ANSWER_CHANGED && p->ask.change.kind == POSITION_CHANGE_MOVE)
+        position_confirmed(&p->position, p->ask.change.next.offset);
+    else
+        position_doubt(&p->position);
+}
+
+static struct partition_next goodbye_failed(struct worker *w, struct partition *p)
+{
+    p->until = partition_again_at(p);
+    log_warn("goodbye not acknowledged", "topic=%s partition=%" PRId32 " reason=%s", p->topic,
+             p->number, p->ask.err.message);
+    if (atomic_load(&w->consumer->ending) && p->backoff.tries > GOODBYE_TRIES)
+        return left(p, false);
+    return partition_wait_until(p, p->until);
+}
+
+static struct partition_next goodbye_missed(struct partition *p)
+{
+    const struct position_doc *doc = &p->ask.doc;
+
+    if (doc->found && doc->epoch == p->position.epoch) /* its statement did match */
+        return left(p, true);
+    return doc->found ? partition_mark(p) : left(p, false);
+}
+
+static struct partition_next say_goodbye(struct worker *w, struct partition *p)
+{
+    struct position_change change;
+    int64_t now = clock_mono_ms();
+
+    if (!position_is_quiet(&p->position, now))
+        return partition_mark(p);
+    if (now < p->until)
+        return partition_wait_until(p, p->until);
+    position_goodbye(&change, &p->position, w->consumer->me);
+    keeper_ask_change(w->consumer->keeper, &p->ask, &change, now);
+    return partition_wait(p);
+}
+
+struct partition_next state_leaving(struct worker *w, struct partition *p)
+{
+    struct keeper *k = w->consumer->keeper;
+    enum position_answer answer = keeper_answer(k, &p->ask);
+    bool goodbye = !p->ask.reads && p->ask.change.kind == POSITION_CHANGE_GOODBYE;
+
+    partition_stop_reading(p);
+    if (answer != ANSWER_NONE && !goodbye)
+        learn(p, answer);
+    else if (answer == ANSWER_CHANGED)
+        return left(p, true);
+    else if (answer == ANSWER_DOCUMENT)
+        return goodbye_missed(p);
+    else if (answer == ANSWER_FAILED)
+        return goodbye_failed(w, p);
+    else if (keeper_is_asked(k, &p->ask) && (goodbye || !keeper_take_back(k, &p->ask)))
+        return partition_wait(p);
+    return say_goodbye(w, p);
+}
+
+/* ---- marking ---- */
+
+static struct partition_next marked(struct worker *w, struct partition *p)
+{
+    p->until = 0;
+    if (!position_may_take_again(atomic_load(&p->assigned)))
+        return partition_go(PARTITION_RESTING);
+    /* after the time in which the group would have said otherwise */
+    p->until = clock_mono_ms() + w->consumer->session_ms;
+    return partition_go(PARTITION_WAITING);
+}
+
+/* Nothing of its own can come any more, or the program ends and can't wait for that. */
+static struct partition_next mark(struct worker *w, struct partition *p)
+{
+    struct consumer *c = w->consumer;
+    struct position_change change;
+    int64_t ignored;
+    enum position_verdict verdict = position_judge(&p->position, &p->ask.doc, c->me, &ignored);
+
+    if ((verdict == POSITION_MINE || verdict == POSITION_REWIND) &&
+        position_is_quiet(&p->position, clock_mono_ms()))
+        return partition_leave(p); /* nobody has taken it: a goodbye says enough */
+    if (!position_late_mark(&change, &p->position, &p->ask.doc))
+        return marked(w, p);
+    keeper_ask_change(c->keeper, &p->ask, &change, clock_mono_ms());
+    return partition_wait(p);
+}
+
+static struct partition_next ask_owner(struct worker *w, struct partition *p)
+{
+    int64_t now = clock_mono_ms(), from = MAX(p->until, p->position.quiet_until);
+
+    if (now < from && !atomic_load(&w->consumer->ending))
+        return partition_wait_until(p, from);
+    keeper_ask_read(w->consumer->keeper, &p->ask, now);
+    return partition_wait(p);
+}
+
+struct partition_next state_marking(struct worker *w, struct partition *p)
+{
+    struct keeper *k = w->consumer->keeper;
+
+    switch (keeper_answer(k, &p->ask)) {
+    case ANSWER_CHANGED:
+        log_info("late write marked", "topic=%s partition=%" PRId32 " rewind=%" PRId64,
+                 p->topic, p->number, p->ask.change.next.rewind);
+        return marked(w, p);
+    case ANSWER_DOCUMENT:
+        return mark(w, p);
+    case ANSWER_FAILED:
+        log_warn("position can't be reached",
+                 "topic=%s partition=%" PRId32 " at=mark reason=%s", p->topic, p->number,
+                 p->ask.err.message);
+        p->until = partition_again_at(p);
+        break;
+    case ANSWER_NONE:
+        if (keeper_is_asked(k, &p->ask))
+            return partition_wait(p);
+    }
+    return ask_owner(w, p);
+}

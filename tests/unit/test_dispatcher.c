@@ -1,0 +1,205 @@
+/* tests/unit/test_dispatcher.c - one thread a partition, leaving when asked, and no table that
+ * keeps all threads. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "consumer/dispatcher.h"
+
+#define PARTITIONS 8
+#define STEPS 200
+
+static atomic_int inside[PARTITIONS], steps[PARTITIONS];
+
+/* Without Kafka: only what the dispatcher itself looks at. */
+char *partition_id(const char *topic, int32_t number)
+{
+    return xasprintf("%s/%d", topic, (int)number);
+}
+
+struct partition *partition_new(struct consumer *c, const char *topic, int32_t number)
+{
+    struct partition *p = xcalloc(1, sizeof(*p));
+
+    p->consumer = c;
+    p->topic = xstrdup(topic);
+    p->number = number;
+    p->id = partition_id(topic, number);
+    return p;
+}
+
+void partition_free(struct partition *p)
+{
+    free(p->topic);
+    free(p->id);
+    free(p);
+}
+
+bool partition_is_released(const struct partition *p)
+{
+    return p->state == PARTITION_RESTING;
+}
+
+static int64_t step(void *context, struct partition *p)
+{
+    CHECK(context && atomic_fetch_add(&inside[p->number], 1) == 0);
+    atomic_fetch_add(&steps[p->number], 1);
+    p->state = atomic_load(&p->assigned) ? PARTITION_RUNNING : PARTITION_RESTING;
+    CHECK(atomic_fetch_sub(&inside[p->number], 1) == 1);
+    return atomic_load(&steps[p->number]) % 3 ? DISPATCH_AT_ONCE : clock_mono_ms() + 1;
+}
+
+static void *context_open(void *arg)
+{
+    (void)arg;
+    return xmalloc(1);
+}
+
+static struct dispatcher *start(struct partition **partitions)
+{
+    const struct dispatcher_work work = {.step = step, .open = context_open, .close = free};
+    struct dispatcher *d = dispatcher_new(3, &work);
+
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        atomic_store(&steps[i], 0);
+        partitions[i] = dispatcher_partition(d, "t", i);
+        dispatcher_assign(d, partitions[i]);
+    }
+    return d;
+}
+
+static void every_partition_has_its_turn_on_one_thread_at_a_time(void **state)
+{
+    struct partition *partitions[PARTITIONS];
+    struct dispatcher *d = start(partitions);
+
+    (void)state;
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        while (atomic_load(&steps[i]) < STEPS)
+            dispatcher_wake(d, partitions[i]);
+    assert_true(dispatcher_stop(d, 60000));
+    dispatcher_free(d);
+}
+
+static void partitions_are_released_when_revoked(void **state)
+{
+    struct partition *partitions[PARTITIONS];
+    struct dispatcher *d = start(partitions);
+
+    (void)state;
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        dispatcher_revoke(d, partitions[i]);
+    assert_true(dispatcher_wait_released(d, true, 60000));
+    assert_ptr_equal(dispatcher_find(d, "t", 3), partitions[3]);
+    assert_null(dispatcher_find(d, "u", 3));
+    assert_true(dispatcher_stop(d, 60000));
+    dispatcher_free(d);
+}
+
+/* ---- a table that hangs ---- */
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool open; /* the gate */
+    int hanging, most_hanging, others;
+} scene = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static int64_t hang_or_count(void *context, struct partition *p)
+{
+    (void)context;
+    AUTO_LOCK(&scene.lock);
+    if (strcmp(p->topic, "hangs") == 0) {
+        scene.most_hanging = MAX(scene.most_hanging, ++scene.hanging);
+        pthread_cond_broadcast(&scene.changed);
+        while (!scene.open)
+            pthread_cond_wait(&scene.changed, &scene.lock);
+        scene.hanging--;
+        return DISPATCH_ON_EVENT;
+    }
+    scene.others++;
+    pthread_cond_broadcast(&scene.changed);
+    return DISPATCH_ON_EVENT;
+}
+
+static struct dispatcher *hanging_start(struct partition **hanging, struct partition **other)
+{
+    const struct dispatcher_work work = {
+        .step = hang_or_count, .open = context_open, .close = free};
+    struct dispatcher *d = dispatcher_new(3, &work);
+
+    scene.open = false;
+    scene.hanging = scene.most_hanging = scene.others = 0;
+    *other = dispatcher_partition(d, "works", 0);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        hanging[i] = dispatcher_partition(d, "hangs", i);
+    return d;
+}
+
+static void hanging_end(struct dispatcher *d)
+{
+    auto_lock(&scene.lock);
+    scene.open = true;
+    pthread_cond_broadcast(&scene.changed);
+    pthread_mutex_unlock(&scene.lock);
+    assert_true(dispatcher_stop(d, 60000));
+    dispatcher_free(d);
+}
+
+static void wait_for(int *what, int count)
+{
+    AUTO_LOCK(&scene.lock);
+    while (*what < count)
+        pthread_cond_wait(&scene.changed, &scene.lock);
+}
+
+static void a_table_that_hangs_leaves_a_writer_to_the_others(void **state)
+{
+    struct partition *hanging[PARTITIONS], *other;
+    struct dispatcher *d = hanging_start(hanging, &other);
+
+    (void)state;
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        dispatcher_wake(d, hanging[i]);
+    wait_for(&scene.hanging, 2);
+    dispatcher_wake(d, other);
+    wait_for(&scene.others, 1);
+    assert_int_equal(scene.most_hanging, 2);
+    hanging_end(d);
+}
+
+static void a_table_whose_last_command_timed_out_gets_one_writer(void **state)
+{
+    struct partition *hanging[PARTITIONS], *other;
+    struct dispatcher *d = hanging_start(hanging, &other);
+
+    (void)state;
+    dispatcher_timed_out(d, hanging[0], true);
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        dispatcher_wake(d, hanging[i]);
+    wait_for(&scene.hanging, 1);
+    for (int i = 1; i <= 20; i++) {
+        dispatcher_wake(d, other);
+        wait_for(&scene.others, i);
+    }
+    assert_int_equal(scene.most_hanging, 1);
+    hanging_end(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_partition_has_its_turn_on_one_thread_at_a_time),
+        cmocka_unit_test(partitions_are_released_when_revoked),
+        cmocka_unit_test(a_table_that_hangs_leaves_a_writer_to_the_others),
+        cmocka_unit_test(a_table_whose_last_command_timed_out_gets_one_writer),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -394,7 +394,8 @@ enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_
     w->pause_left_ms = PAUSES_MAX_MS;
     w->all_refused = false;
     w->unclear.kind = ERR_NONE;
-    suspects_begin(job->suspects, job->batch->first_offset, job->now_ms);
+    suspects_begin(job->suspects, job->batch->first_offset, job->batch->next_offset,
+                   job->now_ms);
     result = send_rounds(w, job, err);
     write_command_trim(&w->command);
     return conclude(w, job, result, err);

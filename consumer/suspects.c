@@ -61,11 +61,14 @@ static struct suspect *insert(struct suspects *s, size_t place, int64_t offset)
     return at;
 }
 
-void suspects_begin(struct suspects *s, int64_t first_offset, int64_t now_ms)
+void suspects_begin(struct suspects *s, int64_t first_offset, int64_t next_offset,
+                    int64_t now_ms)
 {
     size_t passed = place_of(s, first_offset);
 
     s->now_ms = now_ms;
+    s->first_offset = first_offset;
+    s->next_offset = next_offset;
     s->overflow = false;
     if (passed == s->count) {
         forget_all(s);
@@ -104,10 +107,13 @@ const struct suspect *suspects_refused(struct suspects *s, int64_t offset)
 bool suspects_end(struct suspects *s, bool all_refused)
 {
     if (!all_refused && !s->overflow) {
-        s->tries = 0;
+        /* What was applied again on the way there is no sign of hope. */
+        if (s->next_offset > s->stuck_at)
+            s->tries = 0;
         return false;
     }
     if (s->tries++ == 0)
         s->since_ms = s->now_ms;
+    s->stuck_at = s->first_offset;
     return long_enough(s->tries, s->since_ms, s->now_ms);
 }

@@ -40,17 +40,22 @@ struct suspects {
     struct suspect *list; /* by offset */
     size_t count;
     size_t capacity;
-    int64_t now_ms; /* of this try */
-    bool overflow;  /* in this try there were more than can be known */
-    int tries;      /* in a row in which nothing of a command was accepted */
+    int64_t now_ms;       /* of this try */
+    int64_t first_offset; /* of its batch */
+    int64_t next_offset;  /* after it */
+    bool overflow;        /* in this try there were more than can be known */
+    int tries;            /* in which nothing of a command was accepted ... */
     int64_t since_ms;
+    int64_t stuck_at; /* ... the last of them with a batch that began here */
 };
 
 void suspects_init(struct suspects *s);
 void suspects_release(struct suspects *s);
 
-/* A batch is tried whose first message has this offset: records before it were passed by. */
-void suspects_begin(struct suspects *s, int64_t first_offset, int64_t now_ms);
+/* A batch is tried: its first message's offset, and the one after its last. Records before it
+ * were passed by. */
+void suspects_begin(struct suspects *s, int64_t first_offset, int64_t next_offset,
+                    int64_t now_ms);
 /* These concern the records of a command of this try, each told once. */
 void suspects_accepted(struct suspects *s, int64_t offset);
 /* Refused, and other records of its command were accepted. NULL: wait. Else it is given up, now

@@ -55,10 +55,10 @@ struct position_source {
 
 /* The owner's memory of its partition. */
 struct position {
-    int64_t epoch;   /* 0: not taken */
-    int64_t offset;  /* what the document says: everything before it is in the target */
-    int64_t applied; /* everything before it was acknowledged; >= offset, moved there next */
-    int64_t sent;    /* end of what was sent behind offset, answered or not; POSITION_NONE */
+    int64_t epoch;      /* 0: not taken */
+    int64_t offset;     /* what the document says: everything before it is in the target */
+    int64_t applied;    /* everything before it was acknowledged; >= offset, moved there next */
+    int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
     int64_t generation; /* as of applied, like the next two */
     int64_t begin;
     char log_id[POSITION_TEXT_MAX];
@@ -71,13 +71,16 @@ void position_init(struct position *p);
 
 /* ---- changes of the document ---- */
 
-enum position_change_kind {      /* what it compares           what it sets */
-    POSITION_CHANGE_TAKE,        /* all of seen, or absence    all of next */
-    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind    offset, generation, begin, log */
-    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind       offset; removes rewind */
-    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind    offset; removes again */
-    POSITION_CHANGE_GOODBYE,     /* epoch, owner               as a move; owner "" */
-    POSITION_CHANGE_MARK,        /* generation, log            rewind, when it is lower */
+/* What each compares besides that the document is there, and what it sets. */
+enum position_change_kind {
+    /* epoch, owner, rewind, again and offset, or that there is none; all of next. The offset is
+     * compared too: between reading and storing the owner may have gone back for a mark */
+    POSITION_CHANGE_TAKE,
+    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind; offset, generation, begin, log */
+    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, removes rewind */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, removes again */
+    POSITION_CHANGE_GOODBYE,     /* epoch, owner; as a move, and owner "" */
+    POSITION_CHANGE_MARK,        /* generation, log; rewind, when it is lower */
 };
 struct position_change {
     enum position_change_kind kind;
@@ -108,8 +111,10 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
 /* To position_again_from. */
 void position_begin_again(struct position_change *ret, const struct position *p,
                           const char *me);
-/* Not while a write of its own may come late (position_is_quiet). `again` stays: the successor
- * sees to it. */
+/* Only while memory is known to agree with the document, never when the partition is held: a
+ * rewind may have been executed. Not while a write of its own may come late
+ * (position_is_quiet). `again` stays: the successor sees to it. Without a clear answer, or when
+ * it matches nothing, the mark follows: what was written may have come late. */
 void position_goodbye(struct position_change *ret, const struct position *p, const char *me);
 /* After its mark, whoever lost the partition takes it over again only when the group says that
  * it is its own: else two consumers take it from each other without end. */

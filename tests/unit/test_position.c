@@ -94,6 +94,10 @@ static void without_a_begin_only_a_valid_position_starts(void **state)
     (void)state;
     early.begin = POSITION_NONE;
     assert_int_equal(take(&doc, &old, &early, "me"), POSITION_CONTINUE);
+    old.generation = 9;
+    old.begin = 90;
+    take(&doc, &old, &early, "me");
+    assert_int_equal(doc.begin, 90);
     doc.offset = 77;
     strcpy(old.log_id, "older");
     assert_int_equal(take(&doc, &old, &early, "me"), POSITION_WAIT);
@@ -335,6 +339,11 @@ static void holds(const struct position_case *c)
     assert_false(o.wrong);
 }
 
+static void ends_wrong(const struct position_case *c, struct position_former former)
+{
+    assert_true(position_model_run(c, &former).wrong);
+}
+
 static void two_consumers_end_right_whatever_answer_is_missing(void **state)
 {
     (void)state;
@@ -399,13 +408,13 @@ static void three_consumers_end_right(void **state)
 static void without_marks_a_late_write_stays(void **state)
 {
     (void)state;
-    assert_true(position_model_run(&two, &(struct position_former){.no_marks = true}).wrong);
+    ends_wrong(&two, (struct position_former){.no_marks = true});
 }
 
 static void without_applying_again_a_killed_consumers_write_stays(void **state)
 {
     (void)state;
-    assert_true(position_model_run(&two, &(struct position_former){.no_again = true}).wrong);
+    ends_wrong(&two, (struct position_former){.no_again = true});
 }
 
 static void one_that_takes_again_what_is_not_its_own_strays(void **state)
@@ -420,7 +429,7 @@ static void a_rewind_without_an_answer_must_not_be_forgotten(void **state)
 
     (void)state;
     c.ends = 0;
-    assert_true(position_model_run(&c, &(struct position_former){.memory = true}).wrong);
+    ends_wrong(&c, (struct position_former){.memory = true});
 }
 
 static void a_move_without_an_answer_must_not_be_forgotten(void **state)
@@ -429,7 +438,7 @@ static void a_move_without_an_answer_must_not_be_forgotten(void **state)
 
     (void)state;
     c.moves = 0;
-    assert_true(position_model_run(&c, &(struct position_former){.memory = true}).wrong);
+    ends_wrong(&c, (struct position_former){.memory = true});
 }
 
 /* Between its reading and its storing the owner may have gone back for a mark. */
@@ -443,21 +452,19 @@ static void taking_over_must_compare_the_offset(void **state)
                               .at_once = true};
 
     (void)state;
-    assert_true(position_model_run(&c, &(struct position_former){.blind_take = true}).wrong);
+    ends_wrong(&c, (struct position_former){.blind_take = true});
 }
 
 static void a_held_partition_must_not_be_left_with_a_goodbye(void **state)
 {
     (void)state;
-    assert_true(
-        position_model_run(&two, &(struct position_former){.goodbye_held = true}).wrong);
+    ends_wrong(&two, (struct position_former){.goodbye_held = true});
 }
 
 static void a_goodbye_without_an_answer_must_be_followed_by_the_mark(void **state)
 {
     (void)state;
-    assert_true(
-        position_model_run(&two, &(struct position_former){.goodbye_lost = true}).wrong);
+    ends_wrong(&two, (struct position_former){.goodbye_lost = true});
 }
 
 int main(void)

@@ -133,7 +133,9 @@ static void nothing_is_sent_after_an_old_poll_or_in_the_quiet_time(void **state)
     assert_false(position_may_send(&p, 10000, 5000, 10000));
     position_unknown(&p, 10000, 500);
     assert_false(position_may_send(&p, 10499, 10400, 10000));
+    assert_false(position_is_quiet(&p, 10499));
     assert_true(position_may_send(&p, 10500, 10400, 10000));
+    assert_true(position_is_quiet(&p, 10500));
 }
 
 static void applying_again_never_moves_forward(void **state)
@@ -150,19 +152,6 @@ static void applying_again_never_moves_forward(void **state)
     position_begins_again(&p);
     assert_int_equal(p.offset, 100);
     assert_false(position_again_due(&p, 1000));
-}
-
-static void no_goodbye_while_a_write_may_come(void **state)
-{
-    struct position_doc doc = standing();
-    struct position p;
-
-    (void)state;
-    position_taken(&p, &doc, 0, 10);
-    assert_true(position_is_quiet(&p, 0));
-    position_unknown(&p, 100, 10);
-    assert_false(position_is_quiet(&p, 109));
-    assert_true(position_is_quiet(&p, 110));
 }
 
 static void a_goodbye_says_what_was_acknowledged_too(void **state)
@@ -477,7 +466,6 @@ int main(void)
         cmocka_unit_test(a_successor_without_a_goodbye_keeps_the_oldest_offset_to_apply_again),
         cmocka_unit_test(nothing_is_sent_after_an_old_poll_or_in_the_quiet_time),
         cmocka_unit_test(applying_again_never_moves_forward),
-        cmocka_unit_test(no_goodbye_while_a_write_may_come),
         cmocka_unit_test(a_goodbye_says_what_was_acknowledged_too),
         cmocka_unit_test(a_late_mark_goes_back_to_what_was_not_confirmed),
         cmocka_unit_test(a_move_confirms_what_it_asked_for_and_no_more),

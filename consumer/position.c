@@ -64,7 +64,7 @@ enum position_start position_take(struct position_change *ret, const struct posi
         doc.offset = lowest(old->offset, old->rewind);
     else
         start_at_begin(&doc, source);
-    if (doc.generation == source->generation)
+    if (doc.generation == source->generation && source->begin != POSITION_NONE)
         doc.begin = source->begin;
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);

@@ -72,13 +72,16 @@ void position_init(struct position *p);
 
 /* ---- changes of the document ---- */
 
-enum position_change_kind {      /* what it compares           what it sets */
-    POSITION_CHANGE_TAKE,        /* all of seen, or absence    all of next */
-    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind    offset, generation, begin, log */
-    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind       offset; removes rewind */
-    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind    offset; removes again */
-    POSITION_CHANGE_GOODBYE,     /* epoch, owner               owner ""; as a move, if sure */
-    POSITION_CHANGE_MARK,        /* generation, log            rewind, when it is lower */
+/* What each compares besides that the document is there, and what it sets. */
+enum position_change_kind {
+    /* epoch, owner, rewind, again and offset, or that there is none; all of next. The offset is
+     * compared too: between reading and storing the owner may have gone back for a mark */
+    POSITION_CHANGE_TAKE,
+    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind; offset, generation, begin, log */
+    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, removes rewind */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, removes again */
+    POSITION_CHANGE_GOODBYE,     /* epoch, owner; owner "", and as a move unless it is in doubt */
+    POSITION_CHANGE_MARK,        /* generation, log; rewind, when it is lower */
 };
 struct position_change {
     enum position_change_kind kind;
@@ -109,8 +112,10 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
 /* To position_again_from. */
 void position_begin_again(struct position_change *ret, const struct position *p,
                           const char *me);
-/* Not while a write of its own may come late (position_is_quiet). `again` stays: the successor
- * sees to it. In doubt the offset stays, too. */
+/* Not while a write of its own may come late (position_is_quiet). In doubt the document's offset
+ * stays: a rewind may have been executed. `again` stays: the successor sees to it. Without a
+ * clear answer it is said again; when it matches nothing, the mark follows: what was written
+ * may have come late. */
 void position_goodbye(struct position_change *ret, const struct position *p, const char *me);
 /* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
  * before the begin of the owner's generation: what stands before it is of another one. */

@@ -139,15 +139,16 @@ static void close_all(struct consumer *n)
  * was no goodbye. */
 static bool leave(struct consumer *n)
 {
-    bool all;
+    bool all = true;
 
-    if (!n->group)
-        return true;
-    all = group_leave(n->group, LEAVE_MS);
-    if (!all)
-        log_warn("a write was not answered in time", NULL);
-    all = pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
-    if (!preparer_stop(n->applier.preparer, all ? PREPARER_ENDS_MS : 0)) {
+    if (n->group) {
+        all = group_leave(n->group, LEAVE_MS);
+        if (!all)
+            log_warn("a write was not answered in time", NULL);
+        all = pool_stop(n->applier.pool, all ? LEAVE_MS : 0) && all;
+    }
+    if (n->applier.preparer &&
+        !preparer_stop(n->applier.preparer, all ? PREPARER_ENDS_MS : 0)) {
         log_warn("a table was still being worked on", NULL);
         all = false;
     }

@@ -59,10 +59,11 @@ static void forget_failures(struct watch *w)
     backoff_reset(&w->backoff);
 }
 
-static bool halt(struct watch *w, const struct look *l, int64_t now)
+static bool halt(struct watch *w, enum watch_role role, const struct look *l, int64_t now)
 {
     w->due = now + AGAIN_MS;
-    w->build_due = now + MAX(AGAIN_MS, MIN(l->took_ms * 10, REBUILD_MAX_MS));
+    if (role == ROLE_BUILDS)
+        w->build_due = now + MAX(AGAIN_MS, MIN(l->took_ms * 10, REBUILD_MAX_MS));
     show(w, SHOWN_HALTED);
     return table_halt(w->table, l->err.message);
 }
@@ -79,18 +80,17 @@ static bool is_for_good(struct watch *w, const struct look *l, int64_t now)
     return w->noes >= NOES_TO_HALT && now - w->noes_since >= NOES_OVER_MS;
 }
 
-static bool look_failed(struct watch *w, const struct look *l, int64_t now)
+static bool look_failed(struct watch *w, enum watch_role role, const struct look *l,
+                        int64_t now)
 {
     int64_t delay = WAIT_MS + backoff_next_ms(&w->backoff);
 
     w->failing = true;
     if (is_for_good(w, l, now))
-        return halt(w, l, now);
+        return halt(w, role, l, now);
     log_warn("table can't be looked at", "table=%s for_ms=%" PRId64 " reason=%s",
              w->table->name, delay, l->err.message);
     w->due = now + (w->shown == SHOWN_HALTED ? AGAIN_MS : delay);
-    if (w->shown != SHOWN_HALTED && !(w->shown == SHOWN_WELL && w->noes == 0))
-        show(w, SHOWN_WAITING);
     return false;
 }
 
@@ -111,18 +111,18 @@ static bool look_waits(struct watch *w, const struct look *l, int64_t now)
     return table_waits(w->table);
 }
 
-/* A halted table stays so until the long work was done. */
+/* Halted because of long work, a table stays so until that was done. */
 static bool look_wants_building(struct watch *w, int64_t now)
 {
     w->to_build = true;
     w->due = now + AGAIN_MS;
-    if (w->shown == SHOWN_HALTED)
+    if (w->shown == SHOWN_HALTED && w->build_due)
         return false;
     show(w, SHOWN_WAITING);
     return table_waits(w->table);
 }
 
-static bool look_means(struct watch *w, struct look *l, int64_t now)
+static bool look_means(struct watch *w, enum watch_role role, struct look *l, int64_t now)
 {
     if (w->uses == 0) { /* taken away meanwhile */
         table_view_put(TAKE(l->view));
@@ -138,7 +138,7 @@ static bool look_means(struct watch *w, struct look *l, int64_t now)
     case PREPARATION_FAILED:
         break;
     }
-    return look_failed(w, l, now);
+    return look_failed(w, role, l, now);
 }
 
 /* ---- long work ---- */
@@ -200,7 +200,7 @@ bool watch_look_ended(struct watch *w, enum watch_role role, struct look *l, int
     w->busy = false;
     if (role == ROLE_BUILDS)
         long_ends(w, &w->building, now);
-    return look_means(w, l, now);
+    return look_means(w, role, l, now);
 }
 
 void watch_index_begins(struct watch *w, int64_t now)

@@ -44,8 +44,8 @@ struct watch {
     bool busy; /* a thread looks at it or prepares it */
     int64_t due;
     bool to_build;
-    int64_t build_due;
-    bool failing; /* due is the delay of a failure */
+    int64_t build_due; /* set when long work was refused: not before */
+    bool failing;      /* due is the delay of a failure */
     struct backoff backoff;
     int noes;
     int64_t noes_since;

@@ -73,6 +73,7 @@ def test_the_documents_examples_are_these():
 def optional_members(example):
     return {
         "event-update": {"before"},
+        "ledger-table": {"indexes"},
         "signal-snapshot": {"reason"},
         "signal-pause": {"reason"},
     }.get(example, set())
@@ -131,6 +132,8 @@ WRONG = [
     ("ledger-place", ["partition"], -1),
     ("ledger-table", ["phase"], "done"),
     ("ledger-table", ["begin_offsets"], []),
+    ("ledger-table", ["indexes"], []),
+    ("ledger-table", ["indexes", 0, "key_schema"], []),
     ("ledger-segment", ["last_key"], {"pk": {"S": "u1"}}),
     ("ledger-shard", ["status"], "processing"),
     ("ledger-shard", ["sequence"], "0x1"),

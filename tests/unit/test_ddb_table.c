@@ -57,6 +57,38 @@ static void without_a_table_id_its_arn_and_creation_time_stand_for_it(void **sta
     has_key(&t->key_schema.range, "sk", 'N');
 }
 
+static void secondary_indexes_come_with_the_types_of_their_attributes(void **state)
+{
+    AUTO(ddb_table_freep) struct ddb_table *t = table_of("ddb/local_describe_table.json");
+
+    (void)state;
+    assert_int_equal(t->indexes.count, 1);
+    assert_string_equal(t->indexes.list[0].name, "by_g");
+    has_key(&t->indexes.list[0].keys.hash, "g", 'B');
+    assert_null(t->indexes.list[0].keys.range.name);
+}
+
+static void indexes_that_can_not_be_read_are_left_out(void **state)
+{
+    const char *answer =
+        "{\"Table\":{\"TableName\":\"t\",\"TableStatus\":\"ACTIVE\",\"KeySchema\":[{"
+        "\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"}],\"AttributeDefinitions\":[{"
+        "\"AttributeName\":\"pk\",\"AttributeType\":\"S\"},{\"AttributeName\":\"b\","
+        "\"AttributeType\":\"N\"}],\"GlobalSecondaryIndexes\":[{\"IndexName\":\"two\","
+        "\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":\"HASH\"},{\"AttributeName\":"
+        "\"b\",\"KeyType\":\"HASH\"}]},{\"IndexName\":\"typeless\",\"KeySchema\":[{"
+        "\"AttributeName\":\"x\",\"KeyType\":\"HASH\"}]}],\"LocalSecondaryIndexes\":[{"
+        "\"IndexName\":\"good\",\"KeySchema\":[{\"AttributeName\":\"pk\",\"KeyType\":"
+        "\"HASH\"},{\"AttributeName\":\"b\",\"KeyType\":\"RANGE\"}]}]}}";
+    AUTO(ddb_table_freep) struct ddb_table *t = NULL;
+    struct error err;
+
+    (void)state;
+    assert_int_equal(ddb_table_read(&t, bytes_of(answer), &err), 0);
+    assert_int_equal(t->indexes.count, 1);
+    assert_string_equal(t->indexes.list[0].name, "good");
+}
+
 static void a_disabled_stream_keeps_its_arn(void **state)
 {
     AUTO(ddb_table_freep)
@@ -294,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_of_the_service_is_read_whole),
         cmocka_unit_test(without_a_table_id_its_arn_and_creation_time_stand_for_it),
+        cmocka_unit_test(secondary_indexes_come_with_the_types_of_their_attributes),
+        cmocka_unit_test(indexes_that_can_not_be_read_are_left_out),
         cmocka_unit_test(a_disabled_stream_keeps_its_arn),
         cmocka_unit_test(a_key_name_may_hold_any_character),
         cmocka_unit_test(a_table_that_is_deleted_may_have_lost_its_keys),

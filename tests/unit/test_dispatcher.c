@@ -116,7 +116,8 @@ static int64_t hang_or_count(void *context, struct partition *p)
     (void)context;
     AUTO_LOCK(&scene.lock);
     if (strcmp(p->topic, "hangs") == 0) {
-        scene.most_hanging = MAX(scene.most_hanging, ++scene.hanging);
+        scene.hanging++;
+        scene.most_hanging = MAX(scene.most_hanging, scene.hanging);
         pthread_cond_broadcast(&scene.changed);
         while (!scene.open)
             pthread_cond_wait(&scene.changed, &scene.lock);

@@ -62,10 +62,46 @@ static void a_table_is_its_example(void **state)
     assert_int_equal(t.phase, PHASE_SNAPSHOT);
     assert_string_equal(t.key_schema.range.name, "sk");
     assert_non_null(t.begin_offsets);
+    assert_int_equal(t.indexes.count, 1);
+    assert_string_equal(t.indexes.list[0].keys.range.name, "at");
     buf_init(&out, 65536);
     ledger_table_encode(&out, &t);
     assert_same(&out, &text);
     ledger_table_release(&t);
+}
+
+static void a_table_without_secondary_indexes_says_nothing_of_them(void **state)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0}, copy = {0}, again = {0};
+    AUTO(buf_release) struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-table");
+    assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
+    ledger_table_copy(&copy, &t);
+    assert_string_equal(copy.indexes.list[0].name, "by_day");
+    ddb_indexes_release(&copy.indexes);
+    buf_init(&out, 65536);
+    ledger_table_encode(&out, &copy);
+    assert_null(strstr(buf_cstr(&out), "indexes"));
+    assert_int_equal(ledger_table_decode(&again, buf_slice(&out), &err), 0);
+    assert_int_equal(again.indexes.count, 0);
+}
+
+static void a_record_with_something_else_for_indexes_is_refused(void **state)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0};
+    AUTO(buf_release) struct buf text;
+    struct error err;
+    char *list;
+
+    (void)state;
+    read_example(&text, "ledger-table");
+    list = strstr(buf_cstr(&text), "\"by_day\"");
+    assert_non_null(list);
+    memcpy(list, "{\"a\":1} ", 8);
+    assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), -1);
 }
 
 static void a_segment_is_its_example(void **state)
@@ -105,6 +141,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_is_its_example),
         cmocka_unit_test(a_table_is_its_example),
+        cmocka_unit_test(a_table_without_secondary_indexes_says_nothing_of_them),
+        cmocka_unit_test(a_record_with_something_else_for_indexes_is_refused),
         cmocka_unit_test(a_segment_is_its_example),
         cmocka_unit_test(a_shard_is_its_example),
     };

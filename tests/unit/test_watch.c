@@ -145,8 +145,11 @@ static void an_outage_halts_nothing_and_withdraws_nothing(void **state)
     (void)state;
     bench_begin(&b);
     look_next(&b, ROLE_LOOKS, a_look(PREPARATION_READY));
-    for (int i = 0; i < 200; i++)
-        longest = MAX(longest, look_next(&b, ROLE_LOOKS, an_outage()));
+    for (int i = 0; i < 200; i++) {
+        int64_t waited = look_next(&b, ROLE_LOOKS, an_outage());
+
+        longest = MAX(longest, waited);
+    }
     assert_true(is_ready(&b));
     assert_false(table_is_halted(b.table));
     assert_in_range(longest, 5 * SECONDS, 11 * SECONDS);
@@ -207,6 +210,19 @@ static void long_work_that_was_refused_keeps_the_table_halted(void **state)
     bench_end(&b);
 }
 
+static void looks_that_succeed_end_the_halt_that_looks_began(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b);
+    look_next(&b, ROLE_LOOKS, a_clear_state());
+    assert_true(table_is_halted(b.table));
+    look_next(&b, ROLE_LOOKS, a_look(PREPARATION_LONG));
+    assert_false(table_is_halted(b.table));
+    bench_end(&b);
+}
+
 static void a_table_comes_back_from_a_rebalance_as_it_was(void **state)
 {
     struct bench b;
@@ -261,6 +277,7 @@ int main(void)
         cmocka_unit_test(the_delay_after_a_failure_is_kept_to),
         cmocka_unit_test(a_clear_state_halts_at_once),
         cmocka_unit_test(long_work_that_was_refused_keeps_the_table_halted),
+        cmocka_unit_test(looks_that_succeed_end_the_halt_that_looks_began),
         cmocka_unit_test(a_table_comes_back_from_a_rebalance_as_it_was),
         cmocka_unit_test(one_thread_at_a_time_but_for_the_users_indexes),
     };

@@ -264,9 +264,8 @@ def test_health_tells_of_a_kafka_that_is_away(scene):
 def test_a_refused_write_is_tried_again_when_the_log_says(scene):
     """Ever more slowly, and not before."""
     table, consumer = held_by(scene, HOLDING["refusal"], 1)
-    before, seconds = scene.proxy.control.requests(), 20
-    until = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() > until, seconds + 5, "a while", [consumer])
+    before, until = scene.proxy.control.requests(), time.monotonic() + 20
+    wait_until(lambda: time.monotonic() > until, 25, "a while", [consumer])
     held = events(consumer, "partition held")
     commands = scene.proxy.control.requests() - before
     scene.proxy.control.clear()
@@ -289,30 +288,27 @@ def test_a_table_whose_writes_hang_does_not_keep_the_others(scene):
     scene.put(hanging, 40, "second")
     assert scene.proxy.control.wait_held(hold)
     scene.bridge.wait_caught_up()
-    count = lambda: scene.held(hold)
-    steady = time.monotonic() + 2  # as many as it can get
-    wait_until(lambda: time.monotonic() > steady, 5, "writers that hang")
+    stays(lambda: consumer.running, 2)  # as many as it can get
     scene.put(well, "k7", "second")
     scene.wait_mark(well, "k7", "second", 20)
-    assert count() > 0, "the writes hang no more"
+    assert scene.held(hold) > 0, "the writes hang no more"
     scene.proxy.control.release(hold)
     scene.bridge.wait_applied()
     complain(scene.wrong(hanging) + scene.wrong(well))
     assert consumer.get("/healthz")[0] == 200
 
 
-UNTIL_IDLE_S = 10
-
-
 def test_the_end_at_idle_waits_for_a_mongodb_that_is_away(scene):
-    """An idle consumer sees nothing new then: that is not to have applied everything."""
-    table = scene.table(20, partitions=2)
+    """Its idle partitions can't be looked at then, so they take nothing more: that is not to have applied
+    everything."""
+    table, until_idle_s = scene.table(20, partitions=2), 14
     scene.produce()
-    consumer = scene.consumer(arguments=("--until-idle", str(UNTIL_IDLE_S)))
+    consumer = scene.consumer(arguments=("--until-idle", str(until_idle_s)))
     scene.bridge.wait_applied()
     scene.proxy.control.refuse()
+    stays(lambda: consumer.running, IDLE_LOOK_S + 0.5)
     scene.put(table, 20, "second")
-    stays(lambda: consumer.running, UNTIL_IDLE_S + 3)
+    stays(lambda: consumer.running, until_idle_s - IDLE_LOOK_S + 2)
     scene.bridge.wait_caught_up()
     scene.proxy.control.accept()
     assert consumer.wait(60) == 0, consumer.story()
@@ -323,12 +319,13 @@ def test_the_end_at_idle_waits_for_a_mongodb_that_is_away(scene):
 def test_the_end_at_idle_waits_for_a_kafka_that_is_away(scene):
     scene.bridge.parts.need_ours("kafka")
     scene.table(20, partitions=2)
+    until_idle_s, leaving_s = 8, 10  # it takes its time to leave a group that does not answer
     scene.produce()
-    consumer = scene.consumer(arguments=("--until-idle", str(UNTIL_IDLE_S)))
+    consumer = scene.consumer(arguments=("--until-idle", str(until_idle_s)))
     scene.bridge.wait_applied()
     try:
         scene.bridge.parts.script("kill", "kafka")
-        stays(lambda: consumer.running, UNTIL_IDLE_S + 3)
+        stays(lambda: consumer.running, until_idle_s + leaving_s + 2)
     finally:
         scene.bridge.parts.script("start", "kafka")
     assert consumer.wait(90) == 0, consumer.story()

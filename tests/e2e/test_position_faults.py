@@ -5,6 +5,7 @@ A run is told by its seed (what happens; not when). DYNAFERRY_POSITION_RUNS sets
 server executes after the grace, and the kill of a consumer that has stood still for longer than its session.
 """
 
+import collections
 import os
 import random
 import time
@@ -19,13 +20,13 @@ RUNS = int(os.environ.get("DYNAFERRY_POSITION_RUNS", "2"))
 TIMEOUT_MS = 2000  # of the server and of the socket: a grace of twice that
 LATE_S = 2.4  # after the client has given up, and well within the grace
 CONFLICT = {"ok": 0.0, "code": 112, "codeName": "WriteConflict", "errmsg": "."}
-CHAOS_S = 16
+CHAOS_S = 20
 
 # kind, its parameters, and how often a command meets it
 REFUSED = [("not_primary", {}, 0.03), ("reply", {"document": CONFLICT}, 0.03)]
 LOST = [("cut", {"when": "before"}, 0.02), ("cut", {"when": "reply"}, 0.03)]
 SLOW = [("delay", {"seconds": 0.3}, 0.05), ("delay", {"seconds": LATE_S}, 0.02)]
-ANSWERS = [("write_concern", {}, 0.05), ("delay", {"seconds": LATE_S, "when": "reply"}, 0.02)]
+ANSWERS = [("write_concern", {}, 0.08), ("delay", {"seconds": LATE_S, "when": "reply"}, 0.02)]
 READS = REFUSED + LOST + SLOW
 WRITES = READS + ANSWERS
 COMMANDS = {"update": WRITES, "delete": WRITES, "findAndModify": WRITES, "find": READS}
@@ -107,12 +108,14 @@ class Run:
         self.scene.proxy.control.accept()
         self.tell("MongoDB is back")
 
-    def rewind(self):
-        """As anybody may who wants values applied again."""
-        if places := sorted(self.scene.positions()):
-            place = self.rng.choice(places)
-            self.bridge.target()[APPLIED].update_one({"_id": place}, {"$min": {"rewind": 0}})
-            self.tell(f"{place} shall be applied from 0")
+    def damage(self):
+        """A table's documents are gone, as by the latest of late writers, and all of it is marked."""
+        table = self.rng.choice(self.bridge.tables)
+        self.bridge.target()[table.name].delete_many({})
+        for place in self.scene.positions():
+            if place.startswith(self.bridge.topic(table) + "/"):
+                self.bridge.target()[APPLIED].update_one({"_id": place}, {"$min": {"rewind": 0}})
+        self.tell(f"{table.name} is emptied, and shall be applied from 0")
 
     def begin_faults(self):
         """Each command about positions, or about documents, may meet one of its own."""
@@ -123,14 +126,17 @@ class Run:
                     self.scene.proxy.control.fault(kind, op=op, where=where, times=-1, chance=chance, **more)
 
     def chaos(self):
-        acts = [self.kill] * 3 + [self.hang] * 3 + [self.end, self.join, self.join, self.refuse, self.rewind]
+        acts = [self.kill, self.end, self.join, self.refuse] + [self.hang, self.damage] * 2
         until = time.monotonic() + CHAOS_S
         self.begin_faults()
         while time.monotonic() < until:
             self.pause(self.rng.uniform(0.3, 2.5))
             self.rng.choice(acts)()
+        met = collections.Counter()
+        for fault in self.scene.proxy.script.faults:
+            met[fault.kind] += fault.hits
         self.scene.proxy.control.clear()
-        self.tell("no more faults")
+        self.tell(f"no more faults; met: {dict(met)}")
 
     # --- the end ---
 

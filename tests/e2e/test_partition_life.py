@@ -124,6 +124,32 @@ def test_going_back_is_not_forgotten_with_its_answer(scene, how, broken):
     complain(scene.wrong(table))
 
 
+@pytest.mark.parametrize("how", LOST_ANSWERS)
+def test_applying_once_more_is_not_forgotten_with_its_answer(scene, how):
+    """A killed owner's write came after its successor's: only that one can tell, when the grace is over."""
+    scene.bridge.settings.update({"target.max_time_ms": 3000, "target.socket.timeout.ms": 3000})
+    table = scene.table(1)
+    scene.produce()
+    first = scene.consumer()
+    scene.bridge.wait_applied()
+    hold = scene.fault_on_writes(table, "hold", contains="old")
+    scene.put(table, "k0", "old")
+    assert scene.proxy.control.wait_held(hold)
+    first.kill9()
+    scene.put(table, "k0", "new")
+    scene.bridge.wait_caught_up()
+    kind, more = LOST_ANSWERS[how]
+    lost = scene.fault_on_positions(kind, statement_that("back", scene.place(table)), **more)
+    scene.consumer({"consumer.group": f"{scene.bridge.prefix}-2"})
+    scene.wait_mark(table, "k0", "new")
+    scene.proxy.control.release(hold)
+    scene.wait_mark(table, "k0", "old", 3)
+    assert scene.proxy.control.wait_used(lost, 30)
+    scene.wait_mark(table, "k0", "new")
+    scene.bridge.wait_applied()
+    complain(scene.wrong(table))
+
+
 def test_a_position_that_moved_unacknowledged_is_not_gone_back_behind(scene):
     """Else older values would be written over newer ones, and a crash would leave them there: the position says
     that they were passed."""

@@ -13,7 +13,7 @@ import time
 import pytest
 import workload
 from bridge import APPLIED, complain
-from positions import IDLE_LOOK_S, SESSION_S, Scene
+from positions import IDLE_LOOK_S, SESSION_S, Scene, statement_that
 from running import stays, wait_until
 
 RUNS = int(os.environ.get("DYNAFERRY_POSITION_RUNS", "2"))
@@ -55,6 +55,7 @@ class Run:
             self.bridge.writer(table, f"{seed}/{number}", keys=self.rng.randint(5, 60), rate=40).fill()
         self.tell(f"seed {seed}: {len(self.bridge.tables)} tables, {self.settings}")
         self.consumers, self.spared = [], []
+        self.whole = list(self.bridge.tables)
 
     def tell(self, text):
         print(f"{time.monotonic() - self.began:6.1f} s  {text}", flush=True)
@@ -89,7 +90,7 @@ class Run:
 
     def hang(self):
         consumer = self.rng.choice(self.consumers)
-        seconds = self.rng.choice((0.5, 1, 3, 3, SESSION_S + 2))
+        seconds = self.rng.choice((0.3, 0.5, 1, 2, 3, 3, 3, SESSION_S + 2))
         if seconds > SESSION_S:
             self.spared.append(consumer)
         consumer.hang()
@@ -108,17 +109,32 @@ class Run:
         self.scene.proxy.control.accept()
         self.tell("MongoDB is back")
 
+    def rewind(self):
+        """As anybody may who wants values applied again."""
+        if positions := self.scene.positions():
+            place, position = self.rng.choice(sorted(positions.items(), key=lambda item: item[0]))
+            to = max(position.get("offset", 0) - self.rng.randint(1, 100), 0)
+            self.mark([place], to)
+            self.tell(f"{place} shall be applied from {to}")
+
     def damage(self):
-        """A table's documents are gone, as by the latest of late writers, and all of it is marked."""
-        table = self.rng.choice(self.bridge.tables)
+        """A table's documents are gone, as by the latest of late writers, and all of it is marked. Once a
+        table, since it also mends what went wrong before."""
+        if not self.whole:
+            return
+        table = self.whole.pop()
         self.bridge.target()[table.name].delete_many({})
-        for place in self.scene.positions():
-            if place.startswith(self.bridge.topic(table) + "/"):
-                self.bridge.target()[APPLIED].update_one({"_id": place}, {"$min": {"rewind": 0}})
+        self.mark([p for p in self.scene.positions() if p.startswith(self.bridge.topic(table) + "/")], 0)
         self.tell(f"{table.name} is emptied, and shall be applied from 0")
 
+    def mark(self, places, offset):
+        self.bridge.target()[APPLIED].update_many({"_id": {"$in": places}}, {"$min": {"rewind": offset}})
+
     def begin_faults(self):
-        """Each command about positions, or about documents, may meet one of its own."""
+        """Each command about positions, or about documents, may meet one of its own; the rarer ones, which set
+        a position back, often do."""
+        for kind, more in (("write_concern", {}), ("cut", {"when": "reply"})):
+            self.scene.fault_on_positions(kind, statement_that("back"), times=-1, chance=0.3, **more)
         for collection in [APPLIED, *(table.name for table in self.bridge.tables)]:
             for op, faults in COMMANDS.items():
                 for kind, more, chance in faults:
@@ -126,11 +142,11 @@ class Run:
                     self.scene.proxy.control.fault(kind, op=op, where=where, times=-1, chance=chance, **more)
 
     def chaos(self):
-        acts = [self.kill, self.end, self.join, self.refuse] + [self.hang, self.damage] * 2
+        acts = [self.end, self.join, self.refuse, self.damage] + [self.kill, self.hang, self.rewind] * 2
         until = time.monotonic() + CHAOS_S
         self.begin_faults()
         while time.monotonic() < until:
-            self.pause(self.rng.uniform(0.3, 2.5))
+            self.pause(self.rng.uniform(0.2, 2))
             self.rng.choice(acts)()
         met = collections.Counter()
         for fault in self.scene.proxy.script.faults:

@@ -20,7 +20,7 @@ RUNS = int(os.environ.get("DYNAFERRY_POSITION_RUNS", "2"))
 TIMEOUT_MS = 2000  # of the server and of the socket: a grace of twice that
 LATE_S = 2.4  # after the client has given up, and well within the grace
 CONFLICT = {"ok": 0.0, "code": 112, "codeName": "WriteConflict", "errmsg": "."}
-CHAOS_S = 20
+ROUNDS = 5
 
 # kind, its parameters, and how often a command meets it
 REFUSED = [("not_primary", {}, 0.03), ("reply", {"document": CONFLICT}, 0.03)]
@@ -64,48 +64,52 @@ class Run:
         """For the random moments that are the point of the campaign."""
         time.sleep(seconds)
 
-    # --- what befalls them ---
+    # --- who is there ---
 
     def start(self):
         self.consumers.append(self.scene.consumer())
         self.tell(f"{self.consumers[-1].name} starts")
 
-    def replace(self, consumer):
-        self.consumers.remove(consumer)
-        self.pause(self.rng.choice((0, 0, 1.5)))
-        self.start()
-
     def kill(self):
+        """Nobody takes its place at once: while the group waits for the dead one, the others are at work."""
         if alive := [c for c in self.consumers if c not in self.spared]:
             consumer = self.rng.choice(alive)
             consumer.kill9()
+            self.consumers.remove(consumer)
             self.tell(f"{consumer.name} is killed")
-            self.replace(consumer)
 
     def end(self):
         consumer = self.rng.choice(self.consumers)
         self.tell(f"{consumer.name} shall end")
         consumer.sigterm(40)
-        self.replace(consumer)
-
-    def hang(self):
-        consumer = self.rng.choice(self.consumers)
-        seconds = self.rng.choice((0.3, 0.5, 1, 2, 3, 3, 3, SESSION_S + 2))
-        if seconds > SESSION_S:
-            self.spared.append(consumer)
-        consumer.hang()
-        self.tell(f"{consumer.name} hangs for {seconds} s")
-        self.pause(seconds)
-        consumer.go_on()
+        self.consumers.remove(consumer)
+        self.start()
 
     def join(self):
         if len(self.consumers) < 3:
             self.start()
 
+    def leave_the_group(self):
+        """Its session ends, and it knows nothing of that."""
+        consumer = self.rng.choice(self.consumers)
+        self.spared.append(consumer)
+        self.hang_for(consumer, SESSION_S + 2)
+
+    # --- what befalls them ---
+
+    def hang(self):
+        self.hang_for(self.rng.choice(self.consumers), self.rng.choice((0.3, 1, 2.5)))
+
+    def hang_for(self, consumer, seconds):
+        consumer.hang()
+        self.tell(f"{consumer.name} hangs for {seconds} s")
+        self.pause(seconds)
+        consumer.go_on()
+
     def refuse(self):
         self.scene.proxy.control.refuse()
         self.tell("MongoDB is away")
-        self.pause(self.rng.uniform(0.2, 2.5))
+        self.pause(self.rng.uniform(0.2, 1.5))
         self.scene.proxy.control.accept()
         self.tell("MongoDB is back")
 
@@ -142,12 +146,15 @@ class Run:
                     self.scene.proxy.control.fault(kind, op=op, where=where, times=-1, chance=chance, **more)
 
     def chaos(self):
-        acts = [self.end, self.join, self.refuse, self.damage] + [self.kill, self.hang, self.rewind] * 2
-        until = time.monotonic() + CHAOS_S
+        """Partitions must be at work to meet anything, so the group is left alone for a while each time."""
+        acts = [self.hang, self.refuse, self.damage] + [self.rewind] * 3
+        members = [self.kill] * 3 + [self.end, self.join] * 2 + [self.leave_the_group]
         self.begin_faults()
-        while time.monotonic() < until:
-            self.pause(self.rng.uniform(0.2, 2))
-            self.rng.choice(acts)()
+        for _ in range(ROUNDS):
+            for _ in range(self.rng.randint(3, 6)):
+                self.pause(self.rng.uniform(0.3, 1))
+                self.rng.choice(acts)()
+            (self.rng.choice(members) if len(self.consumers) > 1 else self.start)()
         met = collections.Counter()
         for fault in self.scene.proxy.script.faults:
             met[fault.kind] += fault.hits

@@ -117,7 +117,7 @@ class Run:
         """As anybody may who wants values applied again."""
         if positions := self.scene.positions():
             place, position = self.rng.choice(sorted(positions.items(), key=lambda item: item[0]))
-            to = max(position.get("offset", 0) - self.rng.randint(1, 100), 0)
+            to = max(position.get("offset", 0) - self.rng.randint(1, 15), 0)
             self.mark([place], to)
             self.tell(f"{place} shall be applied from {to}")
 

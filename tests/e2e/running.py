@@ -39,6 +39,14 @@ def wait_until(predicate, seconds, what, alive=()):
         pause = min(pause * 1.5, 0.5)
 
 
+def stays(predicate, seconds):
+    """True at every look for so long."""
+    deadline = time.monotonic() + seconds * PATIENCE
+    while time.monotonic() < deadline:
+        assert predicate()
+        time.sleep(0.1)
+
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")  # one of several processes that share the tests out
 # Below the range from which a system gives ports to whoever asks for any, and each worker has its own, so that
 # nobody is given one of them between the look here and the program's start.

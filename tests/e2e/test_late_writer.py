@@ -4,11 +4,9 @@ A proxy holds a real write and forwards it when it is out of date. With healing 
 test build) the damage is seen to stay; with the shipped program it goes away.
 """
 
-import time
-
 import pytest
 from bridge import complain
-from running import PATIENCE, wait_until
+from running import stays, wait_until
 
 # Grace: how long a write of unknown outcome may still come. Long enough to release one within it.
 MAX_TIME_MS, SOCKET_TIMEOUT_MS = 4000, 6000
@@ -86,14 +84,6 @@ class Late:
         else:
             self.bridge.wait_applied()
             stays(lambda: self.mark() == "old", GRACE_S + IDLE_LOOK_S + 1)
-
-
-def stays(predicate, seconds):
-    """True at every look for so long."""
-    deadline = time.monotonic() + seconds * PATIENCE
-    while time.monotonic() < deadline:
-        assert predicate()
-        time.sleep(0.1)
 
 
 @pytest.fixture

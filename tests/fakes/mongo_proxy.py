@@ -6,7 +6,7 @@ those of script.py with the kinds below; `op` is the command's name, `where` may
 `predicate` sees the Message.
 
 hold            keeps the command until release(); `cut`: true closes the client's connection meanwhile
-delay           `seconds`
+delay           `seconds`; `when`: before (the default; the server sees it late) or reply (its answer is late)
 cut             `when`: before (the server never sees it) or reply (it is executed, the answer is lost)
 duplicate       the statements with these `indexes` are not executed, each is answered with error 11000
 write_error     the same with `code` and `message`
@@ -30,7 +30,7 @@ from .mongo_wire import make_reply, read_message
 from .script import Script
 
 KINDS = {
-    "hold": {"cut"}, "delay": {"seconds"}, "cut": {"when"}, "duplicate": {"indexes"},
+    "hold": {"cut"}, "delay": {"seconds", "when"}, "cut": {"when"}, "duplicate": {"indexes"},
     "write_error": {"indexes", "code", "message"}, "not_primary": set(), "write_concern": set(),
     "reply": {"document"}, "amend": {"document"},
 }
@@ -174,11 +174,15 @@ class Conversation:
     def _carry(self, request, faults):
         """Forwards one command and its answer as the faults wish; says what became of it."""
         for fault in faults:
-            self._wait(fault)
+            if fault.more.get("when") != "reply":
+                self._wait(fault)
         by_kind = {f.kind: f.more for f in faults}
         if by_kind.get("cut", {}).get("when") == "before":
             return "cut"
         answer = self._answer(request, by_kind)
+        for fault in faults:
+            if fault.more.get("when") == "reply":
+                self._wait(fault)
         if "cut" in by_kind:
             return "cut"
         if answer is not None:

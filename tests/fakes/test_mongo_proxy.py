@@ -1,6 +1,7 @@
 """The proxy holds, loses and falsifies just the commands it is told to."""
 import socket
 import threading
+import time
 
 import pytest
 from pymongo import DeleteOne, MongoClient, ReplaceOne
@@ -130,6 +131,21 @@ def test_a_connection_is_cut_before_or_after_the_write(collection, proxy, server
     assert bool(server.documents) == executed
     collection.bulk_write(replace("y"))
     assert server.documents[0]["v"] == "y"
+
+
+@pytest.mark.parametrize("when, executed", [("before", False), ("reply", True)])
+def test_a_write_or_its_answer_comes_late(collection, proxy, server, when, executed):
+    late = proxy.control.fault("delay", op="update", seconds=60, when=when)
+    writer = threading.Thread(target=lambda: collection.bulk_write(replace("x")))
+    writer.start()
+    assert proxy.control.wait_used(late)
+    deadline = time.monotonic() + 10
+    while executed and not server.documents and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert bool(server.documents) == executed and writer.is_alive()
+    proxy.control.release(late)
+    writer.join(10)
+    assert server.documents[0]["v"] == "x" and not writer.is_alive()
 
 
 def test_duplicates_are_refused_one_by_one_and_the_rest_is_written(collection, proxy, server):

@@ -1,5 +1,5 @@
-"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does, and says
-of records of chosen topics that they were refused.
+"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does, and
+says of records of chosen topics that they were refused.
 
 Answers that name the broker's address name the proxy instead, so that clients stay with it. Frames are a length
 of four bytes and what follows; a request begins with its kind. Each connection has a thread for each direction.

@@ -14,7 +14,7 @@ write_error     the same with `code` and `message`; `text` instead of `indexes`:
 not_primary     not executed, answered with NotWritablePrimary
 write_concern   executed, the answer has a writeConcernError
 reply           not executed, answered with `document`
-amend           executed, `document` is merged into the answer, or `change` (of this process) makes another of it
+amend           executed, `document` is merged into the answer, or `change` (of this process) makes another
 
 As a command: `python3 -m fakes.mongo_proxy --server HOST:PORT`, controlled by POST /_control on its second
 port, as the fake DynamoDB is.

@@ -59,6 +59,12 @@ def lines(program, text, *more):
     return [line for line in program.log().splitlines() if all(part in line for part in (text, *more))]
 
 
+def told(program, state, table):
+    """The lines that tell a state of this table."""
+    named = re.compile(rf"table={re.escape(table.name)}(?!\S)")
+    return [line for line in lines(program, state) if named.search(line)]
+
+
 def failed(program, table):
     return program.metric("dynaferry_consumer_table_failed", table=table.name)
 
@@ -66,10 +72,10 @@ def failed(program, table):
 def wait_halted(consumer, table, state="table halted", seconds=60):
     """The clear state: in the log with its reason, in the metrics and in the health. The line of the log."""
     what = f"{state}: {table.name}"
-    wait_until(lambda: lines(consumer, state, f"table={table.name} "), seconds, what, [consumer])
+    wait_until(lambda: told(consumer, state, table), seconds, what, [consumer])
     wait_until(lambda: failed(consumer, table) == 1, 20, "the metric of a failed table", [consumer])
     wait_until(lambda: unhealthy(consumer, table), 20, f"/healthz to name {table.name}", [consumer])
-    return lines(consumer, state, f"table={table.name} ")[-1]
+    return told(consumer, state, table)[-1]
 
 
 def unhealthy(consumer, table):

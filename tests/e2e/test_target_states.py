@@ -71,7 +71,7 @@ def test_a_preparation_that_is_always_refused_is_a_clear_state(ferry, op):
 
 
 def test_a_target_that_is_away_while_a_table_is_prepared_is_no_healthy_one(ferry):
-    """Nothing is refused, so it is not halted: but after two minutes it is told. The slow one of these tests."""
+    """Nothing is refused, so it is not halted; it is told after two minutes. The slow one of these tests."""
     (table,) = begun(ferry)
     held = ferry.proxy.control.fault("hold", op="listCollections", predicate=about(table.name), times=-1)
     consumer = ferry.consumer()
@@ -91,9 +91,11 @@ def test_a_passing_refusal_of_a_look_halts_no_table(ferry, op):
     (table,) = begun(ferry)
     consumer = ferry.consumer()
     ferry.wait_applied()
-    asks = lambda request: table.name in str(request.body) and f"{ferry.topic(table)}/" not in str(request.body)
+    looks = lambda body: table.name in body and f"{ferry.topic(table)}/" not in body
     answer = refused(UNKNOWN_CODE)
-    fault = ferry.proxy.control.fault("reply", op=op, times=2, predicate=asks, document=answer)
+    fault = ferry.proxy.control.fault(
+        "reply", op=op, times=2, predicate=lambda m: looks(str(m.body)), document=answer
+    )
     assert ferry.proxy.control.wait_used(fault, 50 * PATIENCE)
     put(ferry, table, "after", v={"N": "1"})
     ferry.settle()
@@ -248,7 +250,7 @@ def test_a_server_that_does_not_know_enableSharding_is_asked_to_shard_all_the_sa
 
 
 def doubled(ferry):
-    """A table that was applied, whose unique index is gone, with two documents of one key, both out of date."""
+    """A table that was applied; its unique index is gone, two documents share a key, both out of date."""
     (table,) = begun(ferry, **CHANGE)
     consumer = ferry.consumer()
     ferry.wait_applied()
@@ -281,9 +283,8 @@ def says_rewind_or_ready(request):
 
 def test_a_kill_between_the_deletes_and_the_rewinding_loses_nothing(ferry):
     table = doubled(ferry)
-    ferry.proxy.control.fault(
-        "cut", op="update", when="before", times=-1, where={"collection": APPLIED}, predicate=says_rewind_or_ready
-    )
+    which = {"where": {"collection": APPLIED}, "predicate": says_rewind_or_ready}
+    ferry.proxy.control.fault("cut", op="update", when="before", times=-1, **which)
     deletes = ferry.proxy.control.fault("amend", op="delete", where={"collection": table.name}, document={})
     consumer = ferry.consumer()
     assert ferry.proxy.control.wait_used(deletes, 60 * PATIENCE)
@@ -399,7 +400,8 @@ def test_a_secondary_index_that_is_refused_is_a_warning(ferry):
     )
     consumer = ferry.consumer()
     wait_until(lambda: find(ferry, fault).hits, 40, "the refusal", [consumer])
-    wait_until(lambda: set(secondary_indexes(ferry, table)) == {"by.bytes", "by_at"}, 40, "the others", [consumer])
+    others = lambda: set(secondary_indexes(ferry, table)) == {"by.bytes", "by_at"}
+    wait_until(others, 40, "the others", [consumer])
     wait_until(lambda: lines(consumer, "cannot create that index"), 20, "the warning", [consumer])
     put_indexed(ferry, table, 2)
     ferry.settle()

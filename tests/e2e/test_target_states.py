@@ -17,8 +17,8 @@ from refusing import (
     ferry,  # noqa: F401 (a fixture)
     fill,
     find,
-    lines,
     letters_of,
+    lines,
     proxy,  # noqa: F401 (a fixture)
     put,
     refused,
@@ -151,6 +151,21 @@ def test_views_time_series_capped_ones_and_other_collations_are_refused(ferry):
     wait_well(consumer, tables)
 
 
+def test_every_process_tells_the_same_of_a_table(ferry):
+    """Also the one that does not own the partition whose owner prepares."""
+    table = ferry.add_table()
+    fill(ferry, table, 10)
+    ferry.target()[table.name].insert_one({"_id": "users own"})
+    show(ferry, table, "view")
+    ferry.producer()
+    ferry.wait_caught_up()
+    consumers = [ferry.consumer(), ferry.consumer()]
+    share = lambda c: lines(c, "event=assigned", "partitions=2")
+    wait_until(lambda: all(map(share, consumers)), 60, "two consumers share the table", consumers)
+    for consumer in consumers:
+        assert "view" in wait_halted(consumer, table)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_collection_that_becomes_another_kind_halts_its_table(ferry, kind):
     table, good = begun(ferry, 2)
@@ -273,6 +288,17 @@ def test_nothing_is_deleted_when_the_log_can_not_bring_it_back(ferry):
     assert ferry.target()[table.name].count_documents({"pk": "k1"}) == 2
     wait_halted(consumer, table)
     assert ferry.target()[table.name].count_documents({}) == 6
+
+
+def test_the_search_for_doubled_keys_may_last(ferry):
+    """Longer than any other command may."""
+    table = doubled(ferry)
+    ferry.settings.update({"target.max_time_ms": 500, "target.socket.timeout.ms": 500})
+    for op in "aggregate", "find":
+        where = {"collection": table.name}
+        ferry.proxy.control.fault("delay", op=op, where=where, times=-1, seconds=3)
+    consumer = ferry.consumer()
+    wait_until(lambda: not ferry.verify_target(table, "change"), 50, "one of each, the newest", [consumer])
 
 
 def says_rewind_or_ready(request):

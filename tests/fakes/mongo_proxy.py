@@ -179,6 +179,7 @@ class Conversation:
         for fault in faults:
             self._wait(fault)
         by_kind = {f.kind: f.more for f in faults}
+        by_kind["amend"] = [f.more for f in faults if f.kind == "amend"]
         if by_kind.get("cut", {}).get("when") == "before":
             return "cut"
         answer = self._answer(request, by_kind)
@@ -215,7 +216,7 @@ class Conversation:
             return None
         if "write_concern" in by_kind:
             return make_reply(request, {**answer.body, **CONCERN})
-        if "amend" in by_kind:
+        if by_kind["amend"]:
             return make_reply(request, amended(answer.body, by_kind["amend"]))
         return self._own_address(request, answer)
 
@@ -264,9 +265,11 @@ def chosen(request, more):
     return [n for n, s in enumerate(request.statements) if text in bson.encode(s)]
 
 
-def amended(body, more):
-    body = {**body, **more.get("document", {})}
-    return more["change"](body) if "change" in more else body
+def amended(body, amends):
+    for more in amends:
+        body = {**body, **more.get("document", {})}
+        body = more["change"](body) if "change" in more else body
+    return body
 
 
 def shut(sock):

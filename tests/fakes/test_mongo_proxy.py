@@ -167,6 +167,7 @@ def test_an_answer_is_changed_by_a_function(collection, proxy):
         return {**body, "cursor": {**body["cursor"], "firstBatch": [{"_id": "no document of the server"}]}}
 
     proxy.control.fault("amend", op="find", change=other)
+    proxy.control.fault("amend", op="find", document={"beside": "it"})
     assert list(collection.find()) == [{"_id": "no document of the server"}]
     assert list(collection.find()) == []
 

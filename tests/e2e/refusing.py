@@ -27,7 +27,7 @@ def ferry(bridge, proxy):
 
 
 def put(bridge, table, pk, **attributes):
-    item = {"pk": {"S": pk}, **attributes}
+    item = {"pk": {"S": pk}, "v": {"N": "1"}, **attributes}
     bridge.dynamodb.put_item(TableName=table.name, Item=item)
 
 

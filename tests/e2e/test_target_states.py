@@ -255,6 +255,8 @@ def test_a_server_that_does_not_know_enableSharding_is_asked_to_shard_all_the_sa
     (table,) = begun(ferry, **{"target.mongodb.type": "sharding"})
     answer = refused(code, "no such command: 'enableSharding'")
     ferry.proxy.control.fault("reply", op="enableSharding", times=-1, document=answer)
+    # the test server wants to be asked for both
+    ferry.proxy.control.fault("reply", op="shardCollection", times=-1, document={"ok": 1.0})
     consumer = ferry.consumer()
     ferry.wait_applied()
     assert ferry.proxy.control.log("shardCollection"), consumer.story()

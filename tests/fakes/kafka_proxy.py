@@ -1,4 +1,5 @@
-"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does.
+"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does, and
+says of records of chosen topics that they were refused.
 
 Answers that name the broker's address name the proxy instead, so that clients stay with it. Frames are a length
 of four bytes and what follows; a request begins with its kind. Each connection has a thread for each direction.
@@ -8,7 +9,8 @@ import socket
 import struct
 import threading
 
-LIST_OFFSETS, CREATE_TOPICS = 2, 19
+PRODUCE, LIST_OFFSETS, CREATE_TOPICS = 0, 2, 19
+OUT_OF_ORDER_SEQUENCE = 45
 
 
 def frames(connection):
@@ -18,14 +20,22 @@ def frames(connection):
             yield stream.read(struct.unpack(">i", head)[0])
 
 
+def with_code(frame, code):
+    """The answer to a Produce request of one partition, with this error: number, topics, name, partitions,
+    partition, error, and the rest."""
+    at = 4 + 4 + 2 + struct.unpack(">h", frame[8:10])[0] + 4 + 4
+    return frame[:at] + struct.pack(">h", code) + frame[at + 2:]
+
+
 class KafkaProxy:
-    def __init__(self, broker, swallowed):
+    def __init__(self, broker, swallowed=()):
         host, port = broker.split(":")
         self.broker, self.swallowed = (host, int(port)), swallowed
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.hidden = threading.Event()  # something was swallowed
         self.connections = []
+        self.refusal = None  # (part of the topic's name, code, how often)
         theirs, ours = ((b"127.0.0.1" + struct.pack(">i", p)) for p in (int(port), self.listener.getsockname()[1]))
         self.rename = lambda frame: frame.replace(theirs, ours)
 
@@ -41,6 +51,10 @@ class KafkaProxy:
                 pass  # the other end was first
             each.close()
 
+    def refuse(self, topic, code, times):
+        """The answers to the next `times` Produce requests for such a topic say `code`."""
+        self.refusal = [topic.encode(), code, times]
+
     def accept(self):
         while True:
             try:
@@ -49,14 +63,25 @@ class KafkaProxy:
                 return  # closed
             broker = socket.create_connection(self.broker)
             self.connections += [client, broker]
-            threading.Thread(target=self.pass_on, args=(client, broker, self.asked), daemon=True).start()
-            threading.Thread(target=self.pass_on, args=(broker, client, self.rename), daemon=True).start()
+            refused = {}  # of this connection: number of the request -> code
+            asked = lambda frame, refused=refused: self.asked(frame, refused)
+            answered = lambda frame, refused=refused: self.answered(frame, refused)
+            threading.Thread(target=self.pass_on, args=(client, broker, asked), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(broker, client, answered), daemon=True).start()
 
-    def asked(self, frame):
-        if struct.unpack(">h", frame[:2])[0] not in self.swallowed:
+    def asked(self, frame, refused):
+        kind, _, number = struct.unpack(">hhi", frame[:8])
+        if kind == PRODUCE and self.refusal and self.refusal[2] and self.refusal[0] in frame:
+            self.refusal[2] -= 1
+            refused[number] = self.refusal[1]
+        if kind not in self.swallowed:
             return frame
         self.hidden.set()
         return None
+
+    def answered(self, frame, refused):
+        code = refused.pop(struct.unpack(">i", frame[:4])[0], None)
+        return self.rename(frame) if code is None else with_code(frame, code)
 
     @staticmethod
     def pass_on(source, sink, change):

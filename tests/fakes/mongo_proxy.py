@@ -9,11 +9,12 @@ hold            keeps the command until release(); `cut`: true closes the client
 delay           `seconds`; `when`: before (the default; the server sees it late) or reply (its answer is late)
 cut             `when`: before (the server never sees it) or reply (it is executed, the answer is lost)
 duplicate       the statements with these `indexes` are not executed, each is answered with error 11000
-write_error     the same with `code` and `message`
+write_error     the same with `code` and `message`; `text` instead of `indexes`: those that hold this text, in
+                whichever command they come; neither: all
 not_primary     not executed, answered with NotWritablePrimary
 write_concern   executed, the answer has a writeConcernError
 reply           not executed, answered with `document`
-amend           executed, `document` is merged into the answer
+amend           executed, `document` is merged into the answer, or `change` (of this process) makes another
 
 As a command: `python3 -m fakes.mongo_proxy --server HOST:PORT`, controlled by POST /_control on its second
 port, as the fake DynamoDB is.
@@ -23,6 +24,8 @@ import json
 import socket
 import threading
 
+import bson
+
 from .control import Faults, wait_for_interrupt
 from .dynamodb import answer_control
 from .http_wire import HttpServer, cut
@@ -31,8 +34,8 @@ from .script import Script
 
 KINDS = {
     "hold": {"cut"}, "delay": {"seconds", "when"}, "cut": {"when"}, "duplicate": {"indexes"},
-    "write_error": {"indexes", "code", "message"}, "not_primary": set(), "write_concern": set(),
-    "reply": {"document"}, "amend": {"document"},
+    "write_error": {"indexes", "text", "code", "message"}, "not_primary": set(), "write_concern": set(),
+    "reply": {"document"}, "amend": {"document", "change"},
 }
 NOT_PRIMARY = {"ok": 0.0, "errmsg": "not primary", "code": 10107, "codeName": "NotWritablePrimary"}
 CONCERN = {"writeConcernError": {"code": 64, "codeName": "WriteConcernFailed",
@@ -177,6 +180,7 @@ class Conversation:
             if fault.more.get("when") != "reply":
                 self._wait(fault)
         by_kind = {f.kind: f.more for f in faults}
+        by_kind["amend"] = [f.more for f in faults if f.kind == "amend"]
         if by_kind.get("cut", {}).get("when") == "before":
             return "cut"
         answer = self._answer(request, by_kind)
@@ -210,14 +214,14 @@ class Conversation:
                                            "E11000 duplicate key error")
         if "write_error" in by_kind:
             more = by_kind["write_error"]
-            return self._refuse_statements(request, more["indexes"], more["code"], more["message"])
+            return self._refuse_statements(request, chosen(request, more), more["code"], more["message"])
         answer = self._forward(request)
         if answer is None:
             return None
         if "write_concern" in by_kind:
             return make_reply(request, {**answer.body, **CONCERN})
-        if "amend" in by_kind:
-            return make_reply(request, {**answer.body, **by_kind["amend"]["document"]})
+        if by_kind["amend"]:
+            return make_reply(request, amended(answer.body, by_kind["amend"]))
         return self._own_address(request, answer)
 
     def _forward(self, request):
@@ -255,6 +259,21 @@ class Conversation:
         for name in ("passives", "arbiters"):
             body.pop(name, None)
         return make_reply(request, body)
+
+
+def chosen(request, more):
+    """The statements that a write_error is for."""
+    if "indexes" in more:
+        return more["indexes"]
+    text = more.get("text", "").encode()
+    return [n for n, s in enumerate(request.statements) if text in bson.encode(s)]
+
+
+def amended(body, amends):
+    for more in amends:
+        body = {**body, **more.get("document", {})}
+        body = more["change"](body) if "change" in more else body
+    return body
 
 
 def shut(sock):

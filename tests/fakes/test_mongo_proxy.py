@@ -158,6 +158,36 @@ def test_duplicates_are_refused_one_by_one_and_the_rest_is_written(collection, p
     assert sorted(server.documents) == [1, 3]
 
 
+def test_a_statement_is_refused_by_its_text_whichever_command_it_is_in(collection, proxy, server):
+    fault = proxy.control.fault("write_error", op="update", contains="bad", text="bad", code=7, message="no",
+                                times=-1)
+    for values, refused in ((["a", "bad", "c", "too bad"], [1, 3]), (["bad"], [0])):
+        with pytest.raises(BulkWriteError) as e:
+            collection.bulk_write(replace(*values), ordered=False)
+        assert [(w["index"], w["code"]) for w in e.value.details["writeErrors"]] == [(n, 7) for n in refused]
+    collection.bulk_write(replace("good"))
+    assert proxy.script.find(fault).hits == 2
+    assert {n: d["v"] for n, d in server.documents.items()} == {0: "good", 2: "c"}
+
+
+def test_every_statement_is_refused_when_none_is_named(collection, proxy, server):
+    proxy.control.fault("write_error", op="update", code=7, message="no")
+    with pytest.raises(BulkWriteError) as e:
+        collection.bulk_write(replace("a", "b"), ordered=False)
+    assert [w["index"] for w in e.value.details["writeErrors"]] == [0, 1]
+    assert server.documents == {}
+
+
+def test_an_answer_is_changed_by_a_function(collection, proxy):
+    def other(body):
+        return {**body, "cursor": {**body["cursor"], "firstBatch": [{"_id": "no document of the server"}]}}
+
+    proxy.control.fault("amend", op="find", change=other)
+    proxy.control.fault("amend", op="find", document={"beside": "it"})
+    assert list(collection.find()) == [{"_id": "no document of the server"}]
+    assert list(collection.find()) == []
+
+
 def test_answers_can_be_falsified(collection, proxy, server):
     proxy.control.fault("not_primary", op="update")
     with pytest.raises(NotPrimaryError):

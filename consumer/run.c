@@ -275,8 +275,17 @@ static struct partition_next with_batch(struct worker *w, struct partition *p)
     return flush(w, p);
 }
 
+/* Up to the log's end, behind the markers of transactions: a position before one that retention
+ * took would seem to be lost. */
+static void pass_markers(struct partition *p)
+{
+    if (p->end_seen > p->position.applied)
+        position_written(&p->position, p->end_seen);
+}
+
 static struct partition_next without_batch(struct worker *w, struct partition *p)
 {
+    pass_markers(p);
     if (p->stop == PARTITION_STOP_TRUNCATED)
         return halt_truncated(p);
     if (p->stop == PARTITION_STOP_SCHEMA)

@@ -1,8 +1,9 @@
-"""Random faults of positions and writes beside kills, hangs and rebalances: MongoDB ends as the source, and stays so.
+"""Random faults of positions and writes beside kills, hangs and rebalances: MongoDB ends as the source.
 
-A run is told by its seed (what happens; not when). DYNAFERRY_POSITION_RUNS sets how many there are (2 by default,
-60 in the campaign). Two things are kept from happening, since docs/positions.md leaves them out: a write that the
-server executes after the grace, and the kill of a consumer that has stood still for longer than its session.
+A run is told by its seed (what happens; not when). DYNAFERRY_POSITION_RUNS sets how many there are (2 by
+default, 60 in the campaign). Two things are kept from happening, since docs/positions.md leaves them out: a
+write that the server executes after the grace, and the kill of a consumer that has stood still for longer than
+its session.
 """
 
 import collections
@@ -135,8 +136,8 @@ class Run:
         self.bridge.target()[APPLIED].update_many({"_id": {"$in": places}}, {"$min": {"rewind": offset}})
 
     def begin_faults(self):
-        """Each command about positions, or about documents, may meet one of its own; the rarer ones, which set
-        a position back, often do."""
+        """Each command about positions, or about documents, may meet one of its own; the rarer ones, which
+        set a position back, often do."""
         for kind, more in (("write_concern", {}), ("cut", {"when": "reply"})):
             self.scene.fault_on_positions(kind, statement_that("back"), times=-1, chance=0.3, **more)
         for collection in [APPLIED, *(table.name for table in self.bridge.tables)]:

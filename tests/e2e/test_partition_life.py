@@ -1,5 +1,5 @@
-"""A partition's life: who may take it, what a lost answer leaves of it, how it is left, and that health and the
-end tell of one that stands still.
+"""A partition's life: who may take it, what a lost answer leaves of it, how it is left, and that health and
+the end tell of one that stands still.
 
 Faults come from a proxy in front of MongoDB. The rules `stray` and `unacknowledged`, broken on purpose, are
 seen to do the damage that their scenes look for.
@@ -151,8 +151,8 @@ def test_applying_once_more_is_not_forgotten_with_its_answer(scene, how):
 
 
 def test_a_position_that_moved_unacknowledged_is_not_gone_back_behind(scene):
-    """Else older values would be written over newer ones, and a crash would leave them there: the position says
-    that they were passed."""
+    """Else older values would be written over newer ones, and a crash would leave them there: the position
+    says that they were passed."""
     scene.bridge.settings["target.batch.ms"] = 0
     table = scene.table(1)
     scene.produce({"kafka.compression.codec": "none"})
@@ -235,7 +235,7 @@ def test_a_held_partition_is_left_with_a_goodbye_or_a_mark_in_a_rebalance(scene,
 
 
 def stopped_table(scene):
-    """A consumer whose only table, of one partition, has another form than it shall write: it stands still."""
+    """A consumer whose only table, of one partition, has another form than it shall write."""
     table = scene.table(5)
     scene.produce()
     first = scene.consumer()
@@ -296,7 +296,8 @@ def test_a_refused_write_is_tried_again_when_the_log_says(scene):
     commands = scene.proxy.control.requests() - before
     scene.proxy.control.clear()
     assert len(held) <= 20 and commands <= 80, (len(held), commands)
-    writes = [e["start"] for e in scene.proxy.control.log("update") if e["fields"]["collection"] == table.name]
+    updates = scene.proxy.control.log("update")
+    writes = [e["start"] for e in updates if e["fields"]["collection"] == table.name]
     for line, write in itertools.product(held, writes):
         early = moment(line) + int(line["for_ms"]) / 1000 - write
         assert not (write > moment(line) + 0.02 and early > 0.1), f"{early:.3f} s before its time: {line}"

@@ -1,8 +1,9 @@
-"""Random faults of positions and writes beside kills, hangs and rebalances: MongoDB ends as the source, and stays so.
+"""Random faults of positions and writes beside kills, hangs and rebalances: MongoDB ends as the source.
 
-A run is told by its seed (what happens; not when). DYNAFERRY_POSITION_RUNS sets how many there are (2 by default,
-60 in the campaign). Two things are kept from happening, since docs/positions.md leaves them out: a write that the
-server executes after the grace, and the kill of a consumer that has stood still for longer than its session.
+A run is told by its seed (what happens; not when). DYNAFERRY_POSITION_RUNS sets how many there are (2 by
+default, 60 in the campaign). Two things are kept from happening, since docs/positions.md leaves them out: a
+write that the server executes after the grace, and the kill of a consumer that has stood still for longer
+than its session.
 """
 
 import collections
@@ -131,12 +132,16 @@ class Run:
         self.mark([p for p in self.scene.positions() if p.startswith(self.bridge.topic(table) + "/")], 0)
         self.tell(f"{table.name} is emptied, and shall be applied from 0")
 
+    def first_damage(self):
+        if len(self.whole) > 1:
+            self.damage()
+
     def mark(self, places, offset):
         self.bridge.target()[APPLIED].update_many({"_id": {"$in": places}}, {"$min": {"rewind": offset}})
 
     def begin_faults(self):
-        """Each command about positions, or about documents, may meet one of its own; the rarer ones, which set
-        a position back, often do."""
+        """Each command about positions, or about documents, may meet one of its own; the rarer ones, which
+        set a position back, often do."""
         for kind, more in (("write_concern", {}), ("cut", {"when": "reply"})):
             self.scene.fault_on_positions(kind, statement_that("back"), times=-1, chance=0.3, **more)
         for collection in [APPLIED, *(table.name for table in self.bridge.tables)]:
@@ -147,13 +152,17 @@ class Run:
 
     def chaos(self):
         """Partitions must be at work to meet anything, so the group is left alone for a while each time."""
-        acts = [self.hang, self.refuse, self.damage] + [self.rewind] * 3
+        acts = [self.hang, self.refuse, self.first_damage] + [self.rewind] * 3
         members = [self.kill] * 3 + [self.end, self.join] * 2 + [self.leave_the_group]
+        last_is_damage = self.rng.random() < 0.5  # nothing mends what is forgotten of that
         self.begin_faults()
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
             for _ in range(self.rng.randint(3, 6)):
                 self.pause(self.rng.uniform(0.3, 1))
                 self.rng.choice(acts)()
+            if number == ROUNDS - 1 and last_is_damage:
+                self.damage()
+                self.pause(IDLE_LOOK_S)
             (self.rng.choice(members) if len(self.consumers) > 1 else self.start)()
         met = collections.Counter()
         for fault in self.scene.proxy.script.faults:

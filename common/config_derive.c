@@ -1,5 +1,6 @@
 /* common/config_derive.c - defaults that follow from other values, and what must hold between
  * values. */
+#include <ctype.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <openssl/sha.h>
@@ -11,6 +12,8 @@
 #include "common/check.h"
 #include "common/config_internal.h"
 #include "common/exit_code.h"
+
+#define HOSTS_MAX 256
 
 static struct bytes option_value(const char *option)
 {
@@ -81,14 +84,50 @@ static char *address_hosts(const char *address)
     return bytes_dup(authority);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* In small letters, and with the usual port when it has none. */
+static char *host_spelled_out(const char *host, size_t len)
+{
+    AUTO(free_charp) char *copy = xstrndup(host, len);
+    const char *bracket = strrchr(copy, ']'); /* of an IPv6 address */
+
+    for (char *c = copy; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    return xasprintf("%s%s", copy, strchr(bracket ? bracket : copy, ':') ? "" : ":27017");
+}
+
+/* One spelling of a list of hosts, whatever the order they were given in. */
+static char *hosts_spelled_out(const char *hosts)
+{
+    AUTO(buf_release) struct buf out;
+    char *names[HOSTS_MAX];
+    size_t count = 0, len;
+
+    buf_init(&out, HOSTS_MAX * 1024);
+    for (; *hosts && count < HOSTS_MAX; hosts += len + (hosts[len] == ',')) {
+        len = strcspn(hosts, ",");
+        names[count++] = host_spelled_out(hosts, len);
+    }
+    qsort(names, count, sizeof(*names), compare_names);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
+            buf_printf(&out, "%s,", names[i]);
+    }
+    while (count > 0)
+        free(names[--count]);
+    return xstrdup(buf_cstr(&out));
+}
+
 static char *group_of(const struct config *c)
 {
-    AUTO(free_charp) char *hosts = address_hosts(config_string(c, "target.address"));
+    AUTO(free_charp) char *given = address_hosts(config_string(c, "target.address"));
+    AUTO(free_charp) char *hosts = hosts_spelled_out(given);
     unsigned char sum[SHA256_DIGEST_LENGTH];
-    AUTO(free_charp) char *group = NULL;
 
-    for (char *p = hosts; *p; p++)
-        *p = *p >= 'A' && *p <= 'Z' ? (char)(*p + 32) : *p;
     SHA256((const unsigned char *)hosts, strlen(hosts), sum);
     return xasprintf("%s-%s-%02x%02x%02x%02x", config_string(c, "topic.prefix"),
                      config_string(c, "id"), sum[0], sum[1], sum[2], sum[3]);

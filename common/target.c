@@ -1,6 +1,5 @@
 #include "common/target.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,6 @@
 #include "common/stop.h"
 
 #define SELECTION_MS 5000
-#define HOSTS_MAX 256
 
 static int check_write_concern(const mongoc_uri_t *uri, struct error *err)
 {
@@ -134,55 +132,19 @@ int target_wait(const struct target *t, int64_t timeout_ms, struct error *err)
     return -1;
 }
 
-static char *join(char *const *names, size_t count)
-{
-    AUTO(buf_release) struct buf out;
-
-    buf_init(&out, 1 << 16);
-    for (size_t i = 0; i < count; i++)
-        buf_printf(&out, "%s%s", i ? "," : "", names[i]);
-    return xstrdup(buf_cstr(&out));
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static char *lower(const char *text)
-{
-    char *copy = xstrdup(text);
-
-    for (char *c = copy; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-    return copy;
-}
-
-static char *hosts(const struct target *t, bool sorted)
+char *target_hosts(const struct target *t)
 {
     const mongoc_host_list_t *h = mongoc_uri_get_hosts(t->uri);
     const char *service = mongoc_uri_get_srv_hostname(t->uri); /* mongodb+srv */
-    char *names[HOSTS_MAX], *joined;
-    size_t count = 0;
+    struct buf out;
+    char *copy;
 
+    buf_init(&out, 1 << 16);
     if (service)
-        names[count++] = lower(service);
-    for (; h && count < HOSTS_MAX; h = h->next)
-        names[count++] = lower(h->host_and_port);
-    if (sorted)
-        qsort(names, count, sizeof(*names), compare_names);
-    joined = join(names, count);
-    while (count > 0)
-        free(names[--count]);
-    return joined;
-}
-
-char *target_hosts(const struct target *t)
-{
-    return hosts(t, false);
-}
-
-char *target_hosts_sorted(const struct target *t)
-{
-    return hosts(t, true);
+        buf_printf(&out, "%s", service);
+    for (; h; h = h->next)
+        buf_printf(&out, "%s%s", out.len ? "," : "", h->host_and_port);
+    copy = xstrdup(buf_cstr(&out));
+    buf_release(&out);
+    return copy;
 }

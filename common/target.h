@@ -35,5 +35,3 @@ mongoc_client_t *target_client_new(const struct target *t);
 
 /* The hosts as "a:1,b:2" without user or password; the caller frees. */
 char *target_hosts(const struct target *t);
-/* The same for every spelling of one list: sorted. */
-char *target_hosts_sorted(const struct target *t);

@@ -12,7 +12,7 @@
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest
  * is for what one answer holds decompressed, commands, and the allocator. */
-#define BUDGET_PERCENT 55
+#define BUDGET_PERCENT 45
 #define QUEUE_PERCENT 6
 #define MESSAGE_OVERHEAD 600 /* librdkafka's own around a message */
 /* What is asked for at once is counted compressed, of which lz4 makes at most 255 times as

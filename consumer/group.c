@@ -1,7 +1,6 @@
 #include "consumer/group.h"
 
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,21 +110,6 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 
 /* ---- the handle ---- */
 
-/* Targets are told apart by their hosts: a new password, or the same hosts in another order,
- * makes no new group. */
-static char *group_name(const struct consumer *consumer)
-{
-    const struct config *c = consumer->config;
-    AUTO(free_charp) char *hosts = target_hosts_sorted(consumer->target);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-
-    if (*config_string(c, "consumer.group"))
-        return xstrdup(config_string(c, "consumer.group"));
-    CHECK(EVP_Digest(hosts, strlen(hosts), digest, NULL, EVP_sha256(), NULL) == 1);
-    return xasprintf("%s-%s-%02x%02x%02x%02x", config_string(c, "topic.prefix"),
-                     config_string(c, "id"), digest[0], digest[1], digest[2], digest[3]);
-}
-
 static int open_handle(struct group *g, struct error *err)
 {
     const struct config *c = g->consumer->config;
@@ -175,7 +159,7 @@ int group_new(struct group **ret, struct consumer *c, struct error *err)
     AUTO(group_freep) struct group *g = xcalloc(1, sizeof(*g));
 
     g->consumer = c;
-    g->name = group_name(c);
+    g->name = xstrdup(config_string(c->config, "consumer.group"));
     g->prefix = xasprintf("%s.", config_string(c->config, "topic.prefix"));
     if (open_handle(g, err) < 0)
         return -1;

@@ -84,6 +84,11 @@ bool partition_is_taken(const struct partition *p)
     return facts[p->state].taken;
 }
 
+bool partition_may_be_taken(const struct partition *p)
+{
+    return position_may_take_again(atomic_load(&p->assigned));
+}
+
 /* ---- what a state's function returns ---- */
 
 struct partition_next partition_go(enum partition_state state)

@@ -151,6 +151,8 @@ void partition_free(struct partition *p);
 
 bool partition_is_released(const struct partition *p);
 bool partition_is_taken(const struct partition *p);
+/* Is it ours to take? Not what the group has taken away. */
+bool partition_may_be_taken(const struct partition *p);
 
 /* ---- what a state's function returns ---- */
 

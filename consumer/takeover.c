@@ -35,7 +35,7 @@ static struct partition_next wait_for_ledger(struct partition *p)
 
 struct partition_next state_waiting(struct worker *w, struct partition *p)
 {
-    if (!atomic_load(&p->assigned))
+    if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     if (clock_mono_ms() < p->until) /* it was lost to another owner */
         return partition_wait_until(p, p->until);
@@ -103,7 +103,7 @@ static struct partition_next decide(struct worker *w, struct partition *p,
     if (p->taking && position_is_taken(&p->ask.change, doc)) /* its answer got lost */
         return taken(w, p, doc);
     p->taking = false;
-    if (!atomic_load(&p->assigned))
+    if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     p->start = POSITION_WAIT;
     if (read_source(w, p, &source, &ledger))
@@ -131,7 +131,7 @@ static struct partition_next ask_document(struct worker *w, struct partition *p)
 {
     int64_t now = clock_mono_ms();
 
-    if (!atomic_load(&p->assigned))
+    if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     if (!table_is_current(p->table, p->view))
         return partition_go(PARTITION_WAITING);
@@ -243,7 +243,7 @@ struct partition_next state_leaving(struct worker *w, struct partition *p)
 static struct partition_next marked(struct worker *w, struct partition *p)
 {
     p->until = 0;
-    if (!position_may_take_again(atomic_load(&p->assigned)))
+    if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     /* after the time in which the group would have said otherwise */
     p->until = clock_mono_ms() + w->consumer->session_ms;

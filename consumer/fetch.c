@@ -1,149 +1,23 @@
-#include "consumer/fetch.h"
-
+/* The handle, and the thread that reads. */
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
 
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "consumer/fetch_internal.h"
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest
  * is for what one answer holds decompressed, commands, and the allocator. */
 #define BUDGET_PERCENT 45
 #define QUEUE_PERCENT 6
-#define MESSAGE_OVERHEAD 600 /* librdkafka's own around a message */
 /* What is asked for at once is counted compressed, of which lz4 makes at most 255 times as
  * much: so much for one partition, so much for all. */
 #define PART_BYTES "16384"
 #define FETCH_BYTES "262144"
 #define NUDGE_TIMEOUT_MS 100
-#define PULL_MAX 512
 #define LOOK_MS 100
 #define STALL_MS 2000
-#define CLOSED (-1)
-
-struct stream_topic {
-    char *name;
-    rd_kafka_topic_t *rkt;
-    int64_t taken_at; /* under the lock: when something was pulled or given back */
-    UT_hash_handle hh;
-};
-
-struct fetch_stream {
-    /* set once */
-    struct fetch *fetch;
-    struct stream_topic *topic;
-    int32_t partition;
-    char *id;
-    void (*wake)(void *arg);
-    void *arg;
-    UT_hash_handle hh;
-
-    /* under the lock */
-    rd_kafka_message_t **ring; /* the messages, from first on */
-    size_t first, count, capacity;
-    size_t bytes;    /* of them */
-    int64_t wanted;  /* the offset to start at; CLOSED: to be closed */
-    int64_t resume;  /* closed by the thread: to be opened here at the next pull; CLOSED: not */
-    unsigned asked;  /* grows with each open and close */
-    bool in_changes; /* waits for the thread to do that */
-    struct fetch_stream *next_change;
-
-    /* of the thread */
-    unsigned done; /* the `asked` that librdkafka follows */
-    bool open;
-};
-
-struct fetch {
-    /* set once */
-    rd_kafka_t *rk;
-    rd_kafka_queue_t *queue;
-    size_t budget;
-    size_t queue_bytes;
-    pthread_t thread;
-    bool started;
-
-    /* under the lock */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;       /* messages, a change, or budget given back */
-    struct fetch_stream *streams; /* by id */
-    struct fetch_stream *changes;
-    size_t used;
-    int64_t full_at; /* since when the budget is used up; 0: it is not */
-    bool arrived;    /* librdkafka's queue is not empty */
-    bool stopping;
-
-    /* of the thread */
-    size_t pulled; /* bytes since librdkafka was last nudged */
-
-    struct stream_topic *topics; /* by name; of the caller of fetch_stream_new */
-};
-
-static size_t size_of(const rd_kafka_message_t *m)
-{
-    return m->err ? 0 : m->len + m->key_len + MESSAGE_OVERHEAD;
-}
-
-/* ---- a stream's messages, under the lock ---- */
-
-static void ring_put(struct fetch_stream *s, rd_kafka_message_t *m)
-{
-    if (s->count == s->capacity) {
-        size_t capacity = s->capacity ? 2 * s->capacity : 16;
-        rd_kafka_message_t **ring = xcalloc(capacity, sizeof(*ring));
-
-        for (size_t i = 0; i < s->count; i++)
-            ring[i] = s->ring[(s->first + i) % s->capacity];
-        free(s->ring);
-        s->ring = ring;
-        s->first = 0;
-        s->capacity = capacity;
-    }
-    s->ring[(s->first + s->count++) % s->capacity] = m;
-    s->bytes += size_of(m);
-    s->fetch->used += size_of(m);
-}
-
-static rd_kafka_message_t *ring_take(struct fetch_stream *s)
-{
-    rd_kafka_message_t *m = s->ring[s->first];
-
-    s->first = (s->first + 1) % s->capacity;
-    s->bytes -= size_of(m);
-    if (--s->count == 0 && s->capacity > PULL_MAX) {
-        free(TAKE(s->ring));
-        s->capacity = s->first = 0;
-    }
-    return m;
-}
-
-static void ring_drop(struct fetch_stream *s)
-{
-    while (s->count > 0) {
-        rd_kafka_message_t *m = ring_take(s);
-
-        s->fetch->used -= size_of(m);
-        rd_kafka_message_destroy(m);
-    }
-}
-
-static void ask(struct fetch_stream *s, int64_t wanted)
-{
-    struct fetch *f = s->fetch;
-
-    s->wanted = wanted;
-    s->resume = CLOSED;
-    s->asked++;
-    if (!s->in_changes) {
-        s->in_changes = true;
-        s->next_change = f->changes;
-        f->changes = s;
-    }
-    pthread_cond_signal(&f->changed);
-}
 
 /* ---- the thread ---- */
 
@@ -153,7 +27,7 @@ static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
 {
     if (s->open)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
-    s->open = wanted != CLOSED;
+    s->open = wanted != STREAM_CLOSED;
     if (!s->open ||
         !rd_kafka_consume_start_queue(s->topic->rkt, s->partition, wanted, f->queue))
         return true;
@@ -197,7 +71,7 @@ static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t 
 }
 
 struct woken {
-    struct fetch_stream *streams[PULL_MAX];
+    struct fetch_stream *streams[STREAM_PULL_MAX];
     size_t count;
 };
 
@@ -220,8 +94,8 @@ static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
         }
         if (s->count == 0)
             woken->streams[woken->count++] = s;
-        f->pulled += size_of(m);
-        ring_put(s, m);
+        f->pulled += stream_size_of(m);
+        stream_put(s, m);
     }
 }
 
@@ -254,8 +128,8 @@ static void drop_stalled(struct fetch *f, int64_t now)
         if (s->topic != stalled || s->bytes == 0)
             continue;
         from = s->ring[s->first]->offset;
-        ring_drop(s);
-        ask(s, CLOSED);
+        stream_drop(s);
+        stream_ask(s, STREAM_CLOSED);
         s->resume = from;
     }
 }
@@ -286,9 +160,9 @@ static void wait_for_room(struct fetch *f)
 
 static void move_messages(struct fetch *f)
 {
-    rd_kafka_message_t *messages[PULL_MAX];
+    rd_kafka_message_t *messages[STREAM_PULL_MAX];
     struct woken woken = {.count = 0};
-    ssize_t n = rd_kafka_consume_batch_queue(f->queue, 0, messages, PULL_MAX);
+    ssize_t n = rd_kafka_consume_batch_queue(f->queue, 0, messages, STREAM_PULL_MAX);
 
     if (n <= 0)
         return;
@@ -430,104 +304,4 @@ rd_kafka_t *fetch_handle(struct fetch *f)
 size_t fetch_batch_bytes(const struct fetch *f, int writers)
 {
     return f->budget / 2 / (size_t)writers;
-}
-
-/* ---- streams ---- */
-
-/* Without the lock, which librdkafka's threads want while they hold its own. */
-static struct stream_topic *topic_of(struct fetch *f, const char *name)
-{
-    struct stream_topic *t;
-
-    HASH_FIND_STR(f->topics, name, t);
-    if (t)
-        return t;
-    t = xcalloc(1, sizeof(*t));
-    t->name = xstrdup(name);
-    t->rkt = rd_kafka_topic_new(f->rk, name, NULL);
-    CHECK(t->rkt);
-    HASH_ADD_KEYPTR(hh, f->topics, t->name, strlen(t->name), t);
-    return t;
-}
-
-struct fetch_stream *fetch_stream_new(struct fetch *f, const char *topic, int32_t partition,
-                                      void (*wake)(void *arg), void *arg)
-{
-    struct fetch_stream *s = xcalloc(1, sizeof(*s));
-
-    s->fetch = f;
-    s->topic = topic_of(f, topic);
-    s->partition = partition;
-    s->id = xasprintf("%s/%" PRId32, topic, partition);
-    s->wake = wake;
-    s->arg = arg;
-    s->wanted = s->resume = CLOSED;
-    AUTO_LOCK(&f->lock);
-    HASH_ADD_KEYPTR(hh, f->streams, s->id, strlen(s->id), s);
-    return s;
-}
-
-void fetch_stream_free(struct fetch_stream *s)
-{
-    struct fetch *f;
-
-    if (!s)
-        return;
-    f = s->fetch;
-    CHECK(!f->started);
-    ring_drop(s);
-    HASH_DEL(f->streams, s);
-    if (s->open)
-        rd_kafka_consume_stop(s->topic->rkt, s->partition);
-    free(s->ring);
-    free(s->id);
-    free(s);
-}
-
-void fetch_stream_open(struct fetch_stream *s, int64_t offset)
-{
-    AUTO_LOCK(&s->fetch->lock);
-    ring_drop(s);
-    s->topic->taken_at = clock_mono_ms();
-    ask(s, offset);
-}
-
-void fetch_stream_close(struct fetch_stream *s)
-{
-    AUTO_LOCK(&s->fetch->lock);
-    if (s->wanted == CLOSED && s->resume == CLOSED)
-        return;
-    ring_drop(s);
-    ask(s, CLOSED);
-}
-
-size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, size_t max)
-{
-    size_t n = 0;
-
-    AUTO_LOCK(&s->fetch->lock);
-    s->topic->taken_at = clock_mono_ms();
-    while (n < max && s->count > 0)
-        messages[n++] = ring_take(s);
-    if (n == 0 && s->resume != CLOSED)
-        ask(s, s->resume);
-    return n;
-}
-
-void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages, size_t count)
-{
-    struct fetch *f = s->fetch;
-    size_t bytes = 0;
-    bool was_full;
-
-    for (size_t i = 0; i < count; i++) {
-        bytes += size_of(messages[i]);
-        rd_kafka_message_destroy(messages[i]);
-    }
-    AUTO_LOCK(&f->lock);
-    s->topic->taken_at = clock_mono_ms();
-    was_full = f->used >= f->budget;
-    f->used -= bytes;
-    if (was_full && f->used < f->budget)
-        pthread_cond_signal(&f->changed);
 }

@@ -80,8 +80,8 @@ enum position_change_kind {
     POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind; offset, generation, begin, log */
     POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, removes rewind */
     POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, removes again */
-    POSITION_CHANGE_GOODBYE,     /* epoch, owner; owner "", and as a move unless it is in doubt */
-    POSITION_CHANGE_MARK,        /* generation, log; rewind, when it is lower */
+    POSITION_CHANGE_GOODBYE, /* epoch, owner; owner "", and as a move unless it is in doubt */
+    POSITION_CHANGE_MARK,    /* generation, log; rewind, when it is lower */
 };
 struct position_change {
     enum position_change_kind kind;
@@ -112,10 +112,10 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
 /* To position_again_from. */
 void position_begin_again(struct position_change *ret, const struct position *p,
                           const char *me);
-/* Not while a write of its own may come late (position_is_quiet). In doubt the document's offset
- * stays: a rewind may have been executed. `again` stays: the successor sees to it. Without a
- * clear answer it is said again; when it matches nothing, the mark follows: what was written
- * may have come late. */
+/* Not while a write of its own may come late (position_is_quiet). In doubt the document's
+ * offset stays: a rewind may have been executed. `again` stays: the successor sees to it.
+ * Without a clear answer it is said again; when it matches nothing, the mark follows: what was
+ * written may have come late. */
 void position_goodbye(struct position_change *ret, const struct position *p, const char *me);
 /* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
  * before the begin of the owner's generation: what stands before it is of another one. */

@@ -7,6 +7,7 @@ must be silent.
 
 import os
 import re
+import subprocess
 
 import pytest
 from confluent_kafka import Producer
@@ -299,6 +300,16 @@ def test_a_broken_rule_is_noticed(request, name):
     problems = run(request, name, scenario)
     print(*problems[:10], sep="\n")
     assert any(re.search(complaint, str(problem)) for problem in problems), problems
+
+
+@pytest.mark.parametrize("name", [None, "unacknowledged", "stray", "heal"])
+def test_the_model_of_positions_notices(name):
+    """Every order of a small case, with no rule broken and with one."""
+    build_or_skip()
+    environment = {**os.environ, "DYNAFERRY_MUTATION": name or ""}
+    program = bin_dir("mutation") / "test_position"
+    done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
+    assert (done.returncode == 0) == (name is None), done.stdout[-2000:] + done.stderr[-2000:]
 
 
 @pytest.mark.campaign

@@ -11,7 +11,7 @@ from oracle import KeySchema
 from refusing import ferry, proxy  # noqa: F401 (fixtures)
 from running import wait_until
 
-CHANGE = {"convert.type": "change"}
+CHANGE = {"convert.type": "change", "target.max_time_ms": 1000, "target.socket.timeout.ms": 1000}
 
 
 def filled(bridge, key_schema=None, keys=30, seed=5, **more):

@@ -1,5 +1,7 @@
 #include "common/program.h"
 
+#include <stdatomic.h>
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +46,14 @@ struct deadline { /* of a thread of its own */
     bool met; /* under lock */
 };
 
+/* The exit code of an end that nobody asked for by a signal; -1: it goes on. */
+static atomic_int ending = -1;
+
+void program_ends(int exit_code)
+{
+    atomic_store(&ending, exit_code);
+}
+
 /* Under lock, until the deadline is met or ms are over. */
 static void deadline_wait(struct deadline *d, int64_t ms)
 {
@@ -58,14 +68,14 @@ static void *deadline_watch(void *arg)
     struct deadline *d = arg;
 
     AUTO_LOCK(&d->lock);
-    while (!d->met && !stop_requested())
+    while (!d->met && !stop_requested() && atomic_load(&ending) < 0)
         deadline_wait(d, LOOK_MS);
     deadline_wait(d, d->program->ends_within_ms);
     if (d->met)
         return NULL;
     log_warn("ends without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
     log_close();
-    _exit(d->program->fatal_code);
+    _exit(stop_requested() ? d->program->fatal_code : atomic_load(&ending));
 }
 
 static void deadline_begin(struct deadline *d, const struct program *p)

@@ -13,13 +13,18 @@ struct program {
      * also of an ERR_RETRY during a stop, which else counts as a good end. */
     int fatal_code;
     /* A part that does not answer any more may hold up the end only so long after a stop was
-     * requested; what is open then is as after a crash, which loses nothing. 0: no such bound.
+     * requested (or program_ends); what is open then is as after a crash, which loses nothing.
+     * 0: no such bound.
      */
     int ends_within_ms;
     /* On the main thread, with log and metrics up. 0, -1, or an exit code above 0 that is a
      * result of the work and no failure. */
     int (*run)(const struct config *c, const struct config_extra *extras, struct error *err);
 };
+
+/* From run: the work is over without a signal, and only what is open is closed: ends_within_ms
+ * begins now, with this exit code. */
+void program_ends(int exit_code);
 
 /* For main: the exit code. */
 int program_main(const struct program *p, int argc, char **argv);

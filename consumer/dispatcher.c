@@ -99,7 +99,7 @@ static struct partition *take_ready(struct dispatcher *d, struct writer_thread *
     int64_t now = clock_mono_ms();
     struct partition *before = NULL, *p = d->ready_head;
 
-    while (p && !may_run(d, p->dispatched, now)) {
+    while (p && !p->revoked && !may_run(d, p->dispatched, now)) { /* leaving writes nothing */
         before = p;
         p = p->next_ready;
     }
@@ -158,7 +158,10 @@ static void give_back(struct dispatcher *d, struct writer_thread *w, struct part
     p->busy = p->ready = false;
     p->due = due;
     p->dispatched->running--;
-    d->next_due = MIN(d->next_due, due);
+    if (due != DISPATCH_AT_ONCE && due < d->next_due) {
+        d->next_due = due;
+        pthread_cond_signal(&d->work_there); /* somebody has to wait for that time */
+    }
     if (p->revoked && partition_is_released(p))
         pthread_cond_broadcast(&d->changed);
     if (asked || due == DISPATCH_AT_ONCE)
@@ -331,6 +334,16 @@ void dispatcher_revoke(struct dispatcher *d, struct partition *p)
     atomic_store(&p->assigned, false);
     p->revoked = true;
     make_ready(d, p);
+}
+
+void dispatcher_revoke_all(struct dispatcher *d)
+{
+    AUTO_LOCK(&d->lock);
+    for (struct partition *p = d->all; p; p = p->hh.next) {
+        atomic_store(&p->assigned, false);
+        p->revoked = true;
+        make_ready(d, p);
+    }
 }
 
 static bool all_released(const struct dispatcher *d, bool all)

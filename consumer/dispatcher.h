@@ -43,6 +43,7 @@ void dispatcher_wake_topic(struct dispatcher *d, const char *topic);
 /* The group's word. */
 void dispatcher_assign(struct dispatcher *d, struct partition *p);
 void dispatcher_revoke(struct dispatcher *d, struct partition *p);
+void dispatcher_revoke_all(struct dispatcher *d); /* also wakes what was revoked before */
 /* Waits until all partitions that were revoked are released; false: not in time. all: also from
  * marks that are still to be set. */
 bool dispatcher_wait_released(struct dispatcher *d, bool all, int64_t timeout_ms);

@@ -89,7 +89,7 @@ static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
             s = stream_of(f, m);
         rkt = m->rkt;
         if (!s || s->asked != s->done) { /* closed, or opened elsewhere, meanwhile */
-            rd_kafka_message_destroy(m);
+            stream_discard(f, m);
             continue;
         }
         if (s->count == 0)
@@ -123,11 +123,10 @@ static void drop_stalled(struct fetch *f, int64_t now)
             (!stalled || s->topic->taken_at < stalled->taken_at))
             stalled = s->topic;
     for (struct fetch_stream *s = f->streams; stalled && s; s = s->hh.next) {
-        int64_t from;
+        int64_t from = stream_first_offset(s);
 
-        if (s->topic != stalled || s->bytes == 0)
+        if (s->topic != stalled || from == STREAM_CLOSED)
             continue;
-        from = s->ring[s->first]->offset;
         stream_drop(s);
         stream_ask(s, STREAM_CLOSED);
         s->resume = from;
@@ -175,6 +174,12 @@ static void move_messages(struct fetch *f)
     pthread_mutex_unlock(&f->lock);
 }
 
+static bool has_room(struct fetch *f)
+{
+    AUTO_LOCK(&f->lock);
+    return f->used < f->budget;
+}
+
 static bool is_stopping(struct fetch *f)
 {
     AUTO_LOCK(&f->lock);
@@ -189,7 +194,9 @@ static void *fetch_loop(void *arg)
         follow_changes(f);
         wait_for_room(f);
         follow_changes(f);
-        move_messages(f);
+        if (has_room(f))
+            move_messages(f);
+        stream_bury(f);
     }
     return NULL;
 }
@@ -284,6 +291,8 @@ void fetch_free(struct fetch *f)
     if (!f)
         return;
     fetch_stop(f);
+    stream_bury(f);
+    free(f->discarded);
     topics_release(f);
     if (f->queue) {
         rd_kafka_queue_cb_event_enable(f->queue, NULL, NULL);

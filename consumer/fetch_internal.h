@@ -58,6 +58,8 @@ struct fetch {
     struct fetch_stream *streams; /* by id */
     struct fetch_stream *changes;
     size_t used;
+    rd_kafka_message_t **discarded; /* to be destroyed by the thread, without the lock */
+    size_t discarded_count, discarded_capacity;
     int64_t full_at; /* since when the budget is used up; 0: it is not */
     bool arrived;    /* librdkafka's queue is not empty */
     bool stopping;
@@ -73,5 +75,12 @@ size_t stream_size_of(const rd_kafka_message_t *m);
 /* Under the lock: */
 void stream_put(struct fetch_stream *s, rd_kafka_message_t *m);
 void stream_drop(struct fetch_stream *s); /* all that it has in hand */
+void stream_discard(struct fetch *f, rd_kafka_message_t *m);
+/* Of the first message that is no error; STREAM_CLOSED: there is none. */
+int64_t stream_first_offset(const struct fetch_stream *s);
 /* The thread is to open it at wanted, or to close it. */
 void stream_ask(struct fetch_stream *s, int64_t wanted);
+
+/* Without the lock, which librdkafka's threads want while they hold its own: destroys what was
+ * discarded. */
+void stream_bury(struct fetch *f);

@@ -52,8 +52,44 @@ void stream_drop(struct fetch_stream *s)
         rd_kafka_message_t *m = stream_take(s);
 
         s->fetch->used -= stream_size_of(m);
-        rd_kafka_message_destroy(m);
+        stream_discard(s->fetch, m);
     }
+}
+
+void stream_discard(struct fetch *f, rd_kafka_message_t *m)
+{
+    if (f->discarded_count == f->discarded_capacity) {
+        f->discarded_capacity = f->discarded_capacity ? 2 * f->discarded_capacity : 64;
+        f->discarded = xrealloc(f->discarded, f->discarded_capacity * sizeof(*f->discarded));
+    }
+    f->discarded[f->discarded_count++] = m;
+    pthread_cond_signal(&f->changed);
+}
+
+void stream_bury(struct fetch *f)
+{
+    rd_kafka_message_t **messages;
+    size_t count;
+
+    auto_lock(&f->lock);
+    messages = TAKE(f->discarded);
+    count = f->discarded_count;
+    f->discarded_count = f->discarded_capacity = 0;
+    pthread_mutex_unlock(&f->lock);
+    for (size_t i = 0; i < count; i++)
+        rd_kafka_message_destroy(messages[i]);
+    free(messages);
+}
+
+int64_t stream_first_offset(const struct fetch_stream *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        const rd_kafka_message_t *m = s->ring[(s->first + i) % s->capacity];
+
+        if (!m->err)
+            return m->offset;
+    }
+    return STREAM_CLOSED;
 }
 
 void stream_ask(struct fetch_stream *s, int64_t wanted)
@@ -114,8 +150,10 @@ void fetch_stream_free(struct fetch_stream *s)
         return;
     f = s->fetch;
     CHECK(!f->started);
+    auto_lock(&f->lock);
     stream_drop(s);
     HASH_DEL(f->streams, s);
+    pthread_mutex_unlock(&f->lock);
     if (s->open)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
     free(s->ring);

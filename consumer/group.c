@@ -82,7 +82,8 @@ static void revoke_all(struct group *g, const rd_kafka_topic_partition_list_t *l
     for (int i = 0; i < list->cnt; i++)
         revoke_one(g, &list->elems[i]);
     g->member = false;
-    if (!dispatcher_wait_released(g->consumer->dispatcher, false, RELEASE_MS))
+    if (!atomic_load(&g->consumer->ending) &&
+        !dispatcher_wait_released(g->consumer->dispatcher, false, RELEASE_MS))
         log_warn("some partitions are left without a goodbye", "group=%s", g->name);
     if (!rd_kafka_assignment_lost(g->rk))
         commit(g, list);
@@ -329,8 +330,7 @@ bool group_leave(struct group *g, int64_t timeout_ms)
 
     atomic_store(&g->consumer->ending, true);
     dispatcher_each(g->consumer->dispatcher, list_assigned, list);
-    for (int i = 0; i < list->cnt; i++)
-        revoke_one(g, &list->elems[i]);
+    dispatcher_revoke_all(g->consumer->dispatcher);
     all = dispatcher_wait_released(g->consumer->dispatcher, true, timeout_ms);
     commit(g, list);
     rd_kafka_consumer_close(g->rk);

@@ -144,7 +144,7 @@ static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
         intake_message(p, m);
         return 0;
     }
-    if (m->err)
+    if (p->stop == PARTITION_STOP_NOT) /* behind a stop nothing counts, not even the end */
         result = take_error(p, m, err);
     fetch_stream_release(p->stream, &m, 1);
     return result;

@@ -36,8 +36,8 @@ static bool has_health(const struct partition *p)
     case PARTITION_RESTING:
     case PARTITION_LEFT_OUT:
         return false;
-    case PARTITION_WAITING:
-        return !p->table;
+    case PARTITION_WAITING: /* kept on the way to being taken again: that is no progress */
+        return p->health || !p->table;
     case PARTITION_MARKING:
     case PARTITION_LEAVING:
         return atomic_load(&p->assigned);

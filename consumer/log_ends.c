@@ -11,6 +11,7 @@
 #define ASK_EVERY_MS 2000
 #define TIMEOUT_MS 5000
 #define HEALTH_LIMIT_MS 60000
+#define NOT_ASKED (-77) /* no offset of Kafka's */
 
 struct log_ends {
     /* set once */
@@ -35,6 +36,13 @@ static void list_assigned(void *arg, struct partition *p)
     if (atomic_load(&p->assigned))
         rd_kafka_topic_partition_list_add(arg, p->topic, p->number)->offset =
             RD_KAFKA_OFFSET_END; /* the "time" that stands for the end */
+}
+
+/* Behind the others, of the same list: their lag is another consumer's. */
+static void list_given_up(void *arg, struct partition *p)
+{
+    if (!atomic_load(&p->assigned))
+        rd_kafka_topic_partition_list_add(arg, p->topic, p->number)->offset = NOT_ASKED;
 }
 
 /* -1: the brokers did not tell all. Others are told all the same. */
@@ -81,7 +89,7 @@ static void show(struct log_ends *e, const rd_kafka_topic_partition_list_t *list
 
         if (p && !tp->err && tp->offset >= 0)
             atomic_store(&p->log_end, tp->offset);
-        if (p)
+        if (p && tp->offset != NOT_ASKED)
             of_topic += lag_of(p, atomic_load(&p->log_end));
         if (!last)
             continue;
@@ -105,6 +113,7 @@ static void look(struct log_ends *e)
         atomic_store(&e->answered_at, asked_at);
         health_alive(e->health);
     }
+    dispatcher_each(e->setup.dispatcher, list_given_up, list);
     rd_kafka_topic_partition_list_sort(list, NULL, NULL);
     show(e, list);
 }

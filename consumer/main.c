@@ -201,7 +201,7 @@ static int run(const struct config *c, const struct config_extra *extras, struct
     struct consumer consumer = {.config = c};
     struct group *g = NULL;
     int64_t idle_ms = -1; /* not given */
-    int result;
+    int result, code;
 
     if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
@@ -209,10 +209,13 @@ static int run(const struct config *c, const struct config_extra *extras, struct
         log_warn("checkpoint.db is not read yet", NULL);
     mongoc_init();
     result = serve(&consumer, &g, idle_ms, err);
+    code = result == 0 || stop_requested() ? EXIT_WELL : err->code ? err->code : EXIT_FATAL;
+    program_ends(code);
     if (!leave(&consumer, g)) {
-        log_info("ends", "result=%d", result);
+        log_event(code ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "ends", "exit=%d reason=%s", code,
+                  code ? err->message : "");
         log_close();
-        _exit(result < 0 && !stop_requested() ? EXIT_FATAL : EXIT_WELL);
+        _exit(code);
     }
     close_all(&consumer, g);
     mongoc_cleanup();

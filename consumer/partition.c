@@ -33,6 +33,7 @@ struct partition *partition_new(struct consumer *c, const char *topic, int32_t n
     p->ask.id = p->id;
     p->ask.owner = p;
     p->end_seen = -1;
+    p->truncated_at = POSITION_NONE;
     position_init(&p->position);
     batch_init(&p->batch);
     suspects_init(&p->suspects);
@@ -244,5 +245,5 @@ void partition_release(struct partition *p)
     suspects_release(&p->suspects);
     suspects_init(&p->suspects);
     p->taking = false;
-    atomic_store(&p->offset, POSITION_NONE);
+    p->truncated_at = POSITION_NONE;
 }

@@ -130,7 +130,8 @@ struct partition {
         PARTITION_STOP_SCHEMA,   /* a begin of another key schema is next */
         PARTITION_STOP_TRUNCATED /* the log begins after the start */
     } stop;                      /* nothing may be taken in past it */
-    bool skip;    /* to be taken from the newest begin, because the log was truncated */
+    int64_t truncated_at;        /* the log did not hold this offset once; POSITION_NONE */
+    bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
     struct health *health;
     bool used; /* the preparer was told that its table is */

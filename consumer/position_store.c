@@ -1,5 +1,6 @@
 #include "consumer/position_store.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "consumer/bson_member.h"
 
 #define FIRST_BATCH "cursor.firstBatch"
+#define DUPLICATE_KEY 11000
 
 /* ---- reading ---- */
 
@@ -222,6 +224,15 @@ static void append_statement(bson_t *list, size_t index, const char *id,
 
 /* ---- commands ---- */
 
+/* A statement that was refused, but for a racing upsert of the same document. */
+static void note_refusal(void *arg, const struct mongo_write_error *e)
+{
+    struct error *err = arg;
+
+    if (e->code != DUPLICATE_KEY && err->kind == ERR_NONE)
+        error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+}
+
 static enum mongo_result update(struct mongo *m, const bson_t *statements, int64_t *matched,
                                 struct error *err)
 {
@@ -232,8 +243,13 @@ static enum mongo_result update(struct mongo *m, const bson_t *statements, int64
     bson_t reply;
     enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
 
-    if (result == MONGO_DONE)
+    if (result == MONGO_DONE) {
         *matched = mongo_reply_n(&reply);
+        err->kind = ERR_NONE;
+        mongo_reply_write_errors(&reply, note_refusal, err);
+        if (err->kind != ERR_NONE)
+            result = MONGO_AGAIN;
+    }
     bson_destroy(&reply);
     return result;
 }
@@ -252,7 +268,7 @@ enum mongo_result position_change_many(struct mongo *m, const char *const *ids,
     result = update(m, &list, &matched, err);
     bson_destroy(&list);
     if (result == MONGO_DONE)
-        *all = matched == (int64_t)count; /* a writeError lowers it */
+        *all = matched == (int64_t)count; /* the error of a racing upsert lowers it */
     return result;
 }
 

@@ -212,7 +212,7 @@ static struct partition_next document_came(struct worker *w, struct partition *p
         partition_stop_reading(p);
         return ownership_follow(w, p, doc);
     }
-    if (doc->offset != p->position.offset || is_at_end(p))
+    if (doc->offset != p->position.offset || (is_at_end(p) && !position_is_ahead(&p->position)))
         confirmed(p, doc->offset);
     return partition_wait(p);
 }
@@ -247,19 +247,47 @@ static struct partition_next begin_again(struct worker *w, struct partition *p)
 
 /* ---- running ---- */
 
-static struct partition_next halt_truncated(struct partition *p)
+/* Told twice: the first time it may be about where the reading began before. */
+static struct partition_next stop_truncated(struct partition *p)
 {
-    char why[256];
+    int64_t offset = p->position.applied;
+    struct error err;
 
-    snprintf(why, sizeof(why),
-             "the log does not hold offset %" PRId64
-             " (any more): a new snapshot of the table is needed",
-             p->position.applied);
-    return partition_halt(p, why);
+    error_set(&err, ERR_FATAL,
+              "the log does not hold offset %" PRId64
+              " (any more): a new snapshot of the table is needed",
+              offset);
+    if (p->truncated_at == offset)
+        return partition_halt(p, err.message);
+    p->truncated_at = offset;
+    return partition_hold(p, MONGO_AGAIN, &err, "read");
 }
 
-static struct partition_next restart_prepared(struct worker *w, struct partition *p)
+/* Where the newest generation begins, if it has the key schema that the table is prepared for:
+ * POSITION_NONE if it has another one, or that is not known. */
+static int64_t newest_begin(struct worker *w, const struct partition *p)
 {
+    struct ledger_table ledger = {0};
+    struct error err;
+    int64_t begin = POSITION_NONE;
+
+    if (ledger_cache_table(w->consumer->ledger, p->table->name, &ledger, &err) > 0 &&
+        ledger.begin_offsets && p->number < ledger.partitions &&
+        key_schema_equal(&ledger.key_schema, &p->view->schema))
+        begin = ledger.begin_offsets[p->number];
+    ledger_table_release(&ledger);
+    return begin;
+}
+
+/* A generation of another key schema begins. Either the table is to be prepared for it, or it
+ * is an older one than the newest, which begins behind it and brings all values. */
+static struct partition_next stop_schema(struct worker *w, struct partition *p)
+{
+    int64_t begin = newest_begin(w, p);
+
+    if (begin != POSITION_NONE && begin <= p->position.applied)
+        return partition_halt(p, "a begin of another key schema than the ledger's is next");
+    p->skip = begin != POSITION_NONE;
     preparer_look_soon(w->consumer->preparer, p->table);
     return partition_restart(p, "a generation of another key schema begins");
 }
@@ -285,11 +313,11 @@ static void pass_markers(struct partition *p)
 
 static struct partition_next without_batch(struct worker *w, struct partition *p)
 {
-    pass_markers(p);
     if (p->stop == PARTITION_STOP_TRUNCATED)
-        return halt_truncated(p);
+        return stop_truncated(p);
     if (p->stop == PARTITION_STOP_SCHEMA)
-        return restart_prepared(w, p);
+        return stop_schema(w, p);
+    pass_markers(p);
     if (p->position.again != POSITION_NONE)
         return partition_wait_until(p, p->position.again_at);
     return partition_wait(p);

@@ -16,7 +16,11 @@
 struct partition_next state_resting(struct worker *w, struct partition *p)
 {
     (void)w;
-    return atomic_load(&p->assigned) ? partition_go(PARTITION_WAITING) : partition_wait(p);
+    if (!atomic_load(&p->assigned))
+        return partition_wait(p);
+    p->skip = false;
+    atomic_store(&p->offset, POSITION_NONE);
+    return partition_go(PARTITION_WAITING);
 }
 
 struct partition_next state_left_out(struct worker *w, struct partition *p)
@@ -47,7 +51,10 @@ struct partition_next state_waiting(struct worker *w, struct partition *p)
         return partition_go(PARTITION_LEFT_OUT);
     table_view_put(p->view);
     p->view = table_view_get(p->table);
-    return p->view ? partition_go(PARTITION_TAKING) : partition_wait(p);
+    if (p->view)
+        return partition_go(PARTITION_TAKING);
+    health_remove(TAKE(p->health)); /* the table's own says why */
+    return partition_wait(p);
 }
 
 /* ---- taking over ---- */
@@ -100,11 +107,17 @@ static struct partition_next decide(struct worker *w, struct partition *p,
     struct position_source source;
     struct position_change change;
 
+    bool missed = !p->ask.reads;
+
     if (p->taking && position_is_taken(&p->ask.change, doc)) /* its answer got lost */
         return taken(w, p, doc);
     p->taking = false;
     if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
+    if (missed) { /* somebody came in between */
+        p->until = partition_again_at(p);
+        return partition_wait_until(p, p->until);
+    }
     p->start = POSITION_WAIT;
     if (read_source(w, p, &source, &ledger))
         p->start = position_take(&change, doc, &source, w->consumer->me);
@@ -167,6 +180,8 @@ static struct partition_next left(struct partition *p, bool goodbye)
     log_info(goodbye ? "partition left" : "partition left without a goodbye",
              "topic=%s partition=%" PRId32 " offset=%" PRId64, p->topic, p->number,
              p->position.applied);
+    if (goodbye && !p->position.doubted)
+        atomic_store(&p->offset, p->position.applied);
     p->until = 0;
     if (!atomic_load(&p->assigned))
         return partition_go(PARTITION_RESTING);
@@ -269,9 +284,11 @@ static struct partition_next mark(struct worker *w, struct partition *p)
 
 static struct partition_next ask_owner(struct worker *w, struct partition *p)
 {
-    int64_t now = clock_mono_ms(), from = MAX(p->until, p->position.quiet_until);
+    int64_t now = clock_mono_ms(), from = p->until;
 
-    if (now < from && !atomic_load(&w->consumer->ending))
+    if (!atomic_load(&w->consumer->ending))
+        from = MAX(from, p->position.quiet_until);
+    if (now < from)
         return partition_wait_until(p, from);
     keeper_ask_read(w->consumer->keeper, &p->ask, now);
     return partition_wait(p);

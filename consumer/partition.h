@@ -166,7 +166,7 @@ struct partition_next partition_wait_until(const struct partition *p, int64_t du
  * growing delays, or when the outcome is unknown after the grace. what: at which step. */
 struct partition_next partition_hold(struct partition *p, enum mongo_result result,
                                      const struct error *err, const char *what);
-/* HALTED: a clear state. Looked at again at a time of the state's own. */
+/* HALTED, with the reason. Tried again at a time of the state's own. */
 struct partition_next partition_halt(struct partition *p, const char *reason);
 /* LEAVING. */
 struct partition_next partition_leave(struct partition *p);

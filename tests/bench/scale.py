@@ -47,7 +47,7 @@ QUIET_SECONDS = 10  # so long no owner must change until a rebalance counts as s
 WAIT_SECONDS = 400
 WARM_SECONDS = 3
 LOG_LINES = (
-    "partition left", "late write marked", "let go without a goodbye", "partition lost to another owner",
+    "partition left", "late write marked", "left without a goodbye", "partition lost to another owner",
 )  # fmt: skip
 DEFAULT_TOTAL = {"backlog": 720, "idle": 720, "trickle": 500, "rebalance": 1200}
 

@@ -85,9 +85,16 @@ LONE_SURROGATE = "\ud800"
 
 
 def make_client(service, endpoint, region="us-east-1", **credentials):
-    """A boto3 client that sends what it is given and never retries in silence."""
+    """A boto3 client that sends what it is given and never retries in silence. So it keeps no connection: the
+    server closes an idle one when it likes, also just when a request is on its way."""
     config = Config(parameter_validation=False, retries={"max_attempts": 0}, read_timeout=120)
-    return boto3.client(service, endpoint_url=endpoint, region_name=region, config=config, **credentials)
+    client = boto3.client(service, endpoint_url=endpoint, region_name=region, config=config, **credentials)
+    client.meta.events.register("before-send", close_afterwards)
+    return client
+
+
+def close_afterwards(request, **_):
+    request.headers["Connection"] = "close"
 
 
 # --- random values ---

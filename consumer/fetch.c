@@ -9,7 +9,7 @@
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest
  * is for what one answer holds decompressed, commands, and the allocator. */
-#define BUDGET_PERCENT 45
+#define BUDGET_PERCENT 33
 #define QUEUE_PERCENT 6
 /* What is asked for at once is counted compressed, of which lz4 makes at most 255 times as
  * much: so much for one partition, so much for all. */

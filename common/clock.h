@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -42,4 +43,14 @@ static inline int clock_cond_wait(pthread_cond_t *c, pthread_mutex_t *lock, int6
     struct timespec until = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
 
     return pthread_cond_timedwait(c, lock, &until);
+}
+
+/* Until *count, which the lock guards, is 0: threads that end. false: not in time. */
+static inline bool clock_cond_wait_zero(pthread_cond_t *c, pthread_mutex_t *lock,
+                                        const int *count, int64_t at_ms)
+{
+    while (*count > 0)
+        if (clock_cond_wait(c, lock, at_ms))
+            return *count == 0;
+    return true;
 }

@@ -221,9 +221,8 @@ bool dispatcher_stop(struct dispatcher *d, int64_t timeout_ms)
         AUTO_LOCK(&d->lock);
         d->stopping = true;
         pthread_cond_broadcast(&d->work_there);
-        while (d->running > 0)
-            if (clock_cond_wait(&d->changed, &d->lock, until))
-                return false;
+        if (!clock_cond_wait_zero(&d->changed, &d->lock, &d->running, until))
+            return false;
     }
     for (int i = 0; i < d->thread_count; i++)
         pthread_join(d->threads[i].id, NULL);

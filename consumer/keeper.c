@@ -207,9 +207,8 @@ bool keeper_stop(struct keeper *k, int64_t timeout_ms)
         AUTO_LOCK(&k->lock);
         k->stopping = true;
         pthread_cond_broadcast(&k->asked);
-        while (k->running > 0)
-            if (clock_cond_wait(&k->ended, &k->lock, until))
-                return false;
+        if (!clock_cond_wait_zero(&k->ended, &k->lock, &k->running, until))
+            return false;
     }
     for (int i = 0; i < THREADS; i++)
         pthread_join(k->threads[i], NULL);

@@ -26,7 +26,8 @@ struct log_ends {
     /* under lock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    bool stopping, stopped;
+    bool stopping;
+    int running; /* 1: the thread */
 };
 
 /* ---- one look ---- */
@@ -137,7 +138,7 @@ static void *log_ends_loop(void *arg)
         look(e);
     while (wait_for_time(e, clock_mono_ms() + ASK_EVERY_MS));
     AUTO_LOCK(&e->lock);
-    e->stopped = true;
+    e->running = 0;
     pthread_cond_broadcast(&e->changed);
     return NULL;
 }
@@ -147,6 +148,7 @@ struct log_ends *log_ends_new(const struct log_ends_setup *s)
     struct log_ends *e = xcalloc(1, sizeof(*e));
 
     e->setup = *s;
+    e->running = 1;
     e->ledger_topic = kafka_ledger_topic(s->config);
     e->health = health_get("kafka", HEALTH_LIMIT_MS);
     atomic_init(&e->answered_at, clock_mono_ms());
@@ -164,9 +166,8 @@ bool log_ends_stop(struct log_ends *e, int64_t timeout_ms)
         AUTO_LOCK(&e->lock);
         e->stopping = true;
         pthread_cond_broadcast(&e->changed);
-        while (!e->stopped)
-            if (clock_cond_wait(&e->changed, &e->lock, until))
-                return false;
+        if (!clock_cond_wait_zero(&e->changed, &e->lock, &e->running, until))
+            return false;
     }
     pthread_join(e->thread, NULL);
     return true;

@@ -15,6 +15,19 @@ bool ownership_polled_lately(const struct worker *w)
     return clock_mono_ms() - atomic_load(&c->last_poll) < c->session_ms / 2;
 }
 
+bool ownership_read_ledger(struct worker *w, const struct partition *p,
+                           struct ledger_table *ret, int64_t *ret_begin)
+{
+    struct error err;
+
+    if (ledger_cache_table(w->consumer->ledger, p->table->name, ret, &err) <= 0)
+        return false;
+    *ret_begin = ret->begin_offsets && p->number < ret->partitions
+                     ? ret->begin_offsets[p->number]
+                     : POSITION_NONE;
+    return true;
+}
+
 /* ---- the document's word ---- */
 
 static struct partition_next lost(struct partition *p, const struct position_doc *doc)
@@ -128,11 +141,10 @@ struct partition_next state_rewinding(struct worker *w, struct partition *p)
 static bool newer_begins(struct worker *w, const struct partition *p)
 {
     struct ledger_table ledger = {0};
-    struct error err;
     bool newer = false;
+    int64_t begin;
 
-    if (ledger_cache_table(w->consumer->ledger, p->table->name, &ledger, &err) > 0 &&
-        ledger.begin_offsets && p->number < ledger.partitions)
+    if (ownership_read_ledger(w, p, &ledger, &begin) && begin != POSITION_NONE)
         newer = ledger.generation > p->position.generation ||
                 strcmp(ledger.log_id, p->position.log_id) != 0;
     ledger_table_release(&ledger);

@@ -6,6 +6,10 @@
 
 /* Only a member that polled its group lately may send anything. */
 bool ownership_polled_lately(const struct worker *w);
+/* What the ledger says of the table (the caller releases ret in any case), and where its newest
+ * generation begins in this partition; POSITION_NONE: not known yet. false: nothing. */
+bool ownership_read_ledger(struct worker *w, const struct partition *p,
+                           struct ledger_table *ret, int64_t *ret_begin);
 /* Does what a document says that was read when nothing was on its way; memory does not count.
  */
 struct partition_next ownership_follow(struct worker *w, struct partition *p,

@@ -243,7 +243,6 @@ void partition_release(struct partition *p)
     table_view_put(TAKE(p->view));
     position_init(&p->position);
     suspects_release(&p->suspects);
-    suspects_init(&p->suspects);
     p->taking = false;
     p->truncated_at = POSITION_NONE;
 }

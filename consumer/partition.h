@@ -105,7 +105,7 @@ struct partition {
 
     /* of the holder; state also under the dispatcher's lock while nobody holds it */
     enum partition_state state;
-    int64_t until;           /* HELD, HALTED, MARKING: not before */
+    int64_t until;           /* the state does nothing before, but for leaving */
     struct table *table;     /* NULL: not known yet */
     struct table_view *view; /* a reference, from TAKING on */
     struct position position;

@@ -248,9 +248,8 @@ bool preparer_stop(struct preparer *p, int64_t timeout_ms)
         AUTO_LOCK(&p->lock);
         p->stopping = true;
         pthread_cond_broadcast(&p->changed);
-        while (p->running > 0)
-            if (clock_cond_wait(&p->changed, &p->lock, until) && p->running > 0)
-                return false;
+        if (!clock_cond_wait_zero(&p->changed, &p->lock, &p->running, until))
+            return false;
     }
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(p->hands[i].thread, NULL);

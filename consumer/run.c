@@ -268,13 +268,11 @@ static struct partition_next stop_truncated(struct partition *p)
 static int64_t newest_begin(struct worker *w, const struct partition *p)
 {
     struct ledger_table ledger = {0};
-    struct error err;
     int64_t begin = POSITION_NONE;
 
-    if (ledger_cache_table(w->consumer->ledger, p->table->name, &ledger, &err) > 0 &&
-        ledger.begin_offsets && p->number < ledger.partitions &&
-        key_schema_equal(&ledger.key_schema, &p->view->schema))
-        begin = ledger.begin_offsets[p->number];
+    if (ownership_read_ledger(w, p, &ledger, &begin) &&
+        !key_schema_equal(&ledger.key_schema, &p->view->schema))
+        begin = POSITION_NONE;
     ledger_table_release(&ledger);
     return begin;
 }

@@ -63,17 +63,15 @@ struct partition_next state_waiting(struct worker *w, struct partition *p)
 static bool read_source(struct worker *w, const struct partition *p,
                         struct position_source *ret, struct ledger_table *ledger)
 {
-    struct error err;
+    int64_t begin;
 
-    if (ledger_cache_table(w->consumer->ledger, p->table->name, ledger, &err) <= 0)
+    if (!ownership_read_ledger(w, p, ledger, &begin))
         return false;
     *ret = (struct position_source){.log_id = ledger->log_id,
                                     .uuid = p->view->uuid,
                                     .generation = ledger->generation,
-                                    .begin = POSITION_NONE,
+                                    .begin = begin,
                                     .truncated = p->skip};
-    if (ledger->begin_offsets && p->number < ledger->partitions)
-        ret->begin = ledger->begin_offsets[p->number];
     return true;
 }
 

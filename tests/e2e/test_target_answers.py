@@ -1,6 +1,7 @@
 """What a failing MongoDB answers: errors of the transport are waited out, nothing is lost or given up."""
 
 import pytest
+from refusing import proxy  # noqa: F401 (a fixture)
 from running import wait_until
 
 STEPPING_DOWN = {"ok": 0.0, "code": 11602, "codeName": "InterruptedDueToReplStateChange", "errmsg": "."}
@@ -12,14 +13,6 @@ FAULTS = {
     "cut": [{"op": "update", "kind": "cut", "when": when} for when in ("before", "reply")],
     "away": [{"op": "update", "kind": "reply", "document": d} for d in (STEPPING_DOWN, SHUTTING_DOWN)],
 }
-
-
-@pytest.fixture
-def proxy(parts):
-    from fakes.mongo_proxy import MongoProxy
-
-    with MongoProxy("%s:%d" % parts.mongo.address) as found:
-        yield found
 
 
 @pytest.fixture

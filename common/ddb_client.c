@@ -86,6 +86,11 @@ void ddb_source_free(struct ddb_source *s)
     free(s);
 }
 
+int64_t ddb_now_ms(const struct ddb_source *s)
+{
+    return clock_wall_ms() + atomic_load(&s->skew_ms);
+}
+
 struct ddb_client *ddb_client_new(struct ddb_source *s)
 {
     struct ddb_client *c = xcalloc(1, sizeof(*c));

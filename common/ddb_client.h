@@ -38,6 +38,9 @@ struct ddb_client;
 int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error *err);
 void ddb_source_free(struct ddb_source *s);
 DEFINE_FREEP(struct ddb_source, ddb_source_freep, ddb_source_free)
+/* The service's time, by the Date of its last answer (a second exact); ours before the first
+ * one. What a position's age is measured with. Any thread. */
+int64_t ddb_now_ms(const struct ddb_source *s);
 struct ddb_client *ddb_client_new(struct ddb_source *s); /* s must live longer */
 void ddb_client_free(struct ddb_client *c);
 DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)

@@ -215,6 +215,20 @@ static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c
     return 0;
 }
 
+int ddb_describe_stream_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+                             const char *arn, struct error *err)
+{
+    return describe_page(s, last, c, arn, err);
+}
+
+int ddb_describe_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *c,
+                          const char *arn, const char *parent, struct error *err)
+{
+    (void)parent;
+    *ret_filtered = false;
+    return ddb_describe_stream(ret, c, arn, err);
+}
+
 int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
                         struct error *err)
 {

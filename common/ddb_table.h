@@ -10,12 +10,14 @@
 
 struct ddb_table {
     char *name;
+    char *arn;    /* TableArn, or "" */
     char *id;     /* TableId; where the service gives none, the table's ARN and creation time */
     char *status; /* "ACTIVE" ... */
     char *stream_arn; /* LatestStreamArn, or "" */
     bool stream_enabled;
     char *stream_view; /* "NEW_AND_OLD_IMAGES" ..., or "" */
     int64_t item_count;
+    int64_t read_capacity; /* provisioned units a second; 0: on demand */
     struct key_schema key_schema; /* no hash name: gone already while DELETING */
     struct ddb_indexes indexes;   /* secondary ones, global and local */
 };

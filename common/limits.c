@@ -4,6 +4,8 @@
 
 #include "common/check.h"
 
+#define DESCRIPTION_MS 100 /* between two: DynamoDB Streams allows 10 a second */
+
 struct bucket { /* tokens in thousandths, refilled by time, at most one second's worth */
     int64_t rate;
     int64_t milli_tokens;
@@ -17,6 +19,7 @@ struct limits {
     struct bucket scans;
     struct bucket streams;
     int64_t tables_left;
+    int64_t next_description_ms;
 };
 
 struct limits *limits_new(int64_t memory_bytes, int64_t scan_rate, int64_t stream_rate,
@@ -40,8 +43,9 @@ void limits_free(struct limits *l)
     free(l);
 }
 
-bool limits_reserve(struct limits *l, size_t bytes)
+bool limits_reserve(struct limits *l, enum limits_use use, size_t bytes)
 {
+    (void)use;
     AUTO_LOCK(&l->lock);
     if (l->used > 0 && l->used + bytes > l->budget)
         return false;
@@ -49,16 +53,17 @@ bool limits_reserve(struct limits *l, size_t bytes)
     return true;
 }
 
-void limits_settle(struct limits *l, size_t reserved, size_t actual)
+void limits_settle(struct limits *l, enum limits_use use, size_t reserved, size_t actual)
 {
+    (void)use;
     AUTO_LOCK(&l->lock);
     CHECK(l->used >= reserved);
     l->used = l->used - reserved + actual;
 }
 
-void limits_return(struct limits *l, size_t bytes)
+void limits_return(struct limits *l, enum limits_use use, size_t bytes)
 {
-    limits_settle(l, bytes, 0);
+    limits_settle(l, use, bytes, 0);
 }
 
 static int64_t bucket_take(struct bucket *b, int64_t now_ms)
@@ -85,6 +90,16 @@ int64_t limits_stream_wait_ms(struct limits *l, int64_t now_ms)
 {
     AUTO_LOCK(&l->lock);
     return bucket_take(&l->streams, now_ms);
+}
+
+int64_t limits_describe_slot_ms(struct limits *l, int64_t now_ms)
+{
+    int64_t slot;
+
+    AUTO_LOCK(&l->lock);
+    slot = MAX(l->next_description_ms, now_ms);
+    l->next_description_ms = slot + DESCRIPTION_MS;
+    return slot - now_ms;
 }
 
 bool limits_scan_begin(struct limits *l)

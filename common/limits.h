@@ -21,13 +21,21 @@ DEFINE_FREEP(struct limits, limits_freep, limits_free)
 /* Bytes are reserved before a request, by an estimate, and settled to its true size: a larger
  * answer goes over the budget rather than being lost, and nothing else starts until it is back
  * under it. A request larger than the whole budget gets it when nothing else is in flight. */
-bool limits_reserve(struct limits *l, size_t bytes);
-void limits_settle(struct limits *l, size_t reserved, size_t actual);
-void limits_return(struct limits *l, size_t bytes);
+enum limits_use {
+    LIMITS_SCAN,
+    LIMITS_STREAM,
+    LIMITS_USES
+};
+bool limits_reserve(struct limits *l, enum limits_use use, size_t bytes);
+void limits_settle(struct limits *l, enum limits_use use, size_t reserved, size_t actual);
+void limits_return(struct limits *l, enum limits_use use, size_t bytes);
 
 /* 0: go, a token was taken; else come again in that many milliseconds. */
 int64_t limits_scan_wait_ms(struct limits *l, int64_t now_ms);
 int64_t limits_stream_wait_ms(struct limits *l, int64_t now_ms);
+/* A place in the row of descriptions (10 a second for the account): in how many milliseconds it
+ * is this caller's turn. It has to ask then and not before, and takes no second place. */
+int64_t limits_describe_slot_ms(struct limits *l, int64_t now_ms);
 
 /* A place among the tables that are scanned at once (full.concurrency). */
 bool limits_scan_begin(struct limits *l);

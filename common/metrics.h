@@ -35,6 +35,11 @@ void metrics_write(struct buf *out);
  * 503 and is named in the body. */
 struct health;
 struct health *health_get(const char *name, int64_t limit_ms);
+/* A part of its own, also beside another of that name: of one instance, whose successor may
+ * begin before it has ended. */
+struct health *health_new(const char *name, int64_t limit_ms);
+/* What is shown behind a stuck part's name; "" for nothing. */
+void health_say(struct health *h, const char *why);
 void health_alive(struct health *h);
 void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
 void health_remove(struct health *h);

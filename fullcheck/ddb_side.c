@@ -24,12 +24,12 @@ static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
 {
     int64_t wait;
 
-    while (!limits_reserve(s->limits, bytes))
+    while (!limits_reserve(s->limits, LIMITS_SCAN, bytes))
         if (stop_wait_ms(NO_BUDGET_MS))
             return stopped(err);
     while ((wait = limits_scan_wait_ms(s->limits, clock_mono_ms())) > 0)
         if (stop_wait_ms(wait)) {
-            limits_return(s->limits, bytes);
+            limits_return(s->limits, LIMITS_SCAN, bytes);
             return stopped(err);
         }
     return 0;
@@ -38,7 +38,7 @@ static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
 void ddb_side_release(struct ddb_side_answer *a)
 {
     if (a->held)
-        limits_return(a->side->limits, a->held);
+        limits_return(a->side->limits, LIMITS_SCAN, a->held);
     a->held = 0;
     http_answer_release(&a->http);
 }
@@ -66,11 +66,11 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
     if (reserve(s, expected, err) < 0)
         return -1;
     if (r->ask(&a->http, s->client, r->what, err) < 0) {
-        limits_return(s->limits, expected);
+        limits_return(s->limits, LIMITS_SCAN, expected);
         return -1;
     }
     a->held = a->http.body.cap;
-    limits_settle(s->limits, expected, a->held);
+    limits_settle(s->limits, LIMITS_SCAN, expected, a->held);
     s->expected = MAX(MAX(a->held, s->expected / 2), SMALLEST_BYTES);
     if (r->read(r->into, buf_slice(&a->http.body), err) == 0)
         return 0;

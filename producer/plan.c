@@ -208,7 +208,7 @@ static int look(struct plan *plan, struct pool_local *local, size_t *ret_placed,
     if (plan_tables(&names, &count, plan->p->config, local->client, err) < 0)
         return -1;
     if (ledger_partition_sync(plan->zero, err) < 0 ||
-        topic_writer_enter(plan->writer, err) < 0) {
+        topic_writer_enter(plan->writer, &plan->member, NULL, err) < 0) {
         ddb_names_free(names, count);
         return -1;
     }

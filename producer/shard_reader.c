@@ -58,7 +58,7 @@ static void drop_answer(struct shard_reader *r)
         return;
     r->holds = false;
     http_answer_release(&r->answer);
-    limits_return(r->w->p->limits, r->held_bytes);
+    limits_return(r->w->p->limits, LIMITS_STREAM, r->held_bytes);
 }
 
 static void drop_iterator(struct shard_reader *r)
@@ -216,7 +216,7 @@ static int64_t try_append(struct shard_reader *r, struct pool_local *local)
 
     if (barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT)
         return BARRIER_WAIT_MS;
-    if (topic_writer_enter(r->w->writer, &err) < 0) {
+    if (topic_writer_enter(r->w->writer, &r->w->member, &r->step, &err) < 0) {
         drop_answer(r);
         return STEP_END;
     }
@@ -303,7 +303,7 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
 
     r->ticket = barrier_change_asked(w->barrier);
     if (r->ticket.epoch != r->iterator_epoch) {
-        limits_return(w->p->limits, r->answer_bytes);
+        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
         drop_iterator(r);
         return 0;
     }
@@ -312,13 +312,13 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
         r->flowed_ms = r->asked_ms;
     if (ddb_get_records(&r->answer, local->client, r->iterator,
                         config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {
-        limits_return(w->p->limits, r->answer_bytes);
+        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
         return records_failed(r, local, &err);
     }
     barrier_change_received(w->barrier, &r->ticket);
     r->holds = true;
     r->held_bytes = r->answer.body.cap;
-    limits_settle(w->p->limits, r->answer_bytes, r->held_bytes);
+    limits_settle(w->p->limits, LIMITS_STREAM, r->answer_bytes, r->held_bytes);
     r->answer_bytes = MAX(r->held_bytes, 65536);
     r->origin.read_ms = clock_wall_ms();
     if (pass_empty_answer(r)) {
@@ -347,11 +347,11 @@ static int64_t read_once(struct shard_reader *r, void *local)
     delay = ensure_iterator(r, local);
     if (delay != 0)
         return delay;
-    if (!limits_reserve(w->p->limits, r->answer_bytes))
+    if (!limits_reserve(w->p->limits, LIMITS_STREAM, r->answer_bytes))
         return NO_BUDGET_MS;
     delay = limits_stream_wait_ms(w->p->limits, clock_mono_ms());
     if (delay > 0) {
-        limits_return(w->p->limits, r->answer_bytes);
+        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
         return delay;
     }
     return ask(r, local);

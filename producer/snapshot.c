@@ -158,7 +158,7 @@ static int64_t page_arrived(struct page *page)
     page->origin.read_ms = clock_wall_ms();
     if (page->seg->distrust && !answer_is_whole(page, &err))
         return page_failed(page, &err);
-    if (topic_writer_enter(page->w->writer, &err) < 0)
+    if (topic_writer_enter(page->w->writer, &page->w->member, &page->seg->step, &err) < 0)
         return STEP_END;
     delay = append_under_gate(page);
     barrier_page_appended(page->w->barrier, page->ticket);
@@ -197,14 +197,14 @@ static int64_t ask(struct page *page)
     scan.start_key = bytes_of(page->start_key);
     if (ddb_scan_page(&page->answer, page->local->client, &scan, &err) < 0) {
         delay = page_failed(page, &err);
-        limits_return(w->p->limits, reserved);
+        limits_return(w->p->limits, LIMITS_SCAN, reserved);
     } else {
         actual = page->answer.body.cap;
-        limits_settle(w->p->limits, reserved, actual);
+        limits_settle(w->p->limits, LIMITS_SCAN, reserved, actual);
         page->seg->answer_bytes = MAX(actual, 65536);
         delay = page_arrived(page);
         http_answer_release(&page->answer);
-        limits_return(w->p->limits, actual);
+        limits_return(w->p->limits, LIMITS_SCAN, actual);
     }
     barrier_page_dropped(w->barrier, page->ticket); /* nothing, when it was appended */
     return delay;
@@ -223,11 +223,11 @@ static int64_t scan_once(struct segment *seg, void *local)
         return wait;
     if (seg->answer_bytes == 0)
         seg->answer_bytes = FIRST_PAGE_BYTES;
-    if (!limits_reserve(w->p->limits, seg->answer_bytes))
+    if (!limits_reserve(w->p->limits, LIMITS_SCAN, seg->answer_bytes))
         return NO_BUDGET_MS;
     wait = limits_scan_wait_ms(w->p->limits, clock_mono_ms());
     if (wait > 0) {
-        limits_return(w->p->limits, seg->answer_bytes);
+        limits_return(w->p->limits, LIMITS_SCAN, seg->answer_bytes);
         return wait;
     }
     wait = ask(&page);

@@ -77,9 +77,26 @@ static void wait_due(struct step_pool *p)
         clock_cond_wait(&p->changed, &p->lock, p->heap[0]->due_ms);
 }
 
+/* Under lock. */
+static void queue_leave(struct step *s)
+{
+    struct step_queue *q = s->waits_in;
+    struct step **at;
+
+    if (!q)
+        return;
+    for (at = &q->first; *at != s; at = &(*at)->next_waiting)
+        ;
+    *at = s->next_waiting;
+    if (q->last == &s->next_waiting)
+        q->last = at;
+    s->waits_in = NULL;
+}
+
 static void step_end(struct step_pool *p, struct step *s)
 {
     s->active = false;
+    queue_leave(s);
     pthread_mutex_unlock(&p->lock);
     if (s->ended)
         s->ended(s->arg);
@@ -168,9 +185,9 @@ bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms)
     return true;
 }
 
-void step_wake(struct step_pool *p, struct step *s)
+/* Under lock. */
+static void wake(struct step_pool *p, struct step *s)
 {
-    AUTO_LOCK(&p->lock);
     if (!s->active)
         return;
     if (s->slot < 0) { /* it runs */
@@ -180,4 +197,35 @@ void step_wake(struct step_pool *p, struct step *s)
     s->due_ms = 0;
     heap_up(p, s->slot, s);
     pthread_cond_signal(&p->changed);
+}
+
+void step_wake(struct step_pool *p, struct step *s)
+{
+    AUTO_LOCK(&p->lock);
+    wake(p, s);
+}
+
+void step_wait(struct step_pool *p, struct step_queue *q, struct step *s)
+{
+    AUTO_LOCK(&p->lock);
+    if (s->waits_in == q)
+        return;
+    queue_leave(s);
+    if (!q->first)
+        q->last = &q->first;
+    *q->last = s;
+    q->last = &s->next_waiting;
+    s->next_waiting = NULL;
+    s->waits_in = q;
+}
+
+void step_queue_wake(struct step_pool *p, struct step_queue *q)
+{
+    AUTO_LOCK(&p->lock);
+    while (q->first) {
+        struct step *s = q->first;
+
+        queue_leave(s);
+        wake(p, s);
+    }
 }

@@ -75,7 +75,7 @@ static void describe_stream(struct table_worker *w, struct pool_local *local)
     }
     if (merge_shards(w, stream) == 0)
         return;
-    if (topic_writer_enter(w->writer, &err) < 0)
+    if (topic_writer_enter(w->writer, &w->member, NULL, &err) < 0)
         return;
     if (append_new_shards(w, local, &err) < 0)
         topic_writer_fail(w->writer, err.message);
@@ -135,7 +135,7 @@ static void forget_shard(struct table_worker *w, struct pool_local *local)
     pthread_mutex_lock(&w->lock);
     s = shard_tree_forgettable(&w->tree, clock_wall_ms());
     pthread_mutex_unlock(&w->lock);
-    if (!s || topic_writer_enter(w->writer, &err) < 0)
+    if (!s || topic_writer_enter(w->writer, &w->member, NULL, &err) < 0)
         return;
     if (append_ledger_shard_tombstone(w, local, s->now.id, &err) < 0)
         topic_writer_fail(w->writer, err.message);

@@ -27,7 +27,7 @@ int table_record_change(struct table_worker *w, struct pool_local *local,
 {
     int result;
 
-    if (topic_writer_enter(w->writer, err) < 0)
+    if (topic_writer_enter(w->writer, &w->member, NULL, err) < 0)
         return -1;
     result = table_record_append(w, local, change, arg, err);
     topic_writer_exit(w->writer);

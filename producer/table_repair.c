@@ -165,7 +165,7 @@ static int64_t arrived(struct request *q, struct error *err)
         ddb_client_broken(q->local->client, "BatchGetItem", err);
         return failed(q, err);
     }
-    if (topic_writer_enter(r->w->writer, err) < 0)
+    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0)
         return STEP_END;
     delay = append_under_gate(q);
     barrier_page_appended(r->w->barrier, q->ticket);
@@ -201,14 +201,14 @@ static int64_t ask(struct request *q, struct error *err)
     count = repair_keys_ask(&r->keys, keys);
     if (ddb_get_items(&q->answer, q->local->client, w->table, keys, count, err) < 0) {
         delay = failed(q, err);
-        limits_return(w->p->limits, reserved);
+        limits_return(w->p->limits, LIMITS_SCAN, reserved);
     } else {
         actual = q->answer.body.cap;
-        limits_settle(w->p->limits, reserved, actual);
+        limits_settle(w->p->limits, LIMITS_SCAN, reserved, actual);
         r->answer_bytes = MAX(actual, 65536);
         delay = arrived(q, err);
         http_answer_release(&q->answer);
-        limits_return(w->p->limits, actual);
+        limits_return(w->p->limits, LIMITS_SCAN, actual);
     }
     barrier_page_dropped(w->barrier, q->ticket); /* nothing, when it was appended */
     return delay;
@@ -220,11 +220,11 @@ int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, str
     struct limits *limits = r->w->p->limits;
     int64_t wait;
 
-    if (!limits_reserve(limits, r->answer_bytes))
+    if (!limits_reserve(limits, LIMITS_SCAN, r->answer_bytes))
         return NO_BUDGET_MS;
     wait = limits_scan_wait_ms(limits, clock_mono_ms());
     if (wait > 0) {
-        limits_return(limits, r->answer_bytes);
+        limits_return(limits, LIMITS_SCAN, r->answer_bytes);
         return wait;
     }
     return ask(&q, err);

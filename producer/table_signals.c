@@ -81,7 +81,7 @@ static int64_t refuse(struct table_worker *w, struct pool_local *local,
     struct error err;
     bool passed;
 
-    if (topic_writer_enter(w->writer, &err) < 0)
+    if (topic_writer_enter(w->writer, &w->member, &w->signals.step, &err) < 0)
         return STEP_END;
     passed = table_signals_is_next(w, p) && table_signals_pass(w, local, p, &err) == 0;
     if (passed) /* told before it can be committed: who sees that it was handled finds why */

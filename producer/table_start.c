@@ -253,7 +253,7 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
 {
     w->begin_offsets =
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
-    if (topic_writer_enter(w->writer, err) < 0)
+    if (topic_writer_enter(w->writer, &w->member, NULL, err) < 0)
         return -1;
     if (append_adoption(w, local, t, tree, err) < 0) {
         topic_writer_fail(w->writer, err->message);

@@ -20,6 +20,7 @@
 #include "common/error.h"
 #include "common/event.h"
 #include "producer/refusals.h"
+#include "producer/step_pool.h"
 
 struct topic_writer;
 
@@ -59,8 +60,16 @@ bool topic_writer_is_outdated(const struct topic_writer *w);
 void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
 void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);
 
-/* The gate, shared. ERR_FENCED when it is open no more: drop everything. */
-int topic_writer_enter(struct topic_writer *w, struct error *err);
+/* The gate, shared, for one member's appends. ERR_FENCED when it is open no more: drop
+ * everything. ERR_RETRY: not now (a commit or an abort is under way, the queue is full, or the
+ * member has to wait for its turn): the step returns TOPIC_WRITER_WAIT_MS and is woken when it
+ * may; s NULL: waits. */
+#define TOPIC_WRITER_WAIT_MS 1000
+int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
+                       struct error *err);
+/* How long this member's transactions have to wait, after it failed alone; 0: not at all. Asked
+ * before a request whose answer could not be appended. */
+int64_t topic_writer_wait_ms(struct topic_writer *w, struct topic_writer_member *m);
 void topic_writer_exit(struct topic_writer *w);
 
 /* A topic's handle, for appends without looking its name up; the caller destroys it before the

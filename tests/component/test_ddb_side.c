@@ -81,9 +81,9 @@ static int teardown(void **state)
 /* Nothing is reserved any more: all of it can be. */
 static void assert_budget_is_whole(struct fixture *f)
 {
-    assert_true(limits_reserve(f->limits, BUDGET));
-    assert_false(limits_reserve(f->limits, 1));
-    limits_return(f->limits, BUDGET);
+    assert_true(limits_reserve(f->limits, LIMITS_SCAN, BUDGET));
+    assert_false(limits_reserve(f->limits, LIMITS_SCAN, 1));
+    limits_return(f->limits, LIMITS_SCAN, BUDGET);
 }
 
 static void get(struct ddb_side_items *ret, struct fixture *f, size_t count)

@@ -102,7 +102,7 @@ static void *append_until_fenced(void *arg)
     struct appender *a = arg;
     struct error err;
 
-    while (topic_writer_enter(a->writer, &err) == 0) {
+    while (topic_writer_enter(a->writer, &a->counts->member, NULL, &err) == 0) {
         CHECK(topic_writer_append(a->writer, &r, &err) == 0);
         atomic_fetch_add(&a->counts->appended, 1);
         topic_writer_exit(a->writer);
@@ -154,14 +154,14 @@ static void on_expected_abort(void *arg)
     atomic_fetch_add(&((struct counts *)arg)->aborted, 1);
 }
 
-static void append_three(struct topic_writer *w)
+static void append_three(struct topic_writer *w, struct counts *counts)
 {
     static const char *const values[] = {"{\"keys\":{\"k\":1}}", "{\"keys\":{\"k\":2}}",
                                          "{\"keys\":{\"k\":3}}"};
     struct topic_record r = {.topic = TOPIC};
     struct error err;
 
-    assert_int_equal(topic_writer_enter(w, &err), 0);
+    assert_int_equal(topic_writer_enter(w, &counts->member, NULL, &err), 0);
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         r.value = bytes_of(values[i]);
         assert_int_equal(topic_writer_append(w, &r, &err), 0);
@@ -192,7 +192,7 @@ static void append_to_a_refusing_broker(struct cluster *cluster, struct refusals
     topic_writer_join(w, &counts.member);
     rd_kafka_mock_push_request_errors(cluster->mock, PRODUCE_REQUEST, 1,
                                       RD_KAFKA_RESP_ERR_INVALID_RECORD);
-    append_three(w);
+    append_three(w, &counts);
     wait_broken(w);
     assert_int_equal(counts.aborted, 1);
     assert_int_equal(counts.committed, 0);

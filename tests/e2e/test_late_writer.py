@@ -150,14 +150,17 @@ def test_a_cut_connections_write_still_executes(late, healing):
     late.consumer(proxy)
     late.wait_mark("first")
     late.bridge.wait_applied()  # the position comes after the document
-    before = late.bridge.position(late.table, 0)["offset"]
+    first = late.bridge.log(late.table)[-1].offset
     hold = late.hold(proxy, "old", cut=True)
     late.put("old")
     assert proxy.control.wait_held(hold)
     late.put("new")
     late.bridge.wait_caught_up()
     if healing:
-        assert late.bridge.position(late.table, 0)["offset"] == before, "moved over a write of unknown outcome"
+        # Not "where it was": passing the transaction's end marker behind the first record moves it too.
+        unknown = next(r.offset for r in late.bridge.log(late.table) if r.offset > first)
+        position = late.bridge.position(late.table, 0)["offset"]
+        assert position <= unknown, "moved over a write of unknown outcome"
         assert not late.writes(proxy, "new"), "a newer write went past one of unknown outcome"
     else:
         late.wait_mark("new")

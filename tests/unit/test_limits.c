@@ -15,10 +15,10 @@ static void the_budget_is_not_exceeded_by_estimates(void **state)
     AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
 
     (void)state;
-    assert_true(limits_reserve(l, 60));
-    assert_false(limits_reserve(l, 60));
-    limits_return(l, 60);
-    assert_true(limits_reserve(l, 60));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 60));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 60));
+    limits_return(l, LIMITS_SCAN, 60);
+    assert_true(limits_reserve(l, LIMITS_SCAN, 60));
 }
 
 static void a_larger_answer_goes_over_and_holds_the_next_request_back(void **state)
@@ -26,11 +26,11 @@ static void a_larger_answer_goes_over_and_holds_the_next_request_back(void **sta
     AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
 
     (void)state;
-    assert_true(limits_reserve(l, 10));
-    limits_settle(l, 10, 150);
-    assert_false(limits_reserve(l, 1));
-    limits_return(l, 150);
-    assert_true(limits_reserve(l, 1));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 10));
+    limits_settle(l, LIMITS_SCAN, 10, 150);
+    assert_false(limits_reserve(l, LIMITS_SCAN, 1));
+    limits_return(l, LIMITS_SCAN, 150);
+    assert_true(limits_reserve(l, LIMITS_SCAN, 1));
 }
 
 static void a_request_larger_than_the_budget_goes_alone(void **state)
@@ -38,8 +38,8 @@ static void a_request_larger_than_the_budget_goes_alone(void **state)
     AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
 
     (void)state;
-    assert_true(limits_reserve(l, 500));
-    assert_false(limits_reserve(l, 1));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 500));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 1));
 }
 
 /* Requests that got a token, asked every millisecond of a simulated clock. */
@@ -79,9 +79,9 @@ static void *hammer(void *arg)
     struct limits *l = arg;
 
     for (int i = 0; i < 20000; i++)
-        if (limits_reserve(l, 40)) {
-            limits_settle(l, 40, 30);
-            limits_return(l, 30);
+        if (limits_reserve(l, LIMITS_SCAN, 40)) {
+            limits_settle(l, LIMITS_SCAN, 40, 30);
+            limits_return(l, LIMITS_SCAN, 30);
         }
     return NULL;
 }
@@ -96,7 +96,7 @@ static void threads_give_back_what_they_took(void **state)
         CHECK(pthread_create(&threads[i], NULL, hammer, l) == 0);
     for (size_t i = 0; i < ARRAY_LEN(threads); i++)
         pthread_join(threads[i], NULL);
-    assert_true(limits_reserve(l, 100));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 100));
 }
 
 int main(void)

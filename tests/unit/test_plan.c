@@ -95,8 +95,11 @@ struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)
 
 /* ---- the writer ---- */
 
-int topic_writer_enter(struct topic_writer *w, struct error *err)
+int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
+                       struct error *err)
 {
+    (void)m;
+    (void)s;
     (void)w;
     (void)err;
     return 0;

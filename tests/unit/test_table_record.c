@@ -18,8 +18,11 @@
 
 static char last_value[4096];
 
-int topic_writer_enter(struct topic_writer *w, struct error *err)
+int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
+                       struct error *err)
 {
+    (void)m;
+    (void)s;
     (void)w;
     (void)err;
     return 0;

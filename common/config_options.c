@@ -99,6 +99,10 @@ const struct config_option config_options[] = {
      .help = "Items asked for in one Scan request. 0: whole pages of 1 MB, which cost the "
              "source least (NimoShake: 128)."},
 
+    {NUMBER("full.capacity.percent", P, "50", 0, 100),
+     .help = "How much of a table's provisioned read capacity its scan takes; 0: as much as it "
+             "gets. Tables on demand are not paced."},
+
     {.section = "Changes",
      NUMBER("qps.incr", P, "0", 0, 1000000),
      .help = "GetRecords requests a second for each table. 0: unlimited (NimoShake: 1000)."},
@@ -109,11 +113,20 @@ const struct config_option config_options[] = {
      .help = "Pause between two reads of a shard while records flow."},
     {NUMBER("shard.idle.poll.ms", P, "200", 1, 60000),
      .help = "Pause between two reads of an open shard that has nothing new."},
+    {NUMBER("shard.idle.poll.max.ms", P, "1000", 1, 60000),
+     .help = "The same of a shard that has had nothing new for minutes: the pause grows up to "
+             "this."},
     {BOOLEAN("event.before", P, "false"),
      .help = "Put the item as it was before a change into the event, if the stream has it."},
     {CHOICE("on_gap", P, "fail", "fail"),
      .help = "When changes were lost for good (a stream read too late, disabled or replaced): "
              "fail stops that table in a clear state, the others go on. The one value so far."},
+    {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
+     .help = "How long DynamoDB has to say that a table or a shard does not exist before that "
+             "is believed: its answers lag behind what was just made."},
+    {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
+     .help = "/healthz names a table that made no progress, and was not seen to have nothing "
+             "to do, for so long."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
     {NUMBER("commit.interval.ms", P, "250", 1, 5000),
      .help = "Age of the oldest uncommitted record at which a transaction is committed under "

@@ -12,6 +12,7 @@
 
 struct signals;
 struct refusals;
+struct source_identity;
 
 enum sync_mode {
     SYNC_ALL,
@@ -32,6 +33,9 @@ struct producer { /* set once, before any thread starts */
     struct step_pool *pool;
     struct limits *limits;
     struct signals *signals;
+    struct source_identity *identity;
+    char **listed; /* the source's tables that pass the filters, at the start */
+    size_t listed_count;
     struct refusals **refusals; /* one a ledger partition */
     int32_t refusals_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */

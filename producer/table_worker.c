@@ -236,6 +236,14 @@ bool table_worker_is_over(struct table_worker *w)
             w->begin_offsets_recorded && !w->dirty);
 }
 
+bool table_worker_stuck(struct table_worker *w, char *reason, size_t size)
+{
+    (void)w;
+    (void)reason;
+    (void)size;
+    return false;
+}
+
 static void make_metrics(struct table_worker *w)
 {
     AUTO(free_charp) char *labels = metric_labels("table", w->table, NULL);

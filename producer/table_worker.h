@@ -123,6 +123,8 @@ void table_worker_stop(struct table_worker *w);
 void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
 /* sync_mode full: the snapshot is committed; or the table stopped. */
 bool table_worker_is_over(struct table_worker *w);
+/* It makes no progress since its calls are refused or fail: why, in words. */
+bool table_worker_stuck(struct table_worker *w, char *reason, size_t size);
 
 /* ---- for snapshot.c and shard_reader.c ---- */
 

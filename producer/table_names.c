@@ -69,9 +69,10 @@ char *table_names_take(struct table_names *n, const char *table)
     struct taken *t;
 
     if (!kafka_topic_name_is_legal(topic))
-        return xasprintf("Kafka refuses the topic name \"%s\" (at most 249 of letters, digits, "
-                         "'.', '_', '-'): rename it with map.topic",
-                         topic);
+        return xasprintf(
+            "Kafka takes no topic name like its one, of %zu characters (at most 249 "
+            "of letters, digits, '.', '_', '-'): rename it with map.topic",
+            strlen(topic));
     HASH_FIND_STR(n->taken, spelling, t);
     if (t && strcmp(t->table, table) != 0)
         return xasprintf("its topic \"%s\" collides in Kafka with \"%s\" of table %s: rename "

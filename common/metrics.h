@@ -41,6 +41,7 @@ struct health *health_new(const char *name, int64_t limit_ms);
 /* What is shown behind a stuck part's name; "" for nothing. */
 void health_say(struct health *h, const char *why);
 void health_alive(struct health *h);
+void health_alive_at(struct health *h, int64_t mono_ms); /* when it last was */
 void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
 void health_remove(struct health *h);
 void health_ready(bool is_ready); /* /readyz */

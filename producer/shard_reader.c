@@ -217,6 +217,8 @@ static int64_t try_append(struct shard_reader *r, struct pool_local *local)
     if (barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT)
         return BARRIER_WAIT_MS;
     if (topic_writer_enter(r->w->writer, &r->w->member, &r->step, &err) < 0) {
+        if (err.kind == ERR_RETRY) /* the answer waits */
+            return TOPIC_WRITER_WAIT_MS;
         drop_answer(r);
         return STEP_END;
     }

@@ -159,7 +159,7 @@ static int64_t page_arrived(struct page *page)
     if (page->seg->distrust && !answer_is_whole(page, &err))
         return page_failed(page, &err);
     if (topic_writer_enter(page->w->writer, &page->w->member, &page->seg->step, &err) < 0)
-        return STEP_END;
+        return err.kind == ERR_RETRY ? TOPIC_WRITER_WAIT_MS : STEP_END;
     delay = append_under_gate(page);
     barrier_page_appended(page->w->barrier, page->ticket);
     topic_writer_exit(page->w->writer);

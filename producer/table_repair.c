@@ -165,8 +165,10 @@ static int64_t arrived(struct request *q, struct error *err)
         ddb_client_broken(q->local->client, "BatchGetItem", err);
         return failed(q, err);
     }
-    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0)
-        return STEP_END;
+    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0) {
+        repair_keys_drop(&r->keys);
+        return err->kind == ERR_RETRY ? TOPIC_WRITER_WAIT_MS : STEP_END;
+    }
     delay = append_under_gate(q);
     barrier_page_appended(r->w->barrier, q->ticket);
     topic_writer_exit(r->w->writer);

@@ -82,7 +82,7 @@ static int64_t refuse(struct table_worker *w, struct pool_local *local,
     bool passed;
 
     if (topic_writer_enter(w->writer, &w->member, &w->signals.step, &err) < 0)
-        return STEP_END;
+        return err.kind == ERR_RETRY ? TOPIC_WRITER_WAIT_MS : STEP_END;
     passed = table_signals_is_next(w, p) && table_signals_pass(w, local, p, &err) == 0;
     if (passed) /* told before it can be committed: who sees that it was handled finds why */
         tell_refused(w, p, why);

@@ -116,6 +116,7 @@ static void open_pool(struct producer *p)
                            config_int(c, "full.concurrency"));
     p->pool = step_pool_new((int)config_int(c, "threads"),
                             (struct step_pool_hooks){local_begin, local_end, p});
+    limits_on_room(p->limits, room_came, p);
 }
 
 static int open_all(struct producer *p, struct error *err)

@@ -41,12 +41,12 @@ static const struct ledger_field shard_fields[] = {
     SHARD_FIELD(FIELD_STRING, parent),        SHARD_FIELD(FIELD_STATUS, status),
     SHARD_FIELD(FIELD_STRING, sequence),      SHARD_FIELD(FIELD_INT64, records),
     SHARD_FIELD(FIELD_INT64, updated_ms),     SHARD_FIELD(FIELD_INT64, source_ms),
-    SHARD_FIELD(FIELD_INT64, complete_to_ms),
+    SHARD_FIELD(FIELD_INT64, complete_to_ms), SHARD_FIELD(FIELD_MARK, adopted),
 };
 
 static const struct ledger_field place_fields[] = {
     {"partition", FIELD_INT32, offsetof(struct ledger_place, partition)},
-    {"forget", FIELD_FLAG, offsetof(struct ledger_place, forget)},
+    {"forget", FIELD_MARK, offsetof(struct ledger_place, forget)},
 };
 
 static const struct ledger_field source_fields[] = {
@@ -120,6 +120,14 @@ void ledger_segment_release(struct ledger_segment *s)
 {
     free(s->last_key);
     *s = (struct ledger_segment){0};
+}
+
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s)
+{
+    *ret = *s;
+    ret->id = xstrdup(s->id);
+    ret->parent = xstrdup(s->parent);
+    ret->sequence = xstrdup(s->sequence);
 }
 
 void ledger_shard_release(struct ledger_shard *s)

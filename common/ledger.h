@@ -76,6 +76,7 @@ struct ledger_shard {
     int64_t updated_ms;
     int64_t source_ms; /* source time of the last record; 0: none */
     int64_t complete_to_ms;
+    bool adopted; /* it was there when the generation began */
 };
 
 /* What the ledger is the ledger of: in partition 0, by its owner, before the first place. */
@@ -104,6 +105,7 @@ void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
 void ledger_segment_release(struct ledger_segment *s);
 void ledger_shard_release(struct ledger_shard *s);
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s);
 
 /* Append key and value; decode: ERR_DATA for anything else than what encode writes. */
 #define LEDGER_SOURCE_KEY "source"

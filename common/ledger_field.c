@@ -59,7 +59,7 @@ static void encode_field(struct buf *out, const struct ledger_field *f, const vo
         buf_printf(out, "%" PRId32, *(const int32_t *)at);
         break;
     case FIELD_BOOL:
-    case FIELD_FLAG:
+    case FIELD_MARK:
         buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
         break;
     case FIELD_PHASE:
@@ -87,7 +87,7 @@ static bool is_left_out(const struct ledger_field *f, const void *record)
 {
     const void *at = (const char *)record + f->at;
 
-    if (f->kind == FIELD_FLAG)
+    if (f->kind == FIELD_MARK)
         return !*(const bool *)at;
     return f->kind == FIELD_INDEXES && ((const struct ddb_indexes *)at)->count == 0;
 }
@@ -184,7 +184,7 @@ static bool decode_field(struct json_reader *r, const struct ledger_field *f, vo
     case FIELD_INT32:
         return decode_int32(r, at);
     case FIELD_BOOL:
-    case FIELD_FLAG:
+    case FIELD_MARK:
         return json_bool(r, at);
     case FIELD_PHASE:
         return decode_enum(r, phase_names, ARRAY_LEN(phase_names), at);
@@ -234,7 +234,7 @@ int ledger_fields_decode(void *record, const struct ledger_field *fields, size_t
         return json_reader_error(&r, err);
     for (size_t i = 0; i < count; i++)
         if (!(seen & (1ULL << i)) && fields[i].kind != FIELD_INDEXES &&
-            fields[i].kind != FIELD_FLAG)
+            fields[i].kind != FIELD_MARK)
             return error_set(err, ERR_DATA, "ledger record: no field \"%s\"", fields[i].name);
     return 0;
 }

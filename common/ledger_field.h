@@ -10,7 +10,7 @@ enum ledger_field_kind {
     FIELD_INT64,
     FIELD_INT32,
     FIELD_BOOL,
-    FIELD_FLAG, /* bool; left out when false */
+    FIELD_MARK, /* bool; left out when false */
     FIELD_PHASE,
     FIELD_STATUS,
     FIELD_SCHEMA,  /* struct key_schema */

@@ -286,6 +286,11 @@ void health_alive(struct health *h)
     atomic_store_explicit(&h->alive_ms, clock_mono_ms(), memory_order_relaxed);
 }
 
+void health_alive_at(struct health *h, int64_t mono_ms)
+{
+    atomic_store_explicit(&h->alive_ms, mono_ms, memory_order_relaxed);
+}
+
 void health_set_limit(struct health *h, int64_t limit_ms)
 {
     atomic_store(&h->limit_ms, limit_ms);

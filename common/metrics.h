@@ -48,6 +48,7 @@ void health_say(struct health *h, const char *why);
 /* What is shown of this part in any case, also while all is well; "" for nothing. */
 void health_note(struct health *h, const char *text);
 void health_alive(struct health *h);
+void health_alive_at(struct health *h, int64_t mono_ms); /* when it last was */
 void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
 void health_remove(struct health *h);                      /* NULL is fine */
 void health_ready(bool is_ready);                          /* /readyz */

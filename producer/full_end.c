@@ -28,7 +28,6 @@ struct census { /* of the tables that pass the filters */
     struct table_names *names;
     size_t wanted;
     size_t waiting; /* neither over nor stuck */
-    size_t stuck;
     struct failed *failed;
     size_t failed_count;
     size_t blames[BLAMES];
@@ -112,7 +111,6 @@ static void count_placed(struct census *c, const struct placed *placed)
         count_by_record(c, placed->table, true);
         break;
     case FULL_STUCK:
-        c->stuck++;
         add_failed(c, placed->table, why, false);
         break;
     }
@@ -216,23 +214,14 @@ static int refuse(const struct census *c, struct error *err)
                        c->failed_count, c->wanted, buf_cstr(&text));
 }
 
-int full_end(const struct full_asked *asked, int64_t *stuck_since_ms, struct error *err)
+int full_end(const struct full_asked *asked, struct error *err)
 {
     AUTO(census_release) struct census c = {.asked = asked};
-    int64_t patience_ms = config_int(asked->p->config, "start.timeout") * 1000;
 
     take_census(&c);
-    if (c.waiting > 0 || (c.wanted == 0 && !asked->is_settled)) {
-        *stuck_since_ms = 0;
+    if (c.waiting > 0 || (c.wanted == 0 && !asked->is_settled))
         return 0;
-    }
     if (c.wanted == 0)
         return error_fatal(err, EXIT_FATAL, "the source has no table that passes the filters");
-    if (c.failed_count == 0)
-        return 1;
-    if (c.stuck == 0)
-        return refuse(&c, err);
-    if (*stuck_since_ms == 0)
-        *stuck_since_ms = asked->now_ms;
-    return asked->now_ms - *stuck_since_ms < patience_ms ? 0 : refuse(&c, err);
+    return c.failed_count > 0 ? refuse(&c, err) : 1;
 }

@@ -11,7 +11,7 @@ enum full_table {
     FULL_ELSEWHERE, /* another instance's, or of a partition that is not open */
     FULL_UNDER_WAY,
     FULL_OVER, /* the ledger says how */
-    FULL_STUCK /* no progress; reason is filled */
+    FULL_STUCK /* no progress for start.timeout; reason is filled */
 };
 
 struct full_asked {
@@ -22,10 +22,8 @@ struct full_asked {
     enum full_table (*table)(void *arg, const char *table, int32_t partition, char *reason,
                              size_t size);
     void *arg;
-    int64_t now_ms;
 };
 
 /* 0: go on. 1: all is committed. -1, ERR_FATAL: over, and not all is: 78 when only names are to
- * blame, 77 when only missing rights are, else 1. *stuck_since_ms is kept by the caller, 0 at
- * first. */
-int full_end(const struct full_asked *asked, int64_t *stuck_since_ms, struct error *err);
+ * blame, 77 when only missing rights are, else 1. */
+int full_end(const struct full_asked *asked, struct error *err);

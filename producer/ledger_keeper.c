@@ -29,7 +29,6 @@ struct ledger_keeper {
     struct step step;
     atomic_int refs; /* its step's and the owner's */
     atomic_bool stopping;
-    atomic_bool committed;
     atomic_bool undecided; /* appended, and neither committed nor aborted yet */
 
     bool stale; /* of the step: what was decided may not be in the cache yet */
@@ -197,15 +196,7 @@ static int64_t keeper_step(void *arg, void *local)
 
 /* ---- life ---- */
 
-static void on_committed(void *arg)
-{
-    struct ledger_keeper *k = arg;
-
-    atomic_store(&k->committed, true);
-    atomic_store(&k->undecided, false);
-}
-
-static void on_aborted(void *arg)
+static void on_decided(void *arg)
 {
     struct ledger_keeper *k = arg;
 
@@ -247,9 +238,11 @@ struct ledger_keeper *ledger_keeper_start(struct producer *p, struct ledger_part
     k->home = home;
     k->writer = writer;
     k->partition = partition;
-    k->member = (struct topic_writer_member){.committed = on_committed,
-                                             .aborted = on_aborted,
+    k->member = (struct topic_writer_member){.committed = on_decided,
+                                             .aborted = on_decided,
                                              .topic_failed = on_topic_failed,
+                                             .table = "",
+                                             .topic = p->ledger_topic,
                                              .arg = k};
     k->step = (struct step){.run = keeper_step, .ended = keeper_ended, .arg = k};
     atomic_init(&k->refs, 2);
@@ -271,11 +264,6 @@ void ledger_keeper_forget(struct ledger_keeper *k, const char *table)
         keys_add(&k->forgotten, xstrdup(table));
     pthread_mutex_unlock(&k->lock);
     step_wake(k->p->pool, &k->step);
-}
-
-bool ledger_keeper_committed(const struct ledger_keeper *k)
-{
-    return atomic_load(&k->committed);
 }
 
 void ledger_keeper_stop(struct ledger_keeper *k)

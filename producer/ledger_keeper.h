@@ -14,6 +14,4 @@ struct ledger_keeper *ledger_keeper_start(struct producer *p, struct ledger_part
                                           struct topic_writer *writer, int32_t partition);
 /* All records of the table go, in one transaction. No worker of it may be left. */
 void ledger_keeper_forget(struct ledger_keeper *k, const char *table);
-/* Something was committed since the start. */
-bool ledger_keeper_committed(const struct ledger_keeper *k);
 void ledger_keeper_stop(struct ledger_keeper *k); /* returns at once */

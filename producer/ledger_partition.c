@@ -47,7 +47,8 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
     lp->p = p;
     lp->partition = partition;
     atomic_init(&lp->refs, 1);
-    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], err) < 0 ||
+    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], p->pool,
+                          err) < 0 ||
         ledger_partition_sync(lp, err) < 0) {
         if (lp->writer)
             topic_writer_close(lp->writer);
@@ -179,11 +180,6 @@ struct table_worker *ledger_partition_table(struct ledger_partition *lp, const c
 bool ledger_partition_is_idle(const struct ledger_partition *lp)
 {
     return lp->count == 0 && lp->leaving_count == 0;
-}
-
-bool ledger_partition_committed(const struct ledger_partition *lp)
-{
-    return lp->keeper && ledger_keeper_committed(lp->keeper);
 }
 
 struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)

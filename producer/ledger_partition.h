@@ -34,7 +34,5 @@ void ledger_partition_tend(struct ledger_partition *lp); /* now and then */
 /* NULL: not started here. */
 struct table_worker *ledger_partition_table(struct ledger_partition *lp, const char *table);
 bool ledger_partition_is_idle(const struct ledger_partition *lp); /* it has no tables */
-/* Something was committed since the start. */
-bool ledger_partition_committed(const struct ledger_partition *lp);
 struct topic_writer *ledger_partition_writer(struct ledger_partition *lp);
 void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left);

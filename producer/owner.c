@@ -51,7 +51,6 @@ struct owner { /* of the main thread */
     uint64_t seen_version; /* of the cache's places, when the view was made */
 
     int64_t full_looked_ms;
-    int64_t full_stuck_ms;
 };
 
 static void close_partition(struct owner *o, int32_t partition)
@@ -177,7 +176,7 @@ static bool has_work(const struct owner *o, int32_t partition)
 static bool is_proven(const struct owner *o, const struct place *place)
 {
     return place->open &&
-           (ledger_partition_committed(place->open) ||
+           (topic_writer_has_committed(ledger_partition_writer(place->open)) ||
             clock_mono_ms() - place->opened_ms >= MIN(PROVEN_MS, o->health_limit_ms / 2));
 }
 
@@ -362,6 +361,7 @@ static enum full_table full_table_of(void *arg, const char *table, int32_t parti
                                      char *reason, size_t size)
 {
     struct owner *o = arg;
+    int64_t patience_ms = config_int(o->p->config, "start.timeout") * 1000;
     struct place *place = &o->places[partition];
     struct table_worker *w;
 
@@ -372,7 +372,7 @@ static enum full_table full_table_of(void *arg, const char *table, int32_t parti
         return FULL_UNDER_WAY;
     if (table_worker_is_over(w))
         return FULL_OVER;
-    return table_worker_stuck(w, reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
+    return table_worker_stuck(w, patience_ms, reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
 }
 
 /* As full_end. */
@@ -384,14 +384,14 @@ static int full_is_over(struct owner *o, struct error *err)
         .is_settled = o->plan && plan_is_settled(o->plan),
         .table = full_table_of,
         .arg = o,
-        .now_ms = clock_mono_ms(),
     };
+    int64_t now_ms = clock_mono_ms();
 
-    if (!o->is_member || asked.now_ms - o->full_looked_ms < FULL_LOOK_MS ||
+    if (!o->is_member || now_ms - o->full_looked_ms < FULL_LOOK_MS ||
         (o->plan && !asked.is_settled) || (o->places[0].assigned && !o->plan))
         return 0;
-    o->full_looked_ms = asked.now_ms;
-    return full_end(&asked, &o->full_stuck_ms, err);
+    o->full_looked_ms = now_ms;
+    return full_end(&asked, err);
 }
 
 /* ---- the loop ---- */

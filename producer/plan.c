@@ -45,6 +45,7 @@ static int append(struct plan *plan, struct pool_local *local, bool tombstone,
                   struct error *err)
 {
     const struct topic_record r = {
+        .member = &plan->member,
         .topic = plan->p->ledger_topic,
         .partition = 0,
         .key = buf_slice(&local->keys),
@@ -242,6 +243,8 @@ struct plan *plan_start(struct producer *p, struct ledger_partition *zero, bool 
     plan->member = (struct topic_writer_member){.committed = on_decided,
                                                 .aborted = on_decided,
                                                 .topic_failed = on_topic_failed,
+                                                .table = "",
+                                                .topic = p->ledger_topic,
                                                 .arg = plan};
     plan->step = (struct step){.run = plan_step, .ended = plan_ended, .arg = plan};
     ledger_partition_ref(zero);

@@ -21,6 +21,8 @@
 #define CONTENT_TYPE "application/x-amz-json-1.0"
 #define SKEW_LARGE_MS 300000 /* it is told; the service refuses signatures of 15 minutes */
 #define SKEW_GONE_MS 240000
+#define LATEST_S 7258118400 /* 2200: a time that can be signed, and a clock that can be meant  \
+                             */
 
 struct ddb_source {
     /* set once */
@@ -71,6 +73,9 @@ int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error
 {
     AUTO(ddb_source_freep) struct ddb_source *s = xcalloc(1, sizeof(*s));
 
+    if (!sigv4_works())
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "OpenSSL has no SHA-256 to sign with (see its openssl.cnf)");
     if (find_region(s, c, err) < 0 || aws_credentials_new(&s->credentials, c, err) < 0)
         return -1;
     choose_gzip(s, config_string(c, "source.gzip"));
@@ -283,7 +288,7 @@ static bool take_services_time(struct ddb_source *s, const char *date, int64_t a
     int64_t now = clock_wall_ms(), asked = now - (clock_mono_ms() - asked_mono_ms);
     long long skew = atomic_load(&s->skew_ms);
 
-    if (service < 0)
+    if (service < 0 || service > LATEST_S)
         return false;
     while (!atomic_compare_exchange_weak(
         &s->skew_ms, &skew, ddb_skew_by_answer(skew, (int64_t)service * 1000, asked, now)))

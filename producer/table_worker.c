@@ -407,6 +407,8 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     w->member = (struct topic_writer_member){.committed = on_committed,
                                              .aborted = on_aborted,
                                              .topic_failed = on_topic_failed,
+                                             .table = w->table,
+                                             .topic = w->topic,
                                              .arg = w};
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->record_lock, NULL);

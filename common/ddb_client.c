@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/ddb_refusal.h"
 #include "common/exit_code.h"
+#include "common/mutation.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define TIMEOUT_MS 60000
@@ -101,7 +102,7 @@ int64_t ddb_skew_ms(const struct ddb_source *s)
 
 int64_t ddb_now_ms(const struct ddb_source *s)
 {
-    return clock_wall_ms() + ddb_skew_ms(s);
+    return clock_wall_ms() + (MUTATED(service_time) ? 0 : ddb_skew_ms(s));
 }
 
 enum ddb_skew_news ddb_skew_news(struct ddb_source *s, int64_t *ret_skew_ms)
@@ -208,7 +209,7 @@ static int prepare(struct attempt *a, struct ddb_client *c, enum ddb_service ser
     a->endpoint = &s->endpoints[service];
     if (aws_credentials_get(s->credentials, &a->keys, err) < 0)
         return -1;
-    sigv4_date(a->date, ddb_now_ms(s));
+    sigv4_date(a->date, clock_wall_ms() + ddb_skew_ms(s));
     a->target = xasprintf("%s_20120810.%s",
                           service == DDB_STREAMS ? "DynamoDBStreams" : "DynamoDB", operation);
     buf_init(&a->authorization, 8192);

@@ -13,6 +13,7 @@
 
 struct signals;
 struct refusals;
+struct source_identity;
 
 enum sync_mode {
     SYNC_ALL,
@@ -35,6 +36,9 @@ struct producer { /* set once, before any thread starts, but for atomics */
     struct step_queue room; /* steps that wait for bytes of the budget */
     struct limits *limits;
     struct signals *signals;
+    struct source_identity *identity;
+    char **listed; /* the source's tables that pass the filters, at the start */
+    size_t listed_count;
     struct refusals **refusals; /* one a ledger partition */
     int32_t refusals_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */

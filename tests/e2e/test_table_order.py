@@ -12,13 +12,23 @@ import time
 import pytest
 from running import wait_until
 from scripted_source import (
-    asked, begin, ferry, from_producer, ledger_messages, put, settle_log, shard_record, wait_commit,
-    wait_phase, write_ledger, write_on,
+    asked, ferry, from_producer, ledger_messages, put, settle_log, shard_record, told,
+    wait_commit, wait_phase, write_ledger, write_on,
 )  # fmt: skip
+from topic_check import Source
 
 HOUR_S = 3600
 UNREAD = 5  # records that nobody has read yet
 EMPTY_FOR_S = 4.5  # well over what three empty answers took when they counted as proof
+
+
+@pytest.fixture
+def clock(ferry):
+    """Sets the service's clock, by seconds from ours; right again in the end."""
+    yield lambda seconds: ferry.fake.control.set(clock_offset_s=seconds)
+    for program in ferry.running():
+        program.end()
+    ferry.fake.control.set(clock_offset_s=0)
 
 
 def carried(ferry, *tables, **settings):
@@ -63,7 +73,7 @@ class LostRecords:
     def __init__(self, ferry, children):
         self.ferry, self.control, self.children = ferry, ferry.fake.control, children
         self.bystander, self.cut = ferry.add_table(), ferry.add_table()
-        self.control.set(shards=2)
+        self.control.set(shards=2, shard_filter="ignored")  # every look shows the whole list
         self.table = ferry.add_table()
         self.producer = carried(ferry, self.bystander, self.cut, self.table, **ONE_HANDLE)
         self.chain = [shard_of_newest(ferry, self.table)]
@@ -134,6 +144,7 @@ def test_shards_whose_first_records_an_abort_took_back_are_read_in_order_after_a
 def test_a_shard_that_the_ledger_does_not_know_is_read_before_its_child_that_it_knows(ferry, children):
     """As an abort and a crash can leave the ledger, and a listing that takes its time."""
     table, control = ferry.add_table(), ferry.fake.control
+    control.set(shard_filter="ignored")  # every look shows the whole list
     producer = carried(ferry, table)
     look = control.fault("hold", op="DescribeStream", where={"TableName": table.name}, predicate=from_producer)
     chain = divide(ferry, table, (10, 20, 30), [shard_of_newest(ferry, table)], children)
@@ -152,33 +163,20 @@ def test_a_shard_that_the_ledger_does_not_know_is_read_before_its_child_that_it_
 # --- shards that are listed late ---
 
 
-class Listing:
-    """What DescribeStream shows: shards that are hidden are in none of its pages."""
+def show(ferry, table, shards):
+    """They are listed from now on, and the shard of `x` closes, so that there is cause to look; returns when its
+    child was found."""
+    ferry.fake.control.show(table.name, shards)
+    (child,) = ferry.fake.control.split(table.name, shard_of_newest(ferry, table), children=1)
+    found = lambda: shard_record(ferry, table, child)
+    wait_until(found, 90, "the child of the closed shard", ferry.running())
 
-    def __init__(self, ferry):
-        self.ferry, self.hidden = ferry, set()
-        describe = ferry.fake.backend.op_DescribeStream
 
-        def describing(fields, **more):
-            answer = describe(fields, **more)
-            description = answer["StreamDescription"]
-            shards = description["Shards"]
-            description["Shards"] = [s for s in shards if s["ShardId"] not in self.hidden]
-            return answer
-
-        ferry.fake.backend.op_DescribeStream = describing
-
-    def hide(self, shards):
-        self.hidden = set(shards)
-
-    def show(self, table, shards):
-        """They are listed from now on, and the shard of `x` closes, so that there is cause to look; returns
-        when its child was found."""
-        self.hidden -= set(shards)
-        closing = shard_of_newest(self.ferry, table)
-        (child,) = self.ferry.fake.control.split(table.name, closing, children=1)
-        found = lambda: shard_record(self.ferry, table, child)
-        wait_until(found, 90, "the child of the closed shard", self.ferry.running())
+def wait_looks(ferry, count):
+    """The stream is described so many times more."""
+    seen = len(asked(ferry, "DescribeStream"))
+    more = lambda: len(asked(ferry, "DescribeStream")) >= seen + count
+    wait_until(more, 120, f"{count} descriptions", ferry.running())
 
 
 LATE = {
@@ -195,16 +193,17 @@ LATE = {
 def test_ancestors_that_are_listed_after_the_adoption_are_not_read_behind_their_descendants(ferry, late):
     """They were closed when the generation began: its rows show what they hold."""
     count, steps = LATE[late]
-    table, listing = ferry.add_table(), Listing(ferry)
+    table, control = ferry.add_table(), ferry.fake.control
+    control.set(shard_filter="ignored")  # so that every look shows the whole list
     put(ferry, table, 1)
     values = [10 * (n + 1) for n in range(count)]
     chain = divide(ferry, table, values, [shard_of_newest(ferry, table)])
-    listing.hide(chain[n] for step in steps for n in step)
+    control.hide(table.name, [chain[n] for step in steps for n in step])
     ferry.producer()
     wait_phase(ferry, table, "tail")
     for number, step in enumerate(steps):
         put(ferry, table, 1000 + 10 * number)
-        listing.show(table, [chain[n] for n in step])
+        show(ferry, table, [chain[n] for n in step])
         put(ferry, table, 1005 + 10 * number)
     settle_log(ferry)
     statuses = {shard_record(ferry, table, chain[n])["status"] for step in steps for n in step}
@@ -214,59 +213,73 @@ def test_ancestors_that_are_listed_after_the_adoption_are_not_read_behind_their_
 @pytest.mark.parametrize("looks", [0, 3])
 def test_the_child_of_a_shard_that_was_closed_at_the_adoption_is_found_when_it_is_listed(ferry, looks):
     """`looks`: so many descriptions more come without it."""
-    table, listing = ferry.add_table(), Listing(ferry)
+    table, control = ferry.add_table(), ferry.fake.control
     put(ferry, table, 1)
     chain = divide(ferry, table, (10, 20), [shard_of_newest(ferry, table)])
-    listing.hide(chain[1:])
+    control.hide(table.name, chain[1:])
     ferry.producer()
     wait_phase(ferry, table, "tail")
-    seen = len(asked(ferry, "DescribeStream"))
-    wait_until(lambda: len(asked(ferry, "DescribeStream")) >= seen + looks, 90, "looks", ferry.running())
-    listing.hide([])
+    wait_looks(ferry, looks)
+    control.show(table.name)
     put(ferry, table, 100)
     settle_log(ferry)
 
 
-def test_a_late_shard_between_a_done_one_and_its_grandchild_holds_the_grandchild(ferry):
-    table, listing = ferry.add_table(), Listing(ferry)
+@pytest.mark.parametrize("answer", ["children", "ignored", "refused"])
+def test_a_late_shard_between_a_done_one_and_its_grandchild_holds_the_grandchild(ferry, answer):
+    """However the endpoint answers a question for children."""
+    table, control = ferry.add_table(), ferry.fake.control
+    control.set(shard_filter=answer)
     carried(ferry, table)
     chain = [shard_of_newest(ferry, table)]
     for value in (10, 20):
         put(ferry, table, value)
-        chain += ferry.fake.control.split(table.name, chain[-1], 1)
-        listing.hide(chain[1:2])
+        chain += control.split(table.name, chain[-1], 1)
+        control.hide(table.name, chain[1:2])
     put(ferry, table, 30)
-    seen = len(asked(ferry, "DescribeStream"))
-    wait_until(lambda: len(asked(ferry, "DescribeStream")) >= seen + 3, 60, "looks", ferry.running())
-    listing.hide([])
+    wait_looks(ferry, 3)
+    control.show(table.name)
     settle_log(ferry)
 
 
-@pytest.mark.parametrize("seed", [201, 202])
-def test_shards_listed_late_at_random_over_several_pages(ferry, seed):
+def needed(ferry, closed):
+    """The source's truth without shards that were closed at the adoption and that nobody listed since."""
+
+    def source(table):
+        truth, (ledger, _) = told(ferry.fake, table), ferry.ledger()
+        listed = lambda shard: shard not in closed or f"shard/{table.name}/{shard}" in ledger
+        parents = {s["id"]: s["parent"] for s in ferry.fake.control.shards(table.name)}
+        return Source([c for c in truth.changes if listed(c.shard)], table.key_schema, parents)
+
+    return source
+
+
+@pytest.mark.parametrize("seed, answer", [(201, "children"), (202, "ignored"), (203, "refused")])
+def test_shards_listed_late_at_random_over_several_pages(ferry, seed, answer):
     """Open and closed ones, of a tree of which a third is hidden at the adoption."""
     rng, control = random.Random(seed), ferry.fake.control
-    control.set(shards=50)
-    table, listing = ferry.add_table(), Listing(ferry)
+    control.set(shards=50, shard_filter=answer)
+    table = ferry.add_table()
     writer = ferry.writer(table, seed=seed, keys=150, rate=150)
     writer.fill()
     for _ in range(60):
         writer.step()
         opened = [s["id"] for s in control.shards(table.name) if s["open"]]
         control.split(table.name, rng.choice(opened), rng.choice((1, 2)))
-    shards = [s["id"] for s in control.shards(table.name)]
+    shards = control.shards(table.name)
     assert len(shards) > 120
-    hidden = rng.sample(shards, len(shards) // 3)
-    listing.hide(hidden)
+    hidden = [s["id"] for s in rng.sample(shards, len(shards) // 3)]
+    control.hide(table.name, hidden)
+    ferry.source = needed(ferry, {s["id"] for s in shards if not s["open"]})
     ferry.producer()
     wait_until(lambda: ferry.phase(table), 60, "the adoption", ferry.running())
     writer.start()
     rng.shuffle(hidden)
     while hidden:
         write_on(ferry, writer, 10)
-        listing.hidden -= set(hidden[:15])
+        control.show(table.name, hidden[:15])
         del hidden[:15]
-        opened = [s["id"] for s in control.shards(table.name) if s["open"] and s["id"] not in listing.hidden]
+        opened = [s["id"] for s in control.shards(table.name) if s["open"] and s["listed"]]
         control.split(table.name, rng.choice(opened), 2)
     write_on(ferry, writer)
     settle_log(ferry, 120)
@@ -356,22 +369,19 @@ def test_changes_trimmed_behind_empty_answers_are_a_gap(ferry):
     wait_phase(ferry, table, "gap")
 
 
-@pytest.mark.parametrize("record", [True, False], ids=["a record", "no record"])
-def test_a_shard_that_is_idle_is_known_to_be_complete_to_the_services_now(ferry, record):
-    """Its time moves on, and a pause of a day after an idle day is no gap. With a record that was read near
-    the service's now, and without one after minutes of nothing but empty answers."""
+def test_a_shard_that_is_idle_is_known_to_be_complete_to_the_services_now(ferry, clock):
+    """Once a record near the service's now was read: its time moves on, and a pause of a day after an idle day
+    is no gap."""
     table, shard = away(ferry, 20)
     ferry.producer()
-    if record:
-        put(ferry, table, 2)
-        ferry.wait_caught_up()
+    put(ferry, table, 2)
+    ferry.wait_caught_up()
     for minutes in range(4, 17, 4):  # a signature may be five minutes off
         wait_empty(ferry, shard, 1)
-        ferry.fake.control.set(clock_offset_s=60 * minutes)
+        clock(60 * minutes)
     goal = (time.time() + 600) * 1000
     moved = lambda: shard_record(ferry, table, shard)["complete_to_ms"] > goal
     wait_until(moved, 60, "the shard to be complete", ferry.running())
-    ferry.fake.control.set(clock_offset_s=0)
 
 
 # --- clocks ---
@@ -381,54 +391,54 @@ def told_of_the_clock(producer):
     return [line for line in producer.log().splitlines() if re.search(r"level=warn .*clock", line)]
 
 
-def test_what_was_trimmed_unread_while_our_clock_is_behind_is_a_gap(ferry):
+def write_by_the_services_clock(ferry, table, name, count=UNREAD):
+    """By a client whose clock is the service's."""
+    for number in range(count):
+        item = {"pk": {"S": f"{name} {number}"}, "v": {"N": "1"}}
+        ferry.fake.backend.call("PutItem", {"TableName": table.name, "Item": item})
+
+
+def test_what_was_trimmed_unread_while_our_clock_is_behind_is_a_gap(ferry, clock):
     """30 hours pass at the service; what was written in the first of them is trimmed."""
-    table, control = ferry.add_table(), ferry.fake.control
+    table = ferry.add_table()
     carried(ferry, table).sigterm()
-    for number in range(UNREAD):
-        put(ferry, table, 1, f"lost {number}")
-    control.trim(table.name)
-    control.set(record_age_s=-30 * HOUR_S)
-    put(ferry, table, 2)
-    control.set(clock_offset_s=30 * HOUR_S)
+    write_by_the_services_clock(ferry, table, "lost")
+    clock(30 * HOUR_S)
+    write_by_the_services_clock(ferry, table, "next")
     producer = ferry.producer()
-    keys = lambda: [r.keys for r in ferry.log(table) if r.keys]
-    over = lambda: ferry.phase(table) == "gap" or len(keys()) > 2
+    keys = lambda: [r.keys["pk"]["S"] for r in ferry.log(table) if r.keys]
+    over = lambda: ferry.phase(table) == "gap" or "next 0" in keys()
     wait_until(over, 60, "a gap, or the next change", [producer])
     assert ferry.phase(table) == "gap", f"{UNREAD} changes are missing: {keys()}"
     assert len(told_of_the_clock(producer)) == 1
-    control.set(clock_offset_s=0, record_age_s=0)
 
 
-def test_our_clock_being_ahead_makes_no_gap(ferry):
+def test_our_clock_being_ahead_makes_no_gap(ferry, clock):
     """Both were right 30 hours ago by our clock; for the service a moment has passed."""
-    table, control = ferry.add_table(), ferry.fake.control
+    table = ferry.add_table()
     carried(ferry, table).sigterm()
     age(ferry, table, 30)
-    control.set(record_age_s=30 * HOUR_S)
-    for number in range(UNREAD):
-        put(ferry, table, 1, f"next {number}")
-    control.set(clock_offset_s=-30 * HOUR_S)
+    clock(-30 * HOUR_S)
+    write_by_the_services_clock(ferry, table, "next")
     producer = ferry.producer()
     over = lambda: ferry.phase(table) == "gap" or ferry.caught_up(table, ferry.source(table))
     wait_until(over, 60, "a gap, or the changes", [producer])
     assert ferry.phase(table) == "tail"
     assert len(told_of_the_clock(producer)) == 1
     producer.sigterm()
-    control.set(clock_offset_s=0, record_age_s=0)
+    clock(0)
     settle_log(ferry)
 
 
 @pytest.mark.parametrize("hours", [30, -30])
-def test_the_time_until_the_trim_is_by_the_services_clock(ferry, hours):
+def test_the_time_until_the_trim_is_by_the_services_clock(ferry, clock, hours):
     """Also when nothing is ever refused for the clock."""
-    table, control = ferry.add_table(), ferry.fake.control
-    control.set(check_signature=False, clock_offset_s=hours * HOUR_S, record_age_s=-hours * HOUR_S)
+    table = ferry.add_table()
+    ferry.fake.control.set(check_signature=False)
+    clock(hours * HOUR_S)
     producer = carried(ferry, table)
     put(ferry, table, 2)
     ferry.wait_caught_up()
     left = lambda: producer.metric("dynaferry_producer_trim_seconds", table=table.name)
     near_a_day = lambda: 23 * HOUR_S < left() < 24 * HOUR_S + 60
     wait_until(near_a_day, 20, "a day until the trim", [producer])
-    producer.sigterm()
-    control.set(clock_offset_s=0, record_age_s=0)

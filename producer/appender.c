@@ -362,3 +362,11 @@ int append_ledger_shard_tombstone(struct table_worker *w, struct pool_local *loc
     ledger_shard_key(&local->keys, w->table, shard);
     return append_ledger(w, local, true, err);
 }
+
+int append_ledger_segment_tombstone(struct table_worker *w, struct pool_local *local,
+                                    int64_t segment, struct error *err)
+{
+    ledger_bufs(local);
+    ledger_segment_key(&local->keys, w->table, segment);
+    return append_ledger(w, local, true, err);
+}

@@ -87,6 +87,21 @@ static int open_kafka(struct producer *p, struct error *err)
     return 0;
 }
 
+bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
+{
+    if (limits_reserve(p->limits, use, bytes))
+        return true;
+    step_wait(p->pool, &p->room, s); /* before it looks again */
+    return limits_reserve(p->limits, use, bytes);
+}
+
+static void room_came(void *arg)
+{
+    struct producer *p = arg;
+
+    step_queue_wake(p->pool, &p->room);
+}
+
 static void open_pool(struct producer *p)
 {
     const struct config *c = p->config;

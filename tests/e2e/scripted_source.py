@@ -68,6 +68,12 @@ def ferry(scripted):
     complain(request_problems(scripted.fake))
 
 
+@pytest.fixture(autouse=True)
+def patient(ferry):
+    """A minute of doubt, as nobody changes it, where a test does not say so; for files that import it."""
+    ferry.settings.pop("source.doubt.ms", None)
+
+
 def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, wait=True, **settings):
     """A filled table, its writer (not started) and a producer that has adopted its shards: shards that were
     closed before that need not be read."""
@@ -90,10 +96,22 @@ def asked(ferry, op, since=0, **where):
     return [e for e in entries if "Boto3" not in e["agent"]]
 
 
-def wait_asked(ferry, count, op, since=0, seconds=60, **where):
-    """So many of them were answered."""
-    enough = lambda: sum(e["end"] is not None for e in asked(ferry, op, since, **where)) >= count
-    wait_until(enough, seconds, f"{count} {op} of {where}", ferry.running())
+def given_up(ferry, *tables):
+    """Tables that stand still, and why."""
+    ledger = ferry.ledger()[0]
+    records = [ledger.get(f"table/{table.name}", {}) for table in tables or ferry.tables]
+    return [(r["phase"], r["reason"]) for r in records if r.get("phase") in ("gap", "gone", "failed")]
+
+
+def wait_asked(ferry, count, op, table, since=0, seconds=60):
+    """So many of them about this table were answered, and it was not given up before."""
+
+    def enough():
+        done = [e for e in asked(ferry, op, since, TableName=table.name) if e["end"] is not None]
+        assert len(done) >= count or not given_up(ferry, table), f"{len(done)} {op}: {given_up(ferry, table)}"
+        return len(done) >= count
+
+    wait_until(enough, seconds, f"{count} {op} of {table.name}", ferry.running())
 
 
 def wait_healthy(producer, seconds=60):

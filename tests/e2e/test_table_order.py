@@ -12,7 +12,7 @@ import time
 import pytest
 from running import wait_until
 from scripted_source import (
-    asked, ferry, from_producer, ledger_messages, put, settle_log, shard_record, told,
+    asked, ferry, from_producer, ledger_messages, patient, put, settle_log, shard_record, told,
     wait_commit, wait_phase, write_ledger, write_on,
 )  # fmt: skip
 from topic_check import Source
@@ -144,7 +144,7 @@ def test_shards_whose_first_records_an_abort_took_back_are_read_in_order_after_a
 def test_a_shard_that_the_ledger_does_not_know_is_read_before_its_child_that_it_knows(ferry, children):
     """As an abort and a crash can leave the ledger, and a listing that takes its time."""
     table, control = ferry.add_table(), ferry.fake.control
-    control.set(shard_filter="ignored")  # every look shows the whole list
+    control.set(shard_filter="ignored", page_shards=1)  # every look shows the whole list, in pages
     producer = carried(ferry, table)
     look = control.fault("hold", op="DescribeStream", where={"TableName": table.name}, predicate=from_producer)
     chain = divide(ferry, table, (10, 20, 30), [shard_of_newest(ferry, table)], children)
@@ -194,7 +194,7 @@ def test_ancestors_that_are_listed_after_the_adoption_are_not_read_behind_their_
     """They were closed when the generation began: its rows show what they hold."""
     count, steps = LATE[late]
     table, control = ferry.add_table(), ferry.fake.control
-    control.set(shard_filter="ignored")  # so that every look shows the whole list
+    control.set(shard_filter="ignored", page_shards=2)  # so that every look shows the whole list, in pages
     put(ferry, table, 1)
     values = [10 * (n + 1) for n in range(count)]
     chain = divide(ferry, table, values, [shard_of_newest(ferry, table)])

@@ -138,7 +138,7 @@ struct partition_next state_rewinding(struct worker *w, struct partition *p)
 /* ---- halted ---- */
 
 /* A generation that begins after what can't be applied brings all values again. */
-static bool newer_begins(struct worker *w, const struct partition *p)
+bool ownership_newer_begins(struct worker *w, const struct partition *p)
 {
     struct ledger_table ledger = {0};
     bool newer = false;
@@ -157,7 +157,7 @@ struct partition_next state_halted(struct worker *w, struct partition *p)
 
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
-    if (newer_begins(w, p)) {
+    if (ownership_newer_begins(w, p)) {
         p->skip = true;
         return partition_restart(p, "a newer generation begins after what it could not apply");
     }

@@ -130,10 +130,28 @@ static void a_shard_is_its_example(void **state)
     read_example(&text, "ledger-shard");
     assert_int_equal(ledger_shard_decode(&s, buf_slice(&text), &err), 0);
     assert_int_equal(s.status, SHARD_IN_PROCESSING);
+    assert_true(s.adopted);
     buf_init(&out, 65536);
     ledger_shard_encode(&out, &s);
     assert_same(&out, &text);
     ledger_shard_release(&s);
+}
+
+static void a_shard_that_is_not_of_the_adoption_says_nothing_of_it(void **state)
+{
+    AUTO(ledger_shard_release) struct ledger_shard s = {0}, again = {0};
+    AUTO(buf_release) struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-shard");
+    assert_int_equal(ledger_shard_decode(&s, buf_slice(&text), &err), 0);
+    s.adopted = false;
+    buf_init(&out, 65536);
+    ledger_shard_encode(&out, &s);
+    assert_null(strstr(buf_cstr(&out), "adopted"));
+    assert_int_equal(ledger_shard_decode(&again, buf_slice(&out), &err), 0);
+    assert_false(again.adopted);
 }
 
 int main(void)
@@ -145,6 +163,7 @@ int main(void)
         cmocka_unit_test(a_record_with_something_else_for_indexes_is_refused),
         cmocka_unit_test(a_segment_is_its_example),
         cmocka_unit_test(a_shard_is_its_example),
+        cmocka_unit_test(a_shard_that_is_not_of_the_adoption_says_nothing_of_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

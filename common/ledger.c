@@ -19,6 +19,7 @@ enum field_kind {
     FIELD_INT64,
     FIELD_INT32,
     FIELD_BOOL,
+    FIELD_MARK, /* bool; left out when false */
     FIELD_PHASE,
     FIELD_STATUS,
     FIELD_SCHEMA,  /* struct key_schema */
@@ -67,7 +68,7 @@ static const struct field shard_fields[] = {
     SHARD_FIELD(FIELD_STRING, parent),        SHARD_FIELD(FIELD_STATUS, status),
     SHARD_FIELD(FIELD_STRING, sequence),      SHARD_FIELD(FIELD_INT64, records),
     SHARD_FIELD(FIELD_INT64, updated_ms),     SHARD_FIELD(FIELD_INT64, source_ms),
-    SHARD_FIELD(FIELD_INT64, complete_to_ms),
+    SHARD_FIELD(FIELD_INT64, complete_to_ms), SHARD_FIELD(FIELD_MARK, adopted),
 };
 
 #define PLACE_FIELD_COUNT 1
@@ -116,6 +117,14 @@ void ledger_segment_release(struct ledger_segment *s)
 {
     free(s->last_key);
     *s = (struct ledger_segment){0};
+}
+
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s)
+{
+    *ret = *s;
+    ret->id = xstrdup(s->id);
+    ret->parent = xstrdup(s->parent);
+    ret->sequence = xstrdup(s->sequence);
 }
 
 void ledger_shard_release(struct ledger_shard *s)
@@ -173,6 +182,7 @@ static void encode_field(struct buf *out, const struct field *f, const void *rec
         buf_printf(out, "%" PRId32, *(const int32_t *)at);
         break;
     case FIELD_BOOL:
+    case FIELD_MARK:
         buf_printf(out, "%s", *(const bool *)at ? "true" : "false");
         break;
     case FIELD_PHASE:
@@ -198,9 +208,11 @@ static void encode_field(struct buf *out, const struct field *f, const void *rec
 
 static bool is_left_out(const struct field *f, const void *record)
 {
-    const struct ddb_indexes *x = (const void *)((const char *)record + f->at);
+    const void *at = (const char *)record + f->at;
 
-    return f->kind == FIELD_INDEXES && x->count == 0;
+    if (f->kind == FIELD_MARK)
+        return !*(const bool *)at;
+    return f->kind == FIELD_INDEXES && ((const struct ddb_indexes *)at)->count == 0;
 }
 
 /* The first field is never left out. */
@@ -336,6 +348,7 @@ static bool decode_field(struct json_reader *r, const struct field *f, void *rec
     case FIELD_INT32:
         return decode_int32(r, at);
     case FIELD_BOOL:
+    case FIELD_MARK:
         return json_bool(r, at);
     case FIELD_PHASE:
         return decode_enum(r, phase_names, ARRAY_LEN(phase_names), at);
@@ -358,6 +371,11 @@ static size_t field_of(const struct field *fields, size_t count, struct bytes na
     while (i < count && !bytes_equal(name, bytes_of(fields[i].name)))
         i++;
     return i;
+}
+
+static bool may_be_absent(const struct field *f)
+{
+    return f->kind == FIELD_INDEXES || f->kind == FIELD_MARK;
 }
 
 /* Every field must stand there once; unknown ones are from a newer version and are left alone.
@@ -386,7 +404,7 @@ static int decode_record(void *record, const struct field *fields, size_t count,
     if (!json_end(&r))
         return json_reader_error(&r, err);
     for (size_t i = 0; i < count; i++)
-        if (!(seen & (1ULL << i)) && fields[i].kind != FIELD_INDEXES)
+        if (!(seen & (1ULL << i)) && !may_be_absent(&fields[i]))
             return error_set(err, ERR_DATA, "ledger record: no field \"%s\"", fields[i].name);
     return 0;
 }

@@ -76,12 +76,14 @@ struct ledger_shard {
     int64_t updated_ms;
     int64_t source_ms; /* source time of the last record; 0: none */
     int64_t complete_to_ms;
+    bool adopted; /* it was there when the generation began */
 };
 
 void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
 void ledger_segment_release(struct ledger_segment *s);
 void ledger_shard_release(struct ledger_shard *s);
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s);
 
 /* Append key and value; decode: ERR_DATA for anything else than what encode writes. */
 void ledger_place_key(struct buf *out, const char *table);

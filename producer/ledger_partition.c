@@ -84,7 +84,8 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
     lp->p = p;
     lp->partition = partition;
     atomic_init(&lp->refs, 1);
-    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], err) < 0 ||
+    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], p->pool,
+                          err) < 0 ||
         ledger_partition_sync(lp, err) < 0) {
         if (lp->writer)
             topic_writer_close(lp->writer);

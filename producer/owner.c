@@ -157,7 +157,6 @@ static int open_partition(struct owner *o, int32_t partition, struct error *err)
     }
     log_info("ledger partition is ours", "ledger_partition=%" PRId32 " took_ms=%" PRId64,
              partition, clock_mono_ms() - started);
-    backoff_reset(&place->backoff);
     if (partition == 0)
         o->plan = plan_start(o->p, place->open);
     ledger_partition_start_tables(place->open);
@@ -172,6 +171,8 @@ static void check_open(struct owner *o, int32_t partition)
     struct topic_writer *w = ledger_partition_writer(place->open);
     enum topic_writer_state state = topic_writer_state(w);
 
+    if (topic_writer_has_committed(w)) /* opening it was of use */
+        backoff_reset(&place->backoff);
     if (state == WRITER_OPEN && !topic_writer_is_outdated(w))
         return;
     if (state == WRITER_FENCED)

@@ -163,7 +163,8 @@ static void note_load(void *arg, struct bytes table, struct bytes value, int32_t
 static int append_place(struct plan *plan, struct pool_local *local, const char *table,
                         int32_t partition, struct error *err)
 {
-    struct topic_record r = {.topic = plan->p->ledger_topic, .partition = 0};
+    struct topic_record r = {
+        .member = &plan->member, .topic = plan->p->ledger_topic, .partition = 0};
 
     buf_reset(&local->keys);
     buf_reset(&local->text);
@@ -281,6 +282,8 @@ struct plan *plan_start(struct producer *p, struct ledger_partition *zero)
     plan->member = (struct topic_writer_member){.committed = on_decided,
                                                 .aborted = on_decided,
                                                 .topic_failed = on_topic_failed,
+                                                .table = "",
+                                                .topic = p->ledger_topic,
                                                 .arg = plan};
     plan->step = (struct step){.run = plan_step, .ended = plan_ended, .arg = plan};
     ledger_partition_ref(zero);

@@ -122,6 +122,7 @@ class Run:
             tables=self.tables, shards=shards, items=options.items, records=options.records,
             clock=options.clock, roll_s=options.roll_seconds, spread=int(options.spread),
             list_ms=options.list_ms, delay_ms=options.delay_ms, knows_filter=int(not options.no_filter),
+            describes=options.describes,
         )  # fmt: skip
         self.producer = Program("producer", self.conf(), DIRECTORY, self.tag)
         self.phases = Phases(kafka, f"{self.tag}-ledger")
@@ -257,6 +258,7 @@ def options_of():
     parser.add_argument("--spread", action="store_true", help="rolls come one after the other")
     parser.add_argument("--list-ms", type=int, default=300, help="a child is listed so much later")
     parser.add_argument("--delay-ms", type=int, default=0, help="how long an answer takes")
+    parser.add_argument("--describes", type=int, default=10, help="DescribeStream calls a second that are allowed")
     parser.add_argument("--no-filter", action="store_true", help="the endpoint does not know ShardFilter")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--keep", action="store_true", help="keep the servers' data and logs")

@@ -18,7 +18,8 @@ pause    between two reads of a shard, the largest of each shard, over all shard
 child    from the closing of a shard (its child is listed --list-ms later) to the first read of its child
 cpu      of the whole process: "start" until all tables are tailed, then in percent of one core
 MB       VmHWM at the end of the start, at the end, and VmRSS at the end
-step     dynaferry_producer_step_max_ms, if the program has it
+step     how long steps kept a thread, requests to the source left out, for --step-seconds (shards: from shortly
+         before a roll): p99/most in ms/how many above 10 ms (steps.py; needs root and perf)
 Times depend on the machine's other load: "load" is its load average at the end.
 """
 
@@ -38,10 +39,13 @@ from pathlib import Path
 import confluent_kafka
 from bench import DIRECTORY, ROOT, Program, cpu_seconds, parts, start_parts, status_of
 from running import wait_until
+from steps import Steps, can_be_seen
+from steps import told as steps_told
 
 ENDPOINT = ROOT / "build" / "release" / "bin" / "endpoint"
 SETTLE_SECONDS = 10
-STEP_METRIC = "dynaferry_producer_step_max_ms"
+STEP_LIMIT_MS = 10
+BEFORE_ROLL_SECONDS = 5
 
 
 class Endpoint:
@@ -124,6 +128,7 @@ class Run:
             list_ms=options.list_ms, delay_ms=options.delay_ms, knows_filter=int(not options.no_filter),
             describes=options.describes,
         )  # fmt: skip
+        self.began = time.monotonic()
         self.producer = Program("producer", self.conf(), DIRECTORY, self.tag)
         self.phases = Phases(kafka, f"{self.tag}-ledger")
 
@@ -181,9 +186,11 @@ class Run:
         self.endpoint.reset()
         pid, threads = self.producer.process.pid, 0
         own, cpu = self.endpoint.stats()["cpu_seconds"], cpu_seconds(pid)
-        deadline = time.monotonic() + self.options.seconds
-        while time.monotonic() < deadline and self.producer.running:
+        began, steps, roll = time.monotonic(), None, self.next_roll()
+        while time.monotonic() < began + self.options.seconds and self.producer.running:
             threads = max(threads, status_of(pid, "Threads"))
+            if not steps and self.options.step_seconds and time.monotonic() > roll - BEFORE_ROLL_SECONDS:
+                steps = self.look_at_steps()
             time.sleep(1)
         if not self.producer.running:
             raise SystemExit(f"tables: {self.producer.story()}")
@@ -192,8 +199,9 @@ class Run:
         return {**self.told(stats), "cpu %": round(cpu / stats["seconds"] * 100, 1),
                 "endpoint cpu %": round((stats["cpu_seconds"] - own) / stats["seconds"] * 100, 1),
                 "MB most": self.memory_mb("VmHWM"), "MB now": self.memory_mb("VmRSS"), "threads": threads,
-                "step most ms": self.step_ms(), "tables in tail": self.phases.counts()["tail"],
-                "healthz": self.producer.get("/healthz")[0]}  # fmt: skip
+                "tables in tail": self.phases.counts()["tail"],
+                "healthz": self.producer.get("/healthz")[0],
+                **{f"step {name}": figure for name, figure in self.steps(steps).items()}}  # fmt: skip
 
     def told(self, stats):
         operations, seconds, pauses = stats["operations"], stats["seconds"], stats["pauses_ms"]
@@ -217,9 +225,19 @@ class Run:
             "child ms most": at(stats["children_ms"], 1),
         }
 
-    def step_ms(self):
-        text = self.producer.get("/metrics")[1]
-        return self.producer.metric(STEP_METRIC) if STEP_METRIC in text else None
+    def next_roll(self):
+        """When all shards roll, if they roll at once; else now."""
+        now, life = time.monotonic(), self.options.roll_seconds / self.options.clock
+        if not life or self.options.spread:
+            return now
+        return self.began + (int((now - self.began + BEFORE_ROLL_SECONDS) / life) + 1) * life
+
+    def look_at_steps(self):
+        binary, pid = self.producer.command[0], self.producer.process.pid
+        return can_be_seen() and Steps(binary, pid, self.options.step_seconds, DIRECTORY / f"{self.tag}.steps")
+
+    def steps(self, steps):
+        return steps_told(steps and steps.result() or {}, STEP_LIMIT_MS)
 
     def measure(self):
         figures = self.start()
@@ -236,9 +254,9 @@ class Run:
 def show(columns):
     for number, (name, _) in enumerate(columns, 1):
         print(f"{number}: {name}")
-    for figure in columns[0][1]:
-        values = "".join(f"{'-' if found[figure] is None else found[figure]:>12}" for _, found in columns)
-        print(f"{figure:34}{values}")
+    for figure in dict.fromkeys(figure for _, found in columns for figure in found):
+        values = (found.get(figure) for _, found in columns)
+        print(f"{figure:34}" + "".join(f"{'-' if value is None else value:>20}" for value in values))
 
 
 def options_of():
@@ -248,6 +266,7 @@ def options_of():
     parser.add_argument("--bin", action="append", default=[], metavar="DIR", help="where the programs are")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the producer")
     parser.add_argument("--seconds", type=float, help="watched: tables 30, shards 240")
+    parser.add_argument("--step-seconds", type=int, default=30, help="steps are timed; 0: not")
     parser.add_argument("--limit", type=float, default=300, help="seconds the start may take")
     parser.add_argument("--due", type=float, help="ms between two reads as configured: tables 200, shards 1000")
     parser.add_argument("--partitions", type=int, default=1, help="of each data topic")

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
@@ -97,7 +96,8 @@ static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *
     if (!code) {
         results =
             rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
-        CHECK(n == 1);
+        if (n != 1)
+            return error_set(err, ERR_RETRY, "create topic %s: an answer to nothing", topic);
         code = rd_kafka_topic_result_error(results[0]);
         text = rd_kafka_topic_result_error_string(results[0]);
     }
@@ -179,8 +179,10 @@ static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, con
                          rd_kafka_err2str(code));
     entries = rd_kafka_ConfigResource_configs(resource, &n);
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
-            *ret = xstrdup(rd_kafka_ConfigEntry_value(entries[i]));
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]); /* NULL: it is a secret */
+
+        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
+            *ret = xstrdup(value);
             return 0;
         }
     }
@@ -198,7 +200,8 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
                          rd_kafka_event_error_string(ev));
     resources = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result(ev), &n);
-    CHECK(n == 1);
+    if (n != 1)
+        return error_set(err, ERR_RETRY, "settings of topic %s: an answer to nothing", topic);
     return setting_of(ret, resources[0], topic, name, err);
 }
 

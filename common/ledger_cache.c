@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/thread.h"
 
 #define PROBE_SLOWEST_MS 15000
 #define PROBE_TIMEOUT_MS 5000
@@ -278,7 +278,8 @@ int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct e
     if (open_reader(l, c, err) < 0 || assign_all(l, err) < 0)
         return -1;
     l->position = xcalloc((size_t)l->partitions, sizeof(*l->position));
-    CHECK(pthread_create(&l->thread, NULL, cache_loop, l) == 0);
+    if (thread_start(&l->thread, cache_loop, l, err) < 0)
+        return -1;
     *ret = TAKE(l);
     return 0;
 }

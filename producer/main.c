@@ -91,21 +91,6 @@ static int open_kafka(struct producer *p, struct error *err)
     return 0;
 }
 
-bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
-{
-    if (limits_reserve(p->limits, use, bytes))
-        return true;
-    step_wait(p->pool, &p->room, s); /* before it looks again */
-    return limits_reserve(p->limits, use, bytes);
-}
-
-static void room_came(void *arg)
-{
-    struct producer *p = arg;
-
-    step_queue_wake(p->pool, &p->room);
-}
-
 static void open_pool(struct producer *p)
 {
     const struct config *c = p->config;
@@ -118,9 +103,9 @@ static void open_pool(struct producer *p)
     p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "threads"),
                            config_int(c, "qps.full"), config_int(c, "qps.incr"),
                            config_int(c, "full.concurrency"));
+    limits_on_room(p->limits, producer_room_came, p);
     p->pool = step_pool_new((int)config_int(c, "threads"),
                             (struct step_pool_hooks){local_begin, local_end, p});
-    limits_on_room(p->limits, room_came, p);
 }
 
 static int open_all(struct producer *p, struct error *err)

@@ -338,7 +338,7 @@ static void a_table_is_placed_where_its_owner_carries_it(void **state)
 
     (void)state;
     tables_there = 2;
-    bench_begin_with(&b, "filter.collection.white = a\n");
+    bench_begin_alone(&b, "filter.collection.white = a\n", false);
     ledger_has("carrier/0", "{\"white\":\"a\",\"black\":\"\"}", 0);
     ledger_has("carrier/1", "{\"white\":\"b\",\"black\":\"\"}", 1);
     ledger_has("carrier/2", "{\"white\":\"\",\"black\":\"a;b\"}", 2);

@@ -5,16 +5,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/program.h"
+#include "common/random.h"
 #include "common/stop.h"
 #include "consumer/database_owner.h"
 #include "consumer/group.h"
@@ -34,7 +33,7 @@ static void name_owner(char *ret)
     uint64_t random;
 
     gethostname(host, sizeof(host) - 1);
-    CHECK(getrandom(&random, sizeof(random), 0) == sizeof(random));
+    random_bytes(&random, sizeof(random));
     snprintf(ret, POSITION_TEXT_MAX, "%s-%d-%016" PRIx64, host, (int)getpid(), random);
 }
 

@@ -1,6 +1,7 @@
 #include "consumer/ownership.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "consumer/life.h"
@@ -22,6 +23,11 @@ bool ownership_read_ledger(struct worker *w, const struct partition *p,
 
     if (ledger_cache_table(w->consumer->ledger, p->table->name, ret, &err) <= 0)
         return false;
+    if (strlen(ret->log_id) >= POSITION_TEXT_MAX) { /* none that a producer makes */
+        ledger_table_release(ret);
+        *ret = (struct ledger_table){0};
+        return false;
+    }
     *ret_begin = ret->begin_offsets && p->number < ret->partitions
                      ? ret->begin_offsets[p->number]
                      : POSITION_NONE;

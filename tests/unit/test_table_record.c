@@ -117,6 +117,12 @@ void ledger_partition_unref(struct ledger_partition *lp)
     (void)lp;
 }
 
+bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
+{
+    (void)s;
+    return limits_reserve(p->limits, use, bytes);
+}
+
 /* ---- a worker, whose steps are run by hand ---- */
 
 struct bench {

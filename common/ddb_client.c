@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/ddb_refusal.h"
 #include "common/exit_code.h"
+#include "common/mutation.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define TIMEOUT_MS 60000
@@ -21,6 +22,8 @@
 #define CONTENT_TYPE "application/x-amz-json-1.0"
 #define SKEW_LARGE_MS 300000 /* it is told; the service refuses signatures of 15 minutes */
 #define SKEW_GONE_MS 240000
+#define LATEST_S 7258118400 /* 2200: a time that can be signed, and a clock that can be meant  \
+                             */
 
 struct ddb_source {
     /* set once */
@@ -71,6 +74,9 @@ int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error
 {
     AUTO(ddb_source_freep) struct ddb_source *s = xcalloc(1, sizeof(*s));
 
+    if (!sigv4_works())
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "OpenSSL has no SHA-256 to sign with (see its openssl.cnf)");
     if (find_region(s, c, err) < 0 || aws_credentials_new(&s->credentials, c, err) < 0)
         return -1;
     choose_gzip(s, config_string(c, "source.gzip"));
@@ -96,7 +102,7 @@ int64_t ddb_skew_ms(const struct ddb_source *s)
 
 int64_t ddb_now_ms(const struct ddb_source *s)
 {
-    return clock_wall_ms() + ddb_skew_ms(s);
+    return clock_wall_ms() + (MUTATED(service_time) ? 0 : ddb_skew_ms(s));
 }
 
 enum ddb_skew_news ddb_skew_news(struct ddb_source *s, int64_t *ret_skew_ms)
@@ -203,7 +209,7 @@ static int prepare(struct attempt *a, struct ddb_client *c, enum ddb_service ser
     a->endpoint = &s->endpoints[service];
     if (aws_credentials_get(s->credentials, &a->keys, err) < 0)
         return -1;
-    sigv4_date(a->date, ddb_now_ms(s));
+    sigv4_date(a->date, clock_wall_ms() + ddb_skew_ms(s));
     a->target = xasprintf("%s_20120810.%s",
                           service == DDB_STREAMS ? "DynamoDBStreams" : "DynamoDB", operation);
     buf_init(&a->authorization, 8192);
@@ -283,7 +289,7 @@ static bool take_services_time(struct ddb_source *s, const char *date, int64_t a
     int64_t now = clock_wall_ms(), asked = now - (clock_mono_ms() - asked_mono_ms);
     long long skew = atomic_load(&s->skew_ms);
 
-    if (service < 0)
+    if (service < 0 || service > LATEST_S)
         return false;
     while (!atomic_compare_exchange_weak(
         &s->skew_ms, &skew, ddb_skew_by_answer(skew, (int64_t)service * 1000, asked, now)))

@@ -106,7 +106,9 @@ int mongo_limits(struct mongo *m, struct error *err)
         return error_set(err, ERR_RETRY, "%s", why.message);
     hello = mongoc_server_description_hello_response(sd);
     m->max_write_count = limit_of(hello, "maxWriteBatchSize", DEFAULT_WRITE_COUNT);
-    m->max_bytes = limit_of(hello, "maxBsonObjectSize", DEFAULT_MAX_BYTES) - COMMAND_RESERVE;
+    m->max_bytes = MAX(limit_of(hello, "maxBsonObjectSize", DEFAULT_MAX_BYTES),
+                       2 * (size_t)COMMAND_RESERVE) -
+                   COMMAND_RESERVE;
     mongoc_server_description_destroy(sd);
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/mutation.h"
+#include "common/thread.h"
 #include "producer/topic_writer_internal.h"
 #include "producer/transactional_handle.h"
 
@@ -26,6 +27,7 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
 
     w->ledger_partition = ledger_partition;
     w->pace.interval_ms = config_int(c, "commit.interval.ms");
+    w->stall_ms = config_int(c, "commit.stall.ms");
     w->refusals = refusals;
     w->trust = refusals_trust(refusals);
     w->pool = pool;
@@ -57,8 +59,9 @@ int topic_writer_open(struct topic_writer **ret, const struct config *c,
     w->queue_bytes = transactional_handle_queue_bytes(w->rk) / 2;
     w->queue_records = transactional_handle_queue_records(w->rk) / 2;
     trust_begin(w->trust);
-    CHECK(pthread_create(&w->reporter, NULL, writer_reporter_loop, w) == 0);
-    CHECK(pthread_create(&w->committer, NULL, writer_committer_loop, w) == 0);
+    if (thread_start(&w->reporter, writer_reporter_loop, w, err) < 0 ||
+        thread_start(&w->committer, writer_committer_loop, w, err) < 0)
+        return -1;
     *ret = TAKE(w);
     return 0;
 }
@@ -137,11 +140,12 @@ bool topic_writer_has_committed(const struct topic_writer *w)
 
 /* ---- appending ---- */
 
-/* Begins the transaction with its first append. */
-static int begin(struct topic_writer *w, struct error *err)
+/* Begins the transaction with its first append; in *ret_first whether it did. */
+static int begin(struct topic_writer *w, bool *ret_first, struct error *err)
 {
     rd_kafka_error_t *error;
 
+    *ret_first = false;
     if (atomic_load(&w->began))
         return 0;
     AUTO_LOCK(&w->lock);
@@ -162,6 +166,7 @@ static int begin(struct topic_writer *w, struct error *err)
     atomic_fetch_add(&w->transaction, 1);
     atomic_store(&w->bytes, 0);
     atomic_store(&w->began, true);
+    *ret_first = true;
     return 0;
 }
 
@@ -211,7 +216,7 @@ static int stalled(struct topic_writer *w, const struct topic_record *r, struct 
 {
     AUTO_LOCK(&w->lock);
     w->trouble.stalled = w->trouble.kafka_failed = true;
-    writer_note(w, r->topic, false, "Kafka takes no records now");
+    writer_note(w, r->topic, false, "Kafka does not take its records");
     return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now", r->topic);
 }
 
@@ -283,15 +288,13 @@ static int refused(struct topic_writer *w, const struct topic_record *r,
     return error_set(err, ERR_ABORT, "topic %s: %s", r->topic, rd_kafka_err2str(code));
 }
 
-int topic_writer_append(struct topic_writer *w, const struct topic_record *r, struct error *err)
+static int append(struct topic_writer *w, const struct topic_record *r, struct error *err)
 {
     struct writer_account *a = r->member ? r->member->account : w->nobody;
     rd_kafka_resp_err_t code;
     struct receipt *receipt;
     int result;
 
-    if (begin(w, err) < 0)
-        return -1;
     receipt = receipt_new(a, kind_of(w, r), r->ret_offset);
     count(w, receipt, r, 1);
     result = produce_with_patience(w, r, receipt, &code, err);
@@ -303,6 +306,30 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
     if (r->ret_offset)
         free(receipt);
     return -1;
+}
+
+/* The brokers end no transaction that none of whose partitions they took in, and the handle is
+ * lost with it. So the one of a suspect, whose topic may be refused, takes in the ledger first:
+ * a tombstone of a key that never has a value. */
+static int append_trial(struct topic_writer *w, struct error *err)
+{
+    const struct topic_record r = {
+        .topic = w->ledger_topic, .partition = w->ledger_partition, .key = BYTES_LIT("trial")};
+
+    if (append(w, &r, err) < 0)
+        return -1;
+    rd_kafka_flush(w->rk, STALLED_MS); /* what else is wrong shows at the commit */
+    return 0;
+}
+
+int topic_writer_append(struct topic_writer *w, const struct topic_record *r, struct error *err)
+{
+    bool first;
+
+    if (begin(w, &first, err) < 0 ||
+        (first && trust_is_alone(w->trust) && append_trial(w, err) < 0))
+        return -1;
+    return append(w, r, err);
 }
 
 /* By the caller's own trouble, unless Kafka's was noted before. */

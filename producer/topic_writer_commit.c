@@ -12,7 +12,6 @@
 
 #define CALL_TIMEOUT_MS 15000
 #define FLUSH_SLICE_MS 200  /* what failed meanwhile is not waited for any longer */
-#define FLUSH_STALL_MS 5000 /* without a delivery: then it is not to be expected */
 #define DRAIN_STALL_MS 1000 /* likewise, of a transaction that has failed */
 
 /* ---- outcomes of transactional calls ---- */
@@ -169,12 +168,12 @@ static void note_stall(struct topic_writer *w)
 {
     AUTO_LOCK(&w->lock);
     w->trouble.stalled = w->trouble.kafka_failed = true;
-    writer_note(w, "", false, "Kafka takes no records now");
+    writer_note(w, "", false, "Kafka does not take its records");
 }
 
 static enum outcome commit_call(struct topic_writer *w)
 {
-    rd_kafka_resp_err_t code = flush(w, FLUSH_STALL_MS, true);
+    rd_kafka_resp_err_t code = flush(w, w->stall_ms, true);
 
     if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
         note_stall(w);

@@ -91,6 +91,7 @@ struct topic_writer {
     struct refusals *refusals;
     struct trust *trust; /* of refusals */
     struct step_pool *pool;
+    int64_t stall_ms;   /* without a delivery: then none is to be expected */
     bool alone;         /* each record is a batch of its own */
     size_t queue_bytes; /* more are not let in; see has_room */
     size_t queue_records;

@@ -357,6 +357,11 @@ static void each_answer_tells_the_services_time(void **state)
     is_refused(f, "Scan", DDB_DENIED, ERR_FATAL, "HTTP 403");
     http_server_reply(f->server, 200, "Date: at noon\r\n", BYTES_LIT("{}"));
     succeeds(f, "Scan", "{}");
+    http_server_reply(f->server, 200, "Date: Sat, 21 Nov 20260 11:00:00 GMT\r\n",
+                      BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    http_server_reply(f->server, 200, "", BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
     skew_is(f, -20 * 60 * 1000);
 }
 

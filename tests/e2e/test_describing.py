@@ -91,7 +91,7 @@ def test_a_closed_shard_asks_for_its_children(ferry, answer):
 
 
 def test_a_child_that_is_listed_late_is_asked_for_again(ferry):
-    table, producer = in_tail(ferry, shards=2)
+    table, producer = in_tail(ferry)
     ferry.fake.control.set(late_listing_s=1.5)
     for _ in range(2):
         wait_quiet(ferry, 1)

@@ -19,9 +19,10 @@ struct metric {
     atomic_int_fast64_t value; /* any thread */
 
     struct family *family; /* the rest: under the lock */
-    char *key;             /* name{labels} */
+    int64_t references;
+    char *key; /* name{labels} */
     UT_hash_handle hh;
-    struct metric *next; /* in the family's order, or among the free ones */
+    struct metric *next, **at; /* in the family's order; next also among the free ones */
 };
 
 struct family {
@@ -36,14 +37,16 @@ struct health {
     atomic_int_fast64_t alive_ms; /* any thread */
     atomic_int_fast64_t limit_ms;
 
-    char *name; /* under the lock; NULL: free */
-    struct health *next;
+    char *name; /* the rest: under the lock; NULL: free */
+    char *why, *note;
+    bool is_shared; /* health_get finds it */
+    struct health *next, *next_free;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *by_key, *free_metrics; /* under the lock, as the next two */
 static struct family *families, **last_family = &families;
-static struct health *healths;
+static struct health *healths, *free_healths;
 static atomic_bool ready;
 
 /* --- metrics --- */
@@ -89,8 +92,10 @@ static struct metric *metric_new(struct family *f, char **key)
         m = xcalloc(1, sizeof(*m));
     atomic_store(&m->value, 0);
     m->family = f;
+    m->references = 1;
     m->key = TAKE(*key);
     m->next = NULL;
+    m->at = f->last;
     *f->last = m;
     f->last = &m->next;
     HASH_ADD_KEYPTR(hh, by_key, m->key, strlen(m->key), m);
@@ -108,6 +113,7 @@ struct metric *metric_get(enum metric_type type, const char *name, const char *h
     HASH_FIND_STR(by_key, key, m);
     if (m) {
         CHECK(m->family->type == type);
+        m->references++;
         return m;
     }
     return metric_new(family_get(type, name, help), &key);
@@ -130,13 +136,11 @@ int64_t metric_value(const struct metric *m)
 
 static void unlink_metric(struct metric *m)
 {
-    struct metric **at = &m->family->first;
-
-    while (*at != m)
-        at = &(*at)->next;
-    *at = m->next;
-    if (m->family->last == &m->next)
-        m->family->last = at;
+    *m->at = m->next;
+    if (m->next)
+        m->next->at = m->at;
+    else
+        m->family->last = m->at;
 }
 
 void metric_remove(struct metric *m)
@@ -144,7 +148,7 @@ void metric_remove(struct metric *m)
     if (!m)
         return;
     AUTO_LOCK(&lock);
-    if (!m->key) /* removed before */
+    if (!m->key || --m->references) /* removed before, or another's too */
         return;
     unlink_metric(m);
     HASH_DEL(by_key, m);
@@ -206,21 +210,35 @@ void metrics_write(struct buf *out)
 
 /* --- health --- */
 
-struct health *health_get(const char *name, int64_t limit_ms)
+/* Under the lock. */
+static struct health *health_add(const char *name, int64_t limit_ms, bool is_shared)
 {
-    struct health *h, *empty = NULL;
+    struct health *h = free_healths;
 
-    AUTO_LOCK(&lock);
-    for (h = healths; h && !(h->name && strcmp(h->name, name) == 0); h = h->next)
-        if (!h->name)
-            empty = h;
-    if (!h && !(h = empty)) {
+    if (h) {
+        free_healths = h->next_free;
+    } else {
         h = xcalloc(1, sizeof(*h));
         h->next = healths;
         healths = h;
     }
-    if (!h->name)
-        h->name = xstrdup(name);
+    h->name = xstrdup(name);
+    h->is_shared = is_shared;
+    atomic_store(&h->limit_ms, limit_ms);
+    health_alive(h);
+    return h;
+}
+
+struct health *health_get(const char *name, int64_t limit_ms)
+{
+    struct health *h;
+
+    AUTO_LOCK(&lock);
+    h = healths;
+    while (h && !(h->is_shared && strcmp(h->name, name) == 0))
+        h = h->next;
+    if (!h)
+        return health_add(name, limit_ms, true);
     atomic_store(&h->limit_ms, limit_ms);
     health_alive(h);
     return h;
@@ -228,18 +246,49 @@ struct health *health_get(const char *name, int64_t limit_ms)
 
 struct health *health_new(const char *name, int64_t limit_ms)
 {
-    return health_get(name, limit_ms);
+    AUTO_LOCK(&lock);
+    return health_add(name, limit_ms, false);
+}
+
+/* One line of at most HEALTH_TEXT_BYTES, whole characters; NULL for none. */
+static void text_set(char **at, const char *text)
+{
+    size_t len = strnlen(text, HEALTH_TEXT_BYTES + 1);
+
+    if (len > HEALTH_TEXT_BYTES)
+        for (len = HEALTH_TEXT_BYTES; len && ((unsigned char)text[len] & 0xc0) == 0x80;)
+            len--;
+    if (*at && strlen(*at) == len && memcmp(*at, text, len) == 0)
+        return;
+    free(TAKE(*at));
+    if (!len)
+        return;
+    *at = xstrndup(text, len);
+    for (char *p = *at; *p; p++)
+        if (iscntrl((unsigned char)*p))
+            *p = ' ';
 }
 
 void health_say(struct health *h, const char *why)
 {
-    (void)h;
-    (void)why;
+    AUTO_LOCK(&lock);
+    text_set(&h->why, why);
+}
+
+void health_note(struct health *h, const char *text)
+{
+    AUTO_LOCK(&lock);
+    text_set(&h->note, text);
 }
 
 void health_alive(struct health *h)
 {
     atomic_store_explicit(&h->alive_ms, clock_mono_ms(), memory_order_relaxed);
+}
+
+void health_alive_at(struct health *h, int64_t mono_ms)
+{
+    atomic_store_explicit(&h->alive_ms, mono_ms, memory_order_relaxed);
 }
 
 void health_set_limit(struct health *h, int64_t limit_ms)
@@ -252,7 +301,14 @@ void health_remove(struct health *h)
     if (!h)
         return;
     AUTO_LOCK(&lock);
+    if (!h->name) /* removed before */
+        return;
     free(TAKE(h->name));
+    free(TAKE(h->why));
+    free(TAKE(h->note));
+    h->is_shared = false;
+    h->next_free = free_healths;
+    free_healths = h;
 }
 
 void health_ready(bool is_ready)
@@ -265,23 +321,36 @@ bool health_is_ready(void)
     return atomic_load(&ready);
 }
 
+/* false: stuck, and told. */
+static bool write_part(struct buf *out, const struct health *h, int64_t now_ms)
+{
+    int64_t silent_ms = now_ms - atomic_load(&h->alive_ms),
+            limit_ms = atomic_load(&h->limit_ms);
+    const char *colon = h->why ? ": " : "", *why = h->why ? h->why : "";
+
+    if (limit_ms > 0 && silent_ms <= limit_ms)
+        return true;
+    buf_printf(out, "stuck: %s%s%s", h->name, colon, why);
+    if (limit_ms > 0 || !h->why)
+        buf_printf(out, ": no progress for %" PRId64 " ms (limit %" PRId64 " ms)", silent_ms,
+                   limit_ms);
+    buf_char(out, '\n');
+    return false;
+}
+
 bool health_write(struct buf *out)
 {
-    int64_t now = clock_mono_ms();
+    int64_t now_ms = clock_mono_ms();
     bool well = true;
 
     AUTO_LOCK(&lock);
-    for (struct health *h = healths; h; h = h->next) {
-        int64_t silent_ms = now - atomic_load(&h->alive_ms),
-                limit_ms = atomic_load(&h->limit_ms);
-
-        if (!h->name || silent_ms <= limit_ms)
-            continue;
-        well = false;
-        buf_printf(out, "stuck: %s: no progress for %" PRId64 " ms (limit %" PRId64 " ms)\n",
-                   h->name, silent_ms, limit_ms);
-    }
+    for (const struct health *h = healths; h; h = h->next)
+        if (h->name && !write_part(out, h, now_ms))
+            well = false;
     if (well)
         buf_lit(out, "ok\n");
+    for (const struct health *h = healths; h; h = h->next)
+        if (h->name && h->note)
+            buf_printf(out, "note: %s: %s\n", h->name, h->note);
     return well;
 }

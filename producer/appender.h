@@ -43,3 +43,5 @@ int append_ledger_shard(struct table_worker *w, struct pool_local *local,
                         const struct ledger_shard *s, struct error *err);
 int append_ledger_shard_tombstone(struct table_worker *w, struct pool_local *local,
                                   const char *shard, struct error *err);
+int append_ledger_segment_tombstone(struct table_worker *w, struct pool_local *local,
+                                    int64_t segment, struct error *err);

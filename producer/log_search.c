@@ -1,13 +1,20 @@
 #include "producer/log_search.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
+#include "common/check.h"
 #include "common/event.h"
 #include "common/kafka.h"
 
 #define TAIL_RECORDS                                                                           \
     20 /* markers and control records at the end hide no data record further back than that */
 #define READ_TIMEOUT_MS 10000
+
+static void free_offsets(int64_t **offsets)
+{
+    free(*offsets);
+}
 
 static int open_reader(rd_kafka_t **ret, const struct config *c, struct error *err)
 {
@@ -151,5 +158,58 @@ int log_search_begin(int64_t *ret_offsets, const struct config *c, const char *t
                              generation);
         ret_offsets[p] = s.offset;
     }
+    return 0;
+}
+
+/* ---- is it still the same log ---- */
+
+struct begin_look {
+    int64_t offset;
+    int64_t generation;
+    const char *log_id;
+    bool is_it;
+};
+
+static bool note_identity(void *arg, const rd_kafka_message_t *m)
+{
+    struct begin_look *look = arg;
+    struct event ev = {0};
+    struct error err;
+
+    look->is_it =
+        m->offset == look->offset &&
+        event_decode(&ev, (struct bytes){m->payload, m->payload ? m->len : 0}, &err) == 0 &&
+        ev.op == EVENT_CONTROL && ev.control.type == CONTROL_SNAPSHOT_BEGIN &&
+        ev.source.generation == look->generation &&
+        bytes_equal(ev.control.log_id, bytes_of(look->log_id));
+    return true;
+}
+
+int log_search_identity(enum log_identity *ret, const struct config *c, const char *topic,
+                        int32_t partitions, const int64_t *begin_offsets, int64_t generation,
+                        const char *log_id, struct error *err)
+{
+    AUTO(rd_kafka_freep) rd_kafka_t *rk = NULL;
+    AUTO(free_offsets) int64_t *low = xcalloc((size_t)partitions, sizeof(*low));
+    AUTO(free_offsets) int64_t *high = xcalloc((size_t)partitions, sizeof(*high));
+    struct begin_look look = {.generation = generation, .log_id = log_id, .is_it = true};
+    int32_t present = -1;
+
+    if (open_reader(&rk, c, err) < 0 ||
+        kafka_begin_offsets(low, rk, topic, 0, partitions, READ_TIMEOUT_MS, err) < 0 ||
+        kafka_end_offsets(high, rk, topic, 0, partitions, READ_TIMEOUT_MS, err) < 0)
+        return -1;
+    *ret = LOG_ANOTHER;
+    for (int32_t p = 0; p < partitions; p++) {
+        if (high[p] <= begin_offsets[p])
+            return 0;
+        if (low[p] <= begin_offsets[p])
+            present = p;
+    }
+    look.offset = present < 0 ? -1 : begin_offsets[present];
+    if (present >= 0 &&
+        read_from(rk, topic, present, look.offset, note_identity, &look, err) < 0)
+        return -1;
+    *ret = look.is_it ? LOG_SAME : LOG_ANOTHER;
     return 0;
 }

@@ -14,6 +14,16 @@
 int log_search_generation(int64_t *ret, const struct config *c, const char *topic,
                           int32_t partitions, struct error *err);
 
+enum log_identity {
+    LOG_SAME,   /* the begin stands there, or retention took it */
+    LOG_ANOTHER /* it does not: the topic was made anew, or lost its end */
+};
+
+/* Is the topic still the log that the ledger knows? begin_offsets: of its generation. */
+int log_search_identity(enum log_identity *ret, const struct config *c, const char *topic,
+                        int32_t partitions, const int64_t *begin_offsets, int64_t generation,
+                        const char *log_id, struct error *err);
+
 /* The offset of the snapshot-begin of a generation in every partition, looked for from a time
  * on. ERR_DATA: a partition has none. */
 int log_search_begin(int64_t *ret_offsets, const struct config *c, const char *topic,

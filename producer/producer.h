@@ -3,6 +3,7 @@
 #pragma once
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 
 #include "common/config.h"
 #include "common/ddb_client.h"
@@ -12,6 +13,7 @@
 
 struct signals;
 struct refusals;
+struct source_identity;
 
 enum sync_mode {
     SYNC_ALL,
@@ -19,23 +21,34 @@ enum sync_mode {
     SYNC_INCR
 };
 
-struct producer { /* set once, before any thread starts */
+struct producer { /* set once, before any thread starts, but for atomics */
     const struct config *config;
     enum sync_mode mode;
     bool event_before;
     const char *prefix; /* topic.prefix */
     char *ledger_topic;
     char *dead_letter_topic;
+    atomic_int tables;  /* that are carried now */
     int64_t started_ms; /* wall clock: a full table finished before it is repeated */
     struct ddb_source *source;
     struct ledger_cache *cache;
     struct step_pool *pool;
+    struct step_queue room; /* steps that wait for bytes of the budget */
     struct limits *limits;
     struct signals *signals;
+    struct source_identity *identity;
+    char **listed; /* the source's tables that pass the filters, at the start */
+    size_t listed_count;
     struct refusals **refusals; /* one a ledger partition */
     int32_t refusals_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
 };
+
+/* limits_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken. */
+#define ROOM_MS 1000
+bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s);
+/* Wakes those that wait for it: of limits_on_room. */
+void producer_room_came(void *producer);
 
 struct pool_local { /* of one thread of the pool */
     struct ddb_client *client;

@@ -3,44 +3,50 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/backoff.h"
 #include "common/check.h"
 #include "common/clock.h"
 #include "common/ddb_streams.h"
 #include "common/log.h"
+#include "common/mutation.h"
 #include "producer/appender.h"
 
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
-#define NO_BUDGET_MS 20
-#define BARRIER_WAIT_MS 2
-#define EMPTY_ANSWERS                                                                          \
-    3 /* so many in a row, over that time, and the shard is complete to the request */
-#define EMPTY_MS 3000
-#define STUCK_MS 180000 /* nothing was got from a shard for that long: not healthy */
+#define BARRIER_MS 1000 /* who waits for a page is woken */
+/* What the shard holds up to a request's time is in the log when the request came back empty at
+ * the shard's tip. A few empty answers prove no tip: DynamoDB gives them in the middle of a
+ * shard too, while it looks for records. A record as young as this does prove it, or that
+ * nothing came for minutes, which is far longer than an iterator takes through a whole shard.
+ */
+#define TIP_MS (2 * 60 * 1000) /* DynamoDB Local tells times to the minute */
+#define QUIET_MS (5 * 60 * 1000)
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
+#define IDLE_SLOWER 150 /* the pause is that part of how long nothing has come */
+#define PACE_LONGEST_MS 5000
 
 struct shard_reader { /* of its step, but for what shard points to */
     struct table_worker *w;
     struct tree_shard *shard;
     struct step step;
-    struct health *health; /* while the step is active */
     char *iterator;
     uint64_t iterator_epoch; /* an abort takes the position back, and an older iterator would
                                 skip what has to be read again */
     bool from_horizon; /* the position was trimmed: read from the start, drop what was appended
                           before */
     unsigned tries;
-    unsigned empty;
-    int64_t flowed_ms;   /* wall clock: when the last answer with records came, or the first
-                            request */
-    size_t answer_bytes; /* what its answers need, for the budget */
+    struct doubt missing; /* GetShardIterator knows no such shard */
+    int64_t pace_ms;      /* its own, when it was throttled */
+    int64_t quiet_ms;     /* monotonic: since when all answers of this chain of iterators were
+                             empty; 0: they were not */
+    int64_t idle_ms;      /* monotonic: since when nothing has come at all; 0: it flows */
+    bool tip;             /* seen at the shard's tip, and empty answers since */
+    size_t answer_bytes;  /* what its answers need, for the budget */
 
     bool holds; /* a batch that was received and not appended yet */
     struct http_answer answer;
     size_t held_bytes;
     struct barrier_ticket ticket;
     struct append_origin origin;
-    int64_t asked_ms; /* wall clock */
+    int64_t asked_ms; /* the service's time */
 };
 
 struct batch { /* one append of the held answer */
@@ -48,7 +54,8 @@ struct batch { /* one append of the held answer */
     struct pool_local *local;
     char *position; /* drop numbers up to it; "" for none */
     struct bytes last;
-    int64_t records;
+    int64_t seen;    /* records of the answer */
+    int64_t records; /* appended */
     int64_t source_ms;
 };
 
@@ -61,18 +68,21 @@ static void drop_answer(struct shard_reader *r)
     limits_return(r->w->p->limits, LIMITS_STREAM, r->held_bytes);
 }
 
+/* A chain of iterators ends. */
 static void drop_iterator(struct shard_reader *r)
 {
     free(TAKE(r->iterator));
+    r->quiet_ms = 0;
+    r->tip = false;
 }
 
-static int64_t retry_ms(struct shard_reader *r)
+static int64_t retry(struct shard_reader *r, struct pool_local *local, const char *what,
+                     const struct error *err)
 {
-    struct backoff b;
+    AUTO(free_charp) char *text = xasprintf("%s of shard %s", what, r->shard->now.id);
 
-    backoff_init(&b, 50, 10000, NULL, NULL);
-    b.tries = r->tries++;
-    return MAX(backoff_next_ms(&b), 1);
+    table_worker_trouble(r->w, text, err);
+    return ddb_retry_ms(ddb_client_error(local->client), &r->tries);
 }
 
 /* ---- appending ---- */
@@ -81,24 +91,41 @@ static int each_record(void *arg, const struct ddb_record *rec, struct error *er
 {
     struct batch *b = arg;
 
+    b->seen++;
+    if (rec->created_ms > 0)
+        b->source_ms = rec->created_ms;
     if (b->position[0] && sequence_compare(rec->sequence, bytes_of(b->position)) <= 0)
         return 0; /* read again after the horizon */
     if (append_change(b->r->w, b->local, &b->r->origin, rec, err) < 0)
         return -1;
     b->last = rec->sequence;
     b->records++;
-    if (rec->created_ms > 0)
-        b->source_ms = rec->created_ms;
     return 0;
 }
 
-/* Several empty answers: the shard is complete up to the last request, which the ledger learns
- * now and then. */
+/* What the answer, which has records or none, says about the tip. */
+static void note_answer(struct shard_reader *r, int64_t seen, int64_t source_ms)
+{
+    int64_t now = clock_mono_ms();
+
+    if (seen > 0) {
+        r->quiet_ms = r->idle_ms = 0;
+        r->tip = source_ms >= r->asked_ms - TIP_MS;
+        return;
+    }
+    if (r->quiet_ms == 0)
+        r->quiet_ms = now;
+    if (r->idle_ms == 0)
+        r->idle_ms = now;
+    r->tip = r->tip || now - r->quiet_ms >= QUIET_MS || MUTATED(unproven);
+}
+
+/* The ledger learns now and then that there was nothing. */
 static bool idle_record_is_due(const struct shard_reader *r)
 {
     const struct ledger_shard *s = &r->shard->now;
 
-    return r->empty + 1 >= EMPTY_ANSWERS && r->asked_ms - r->flowed_ms >= EMPTY_MS &&
+    return r->tip && r->quiet_ms > 0 &&
            (r->asked_ms - s->updated_ms > IDLE_RECORD_MS || s->status != SHARD_IN_PROCESSING);
 }
 
@@ -108,24 +135,22 @@ static int append_position(struct batch *b, bool closed, struct error *err)
     struct shard_reader *r = b->r;
     struct table_worker *w = r->w;
     struct tree_shard *s = r->shard;
+    struct shard_tree *t = &w->appended.tree;
     AUTO(ledger_shard_release) struct ledger_shard copy = {0};
-    int64_t now = clock_wall_ms();
-    bool idle = b->records == 0 && idle_record_is_due(r);
+    int64_t now = ddb_now_ms(w->p->source);
+    bool idle = b->seen == 0 && idle_record_is_due(r);
 
     if (b->records == 0 && !closed && !idle)
         return 0;
+    AUTO_LOCK(&w->record_lock); /* the control step may write the shard's first record */
     pthread_mutex_lock(&w->lock);
     if (b->records > 0)
-        shard_advance(s, b->last, b->records, b->source_ms, now);
+        shard_advance(t, s, b->last, b->records, b->source_ms, now);
     if (idle)
-        shard_idle(s, r->asked_ms, now);
+        shard_idle(t, s, r->asked_ms, now);
     if (closed)
-        shard_finish(s, now);
-    s->recorded = true;
-    copy = s->now;
-    copy.id = xstrdup(s->now.id);
-    copy.parent = xstrdup(s->now.parent);
-    copy.sequence = xstrdup(s->now.sequence);
+        shard_finish(t, s, now);
+    ledger_shard_copy(&copy, &s->now);
     pthread_mutex_unlock(&w->lock);
     return append_ledger_shard(w, b->local, &copy, err);
 }
@@ -139,57 +164,77 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
                          err) < 0)
         return -1;
     *ret_closed = next.len == 0;
+    note_answer(r, b->seen, b->source_ms);
     if (append_position(b, *ret_closed, err) < 0)
         return -1;
-    drop_iterator(r);
+    free(TAKE(r->iterator));
     if (!*ret_closed)
         r->iterator = bytes_dup(next);
-    r->empty = b->records ? 0 : r->empty + 1;
-    if (b->records)
-        r->flowed_ms = r->origin.read_ms;
     metric_add(r->w->metrics.changes, b->records);
     return 0;
 }
 
-static int64_t next_poll_ms(const struct shard_reader *r)
+/* An idle shard is asked less often the longer it is idle, a throttled one at its own pace. */
+static int64_t next_poll_ms(struct shard_reader *r)
 {
     const struct config *c = r->w->p->config;
+    int64_t poll = config_int(c, "shard.poll.ms");
+    int64_t least = config_int(c, "shard.idle.poll.ms");
+    int64_t most = MAX(config_int(c, "shard.idle.poll.max.ms"), least);
 
-    return config_int(c, r->empty ? "shard.idle.poll.ms" : "shard.poll.ms");
+    if (r->idle_ms > 0)
+        poll = MIN(MAX((clock_mono_ms() - r->idle_ms) / IDLE_SLOWER, least), most);
+    r->pace_ms -= (r->pace_ms + 63) / 64;
+    return MAX(poll, r->pace_ms);
+}
+
+/* A late listing may have shown that something has to be read before it. */
+static bool read_position(struct shard_reader *r, char **ret)
+{
+    AUTO_LOCK(&r->w->lock);
+    *ret = xstrdup(r->shard->now.sequence);
+    return shard_is_ready(&r->w->appended.tree, r->shard);
+}
+
+static int64_t not_appended(struct batch *b, struct error *err)
+{
+    struct shard_reader *r = b->r;
+
+    if (b->records > 0 || err->kind == ERR_ABORT)
+        topic_writer_fail(r->w->writer, err->message); /* half a batch is never committed */
+    drop_iterator(r);
+    return retry(r, b->local, "appending changes", err);
+}
+
+static int64_t shard_closed(struct shard_reader *r)
+{
+    step_wake(r->w->p->pool, &r->w->control); /* children that are known may start */
+    step_wake(r->w->p->pool, &r->w->look.step);
+    return STEP_END;
 }
 
 /* Under the gate. */
 static int64_t append_held(struct shard_reader *r, struct pool_local *local)
 {
     struct batch b = {.r = r, .local = local};
+    AUTO(free_charp) char *position = NULL;
     struct error err;
     bool closed = false;
-    int result;
 
     if (barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_STALE) {
         drop_iterator(r);
         return 0;
     }
-    pthread_mutex_lock(&r->w->lock);
-    b.position = xstrdup(r->shard->now.sequence);
-    pthread_mutex_unlock(&r->w->lock);
-    result = append_batch(&b, &closed, &err);
-    free(b.position);
-    if (result == 0) {
-        health_alive(r->health);
-        r->tries = 0;
-        r->from_horizon = false;
-        if (!closed)
-            return next_poll_ms(r);
-        step_wake(r->w->p->pool, &r->w->control); /* children may start */
+    if (!read_position(r, &position)) {
+        drop_iterator(r);
         return STEP_END;
     }
-    if (b.records > 0 || err.kind == ERR_ABORT)
-        topic_writer_fail(r->w->writer, err.message); /* half a batch must never be committed */
-    log_warn("changes can't be appended", "table=%s shard=%s reason=%s", r->w->table,
-             r->shard->now.id, err.message);
-    drop_iterator(r);
-    return retry_ms(r);
+    b.position = position;
+    if (append_batch(&b, &closed, &err) < 0)
+        return not_appended(&b, &err);
+    r->tries = 0;
+    r->from_horizon = false;
+    return closed ? shard_closed(r) : next_poll_ms(r);
 }
 
 /* An answer without records that leaves nothing to append needs no gate: only the iterator
@@ -199,29 +244,41 @@ static bool pass_empty_answer(struct shard_reader *r)
     struct bytes object = buf_slice(&r->answer.body), records, next;
 
     if (!json_member(object, "Records", &records) || !bytes_is(records, "[]") ||
-        !json_member(object, "NextShardIterator", &next) || next.len <= 2 || next.p[0] != '"' ||
-        idle_record_is_due(r))
+        !json_member(object, "NextShardIterator", &next) || next.len <= 2 || next.p[0] != '"')
         return false;
-    drop_iterator(r);
+    note_answer(r, 0, 0);
+    if (idle_record_is_due(r))
+        return false;
+    free(TAKE(r->iterator));
     r->iterator = xstrndup(next.p + 1, next.len - 2);
-    r->empty++;
     r->tries = 0;
     return true;
 }
 
+static bool behind_a_page(struct shard_reader *r)
+{
+    if (barrier_change_verdict(r->w->barrier, r->ticket) != BARRIER_WAIT)
+        return false;
+    step_wait(r->w->p->pool, &r->w->behind_pages, &r->step); /* before it looks again */
+    return barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT;
+}
+
 static int64_t try_append(struct shard_reader *r, struct pool_local *local)
 {
+    struct table_worker *w = r->w;
     struct error err;
     int64_t delay;
 
-    if (barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT)
-        return BARRIER_WAIT_MS;
-    if (topic_writer_enter(r->w->writer, &r->w->member, &r->step, &err) < 0) {
+    if (behind_a_page(r))
+        return BARRIER_MS;
+    if (topic_writer_enter(w->writer, &w->member, &r->step, &err) < 0) {
+        if (err.kind != ERR_FENCED)
+            return TOPIC_WRITER_WAIT_MS;
         drop_answer(r);
         return STEP_END;
     }
     delay = append_held(r, local);
-    topic_writer_exit(r->w->writer);
+    topic_writer_exit(w->writer);
     drop_answer(r);
     return delay;
 }
@@ -236,64 +293,114 @@ static int64_t gap(struct shard_reader *r, const char *why)
     return STEP_END;
 }
 
+/* It may be that the answer lags: asked again, and the stream is described meanwhile. */
+static int64_t is_missing(struct shard_reader *r, struct pool_local *local,
+                          const struct error *err)
+{
+    struct table_worker *w = r->w;
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    bool proven = doubt_said(&r->missing, "missing", clock_mono_ms(), doubt_ms);
+
+    retry(r, local, "an iterator", err);
+    pthread_mutex_lock(&w->lock);
+    proven = proven && w->look.stream_seen_ms > r->missing.since_ms;
+    w->look.wants_list = true;
+    step_wake(w->p->pool, &w->look.step);
+    pthread_mutex_unlock(&w->lock);
+    if (proven)
+        return gap(r, "it does not exist on the stream any more");
+    return doubt_again_ms(&r->missing, doubt_ms);
+}
+
+struct start { /* where an iterator begins */
+    char *arn;
+    char *after; /* NULL: at the horizon */
+    int64_t complete_to;
+};
+
+static void start_release(struct start *s)
+{
+    free(s->arn);
+    free(s->after);
+}
+
+/* False: not yet, or not any more: an abort took its parent back, or a late one was listed. It
+ * is started again when that is done. */
+static bool read_start(struct shard_reader *r, struct start *ret)
+{
+    struct table_worker *w = r->w;
+    const struct shard_tree *t = &w->appended.tree;
+
+    /* Before the position is read: see on_aborted. */
+    r->iterator_epoch = barrier_change_asked(w->barrier).epoch;
+    AUTO_LOCK(&w->lock);
+    ret->complete_to = shard_complete_to(t, r->shard);
+    if (r->shard->now.sequence[0] && !r->from_horizon)
+        ret->after = xstrdup(r->shard->now.sequence);
+    ret->arn = xstrdup(w->appended.now.stream_arn);
+    return shard_is_ready(t, r->shard);
+}
+
 /* 0: there is an iterator; else how the step goes on (STEP_END, or a delay above 0). */
 static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
 {
-    struct table_worker *w = r->w;
-    AUTO(free_charp) char *after = NULL;
-    AUTO(free_charp) char *arn = NULL;
-    int64_t complete_to;
+    AUTO(start_release) struct start start = {0};
     struct error err;
-    bool ready;
 
     if (r->iterator)
         return 0;
-    /* Before the position is read: see on_aborted. */
-    r->iterator_epoch = barrier_change_asked(w->barrier).epoch;
-    pthread_mutex_lock(&w->lock);
-    ready = shard_is_ready(&w->tree, r->shard);
-    complete_to = shard_complete_to(&w->tree, r->shard);
-    if (r->shard->now.sequence[0] && !r->from_horizon)
-        after = xstrdup(r->shard->now.sequence);
-    arn = xstrdup(w->now.stream_arn);
-    pthread_mutex_unlock(&w->lock);
-    if (!ready)
-        return STEP_END; /* an abort took its parent back: started again when that is done */
-    if (complete_to < clock_wall_ms() - SHARD_GAP_MS)
+    if (!read_start(r, &start))
+        return STEP_END;
+    if (start.complete_to < ddb_now_ms(r->w->p->source) - SHARD_GAP_MS)
         return gap(r, "its position is older than 23 h: changes may be lost");
-    if (ddb_shard_iterator(&r->iterator, local->client, arn, r->shard->now.id, after, &err) ==
-        0)
+    if (ddb_shard_iterator(&r->iterator, local->client, start.arn, r->shard->now.id,
+                           start.after, &err) == 0) {
+        doubt_clear(&r->missing);
         return 0;
+    }
     switch (ddb_client_error(local->client)) {
     case DDB_TRIMMED:
         r->from_horizon = true;
-        return after ? 1 : retry_ms(r);
+        return start.after ? 1 : MAX(retry(r, local, "an iterator", &err), 1);
     case DDB_NOT_FOUND:
-        return gap(r, "it does not exist on the stream any more");
+        return is_missing(r, local, &err);
     default:
-        log_warn("iterator will be asked for again", "table=%s shard=%s reason=%s", w->table,
-                 r->shard->now.id, err.message);
-        return retry_ms(r);
+        return MAX(retry(r, local, "an iterator", &err), 1);
     }
 }
 
+/* An iterator stays good when its request was not answered: it is asked with again. */
 static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
                               struct error *err)
 {
-    drop_iterator(r);
     switch (ddb_client_error(local->client)) {
+    case DDB_THROTTLED:
+        r->pace_ms = MIN(MAX(r->pace_ms * 3 / 2, 2 * next_poll_ms(r)), PACE_LONGEST_MS);
+        log_debug("shard is throttled", "table=%s shard=%s pace_ms=%" PRId64, r->w->table,
+                  r->shard->now.id, r->pace_ms);
+        return r->pace_ms;
+    case DDB_BROKEN:
+    case DDB_DENIED:
+        return retry(r, local, "changes", err);
     case DDB_EXPIRED_ITERATOR:
-        return r->tries++ ? retry_ms(r) : 0;
+        drop_iterator(r);
+        return r->tries++ ? ddb_retry_ms(DDB_BROKEN, &r->tries) : 0;
     case DDB_TRIMMED:
         r->from_horizon = true;
-        return retry_ms(r);
-    case DDB_NOT_FOUND: /* the iterator's answer will tell */
-        return retry_ms(r);
-    default:
-        log_warn("changes will be asked for again", "table=%s shard=%s reason=%s", r->w->table,
-                 r->shard->now.id, err->message);
-        return retry_ms(r);
+        break;
+    default: /* DDB_NOT_FOUND: the iterator's answer will tell */
+        break;
     }
+    drop_iterator(r);
+    return retry(r, local, "changes", err);
+}
+
+/* Proof that it is idle, unless something of it waits for its commit. */
+static void nothing_came(struct shard_reader *r)
+{
+    AUTO_LOCK(&r->w->lock);
+    if (!r->shard->dirty)
+        r->shard->progress_ms = clock_mono_ms();
 }
 
 static int64_t ask(struct shard_reader *r, struct pool_local *local)
@@ -307,9 +414,7 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
         drop_iterator(r);
         return 0;
     }
-    r->asked_ms = clock_wall_ms();
-    if (r->flowed_ms == 0)
-        r->flowed_ms = r->asked_ms;
+    r->asked_ms = ddb_now_ms(w->p->source);
     if (ddb_get_records(&r->answer, local->client, r->iterator,
                         config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {
         limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
@@ -323,14 +428,15 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
     r->origin.read_ms = clock_wall_ms();
     if (pass_empty_answer(r)) {
         drop_answer(r);
-        health_alive(r->health);
+        nothing_came(r);
         return next_poll_ms(r);
     }
     return try_append(r, local);
 }
 
-static int64_t read_once(struct shard_reader *r, void *local)
+static int64_t reader_step(void *arg, void *local)
 {
+    struct shard_reader *r = arg;
     struct table_worker *w = r->w;
     int64_t delay;
 
@@ -347,8 +453,8 @@ static int64_t read_once(struct shard_reader *r, void *local)
     delay = ensure_iterator(r, local);
     if (delay != 0)
         return delay;
-    if (!limits_reserve(w->p->limits, LIMITS_STREAM, r->answer_bytes))
-        return NO_BUDGET_MS;
+    if (!producer_reserve(w->p, LIMITS_STREAM, r->answer_bytes, &r->step))
+        return ROOM_MS;
     delay = limits_stream_wait_ms(w->p->limits, clock_mono_ms());
     if (delay > 0) {
         limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
@@ -357,29 +463,11 @@ static int64_t read_once(struct shard_reader *r, void *local)
     return ask(r, local);
 }
 
-/* Its health ends with it, while nobody can start it again. */
-static int64_t reader_step(void *arg, void *local)
-{
-    struct shard_reader *r = arg;
-    int64_t delay = read_once(r, local);
-
-    if (delay == STEP_END)
-        health_remove(TAKE(r->health));
-    return delay;
-}
-
 static void reader_ended(void *arg)
 {
     struct shard_reader *r = arg;
 
-    table_worker_unref(r->w);
-}
-
-static struct health *reader_health(struct table_worker *w, const struct tree_shard *s)
-{
-    AUTO(free_charp) char *name = xasprintf("shard %s/%s", w->table, s->now.id);
-
-    return health_get(name, STUCK_MS);
+    table_worker_part_ended(r->w);
 }
 
 void shard_reader_start(struct table_worker *w, struct tree_shard *s)
@@ -395,13 +483,13 @@ void shard_reader_start(struct table_worker *w, struct tree_shard *s)
     }
     if (r->step.active)
         return;
-    r->origin =
-        (struct append_origin){.generation = w->now.generation, .shard = bytes_of(s->now.id)};
-    r->health = reader_health(w, s);
+    r->origin = (struct append_origin){.generation = w->appended.now.generation,
+                                       .shard = bytes_of(s->now.id)};
+    s->progress_ms = clock_mono_ms();
     r->step.run = reader_step;
     r->step.ended = reader_ended;
     r->step.arg = r;
-    table_worker_schedule(w, &r->step, 0);
+    table_worker_part_begins(w, &r->step);
 }
 
 void shard_reader_free(void *reader)

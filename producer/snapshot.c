@@ -1,17 +1,20 @@
 #include "producer/snapshot.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/ddb_table.h"
+#include "common/ddb_scan.h"
 #include "common/log.h"
 #include "producer/appender.h"
 
 #define FIRST_PAGE_BYTES (9 * 1024 * 1024) /* a page of 1 MB of items can be that much JSON */
-#define STUCK_MS 180000                    /* no page of a segment for that long: not healthy */
-#define NO_BUDGET_MS 20
+#define PAGE_WAITS (-2)                    /* for the gate */
+#define FAILS 2 /* pages of a segment in a row, before its table leaves its slot to others */
+#define PAUSE_MS 500
+#define PAUSE_LONGEST_MS 60000
 
 struct page {
     struct table_worker *w;
@@ -21,19 +24,42 @@ struct page {
     struct http_answer answer;
     struct barrier_ticket ticket;
     char *start_key;
+    size_t held_bytes; /* of the budget */
+    bool charged;      /* to the pace, and not yet told what it cost */
     int64_t rows;
 };
+
+static struct segment_state *state_of(const struct segment *seg)
+{
+    return &seg->worker->appended.segments[seg->number];
+}
+
+/* consumed_milli as in ddb_scan.h. */
+static void page_cost(struct page *page, int64_t consumed_milli)
+{
+    AUTO_LOCK(&page->w->lock);
+    if (page->charged)
+        scan_pace_answered(&page->w->pace, consumed_milli, (int64_t)page->answer.body.len);
+    page->charged = false;
+}
+
+static void no_page_came(struct page *page, enum ddb_error kind)
+{
+    AUTO_LOCK(&page->w->lock);
+    if (page->charged)
+        scan_pace_failed(&page->w->pace, kind == DDB_THROTTLED, clock_mono_ms());
+    page->charged = false;
+}
 
 static int64_t page_failed(struct page *page, struct error *err)
 {
     enum ddb_error kind = ddb_client_error(page->local->client);
+    AUTO(free_charp) char *what = xasprintf("a page of segment %" PRId64, page->seg->number);
 
-    if (kind == DDB_NOT_FOUND) {
-        table_worker_fail(page->w, PHASE_GONE, "the table was deleted while it was scanned");
-        return STEP_END;
-    }
-    log_warn("page will be asked for again", "table=%s segment=%" PRId64 " reason=%s",
-             page->w->table, page->seg->now.segment, err->message);
+    no_page_came(page, kind);
+    if (kind == DDB_NOT_FOUND)
+        table_worker_doubt(page->w);
+    table_worker_trouble(page->w, what, err);
     return ddb_retry_ms(kind, &page->seg->tries);
 }
 
@@ -47,35 +73,10 @@ static int each_item(void *arg, const struct ddb_item *item, struct error *err)
     return 0;
 }
 
-/* The page was the last one of the table: its neighbours are appended, since their segments are
- * done. */
-static int append_end(struct page *page, struct error *err)
-{
-    struct table_worker *w = page->w;
-    AUTO(ledger_table_release) struct ledger_table t = {0};
-
-    AUTO_LOCK(&w->record_lock);
-    pthread_mutex_lock(&w->lock);
-    ledger_table_copy(&t, &w->now);
-    if (w->state ==
-        WORKER_RUN) /* the page of a table that was stopped meanwhile ends no stop */
-        t.phase = PHASE_TAIL;
-    pthread_mutex_unlock(&w->lock);
-    t.finished_ms = clock_wall_ms();
-    if (append_control(w, page->local, CONTROL_SNAPSHOT_END, &t, NULL, err) < 0 ||
-        append_ledger_table(w, page->local, &t, err) < 0)
-        return -1;
-    AUTO_LOCK(&w->lock);
-    w->now.phase = t.phase;
-    w->now.finished_ms = t.finished_ms;
-    w->dirty = true;
-    return 0;
-}
-
 /* What the segment's record says after this page. */
 static struct ledger_segment advanced(const struct page *page, struct bytes last)
 {
-    struct ledger_segment next = page->seg->now;
+    struct ledger_segment next = state_of(page->seg)->now;
 
     next.last_key = last.len ? bytes_dup(last) : NULL;
     next.done = last.len == 0;
@@ -84,35 +85,35 @@ static struct ledger_segment advanced(const struct page *page, struct bytes last
     return next;
 }
 
-static bool segment_advance(struct page *page, struct ledger_segment *next)
+/* Takes next. The table's last page: it is described once more before the snapshot ends. */
+static void segment_advance(struct page *page, struct ledger_segment *next)
 {
-    struct segment *seg = page->seg;
     struct table_worker *w = page->w;
+    struct segment_state *state = state_of(page->seg);
 
     AUTO_LOCK(&w->lock);
-    ledger_segment_release(&seg->now);
-    seg->now = *next;
-    seg->dirty = true;
-    if (next->done)
-        w->segments_done++;
-    return w->segments_done == w->segment_count;
+    ledger_segment_release(&state->now);
+    state->now = *next;
+    table_state_segment_recorded(&w->appended, page->seg->number);
+    if (table_state_all_scanned(&w->appended))
+        step_wake(w->p->pool, &w->look.step);
 }
 
 static int append_page(struct page *page, struct error *err)
 {
     struct ledger_segment next;
-    struct bytes last;
+    struct ddb_scan_end end;
 
-    if (ddb_scan_items(buf_slice(&page->answer.body), &page->w->schema, each_item, page, &last,
-                       err) < 0)
+    if (ddb_scan_read(buf_slice(&page->answer.body), &page->w->schema, each_item, page, &end,
+                      err) < 0)
         return -1;
-    next = advanced(page, last);
+    page_cost(page, end.consumed_milli);
+    next = advanced(page, end.last);
     if (append_ledger_segment(page->w, page->local, &next, err) < 0) {
         ledger_segment_release(&next);
         return -1;
     }
-    if (segment_advance(page, &next) && append_end(page, err) < 0)
-        return -1;
+    segment_advance(page, &next);
     metric_add(page->w->metrics.rows, page->rows);
     return 0;
 }
@@ -120,22 +121,21 @@ static int append_page(struct page *page, struct error *err)
 /* Under the gate. Half a page must never be committed. */
 static int64_t append_under_gate(struct page *page)
 {
+    AUTO(free_charp) char *what = NULL;
     struct error err;
 
     if (barrier_page_verdict(page->w->barrier, page->ticket) == BARRIER_STALE)
         return 0;
     if (append_page(page, &err) == 0) {
-        health_alive(page->seg->health);
         page->seg->tries = 0;
         page->seg->distrust = false;
-        return page->seg->now.done ? STEP_END : 0;
+        return state_of(page->seg)->now.done ? STEP_END : 0;
     }
     page->seg->distrust = true;
     if (page->rows > 0 || err.kind == ERR_ABORT)
         topic_writer_fail(page->w->writer, err.message);
-    log_warn("page can't be appended",
-             "table=%s segment=%" PRId64 " rows=%" PRId64 " reason=%s", page->w->table,
-             page->seg->now.segment, page->rows, err.message);
+    what = xasprintf("appending a page of segment %" PRId64, page->seg->number);
+    table_worker_trouble(page->w, what, &err);
     return ddb_retry_ms(DDB_BROKEN, &page->seg->tries);
 }
 
@@ -150,19 +150,45 @@ static bool answer_is_whole(const struct page *page, struct error *err)
     return false;
 }
 
+/* The page is whole: appended, or dropped and asked for again; or it waits for the gate. */
 static int64_t page_arrived(struct page *page)
 {
+    struct table_worker *w = page->w;
     struct error err;
     int64_t delay;
 
-    page->origin.read_ms = clock_wall_ms();
     if (page->seg->distrust && !answer_is_whole(page, &err))
         return page_failed(page, &err);
-    if (topic_writer_enter(page->w->writer, &page->w->member, &page->seg->step, &err) < 0)
-        return STEP_END;
+    if (topic_writer_enter(w->writer, &w->member, &page->seg->step, &err) < 0)
+        return err.kind == ERR_FENCED ? STEP_END : PAGE_WAITS;
     delay = append_under_gate(page);
-    barrier_page_appended(page->w->barrier, page->ticket);
-    topic_writer_exit(page->w->writer);
+    barrier_page_appended(w->barrier, page->ticket);
+    topic_writer_exit(w->writer);
+    return delay;
+}
+
+static void page_free(struct page *page)
+{
+    if (!page)
+        return;
+    page_cost(page, -1);                                  /* nothing, when it was told */
+    barrier_page_dropped(page->w->barrier, page->ticket); /* nothing, when it was appended */
+    table_worker_page_over(page->w);
+    limits_return(page->w->p->limits, LIMITS_SCAN, page->held_bytes);
+    http_answer_release(&page->answer);
+    free(page->start_key);
+    free(page);
+}
+
+static int64_t go_on(struct segment *seg, struct pool_local *local)
+{
+    int64_t delay;
+
+    seg->page->local = local;
+    delay = page_arrived(seg->page);
+    if (delay == PAGE_WAITS)
+        return TOPIC_WRITER_WAIT_MS;
+    page_free(TAKE(seg->page));
     return delay;
 }
 
@@ -170,104 +196,155 @@ static int64_t page_arrived(struct page *page)
  * read after the ticket was taken, a position that is ahead comes with a stale ticket. */
 static void read_start(struct page *page)
 {
-    struct segment *seg = page->seg;
     struct table_worker *w = page->w;
+    const struct ledger_segment *now = &state_of(page->seg)->now;
 
     AUTO_LOCK(&w->lock);
-    page->start_key = seg->now.last_key ? xstrdup(seg->now.last_key) : NULL;
-    page->origin =
-        (struct append_origin){.generation = w->now.generation, .segment = seg->now.segment};
+    page->start_key = now->last_key ? xstrdup(now->last_key) : NULL;
+    page->origin = (struct append_origin){.generation = w->appended.now.generation,
+                                          .segment = now->segment};
 }
 
-static int64_t ask(struct page *page)
+static void remember_bytes(struct table_worker *w, size_t bytes)
 {
-    struct table_worker *w = page->w;
+    AUTO_LOCK(&w->lock);
+    w->page_bytes = bytes;
+}
+
+/* The bytes are reserved. */
+static int64_t ask(struct segment *seg, struct pool_local *local)
+{
+    struct table_worker *w = seg->worker;
+    struct page *page = xcalloc(1, sizeof(*page));
     struct ddb_scan scan = {
         .table = w->table,
-        .segment = page->seg->now.segment,
+        .segment = seg->number,
         .total_segments = w->segment_count,
         .limit = config_int(w->p->config, "qps.full.batch_num"),
+        .consumed = true,
     };
-    size_t reserved = page->seg->answer_bytes, actual;
     struct error err;
     int64_t delay;
 
+    *page = (struct page){.w = w, .seg = seg, .local = local, .held_bytes = seg->answer_bytes};
     page->ticket = barrier_page_asked(w->barrier); /* before the position is read */
     read_start(page);
     scan.start_key = bytes_of(page->start_key);
-    if (ddb_scan_page(&page->answer, page->local->client, &scan, &err) < 0) {
+    if (ddb_scan_page(&page->answer, local->client, &scan, &err) < 0) {
         delay = page_failed(page, &err);
-        limits_return(w->p->limits, LIMITS_SCAN, reserved);
-    } else {
-        actual = page->answer.body.cap;
-        limits_settle(w->p->limits, LIMITS_SCAN, reserved, actual);
-        page->seg->answer_bytes = MAX(actual, 65536);
-        delay = page_arrived(page);
-        http_answer_release(&page->answer);
-        limits_return(w->p->limits, LIMITS_SCAN, actual);
+        page_free(page);
+        return delay;
     }
-    barrier_page_dropped(w->barrier, page->ticket); /* nothing, when it was appended */
-    return delay;
+    page->origin.read_ms = clock_wall_ms();
+    page->held_bytes = page->answer.body.cap;
+    limits_settle(w->p->limits, LIMITS_SCAN, seg->answer_bytes, page->held_bytes);
+    seg->answer_bytes = MAX(page->held_bytes, 65536);
+    remember_bytes(w, seg->answer_bytes);
+    seg->page = page;
+    return go_on(seg, local);
 }
 
-static int64_t scan_once(struct segment *seg, void *local)
+/* Enough for what pages of this table are like, as far as that is known. */
+static size_t expected_bytes(struct segment *seg)
 {
     struct table_worker *w = seg->worker;
-    struct page page = {.w = w, .seg = seg, .local = local};
+
+    if (seg->answer_bytes > 0)
+        return seg->answer_bytes;
+    AUTO_LOCK(&w->lock);
+    return w->page_bytes ? w->page_bytes : FIRST_PAGE_BYTES;
+}
+
+/* The last thing before a page is asked for, since it is charged. Waiting for capacity is
+ * progress: a small table's page can take minutes of it. */
+static int64_t capacity_wait_ms(struct segment *seg)
+{
+    struct table_worker *w = seg->worker;
+    int64_t now = clock_mono_ms(), wait;
+
+    AUTO_LOCK(&w->lock);
+    scan_pace_set(&w->pace, w->read_capacity,
+                  config_int(w->p->config, "full.capacity.percent"));
+    wait = scan_pace_wait_ms(&w->pace, now);
+    if (wait > 0)
+        seg->progress_ms = now;
+    return wait;
+}
+
+static bool has_slot(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->scan_slot;
+}
+
+static int64_t segment_step(void *arg, void *local)
+{
+    struct segment *seg = arg;
+    struct table_worker *w = seg->worker;
     int64_t wait;
 
-    if (!table_worker_runs(w))
+    if (!table_worker_runs(w) || !has_slot(w)) {
+        page_free(TAKE(seg->page));
         return STEP_END;
+    }
+    if (seg->page)
+        return go_on(seg, local);
     wait = table_worker_pause_ms(w);
     if (wait > 0)
         return wait;
-    if (seg->answer_bytes == 0)
-        seg->answer_bytes = FIRST_PAGE_BYTES;
-    if (!limits_reserve(w->p->limits, LIMITS_SCAN, seg->answer_bytes))
-        return NO_BUDGET_MS;
+    seg->answer_bytes = expected_bytes(seg);
+    if (!producer_reserve(w->p, LIMITS_SCAN, seg->answer_bytes, &seg->step))
+        return ROOM_MS;
     wait = limits_scan_wait_ms(w->p->limits, clock_mono_ms());
+    if (wait == 0)
+        wait = capacity_wait_ms(seg);
     if (wait > 0) {
         limits_return(w->p->limits, LIMITS_SCAN, seg->answer_bytes);
         return wait;
     }
-    wait = ask(&page);
-    free(page.start_key);
-    return wait;
-}
-
-/* Its health ends with it, while nobody can start it again. */
-static int64_t segment_step(void *arg, void *local)
-{
-    struct segment *seg = arg;
-    int64_t delay = scan_once(seg, local);
-
-    if (delay == STEP_END)
-        health_remove(TAKE(seg->health));
-    return delay;
+    return ask(seg, local);
 }
 
 static void segment_ended(void *arg)
 {
     struct segment *seg = arg;
 
-    table_worker_unref(seg->worker);
-}
-
-static struct health *segment_health(struct table_worker *w, const struct segment *seg)
-{
-    AUTO(free_charp) char *name = xasprintf("segment %s/%" PRId64, w->table, seg->now.segment);
-
-    return health_get(name, STUCK_MS);
+    page_free(TAKE(seg->page));
+    table_worker_part_ended(seg->worker);
 }
 
 void segment_start(struct table_worker *w, struct segment *seg)
 {
-    if (seg->now.done || seg->step.active)
+    if (state_of(seg)->now.done || seg->step.active)
         return;
-    seg->worker = w;
-    seg->health = segment_health(w, seg);
+    if (seg->progress_ms == 0)
+        seg->progress_ms = clock_mono_ms();
     seg->step.run = segment_step;
     seg->step.ended = segment_ended;
     seg->step.arg = seg;
-    table_worker_schedule(w, &seg->step, 0);
+    table_worker_part_begins(w, &seg->step);
+}
+
+bool segments_fail(const struct table_worker *w)
+{
+    bool any = false;
+
+    for (int64_t i = 0; i < w->segment_count; i++) {
+        if (w->appended.segments[i].now.done)
+            continue;
+        if (w->segments[i].tries < FAILS)
+            return false;
+        any = true;
+    }
+    return any;
+}
+
+int64_t segments_pause_ms(const struct table_worker *w)
+{
+    unsigned tries = UINT_MAX;
+
+    for (int64_t i = 0; i < w->segment_count; i++)
+        if (!w->appended.segments[i].now.done)
+            tries = MIN(tries, w->segments[i].tries);
+    return MIN((int64_t)PAUSE_MS << MIN(tries - FAILS, 10), PAUSE_LONGEST_MS);
 }

@@ -10,7 +10,7 @@ static struct start_decision stop_with(enum ledger_phase phase, const char *reas
 static struct start_decision decide_full(int64_t program_started_ms,
                                          const struct ledger_table *known)
 {
-    if (known->stream_arn[0])
+    if (known->stream_arn[0] || !known->rows)
         return (struct start_decision){.verdict = START_NEW};
     if (known->finished_ms == 0)
         return (struct start_decision){.verdict = START_RESUME};
@@ -18,11 +18,16 @@ static struct start_decision decide_full(int64_t program_started_ms,
         .verdict = known->finished_ms < program_started_ms ? START_NEW : START_OVER};
 }
 
-static struct start_decision decide_tail(const struct ledger_table *known,
+/* A generation of sync_mode full had no stream, one of incr no rows. */
+static bool lacks_a_half(enum sync_mode mode, const struct ledger_table *known)
+{
+    return !known->stream_arn[0] || (mode == SYNC_ALL && !known->rows);
+}
+
+static struct start_decision decide_tail(enum sync_mode mode, const struct ledger_table *known,
                                          const struct ddb_table *now)
 {
-    if (!known->stream_arn[0]) /* a generation of sync_mode full: the stream starts with its own
-                                */
+    if (lacks_a_half(mode, known))
         return (struct start_decision){.verdict = START_NEW};
     if (!now->stream_enabled)
         return stop_with(PHASE_GAP, "the table's stream was disabled");
@@ -35,11 +40,13 @@ struct start_decision start_decide(enum sync_mode mode, int64_t program_started_
                                    const struct ledger_table *known,
                                    const struct ddb_table *now, int32_t topic_partitions)
 {
+    if (strcmp(now->status, "DELETING") == 0 || !now->key_schema.hash.name)
+        return (struct start_decision){.verdict = START_WAIT};
     if (!known || known->generation == 0)
         return (struct start_decision){.verdict = START_NEW};
     if (known->phase == PHASE_GAP || known->phase == PHASE_PAUSED)
         return stop_with(known->phase, known->reason);
-    if (known->phase == PHASE_GONE || strcmp(known->table_id, now->id) != 0)
+    if (strcmp(known->table_id, now->id) != 0)
         return stop_with(PHASE_GAP, "the table was deleted and made again");
     if (topic_partitions == 0)
         return stop_with(PHASE_GAP, "the data topic is gone");
@@ -49,5 +56,6 @@ struct start_decision start_decide(enum sync_mode mode, int64_t program_started_
             "the data topic has another number of partitions than the ledger says");
     if (!key_schema_equal(&known->key_schema, &now->key_schema))
         return stop_with(PHASE_GAP, "the table has another key schema than before");
-    return mode == SYNC_FULL ? decide_full(program_started_ms, known) : decide_tail(known, now);
+    return mode == SYNC_FULL ? decide_full(program_started_ms, known)
+                             : decide_tail(mode, known, now);
 }

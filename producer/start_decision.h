@@ -10,7 +10,8 @@ enum start_verdict {
     START_NEW,    /* a new generation */
     START_RESUME, /* go on where the ledger says */
     START_OVER,   /* sync_mode full: it was finished in this run */
-    START_STOP,   /* stand still in a clear state: phase and reason */
+    START_WAIT,   /* the table is being deleted: soon it is gone, or another one */
+    START_STOP,   /* stand still in a clear state, if it stays like this: phase and reason */
 };
 
 struct start_decision {

@@ -4,179 +4,281 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "common/ddb_table.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "producer/appender.h"
 #include "producer/shard_reader.h"
 #include "producer/snapshot.h"
-#include "producer/start_decision.h"
+#include "producer/table_health.h"
+#include "producer/table_look.h"
 #include "producer/table_record.h"
 #include "producer/table_start.h"
 
 #define CONTROL_MS 500
-#define CHILD_FIRST_MS                                                                         \
-    50 /* children of a closed shard are looked for, then ever more slowly                     \
-        */
-#define CHILD_SLOWEST_MS 2000
-#define DESCRIBE_EVERY_MS 30000 /* a stream that was disabled, a table that is gone */
-#define ORPHAN_ASKS 10          /* then an unknown parent is a gap, not a late listing */
+#define PARTS_MS 50           /* for what still ends of an earlier life */
+#define RECORDS_AT_ONCE 500   /* first records of shards, in one hold of the gate */
+#define FORGET_EVERY_MS 60000 /* tombstones */
+#define FORGET_AT_ONCE 100
+#define UNREADABLE_MS 5000
+#define LOOK_AGAIN 4 /* doubts long: how often a table that is gone or failed is looked at */
 
-/* ---- the stream's shards ---- */
+/* ---- what the ledger does not have yet ---- */
 
-static int append_new_shards(struct table_worker *w, struct pool_local *local,
+/* Parents first, each part of a transaction whole. */
+static int append_unrecorded(struct table_worker *w, struct pool_local *local,
                              struct error *err)
 {
-    struct tree_shard *s;
+    struct shard_tree *t = &w->appended.tree;
 
-    /* only this step adds or removes shards, so the list stays while the lock is not held */
-    for (s = w->tree.shards; s; s = s->hh.next) {
-        if (s->recorded || s->reader) /* a reader's own record must not be followed by this */
-            continue;
-        if (append_ledger_shard(w, local, &s->committed, err) < 0)
+    AUTO_LOCK(&w->record_lock); /* no reader's own record comes between */
+    for (int i = 0; i < RECORDS_AT_ONCE; i++) {
+        AUTO(ledger_shard_release) struct ledger_shard copy = {0};
+        struct tree_shard *s;
+
+        pthread_mutex_lock(&w->lock);
+        s = shard_tree_unrecorded(t);
+        if (s) {
+            ledger_shard_copy(&copy, &s->now);
+            shard_recorded(t, s);
+        }
+        pthread_mutex_unlock(&w->lock);
+        if (!s)
+            return 0;
+        if (append_ledger_shard(w, local, &copy, err) < 0)
             return -1;
-        s->recorded = true;
     }
     return 0;
 }
 
-static int64_t merge_shards(struct table_worker *w, const struct ddb_stream *stream)
+static int append_tombstones(struct table_worker *w, struct pool_local *local,
+                             struct error *err)
 {
-    const char *orphan;
-    size_t added;
+    struct table_state *s = &w->appended;
+    int64_t now = ddb_now_ms(w->p->source);
+    bool segments;
 
     pthread_mutex_lock(&w->lock);
-    added = shard_tree_merge(&w->tree, stream, w->now.generation, clock_wall_ms(), &orphan);
-    w->child_asks = added ? 0 : w->child_asks + 1;
-    w->orphan_asks = orphan ? w->orphan_asks + 1 : 0;
+    segments = table_state_segments_forgettable(s, now);
+    s->segments_forgotten = s->segments_forgotten || segments;
     pthread_mutex_unlock(&w->lock);
-    if (added)
-        log_info("shards found", "table=%s added=%zu", w->table, added);
-    if (w->orphan_asks > ORPHAN_ASKS) {
-        AUTO(free_charp)
-        char *why = xasprintf("the parent of shard %s is neither read nor listed", orphan);
+    for (int64_t i = 0; segments && i < s->segment_count; i++)
+        if (append_ledger_segment_tombstone(w, local, i, err) < 0)
+            return -1;
+    for (int i = 0; i < FORGET_AT_ONCE; i++) {
+        AUTO(free_charp) char *id = NULL;
+        struct tree_shard *shard;
 
-        table_worker_fail(w, PHASE_GAP, why);
-    }
-    return (int64_t)added;
-}
-
-static void describe_stream(struct table_worker *w, struct pool_local *local)
-{
-    AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
-    AUTO(free_charp) char *arn = NULL;
-    struct error err;
-
-    pthread_mutex_lock(&w->lock);
-    arn = xstrdup(w->now.stream_arn);
-    pthread_mutex_unlock(&w->lock);
-    if (ddb_describe_stream(&stream, local->client, arn, &err) < 0) {
-        log_warn("stream can't be described now", "table=%s reason=%s", w->table, err.message);
-        return;
-    }
-    if (merge_shards(w, stream) == 0)
-        return;
-    if (topic_writer_enter(w->writer, &w->member, NULL, &err) < 0)
-        return;
-    if (append_new_shards(w, local, &err) < 0)
-        topic_writer_fail(w->writer, err.message);
-    topic_writer_exit(w->writer);
-}
-
-/* A table that is gone, made again, or without its stream has a gap. */
-static void describe_table(struct table_worker *w, struct pool_local *local)
-{
-    AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
-    AUTO(ledger_table_release) struct ledger_table now = {0}; /* an abort replaces w->now */
-    struct start_decision d;
-    struct error err;
-
-    if (ddb_describe_table(&desc, local->client, w->table, &err) < 0) {
-        if (ddb_client_error(local->client) == DDB_NOT_FOUND)
-            table_worker_fail(w, PHASE_GONE, "the table was deleted");
-        else
-            log_warn("table can't be described now", "table=%s reason=%s", w->table,
-                     err.message);
-        return;
-    }
-    pthread_mutex_lock(&w->lock);
-    ledger_table_copy(&now, &w->now);
-    pthread_mutex_unlock(&w->lock);
-    d = start_decide(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
-    if (d.verdict == START_STOP)
-        table_worker_fail(w, d.phase, d.reason);
-}
-
-static int64_t look_at_source(struct table_worker *w, struct pool_local *local,
-                              bool wants_children)
-{
-    int64_t now = clock_mono_ms();
-    bool routine = now - w->described_ms > DESCRIBE_EVERY_MS;
-
-    if (!wants_children && w->orphan_asks == 0)
-        w->child_asks = 0;
-    if (w->p->mode == SYNC_FULL)
-        return CONTROL_MS;
-    if (routine) {
-        w->described_ms = now;
-        describe_table(w, local);
-    }
-    if (routine || wants_children || w->orphan_asks > 0)
-        describe_stream(w, local);
-    if (!wants_children && w->orphan_asks == 0)
-        return CONTROL_MS;
-    return MIN(CHILD_FIRST_MS << MIN(w->child_asks, 6), CHILD_SLOWEST_MS);
-}
-
-static void forget_shard(struct table_worker *w, struct pool_local *local)
-{
-    struct tree_shard *s;
-    struct error err;
-
-    pthread_mutex_lock(&w->lock);
-    s = shard_tree_forgettable(&w->tree, clock_wall_ms());
-    pthread_mutex_unlock(&w->lock);
-    if (!s || topic_writer_enter(w->writer, &w->member, NULL, &err) < 0)
-        return;
-    if (append_ledger_shard_tombstone(w, local, s->now.id, &err) < 0)
-        topic_writer_fail(w->writer, err.message);
-    else {
         pthread_mutex_lock(&w->lock);
-        shard_tree_remove(&w->tree, s, shard_reader_free);
+        shard = shard_tree_forgettable(&s->tree, now);
+        if (shard) {
+            id = xstrdup(shard->now.id);
+            shard_forgotten(&s->tree, shard);
+        }
         pthread_mutex_unlock(&w->lock);
+        if (!id)
+            return 0;
+        if (append_ledger_shard_tombstone(w, local, id, err) < 0)
+            return -1;
     }
-    topic_writer_exit(w->writer);
+    return 0;
 }
 
-/* ---- the table's own record ---- */
-
-static void set_begin_offsets(struct table_worker *w, void *arg)
+/* In a hold of the gate of its own. False: not now. */
+static bool append_alone(struct table_worker *w, struct pool_local *local,
+                         int (*append)(struct table_worker *, struct pool_local *,
+                                       struct error *))
 {
+    struct error err;
+    bool done;
+
+    if (topic_writer_enter(w->writer, &w->member, &w->control, &err) < 0)
+        return false;
+    done = append(w, local, &err) == 0;
+    if (!done)
+        topic_writer_fail(w->writer, err.message);
+    topic_writer_exit(w->writer);
+    return done;
+}
+
+static void set_record(struct table_worker *w, void *arg)
+{
+    struct ledger_table *t = &w->appended.now;
     size_t n = sizeof(*w->begin_offsets) * (size_t)w->partitions;
 
     (void)arg;
-    free(w->now.begin_offsets);
-    w->now.begin_offsets = memcpy(xmalloc(n), w->begin_offsets, n);
-    w->begin_offsets_recorded = true;
+    if (!t->begin_offsets && w->begin_delivered)
+        t->begin_offsets = memcpy(xmalloc(n), w->begin_offsets, n);
 }
+
+static bool record_is_due(struct table_worker *w)
+{
+    const struct table_state *s = &w->appended;
+
+    AUTO_LOCK(&w->lock);
+    return s->record_due || (!s->now.begin_offsets && w->begin_delivered && w->begin_offsets);
+}
+
+static bool shards_are_due(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->appended.tree.unrecorded > 0;
+}
+
+static bool tombstones_are_due(struct table_worker *w)
+{
+    int64_t now = clock_mono_ms(), service = ddb_now_ms(w->p->source);
+
+    AUTO_LOCK(&w->lock);
+    if (now - w->forget_ms < FORGET_EVERY_MS && w->forget_ms > 0)
+        return false;
+    w->forget_ms = now;
+    return table_state_segments_forgettable(&w->appended, service) ||
+           shard_tree_forgettable(&w->appended.tree, service);
+}
+
+/* ---- the end of the snapshot ---- */
+
+static void set_finished(struct table_worker *w, void *arg)
+{
+    w->appended.now.phase = PHASE_TAIL;
+    w->appended.now.finished_ms = *(const int64_t *)arg;
+}
+
+/* Behind all pages: under the gate, and only while none was taken back. */
+static int append_end(struct table_worker *w, struct pool_local *local, struct error *err)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0};
+    int64_t now = ddb_now_ms(w->p->source);
+    bool due;
+
+    pthread_mutex_lock(&w->lock);
+    due = w->scan_confirmed && w->appended.now.phase == PHASE_SNAPSHOT &&
+          table_state_all_scanned(&w->appended) && !w->stop_reason;
+    ledger_table_copy(&t, &w->appended.now);
+    pthread_mutex_unlock(&w->lock);
+    if (!due)
+        return 0;
+    if (append_control(w, local, CONTROL_SNAPSHOT_END, &t, NULL, err) < 0)
+        return -1;
+    return table_record_append(w, local, set_finished, &now, err);
+}
+
+static bool end_is_due(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->scan_confirmed && w->appended.now.phase == PHASE_SNAPSHOT &&
+           table_state_all_scanned(&w->appended);
+}
+
+/* ---- running ---- */
+
+/* Under lock. A slot whose pages all fail goes back for a while: other tables wait for it. */
+static void tend_scan_slot(struct table_worker *w)
+{
+    int64_t now = clock_mono_ms();
+    bool wants = w->appended.now.phase == PHASE_SNAPSHOT &&
+                 (!table_state_all_scanned(&w->appended) || !w->scan_confirmed);
+
+    if (w->scan_slot && wants && segments_fail(w))
+        w->scan_again_ms = now + segments_pause_ms(w);
+    if (w->scan_slot && (!wants || w->scan_again_ms > now)) {
+        w->scan_slot = false;
+        limits_scan_end(w->p->limits);
+    } else if (!w->scan_slot && wants && w->scan_again_ms <= now) {
+        w->scan_slot = limits_scan_begin(w->p->limits);
+    }
+}
+
+/* Everything that should run and does not is started; also after an abort went back. */
+static void start_what_should_run(struct table_worker *w)
+{
+    const struct shard_tree *t = &w->appended.tree;
+
+    AUTO_LOCK(&w->lock);
+    tend_scan_slot(w);
+    if (w->scan_slot && w->appended.now.phase == PHASE_SNAPSHOT)
+        for (int64_t i = 0; i < w->segment_count; i++)
+            segment_start(w, &w->segments[i]);
+    for (struct tree_shard *s = t->live; s; s = s->next)
+        if (shard_is_ready(t, s))
+            shard_reader_start(w, s);
+    table_look_start(w);
+    if (t->leaves)
+        step_wake(w->p->pool, &w->look.step);
+}
+
+static void show_metrics(struct table_worker *w)
+{
+    int64_t complete_to;
+
+    AUTO_LOCK(&w->lock);
+    complete_to = shard_tree_complete_to(&w->appended.tree);
+    metric_set(w->metrics.phase, w->appended.now.phase);
+    if (complete_to != INT64_MAX)
+        metric_set(w->metrics.trim_seconds,
+                   (complete_to + 24 * 3600000LL - ddb_now_ms(w->p->source)) / 1000);
+}
+
+/* What takes nothing may be gone: only the brokers' metadata say so. */
+static void look_at_topic(struct table_worker *w)
+{
+    int64_t now = clock_mono_ms(), doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    struct error err;
+    int32_t partitions;
+    bool due, gone;
+
+    pthread_mutex_lock(&w->lock);
+    due = w->held && w->topic_at_ms <= now;
+    pthread_mutex_unlock(&w->lock);
+    if (!due || kafka_partition_count(&partitions, w->p->admin, w->topic, &err) < 0)
+        return;
+    pthread_mutex_lock(&w->lock);
+    gone =
+        partitions == 0 && doubt_said(&w->topic_doubt, "the data topic is gone", now, doubt_ms);
+    if (partitions > 0)
+        doubt_clear(&w->topic_doubt);
+    w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
+    pthread_mutex_unlock(&w->lock);
+    if (gone)
+        table_worker_fail(w, PHASE_GAP, "the data topic is gone");
+}
+
+static int64_t run(struct table_worker *w, struct pool_local *local)
+{
+    struct error err;
+
+    start_what_should_run(w);
+    show_metrics(w);
+    if (table_worker_is_over(w))
+        return STEP_END;
+    look_at_topic(w);
+    if (table_worker_pause_ms(w) > 0)
+        return CONTROL_MS;
+    if (record_is_due(w) && table_record_change(w, local, set_record, NULL, &err) < 0)
+        return CONTROL_MS;
+    if (end_is_due(w) && append_alone(w, local, append_end))
+        topic_writer_hurry(w->writer);
+    if (shards_are_due(w))
+        return append_alone(w, local, append_unrecorded) ? 0 : CONTROL_MS;
+    if (tombstones_are_due(w))
+        append_alone(w, local, append_tombstones);
+    return CONTROL_MS;
+}
+
+/* ---- stopping, and coming back ---- */
 
 static void set_stopped(struct table_worker *w, void *arg)
 {
+    struct ledger_table *t = &w->appended.now;
+
     (void)arg;
-    w->now.phase = w->stop_phase;
-    free(w->now.reason);
-    w->now.reason = xstrdup(w->stop_reason);
-    w->state = WORKER_STOPPED;
+    t->phase = w->stop_phase;
+    free(t->reason);
+    t->reason = xstrdup(w->stop_reason);
+    table_worker_set_state(w, WORKER_STOPPED);
     if (w->scan_slot) /* other tables wait for it */
         limits_scan_end(w->p->limits);
     w->scan_slot = false;
-}
-
-/* Not healthy from now on. */
-static struct health *standstill(const char *table)
-{
-    AUTO(free_charp) char *name = xasprintf("table %s", table);
-
-    return health_get(name, 0);
 }
 
 static int64_t stop_table(struct table_worker *w, struct pool_local *local)
@@ -186,88 +288,86 @@ static int64_t stop_table(struct table_worker *w, struct pool_local *local)
     if (table_record_change(w, local, set_stopped, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->stop_phase);
-    if (w->stop_phase != PHASE_GONE && !w->standstill)
-        w->standstill = standstill(w->table);
     log_error("table stands still", "table=%s phase=%s reason=%s", w->table,
               ledger_phase_name(w->stop_phase), w->stop_reason);
-    return STEP_END;
+    return CONTROL_MS;
 }
 
-/* ---- the control step ---- */
-
-/* Everything that should run and does not is started; also after an abort went back. */
-static bool start_what_should_run(struct table_worker *w)
+/* A table that is gone may come back, and what it failed for may be mended. */
+static int64_t look_again(struct table_worker *w)
 {
-    struct tree_shard *s;
+    int64_t every = LOOK_AGAIN * config_int(w->p->config, "source.doubt.ms");
+    const struct table_state *s = &w->appended;
+    bool committed;
 
     AUTO_LOCK(&w->lock);
-    if (w->now.phase == PHASE_SNAPSHOT && !w->scan_slot)
-        w->scan_slot = limits_scan_begin(w->p->limits);
-    for (int64_t i = 0; w->scan_slot && w->now.phase == PHASE_SNAPSHOT && i < w->segment_count;
-         i++)
-        segment_start(w, &w->segments[i]);
-    if (w->now.phase != PHASE_SNAPSHOT && w->scan_slot) {
-        w->scan_slot = false;
-        limits_scan_end(w->p->limits);
-    }
-    for (s = w->tree.shards; s; s = s->hh.next)
-        if (shard_is_ready(&w->tree, s))
-            shard_reader_start(w, s);
-    return shard_tree_wants_children(&w->tree);
-}
-
-static void show(struct table_worker *w)
-{
-    int64_t complete_to;
-
-    AUTO_LOCK(&w->lock);
-    complete_to = shard_tree_complete_to(&w->tree);
-    metric_set(w->metrics.phase, w->now.phase);
-    if (complete_to != INT64_MAX)
-        metric_set(w->metrics.trim_seconds,
-                   (complete_to + 24 * 3600000LL - clock_wall_ms()) / 1000);
-}
-
-static int64_t run(struct table_worker *w, struct pool_local *local)
-{
-    bool wants_children = start_what_should_run(w);
-    struct error err;
-
-    if (!w->begin_offsets_recorded &&
-        table_record_change(w, local, set_begin_offsets, NULL, &err) < 0)
+    metric_set(w->metrics.phase, s->now.phase);
+    committed = !s->dirty && s->committed.phase == s->now.phase;
+    if (w->stop_sticks || w->parts > 0 || !committed || clock_mono_ms() - w->state_ms < every ||
+        (s->now.phase != PHASE_GONE && s->now.phase != PHASE_FAILED))
         return CONTROL_MS;
-    show(w);
-    if (table_worker_is_over(w))
-        return STEP_END;
-    forget_shard(w, local);
-    return look_at_source(w, local, wants_children);
+    free(TAKE(w->stop_reason));
+    table_worker_set_state(w, WORKER_STARTING);
+    return 0;
+}
+
+static int64_t start(struct table_worker *w, struct pool_local *local)
+{
+    bool ended;
+    int64_t pause = table_worker_pause_ms(w);
+
+    pthread_mutex_lock(&w->lock);
+    ended = w->parts == 0;
+    pthread_mutex_unlock(&w->lock);
+    if (!ended)
+        return PARTS_MS;
+    return pause > 0 ? pause : table_start(w, local);
+}
+
+static int64_t load_again(struct table_worker *w)
+{
+    table_worker_load(w);
+    return UNREADABLE_MS;
+}
+
+/* ---- the step ---- */
+
+static enum worker_state state_of(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    if (w->stop_reason && w->state != WORKER_STOPPED)
+        table_worker_set_state(w, WORKER_STOPPING);
+    else if (w->state == WORKER_ADOPTING && w->adoption_committed)
+        table_worker_set_state(w, WORKER_RUNNING);
+    return w->state;
+}
+
+static int64_t step_of(struct table_worker *w, struct pool_local *local)
+{
+    switch (state_of(w)) {
+    case WORKER_STARTING:
+        return start(w, local);
+    case WORKER_RUNNING:
+        return run(w, local);
+    case WORKER_STOPPING:
+        return stop_table(w, local);
+    case WORKER_STOPPED:
+        return look_again(w);
+    case WORKER_UNREADABLE:
+        return load_again(w);
+    default:
+        return CONTROL_MS;
+    }
 }
 
 int64_t table_control_step(void *arg, void *local)
 {
     struct table_worker *w = arg;
-    enum worker_state state;
-    bool stop;
+    int64_t delay;
 
     if (atomic_load(&w->stopping))
         return STEP_END;
-    pthread_mutex_lock(&w->lock);
-    if (w->state == WORKER_ADOPTED && w->adoption_committed)
-        w->state = WORKER_RUN;
-    state = w->state;
-    stop = w->stop_reason != NULL;
-    pthread_mutex_unlock(&w->lock);
-    if (stop && state != WORKER_STOPPED)
-        return stop_table(w, local);
-    switch (state) {
-    case WORKER_START:
-        return table_start(w, local);
-    case WORKER_ADOPTED:
-        return CONTROL_MS;
-    case WORKER_RUN:
-        return run(w, local);
-    case WORKER_STOPPED:
-        break;
-    }
-    return STEP_END;
+    delay = step_of(w, local);
+    table_health_show(w);
+    return delay;
 }

@@ -1,5 +1,7 @@
-/* producer/table_control.h - one table's control step: starts it, keeps its segments and shards
- * running, writes its own record, stops it in a clear state. */
+/* producer/table_control.h - one table's control step: its life, from the start to a stop.
+ *
+ * It starts what should run and does not, and appends whatever the ledger does not have yet:
+ * the table's own record, first records of shards, the snapshot's end, tombstones. */
 #pragma once
 
 #include "producer/table_worker.h"

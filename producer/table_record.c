@@ -12,8 +12,8 @@ int table_record_append(struct table_worker *w, struct pool_local *local,
     AUTO_LOCK(&w->record_lock);
     pthread_mutex_lock(&w->lock);
     change(w, arg);
-    w->dirty = true;
-    ledger_table_copy(&copy, &w->now);
+    table_state_recorded(&w->appended);
+    ledger_table_copy(&copy, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
     result = append_ledger_table(w, local, &copy, err);
     if (result < 0)

@@ -11,15 +11,11 @@
 #include "producer/table_signals.h"
 
 #define FIRST_ANSWER_BYTES (1024 * 1024)
-#define STUCK_MS 180000 /* nothing was appended for that long: not healthy */
-#define NO_BUDGET_MS 20
-#define GONE_MS 200
 
 struct table_repair {
     struct table_worker *w;
     const struct pending_signal *signal;
     struct repair_keys keys;
-    struct health *health;
     uint64_t epoch;      /* of the barrier: what was appended is of it */
     size_t answer_bytes; /* what its answers need, for the budget */
     unsigned tries;
@@ -37,14 +33,12 @@ int table_repair_new(struct table_repair **ret, struct table_worker *w,
                      const struct pending_signal *p, struct error *err)
 {
     AUTO(table_repair_freep) struct table_repair *r = xcalloc(1, sizeof(*r));
-    AUTO(free_charp) char *name = xasprintf("repair %s", w->table);
 
     r->w = w;
     r->signal = p;
     r->answer_bytes = FIRST_ANSWER_BYTES;
     if (repair_keys_init(&r->keys, &p->signal, &w->schema, err) < 0)
         return -1;
-    r->health = health_get(name, STUCK_MS);
     *ret = TAKE(r);
     return 0;
 }
@@ -53,7 +47,6 @@ void table_repair_free(struct table_repair *r)
 {
     if (!r)
         return;
-    health_remove(r->health);
     free(r);
 }
 
@@ -122,7 +115,6 @@ static int64_t append_under_gate(struct request *q)
         return 0;
     }
     if (append_answer(q, &err) == 0) {
-        health_alive(r->health);
         return repair_keys_count(&r->keys, REPAIR_LEFT) ? ddb_retry_ms(DDB_THROTTLED, &r->tries)
                                                         : 0;
     }
@@ -142,10 +134,8 @@ static int64_t failed(struct request *q, struct error *err)
     enum ddb_error kind = ddb_client_error(q->local->client);
 
     repair_keys_drop(&r->keys);
-    if (kind == DDB_NOT_FOUND) {
-        table_worker_fail(r->w, PHASE_GONE, "the table was deleted while items were read");
-        return GONE_MS;
-    }
+    if (kind == DDB_NOT_FOUND)
+        table_worker_doubt(r->w);
     if (kind == DDB_OTHER)
         return TABLE_REPAIR_REFUSED;
     if (kind == DDB_BROKEN)
@@ -165,8 +155,10 @@ static int64_t arrived(struct request *q, struct error *err)
         ddb_client_broken(q->local->client, "BatchGetItem", err);
         return failed(q, err);
     }
-    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0)
-        return STEP_END;
+    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0) {
+        repair_keys_drop(&r->keys);
+        return err->kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
+    }
     delay = append_under_gate(q);
     barrier_page_appended(r->w->barrier, q->ticket);
     topic_writer_exit(r->w->writer);
@@ -183,7 +175,7 @@ static void read_state(struct request *q)
     r->epoch = q->ticket.epoch;
     q->origin.signal = r->signal->offset;
     AUTO_LOCK(&r->w->lock);
-    q->origin.generation = r->w->now.generation;
+    q->origin.generation = r->w->appended.now.generation;
 }
 
 static int64_t ask(struct request *q, struct error *err)
@@ -211,6 +203,7 @@ static int64_t ask(struct request *q, struct error *err)
         limits_return(w->p->limits, LIMITS_SCAN, actual);
     }
     barrier_page_dropped(w->barrier, q->ticket); /* nothing, when it was appended */
+    table_worker_page_over(w);
     return delay;
 }
 
@@ -220,8 +213,8 @@ int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, str
     struct limits *limits = r->w->p->limits;
     int64_t wait;
 
-    if (!limits_reserve(limits, LIMITS_SCAN, r->answer_bytes))
-        return NO_BUDGET_MS;
+    if (!producer_reserve(r->w->p, LIMITS_SCAN, r->answer_bytes, &r->w->signals.step))
+        return ROOM_MS;
     wait = limits_scan_wait_ms(limits, clock_mono_ms());
     if (wait > 0) {
         limits_return(limits, LIMITS_SCAN, r->answer_bytes);

@@ -17,7 +17,7 @@
 static int64_t handled_offset(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
-    return w->now.signal_offset;
+    return w->appended.now.signal_offset;
 }
 
 bool table_signals_is_next(struct table_worker *w, const struct pending_signal *p)
@@ -27,7 +27,7 @@ bool table_signals_is_next(struct table_worker *w, const struct pending_signal *
 
 static void set_offset(struct table_worker *w, void *arg)
 {
-    w->now.signal_offset = *(const int64_t *)arg;
+    w->appended.now.signal_offset = *(const int64_t *)arg;
 }
 
 int table_signals_pass(struct table_worker *w, struct pool_local *local,
@@ -44,7 +44,7 @@ static void forget_handled(struct table_worker *w)
     int64_t committed;
 
     pthread_mutex_lock(&w->lock);
-    committed = w->committed.signal_offset;
+    committed = w->appended.committed.signal_offset;
     pthread_mutex_unlock(&w->lock);
     signal_queue_forget(w->signals.queue, committed);
 }
@@ -82,7 +82,7 @@ static int64_t refuse(struct table_worker *w, struct pool_local *local,
     bool passed;
 
     if (topic_writer_enter(w->writer, &w->member, &w->signals.step, &err) < 0)
-        return STEP_END;
+        return err.kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
     passed = table_signals_is_next(w, p) && table_signals_pass(w, local, p, &err) == 0;
     if (passed) /* told before it can be committed: who sees that it was handled finds why */
         tell_refused(w, p, why);
@@ -112,11 +112,11 @@ enum situation {
 /* why: of SITUATION_STOPPED. */
 static enum situation situation_of(struct table_worker *w, char *why, size_t size)
 {
-    const struct ledger_table *t = &w->now;
+    const struct ledger_table *t = &w->appended.now;
     bool begun, finished;
 
     AUTO_LOCK(&w->lock);
-    begun = w->state == WORKER_RUN && !w->stop_reason;
+    begun = w->state == WORKER_RUNNING && !w->stop_reason;
     finished = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL;
     if (begun && !finished)
         return SITUATION_RUNS;
@@ -167,7 +167,7 @@ static int64_t signals_step(void *arg, void *local)
     if (delay == 0)
         delay = handle_next(w, local);
     if (delay == STEP_END)
-        table_repair_free(TAKE(w->signals.repair)); /* its health ends with it */
+        table_repair_free(TAKE(w->signals.repair));
     return delay;
 }
 
@@ -187,7 +187,7 @@ void table_signals_start(struct table_worker *w)
 {
     w->signals.step = (struct step){.run = signals_step, .ended = signals_ended, .arg = w};
     w->signals.queue =
-        signals_join(w->p->signals, w->table, w->committed.signal_offset, wake, w);
+        signals_join(w->p->signals, w->table, w->appended.committed.signal_offset, wake, w);
     table_worker_schedule(w, &w->signals.step, 0);
 }
 

@@ -8,17 +8,64 @@
 #include "common/clock.h"
 #include "common/ddb_streams.h"
 #include "common/ddb_table.h"
+#include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
-#include "common/mutation.h"
 #include "producer/appender.h"
 #include "producer/log_search.h"
+#include "producer/shard_reader.h"
 #include "producer/signals.h"
 #include "producer/start_decision.h"
+#include "producer/table_look.h"
 
-#define AGAIN_MS 200
-#define AGAIN_SLOWLY_MS 2000
-#define TOPIC_MISSES 5 /* a broker that just began may not know its topics yet */
+#define SOON_LONGEST_MS 2000
+
+static void free_found(int64_t **offsets)
+{
+    free(*offsets);
+}
+
+/* ---- what keeps it from starting ---- */
+
+static int64_t later(struct table_worker *w)
+{
+    return ddb_retry_ms(DDB_THROTTLED, &w->start_tries);
+}
+
+/* For something that is under way. */
+static int64_t soon(struct table_worker *w)
+{
+    return MIN(later(w), SOON_LONGEST_MS);
+}
+
+/* Retriable: waited out. */
+static int64_t retry(struct table_worker *w, const char *what, const struct error *err)
+{
+    table_worker_trouble(w, what, err);
+    return later(w);
+}
+
+/* Something that would stop the table: believed when it stays like this. What the ledger says
+ * already is no news. */
+static int64_t doubtful(struct table_worker *w, enum ledger_phase phase, const char *reason)
+{
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    const struct ledger_table *t = &w->appended.committed;
+    struct error err = {0};
+
+    pthread_mutex_lock(&w->lock);
+    if (t->phase == phase && strcmp(t->reason, reason) == 0) {
+        table_worker_set_state(w, WORKER_STOPPED);
+        pthread_mutex_unlock(&w->lock);
+        return 0;
+    }
+    pthread_mutex_unlock(&w->lock);
+    error_set(&err, ERR_RETRY, "%s", reason);
+    table_worker_trouble(w, "it can't start", &err);
+    if (doubt_said(&w->start, reason, clock_mono_ms(), doubt_ms))
+        table_worker_fail(w, phase, reason);
+    return doubt_again_ms(&w->start, doubt_ms);
+}
 
 /* ---- the source ---- */
 
@@ -27,14 +74,23 @@ static bool view_suffices(const char *view)
     return strcmp(view, "NEW_IMAGE") == 0 || strcmp(view, "NEW_AND_OLD_IMAGES") == 0;
 }
 
+static int64_t enable_stream(struct table_worker *w, struct pool_local *local)
+{
+    struct error err;
+
+    log_info("stream is being enabled", "table=%s", w->table);
+    if (ddb_enable_stream(local->client, w->table, "NEW_AND_OLD_IMAGES", &err) < 0 &&
+        ddb_client_error(local->client) != DDB_IN_USE)
+        return retry(w, "its stream can't be enabled", &err);
+    return soon(w);
+}
+
 /* 0: the table can be read, and its stream is there or not needed; else when to come again. */
 static int64_t ensure_stream(struct table_worker *w, struct pool_local *local,
                              const struct ddb_table *desc)
 {
-    struct error err;
-
     if (strcmp(desc->status, "CREATING") == 0) /* a scan would be told that it does not exist */
-        return AGAIN_MS;
+        return soon(w);
     if (w->p->mode == SYNC_FULL)
         return 0;
     if (desc->stream_enabled && !view_suffices(desc->stream_view)) {
@@ -44,42 +100,38 @@ static int64_t ensure_stream(struct table_worker *w, struct pool_local *local,
                       "stream and enable it with NEW_AND_OLD_IMAGES (or let dynaferry do that)",
                       desc->stream_view);
 
-        table_worker_fail(w, PHASE_FAILED, why);
-        return AGAIN_MS;
+        return doubtful(w, PHASE_FAILED, why);
     }
     if (desc->stream_enabled)
         return 0; /* its own state is looked at when its shards are described */
-    if (!config_bool(w->p->config, "stream.enable")) {
-        table_worker_fail(w, PHASE_FAILED, "it has no stream, and stream.enable is false");
-        return AGAIN_MS;
-    }
-    if (strcmp(desc->status, "ACTIVE") != 0)
-        return AGAIN_MS;
-    log_info("stream is being enabled", "table=%s", w->table);
-    if (ddb_enable_stream(local->client, w->table, "NEW_AND_OLD_IMAGES", &err) < 0 &&
-        ddb_client_error(local->client) != DDB_IN_USE) {
-        if (err.kind == ERR_FATAL) {
-            table_worker_fail(w, PHASE_FAILED, err.message);
-            return AGAIN_MS;
-        }
-        log_warn("stream can't be enabled now", "table=%s reason=%s", w->table, err.message);
-    }
-    return AGAIN_MS;
+    if (!config_bool(w->p->config, "stream.enable"))
+        return doubtful(w, PHASE_FAILED, "it has no stream, and stream.enable is false");
+    return strcmp(desc->status, "ACTIVE") == 0 ? enable_stream(w, local) : soon(w);
 }
 
-static int64_t describe_failed(struct table_worker *w, struct pool_local *local,
-                               struct error *err)
+/* The source says that there is no such table: who has just listed it says so too. */
+static int64_t not_found(struct table_worker *w, struct pool_local *local)
 {
-    if (ddb_client_error(local->client) == DDB_NOT_FOUND) {
-        table_worker_fail(w, PHASE_GONE, "the table does not exist");
-        return AGAIN_MS;
+    static const char reason[] = "the table does not exist";
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    struct error err;
+    char **names;
+    size_t count;
+    bool listed = false;
+
+    if (doubt_is_on(&w->start) || w->appended.committed.phase == PHASE_GONE) {
+        if (ddb_list_tables(&names, &count, local->client, &err) < 0)
+            return retry(w, "the tables can't be listed", &err);
+        for (size_t i = 0; i < count; i++)
+            listed = listed || strcmp(names[i], w->table) == 0;
+        ddb_names_free(names, count);
     }
-    if (err->kind == ERR_FATAL) {
-        table_worker_fail(w, PHASE_FAILED, err->message);
-        return AGAIN_MS;
-    }
-    log_warn("table can't be described now", "table=%s reason=%s", w->table, err->message);
-    return AGAIN_SLOWLY_MS;
+    if (!listed)
+        return doubtful(w, PHASE_GONE, reason);
+    doubt_clear(&w->start);
+    error_set(&err, ERR_RETRY, "it is listed, and DescribeTable does not know it");
+    table_worker_trouble(w, "it can't start", &err);
+    return doubt_again_ms(&w->start, doubt_ms);
 }
 
 /* ---- the topic ---- */
@@ -154,22 +206,37 @@ static int check_topic(struct table_worker *w, struct error *err)
     return policy_suffices(w, policy, err) && ceiling_suffices(w, bytes, err) ? 0 : -1;
 }
 
+/* Is what stands in the topic what the ledger's last generation wrote? */
+static int same_log(struct table_worker *w, bool *ret, struct error *err)
+{
+    const struct ledger_table *t = &w->appended.committed;
+    enum log_identity identity = LOG_ANOTHER;
+
+    if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
+        log_search_identity(&identity, w->p->config, w->topic, t->partitions, t->begin_offsets,
+                            t->generation, t->log_id, err) < 0)
+        return -1;
+    *ret = identity == LOG_SAME;
+    return 0;
+}
+
 /* The generation and the log id of a new begin; a topic that the ledger does not know counts
  * too. */
 static int prepare_log(struct table_worker *w, struct ledger_table *t, struct error *err)
 {
-    int64_t newest = w->committed.generation, in_log = 0;
-    bool missing = w->partitions == 0;
-    bool known = w->committed.generation > 0 && !missing;
+    int64_t newest = w->appended.committed.generation, in_log = 0;
+    bool missing = w->partitions == 0, known = false;
 
     if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
+        return -1;
+    if (!missing && same_log(w, &known, err) < 0)
         return -1;
     if (!known && !missing &&
         log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
         return -1;
     newest = MAX(newest, in_log);
     t->generation = MAX(clock_wall_ms(), newest + 1);
-    t->log_id = known ? xstrdup(w->committed.log_id) : random_id();
+    t->log_id = known ? xstrdup(w->appended.committed.log_id) : random_id();
     t->partitions = w->partitions;
     return 0;
 }
@@ -193,7 +260,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->segments = rows ? config_int(w->p->config, "full.read.concurrency") : 0;
     t->rows = rows;
     t->started_ms = clock_wall_ms();
-    t->signal_offset = w->committed.signal_offset;
+    t->signal_offset = w->appended.committed.signal_offset;
     if (t->signal_offset < 0)
         t->signal_offset = signal_queue_start(w->signals.queue);
 }
@@ -207,25 +274,10 @@ static int append_adoption(struct table_worker *w, struct pool_local *local,
     if (append_control(w, local, CONTROL_SNAPSHOT_BEGIN, t, w->begin_offsets, err) < 0 ||
         append_ledger_table(w, local, t, err) < 0)
         return -1;
-    for (s = tree->shards; s; s = s->hh.next) {
+    for (s = tree->shards; s; s = s->hh.next)
         if (append_ledger_shard(w, local, &s->now, err) < 0)
             return -1;
-        s->recorded = true;
-    }
     return 0;
-}
-
-static void make_segments(struct table_worker *w, const struct ledger_table *t)
-{
-    table_worker_release_segments(w);
-    w->segments = xcalloc((size_t)t->segments, sizeof(*w->segments));
-    w->segment_count = t->segments;
-    w->segments_done = 0;
-    for (int64_t i = 0; i < t->segments; i++) {
-        w->segments[i].worker = w;
-        w->segments[i].now = (struct ledger_segment){.generation = t->generation, .segment = i};
-        w->segments[i].committed = w->segments[i].now;
-    }
 }
 
 /* Takes t and tree. */
@@ -233,19 +285,20 @@ static void enter_generation(struct table_worker *w, struct ledger_table *t,
                              struct shard_tree *tree)
 {
     AUTO_LOCK(&w->lock);
-    ledger_table_release(&w->now);
-    w->now = *t;
-    *t = (struct ledger_table){0};
-    w->dirty = true;
-    shard_tree_release(&w->tree, NULL);
-    w->tree = *tree;
-    tree->shards = NULL;
-    make_segments(w, &w->now);
-    w->state = WORKER_ADOPTED;
+    table_state_adopt(&w->appended, t, tree, shard_reader_free);
+    table_worker_make_segments(w);
     w->adoption_committed = false;
-    w->begin_offsets_recorded =
-        false; /* an abort may have gone back to an older generation's */
-    w->described_ms = clock_mono_ms();
+    w->begin_delivered = false;
+    w->scan_confirmed = false;
+    table_worker_set_state(w, WORKER_ADOPTING);
+}
+
+static void log_begin(const struct table_worker *w, const struct ledger_table *t,
+                      const struct shard_tree *tree)
+{
+    log_info("generation begins",
+             "table=%s generation=%" PRId64 " rows=%s segments=%" PRId64 " shards=%u", w->table,
+             t->generation, t->rows ? "true" : "false", t->segments, shard_tree_count(tree));
 }
 
 static int adopt(struct table_worker *w, struct pool_local *local, struct ledger_table *t,
@@ -255,33 +308,48 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
     if (topic_writer_enter(w->writer, &w->member, NULL, err) < 0)
         return -1;
+    if (!w->topic_handle) /* now the topic is there: librdkafka asks for what it knows */
+        w->topic_handle = topic_writer_topic(w->writer, w->topic);
     if (append_adoption(w, local, t, tree, err) < 0) {
         topic_writer_fail(w->writer, err->message);
         topic_writer_exit(w->writer);
         return -1;
     }
-    log_info("generation begins",
-             "table=%s generation=%" PRId64 " rows=%s segments=%" PRId64 " shards=%u", w->table,
-             t->generation, t->rows ? "true" : "false", t->segments, HASH_COUNT(tree->shards));
+    log_begin(w, t, tree);
     enter_generation(w, t, tree);
     topic_writer_exit(w->writer);
     topic_writer_hurry(w->writer);
     return 0;
 }
 
-static int describe_shards(struct pool_local *local, const struct ledger_table *t,
-                           struct shard_tree *tree, struct error *err)
+/* 0: the shards are in tree; else when to come again. -1: err. */
+static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
+                               const struct ledger_table *t, struct shard_tree *tree,
+                               struct error *err)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    bool done;
+    int64_t wait;
 
     if (!t->stream_arn[0])
         return 0;
-    if (ddb_describe_stream(&stream, local->client, t->stream_arn, err) < 0)
+    wait = table_look_list(w, local, t->stream_arn, &done, err);
+    if (wait < 0)
         return -1;
+    if (!done)
+        return MAX(wait, 1);
+    stream = TAKE(w->look.listing);
     if (strcmp(stream->status, "ENABLED") != 0)
         return error_set(err, ERR_RETRY, "stream is %s", stream->status);
-    shard_tree_adopt(tree, stream, t->generation, clock_wall_ms(), NULL);
+    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), NULL);
     return 0;
+}
+
+static int64_t begin_failed(struct table_worker *w, const struct error *err)
+{
+    if (err->kind == ERR_FATAL && err->code != EXIT_NO_RIGHT)
+        return doubtful(w, PHASE_FAILED, err->message);
+    return retry(w, "its generation can't begin", err);
 }
 
 static int64_t start_new(struct table_worker *w, struct pool_local *local,
@@ -290,20 +358,17 @@ static int64_t start_new(struct table_worker *w, struct pool_local *local,
     AUTO(ledger_table_release) struct ledger_table t = {0};
     struct shard_tree tree = {0};
     struct error err = {0};
+    int64_t wait = -1;
 
     fill_table(w, &t, desc);
     key_schema_release(&w->schema);
     key_schema_copy(&w->schema, &desc->key_schema);
-    if (prepare_log(w, &t, &err) == 0 && describe_shards(local, &t, &tree, &err) == 0 &&
-        adopt(w, local, &t, &tree, &err) == 0)
-        return AGAIN_MS;
+    if (prepare_log(w, &t, &err) == 0)
+        wait = describe_shards(w, local, &t, &tree, &err);
+    if (wait == 0 && adopt(w, local, &t, &tree, &err) < 0)
+        wait = -1;
     shard_tree_release(&tree, NULL);
-    if (err.kind == ERR_FATAL) {
-        table_worker_fail(w, PHASE_FAILED, err.message);
-        return AGAIN_MS;
-    }
-    log_warn("table can't start now", "table=%s reason=%s", w->table, err.message);
-    return AGAIN_SLOWLY_MS;
+    return wait < 0 ? begin_failed(w, &err) : wait;
 }
 
 /* ---- going on from the ledger ---- */
@@ -318,22 +383,13 @@ static void load_segment(void *arg, struct bytes rest, struct bytes value, int32
 {
     struct loading *l = arg;
     struct ledger_segment s = {0};
-    struct table_worker *w = l->w;
 
     (void)rest;
     (void)partition;
-    if (ledger_segment_decode(&s, value, &l->err) < 0) {
+    if (ledger_segment_decode(&s, value, &l->err) < 0)
         l->failed = true;
-        return;
-    }
-    if (s.generation != w->now.generation || s.segment < 0 || s.segment >= w->segment_count) {
-        ledger_segment_release(&s);
-        return;
-    }
-    w->segments[s.segment].now = s;
-    w->segments[s.segment].committed = s;
-    w->segments[s.segment].committed.last_key = s.last_key ? xstrdup(s.last_key) : NULL;
-    w->segments_done += s.done;
+    else
+        table_state_load_segment(&l->w->appended, &s);
 }
 
 static void load_shard(void *arg, struct bytes rest, struct bytes value, int32_t partition)
@@ -343,13 +399,10 @@ static void load_shard(void *arg, struct bytes rest, struct bytes value, int32_t
 
     (void)rest;
     (void)partition;
-    if (ledger_shard_decode(&s, value, &l->err) < 0) {
+    if (ledger_shard_decode(&s, value, &l->err) < 0)
         l->failed = true;
-        return;
-    }
-    if (s.generation == l->w->now.generation)
-        shard_tree_load(&l->w->tree, &s);
-    ledger_shard_release(&s);
+    else
+        table_state_load_shard(&l->w->appended, &s);
 }
 
 static int load_records(struct table_worker *w, struct error *err)
@@ -360,119 +413,143 @@ static int load_records(struct table_worker *w, struct error *err)
 
     ledger_cache_each(w->p->cache, segments, load_segment, &l);
     ledger_cache_each(w->p->cache, shards, load_shard, &l);
+    table_state_loaded(&w->appended);
     if (!l.failed)
         return 0;
     *err = l.err;
-    return -1;
+    return error_prefix(err, "the ledger");
 }
 
 /* A crash right after the begin: its offsets are in the log only. */
-static int find_begin_offsets(struct table_worker *w, struct error *err)
+static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct error *err)
 {
-    int32_t n = w->partitions;
+    const struct ledger_table *t = &w->appended.committed;
+    int64_t *offsets = xcalloc((size_t)w->partitions, sizeof(*offsets));
 
-    w->begin_offsets = xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)n);
-    return log_search_begin(w->begin_offsets, w->p->config, w->topic, n,
-                            w->committed.generation, w->committed.started_ms - 60000, err);
-}
-
-static int64_t resume_failed(struct table_worker *w, const struct error *err)
-{
-    if (err->kind == ERR_DATA) {
-        table_worker_fail(w, PHASE_FAILED, err->message);
-        return 0;
-    }
-    log_warn("table can't go on now", "table=%s reason=%s", w->table, err->message);
-    return AGAIN_SLOWLY_MS;
-}
-
-/* The ledger may say `failed`: that stop is over, so an abort must not go back to it, and the
- * record is written again, with its begin offsets. */
-static void end_the_stop(struct table_worker *w)
-{
-    struct ledger_table *t = &w->committed;
-    enum ledger_phase phase = t->rows && t->finished_ms == 0 ? PHASE_SNAPSHOT : PHASE_TAIL;
-    size_t n = sizeof(*t->begin_offsets) * (size_t)t->partitions;
-
-    if (t->phase == phase)
-        return;
-    t->phase = phase;
-    free(t->reason);
-    t->reason = xstrdup("");
-    if (t->begin_offsets)
-        w->begin_offsets = memcpy(xrealloc(w->begin_offsets, n), t->begin_offsets, n);
-}
-
-static int load_generation(struct table_worker *w, struct error *err)
-{
-    AUTO_LOCK(&w->lock);
-    end_the_stop(w);
-    ledger_table_release(&w->now);
-    ledger_table_copy(&w->now, &w->committed);
-    make_segments(w, &w->now);
-    shard_tree_release(&w->tree, NULL);
-    if (load_records(w, err) < 0)
+    if (log_search_begin(offsets, w->p->config, w->topic, w->partitions, t->generation,
+                         t->started_ms - 60000, err) < 0) {
+        free(offsets);
         return -1;
-    w->adoption_committed = true;
-    w->begin_offsets_recorded = w->begin_offsets == NULL;
-    w->state = WORKER_RUN;
+    }
+    *ret = offsets;
+    return 0;
+}
+
+/* 1: what the ledger knows of the topic is there. 0: it is another log. */
+static int check_log(struct table_worker *w, int64_t **found, struct error *err)
+{
+    const struct ledger_table *t = &w->appended.committed;
+    enum log_identity identity;
+
+    if (!t->begin_offsets) {
+        if (find_begin_offsets(w, found, err) == 0)
+            return 1;
+        return err->kind == ERR_DATA ? 0 : -1;
+    }
+    if (log_search_identity(&identity, w->p->config, w->topic, w->partitions, t->begin_offsets,
+                            t->generation, t->log_id, err) < 0)
+        return -1;
+    return identity == LOG_SAME;
+}
+
+static void log_resume(const struct table_worker *w)
+{
+    const struct table_state *s = &w->appended;
+
     log_info("table goes on",
              "table=%s generation=%" PRId64 " phase=%s segments=%" PRId64 "/%" PRId64
              " shards=%u",
-             w->table, w->now.generation, ledger_phase_name(w->now.phase), w->segments_done,
-             w->segment_count, HASH_COUNT(w->tree.shards));
+             w->table, s->now.generation, ledger_phase_name(s->now.phase), s->segments_done,
+             s->segment_count, shard_tree_count(&s->tree));
+}
+
+static int load_generation(struct table_worker *w, int64_t **found, struct error *err)
+{
+    AUTO_LOCK(&w->lock);
+    if (*found) {
+        free(w->begin_offsets);
+        w->begin_offsets = TAKE(*found);
+    }
+    w->begin_delivered = w->appended.committed.begin_offsets == NULL;
+    table_state_resume(&w->appended, shard_reader_free);
+    if (load_records(w, err) < 0)
+        return -1;
+    table_worker_make_segments(w);
+    w->adoption_committed = true;
+    w->scan_confirmed = false;
+    table_worker_set_state(w, WORKER_RUNNING);
+    log_resume(w);
     return 0;
 }
 
 static int64_t start_resume(struct table_worker *w)
 {
+    AUTO(free_found) int64_t *found = NULL;
     struct error err = {0};
+    int same = check_log(w, &found, &err);
 
+    if (same < 0)
+        return retry(w, "its topic can't be looked at", &err);
+    if (same == 0)
+        return doubtful(w, PHASE_GAP, "the data topic was made anew, or lost its end");
     key_schema_release(&w->schema);
-    key_schema_copy(&w->schema, &w->committed.key_schema);
-    if ((!w->committed.begin_offsets && find_begin_offsets(w, &err) < 0) ||
-        load_generation(w, &err) < 0)
-        return resume_failed(w, &err);
-    return 0;
+    key_schema_copy(&w->schema, &w->appended.committed.key_schema);
+    if (!w->topic_handle)
+        w->topic_handle = topic_writer_topic(w->writer, w->topic);
+    return load_generation(w, &found, &err) < 0 ? retry(w, "it can't go on", &err) : 0;
 }
 
 static int64_t start_over(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
-    ledger_table_release(&w->now);
-    ledger_table_copy(&w->now, &w->committed);
-    w->state = WORKER_STOPPED;
-    return AGAIN_MS;
+    table_worker_set_state(w, WORKER_STOPPED);
+    return 0;
+}
+
+/* ---- the decision ---- */
+
+static int64_t decide(struct table_worker *w, struct pool_local *local,
+                      const struct ddb_table *desc)
+{
+    const struct ledger_table *t = &w->appended.committed;
+    struct start_decision d = start_decide(w->p->mode, w->p->started_ms,
+                                           t->generation ? t : NULL, desc, w->partitions);
+    struct error err = {0};
+    int64_t wait;
+
+    if (d.verdict == START_STOP)
+        return doubtful(w, d.phase, d.reason);
+    switch (d.verdict) {
+    case START_NEW:
+        wait = ensure_stream(w, local, desc);
+        return wait ? wait : start_new(w, local, desc);
+    case START_RESUME:
+        return start_resume(w);
+    case START_OVER:
+        return start_over(w);
+    default:
+        error_set(&err, ERR_RETRY, "it is %s", desc->status);
+        return retry(w, "it can't start", &err);
+    }
 }
 
 int64_t table_start(struct table_worker *w, struct pool_local *local)
 {
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
-    struct start_decision d;
     struct error err;
     int64_t delay;
 
     if (ddb_describe_table(&desc, local->client, w->table, &err) < 0)
-        return describe_failed(w, local, &err);
-    if (kafka_partition_count(&w->partitions, w->p->admin, w->topic, &err) < 0) {
-        log_warn("topic can't be described now", "table=%s reason=%s", w->table, err.message);
-        return AGAIN_SLOWLY_MS;
+        return ddb_client_error(local->client) == DDB_NOT_FOUND
+                   ? not_found(w, local)
+                   : retry(w, "the table can't be described", &err);
+    if (kafka_partition_count(&w->partitions, w->p->admin, w->topic, &err) < 0)
+        return retry(w, "its topic can't be described", &err);
+    w->read_capacity = desc->read_capacity;
+    delay = decide(w, local, desc);
+    if (w->state != WORKER_STARTING) { /* only this step leaves it */
+        w->start_tries = 0;
+        doubt_clear(&w->start);
     }
-    if (w->partitions == 0 && w->committed.generation > 0 && w->topic_misses++ < TOPIC_MISSES)
-        return AGAIN_SLOWLY_MS;
-    d = start_decide(w->p->mode, w->p->started_ms,
-                     w->committed.generation ? &w->committed : NULL, desc, w->partitions);
-    switch (d.verdict) {
-    case START_NEW:
-        delay = ensure_stream(w, local, desc);
-        return delay ? delay : start_new(w, local, desc);
-    case START_RESUME:
-        return start_resume(w);
-    case START_OVER:
-        return start_over(w);
-    case START_STOP:
-        break;
-    }
-    table_worker_fail(w, d.phase, d.reason);
-    return AGAIN_MS;
+    return delay;
 }

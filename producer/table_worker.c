@@ -11,38 +11,68 @@
 #include "producer/ledger_partition.h"
 #include "producer/shard_reader.h"
 #include "producer/table_control.h"
+#include "producer/table_health.h"
+#include "producer/table_look.h"
 #include "producer/table_signals.h"
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
+#define TELL_AGAIN_MS 60000 /* a trouble that stays is one line a minute */
 
 /* ---- life ---- */
 
-void table_worker_release_segments(struct table_worker *w)
+static void release_segments(struct table_worker *w)
 {
-    for (int64_t i = 0; i < w->segment_count; i++) {
-        ledger_segment_release(&w->segments[i].now);
-        ledger_segment_release(&w->segments[i].committed);
-    }
     free(TAKE(w->segments));
     w->segment_count = 0;
+}
+
+void table_worker_make_segments(struct table_worker *w)
+{
+    release_segments(w);
+    w->segment_count = w->appended.segment_count;
+    w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
+    for (int64_t i = 0; i < w->segment_count; i++) {
+        w->segments[i].worker = w;
+        w->segments[i].number = i;
+    }
+}
+
+static void give_scan_slot_back(struct table_worker *w)
+{
+    if (w->scan_slot)
+        limits_scan_end(w->p->limits);
+    w->scan_slot = false;
+}
+
+static void remove_metrics(struct table_worker *w)
+{
+    const struct worker_metrics *m = &w->metrics;
+
+    metric_remove(m->rows);
+    metric_remove(m->changes);
+    metric_remove(m->dead_letters);
+    metric_remove(m->phase);
+    metric_remove(m->trim_seconds);
+    metric_remove(m->repaired);
+    metric_remove(m->signals_refused);
 }
 
 static void worker_free(struct table_worker *w)
 {
     struct ledger_partition *home = w->home;
 
+    atomic_fetch_sub(&w->p->tables, 1);
     topic_writer_leave(w->writer, &w->member);
     table_signals_release(w);
     if (w->topic_handle)
         rd_kafka_topic_destroy(w->topic_handle);
-    if (w->scan_slot)
-        limits_scan_end(w->p->limits);
-    health_remove(w->standstill);
-    table_worker_release_segments(w);
-    shard_tree_release(&w->tree, shard_reader_free);
-    ledger_table_release(&w->now);
-    ledger_table_release(&w->committed);
+    give_scan_slot_back(w);
+    health_remove(w->health);
+    remove_metrics(w);
+    table_look_release(w);
+    release_segments(w);
+    table_state_release(&w->appended, shard_reader_free);
     key_schema_release(&w->schema);
     barrier_free(w->barrier);
     pthread_mutex_destroy(&w->lock);
@@ -66,11 +96,27 @@ void table_worker_unref(struct table_worker *w)
         worker_free(w);
 }
 
-void table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms)
+bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms)
 {
     table_worker_ref(w);
-    if (!step_schedule(w->p->pool, s, delay_ms))
-        table_worker_unref(w);
+    if (step_schedule(w->p->pool, s, delay_ms))
+        return true;
+    table_worker_unref(w);
+    return false;
+}
+
+void table_worker_part_begins(struct table_worker *w, struct step *s)
+{
+    if (table_worker_schedule(w, s, 0)) /* its end waits for the lock */
+        w->parts++;
+}
+
+void table_worker_part_ended(struct table_worker *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->parts--;
+    pthread_mutex_unlock(&w->lock);
+    table_worker_unref(w);
 }
 
 bool table_worker_runs(struct table_worker *w)
@@ -78,58 +124,112 @@ bool table_worker_runs(struct table_worker *w)
     if (atomic_load(&w->stopping))
         return false;
     AUTO_LOCK(&w->lock);
-    return w->state == WORKER_RUN && !w->stop_reason;
+    return w->state == WORKER_RUNNING && !w->stop_reason;
 }
 
 int64_t table_worker_pause_ms(struct table_worker *w)
 {
+    int64_t held = topic_writer_wait_ms(w->writer, &w->member);
+
     AUTO_LOCK(&w->lock);
-    return w->aborts < 2 ? 0 : MAX(w->resume_ms - clock_mono_ms(), 0);
+    return MAX(held, w->aborts < 2 ? 0 : MAX(w->resume_ms - clock_mono_ms(), 0));
+}
+
+void table_worker_set_state(struct table_worker *w, enum worker_state state)
+{
+    if (w->state == state)
+        return;
+    w->state = state;
+    w->state_ms = clock_mono_ms();
 }
 
 void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     AUTO_LOCK(&w->lock);
-    if (w->stop_reason)
+    if (w->stop_reason || w->state == WORKER_STOPPED)
         return;
     w->stop_reason = xstrdup(reason);
     w->stop_phase = phase;
     step_wake(w->p->pool, &w->control);
 }
 
-/* ---- told by the writer, under its exclusive gate ---- */
-
-static void copy_segment(struct ledger_segment *to, const struct ledger_segment *from)
+void table_worker_page_over(struct table_worker *w)
 {
-    free(to->last_key);
-    *to = *from;
-    to->last_key = from->last_key ? xstrdup(from->last_key) : NULL;
+    step_queue_wake(w->p->pool, &w->behind_pages);
 }
+
+void table_worker_doubt(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    w->look.wants_table = true;
+    step_wake(w->p->pool, &w->look.step);
+}
+
+/* ---- what keeps it from going on ---- */
+
+void table_worker_trouble(struct table_worker *w, const char *what, const struct error *err)
+{
+    int64_t now = clock_mono_ms();
+    bool tell;
+
+    pthread_mutex_lock(&w->lock);
+    if (w->trouble_ms == 0)
+        w->trouble_ms = now;
+    tell = w->told_ms == 0 || now - w->told_ms > TELL_AGAIN_MS;
+    if (tell)
+        w->told_ms = now;
+    snprintf(w->trouble, sizeof(w->trouble), "%s: %s", what, err->message);
+    health_say(w->health, w->trouble);
+    pthread_mutex_unlock(&w->lock);
+    if (tell)
+        log_warn("table does not go on", "table=%s what=\"%s\" reason=%s", w->table, what,
+                 err->message);
+    else
+        log_debug("table does not go on", "table=%s what=\"%s\" reason=%s", w->table, what,
+                  err->message);
+}
+
+/* Under lock. */
+static void trouble_is_over(struct table_worker *w)
+{
+    if (w->trouble_ms == 0)
+        return;
+    w->trouble_ms = 0;
+    w->told_ms = 0;
+    w->trouble[0] = '\0';
+    health_say(w->health, "");
+}
+
+bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, size_t size)
+{
+    AUTO_LOCK(&w->lock);
+    if (w->trouble_ms == 0 || clock_mono_ms() - w->trouble_ms < for_ms)
+        return false;
+    snprintf(reason, size, "%s", w->trouble);
+    return true;
+}
+
+/* ---- told by the writer, under its exclusive gate ---- */
 
 static void on_committed(void *arg)
 {
     struct table_worker *w = arg;
-    bool ours;
+    bool record;
 
     refusals_committed(w->refusals, bytes_of(w->topic));
     AUTO_LOCK(&w->lock);
-    ours = w->dirty;
-    if (w->dirty) {
-        ledger_table_release(&w->committed);
-        ledger_table_copy(&w->committed, &w->now);
-        w->dirty = false;
-        w->adoption_committed = w->state != WORKER_START;
-        step_wake(w->p->pool, &w->control);
-        step_wake(w->p->pool, &w->signals.step); /* handled requests make room */
-    }
-    for (int64_t i = 0; i < w->segment_count; i++) {
-        ours = ours || w->segments[i].dirty;
-        if (w->segments[i].dirty)
-            copy_segment(&w->segments[i].committed, &w->segments[i].now);
-        w->segments[i].dirty = false;
-    }
-    if (shard_tree_committed(&w->tree) || ours)
-        w->aborts = 0;
+    record = w->appended.dirty;
+    if (!table_state_committed(&w->appended, clock_mono_ms(), shard_reader_free))
+        return;
+    w->aborts = 0;
+    w->scan_again_ms = 0;
+    trouble_is_over(w);
+    if (!record)
+        return;
+    w->adoption_committed = true;
+    w->begin_delivered = w->begin_offsets != NULL;
+    step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->signals.step); /* handled requests make room */
 }
 
 /* Under lock. One abort is gone on from at once; what is aborted again and again (a topic that
@@ -144,32 +244,17 @@ static int64_t pause_after_abort(struct table_worker *w)
     return pause;
 }
 
-static void table_back(struct table_worker *w)
+/* Under lock. */
+static void go_back(struct table_worker *w)
 {
-    bool stop_is_gone =
-        w->state == WORKER_STOPPED &&
-        (w->now.phase != w->committed.phase || strcmp(w->now.reason, w->committed.reason) != 0);
+    bool had_record = w->appended.dirty;
+    bool adoption_gone = table_state_aborted(&w->appended, shard_reader_free);
 
-    if (!w->dirty)
-        return;
-    ledger_table_release(&w->now);
-    ledger_table_copy(&w->now, &w->committed);
-    w->dirty = false;
-    w->begin_offsets_recorded = w->begin_offsets == NULL; /* once more does no harm */
-    if (w->state == WORKER_ADOPTED && !w->adoption_committed)
-        w->state = WORKER_START;
-    else if (stop_is_gone)
-        w->state = WORKER_RUN; /* its stop is written again */
-}
-
-static void segments_back(struct table_worker *w)
-{
-    w->segments_done = 0;
-    for (int64_t i = 0; i < w->segment_count; i++) {
-        if (w->segments[i].dirty)
-            copy_segment(&w->segments[i].now, &w->segments[i].committed);
-        w->segments[i].dirty = false;
-        w->segments_done += w->segments[i].now.done;
+    if (adoption_gone) {
+        release_segments(w);
+        table_worker_set_state(w, WORKER_STARTING);
+    } else if (had_record && w->state == WORKER_STOPPED) {
+        table_worker_set_state(w, WORKER_STOPPING); /* it is written again */
     }
 }
 
@@ -181,15 +266,13 @@ static void on_aborted(void *arg)
     refusals_aborted(w->refusals, bytes_of(w->topic));
     pthread_mutex_lock(&w->lock);
     pause = pause_after_abort(w);
-    if (!MUTATED(epoch)) {
-        table_back(w);
-        segments_back(w);
-        shard_tree_aborted(&w->tree);
-    }
+    if (!MUTATED(epoch))
+        go_back(w);
     /* Behind the positions: who takes a ticket and then reads a position has a stale ticket, or
      * a position that is back. */
     barrier_abort(w->barrier);
     pthread_mutex_unlock(&w->lock);
+    table_worker_page_over(w);
     if (!atomic_load(&w->stopping))
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
@@ -205,7 +288,41 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     if (strcmp(topic, w->topic) != 0)
         return;
     text = xasprintf("topic %s: %s", topic, reason);
+    w->stop_sticks = true;
     table_worker_fail(w, PHASE_FAILED, text);
+}
+
+/* The writer has logged it. */
+static void on_held(void *arg, const char *topic, const char *reason)
+{
+    struct table_worker *w = arg;
+
+    AUTO_LOCK(&w->lock);
+    w->held = true;
+    if (w->trouble_ms == 0)
+        w->trouble_ms = clock_mono_ms();
+    snprintf(w->trouble, sizeof(w->trouble), "topic %s: %s", topic, reason);
+    health_say(w->health, w->trouble);
+}
+
+static void on_free_again(void *arg)
+{
+    struct table_worker *w = arg;
+
+    AUTO_LOCK(&w->lock);
+    w->held = false;
+    doubt_clear(&w->topic_doubt);
+}
+
+static void on_log_lost(void *arg, int32_t partition, int64_t offset, int64_t before)
+{
+    struct table_worker *w = arg;
+    AUTO(free_charp)
+    char *why = xasprintf("the data topic was made anew: partition %" PRId32
+                          " gave offset %" PRId64 " after %" PRId64,
+                          partition, offset, before);
+
+    table_worker_fail(w, PHASE_GAP, why);
 }
 
 /* ---- making one ---- */
@@ -220,20 +337,22 @@ void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *l
     int64_t appended = 0;
 
     AUTO_LOCK(&w->lock);
-    for (int64_t i = 0; i < w->segment_count; i++)
-        appended += w->segments[i].now.rows;
+    for (int64_t i = 0; i < w->appended.segment_count; i++)
+        appended += w->appended.segments[i].now.rows;
     *rows += appended;
-    if (w->now.phase == PHASE_SNAPSHOT)
-        *left += MAX(w->now.item_count - appended, 0);
+    if (w->appended.now.phase == PHASE_SNAPSHOT)
+        *left += MAX(w->appended.now.item_count - appended, 0);
 }
 
 bool table_worker_is_over(struct table_worker *w)
 {
+    const struct table_state *s = &w->appended;
+
     AUTO_LOCK(&w->lock);
     return w->state == WORKER_STOPPED ||
-           (w->p->mode == SYNC_FULL && w->committed.finished_ms > 0 &&
-            w->committed.generation == w->now.generation && w->adoption_committed &&
-            w->begin_offsets_recorded && !w->dirty);
+           (w->p->mode == SYNC_FULL && s->committed.finished_ms > 0 &&
+            s->committed.generation == s->now.generation && w->adoption_committed &&
+            s->committed.begin_offsets && !s->dirty && !s->record_due);
 }
 
 static void make_metrics(struct table_worker *w)
@@ -271,16 +390,37 @@ static void blank_record(struct ledger_table *t, const struct table_worker *w)
     t->signal_offset = -1;
 }
 
-static void load_committed(struct table_worker *w)
+static bool read_record(struct table_worker *w, struct error *err)
+{
+    struct ledger_table t = {0};
+    int found = ledger_cache_table(w->p->cache, w->table, &t, err);
+
+    if (found == 0)
+        blank_record(&t, w);
+    else if (found < 0)
+        return false;
+    AUTO_LOCK(&w->lock);
+    table_state_release(&w->appended, shard_reader_free);
+    table_state_init(&w->appended, &t);
+    return true;
+}
+
+/* What can't be read is never written over. */
+void table_worker_load(struct table_worker *w)
 {
     struct error err;
-    int found = ledger_cache_table(w->p->cache, w->table, &w->committed, &err);
+    bool readable = read_record(w, &err);
 
-    if (found <= 0)
-        blank_record(&w->committed, w);
-    ledger_table_copy(&w->now, &w->committed);
-    if (found < 0)
-        table_worker_fail(w, PHASE_FAILED, err.message);
+    if (!readable && !w->appended.now.table) {
+        struct ledger_table blank = {0};
+
+        blank_record(&blank, w);
+        table_state_init(&w->appended, &blank);
+    }
+    if (!readable)
+        table_worker_trouble(w, "its record in the ledger can't be read", &err);
+    AUTO_LOCK(&w->lock);
+    table_worker_set_state(w, readable ? WORKER_STARTING : WORKER_UNREADABLE);
 }
 
 struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
@@ -300,20 +440,27 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     w->member = (struct topic_writer_member){.committed = on_committed,
                                              .aborted = on_aborted,
                                              .topic_failed = on_topic_failed,
+                                             .held = on_held,
+                                             .free_again = on_free_again,
+                                             .log_lost = on_log_lost,
+                                             .table = w->table,
+                                             .topic = w->topic,
                                              .arg = w};
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->record_lock, NULL);
     atomic_init(&w->refs, 1);
     w->control = (struct step){.run = table_control_step, .ended = control_ended, .arg = w};
     make_metrics(w);
+    w->health = table_health_new(w);
+    w->state_ms = clock_mono_ms();
     ledger_partition_ref(home);
-    load_committed(w);
+    atomic_fetch_add(&p->tables, 1);
+    table_worker_load(w);
     return w;
 }
 
 void table_worker_start(struct table_worker *w)
 {
-    w->topic_handle = topic_writer_topic(w->writer, w->topic);
     /* what an older worker has in a transaction of unknown outcome is found again, if it must
      */
     refusals_committed(w->refusals, bytes_of(w->topic));
@@ -329,10 +476,11 @@ void table_worker_stop(struct table_worker *w)
     atomic_store(&w->stopping, true);
     pthread_mutex_lock(&w->lock);
     step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->look.step);
     step_wake(w->p->pool, &w->signals.step);
     for (int64_t i = 0; i < w->segment_count; i++)
         step_wake(w->p->pool, &w->segments[i].step);
-    for (s = w->tree.shards; s; s = s->hh.next)
+    for (s = w->appended.tree.shards; s; s = s->hh.next)
         if (s->reader)
             shard_reader_wake(s->reader);
     pthread_mutex_unlock(&w->lock);

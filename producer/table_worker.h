@@ -1,11 +1,11 @@
 /* producer/table_worker.h - carries one table: its generation, its scan segments and its
  * stream's shards, and the requests that are sent to it.
  *
- * Everything it does is a step on the pool: one control step (start, adoption, the end of the
- * snapshot, the shard tree), a step a segment (snapshot.c), a step a shard (shard_reader.c),
- * one for its requests (table_signals.c). Appends go through the writer of the table's ledger
- * partition together with the ledger records they came from. What was appended (now) and what
- * was committed are kept apart: an abort goes back to the committed state and asks again.
+ * Everything it does is a step on the pool: one control step (table_control.c: the table's
+ * life), one that looks at the source (table_look.c: doubts, shards), a step a segment
+ * (snapshot.c), a step a shard (shard_reader.c), one for its requests (table_signals.c).
+ * Appends go through the writer of the table's ledger partition together with the ledger
+ * records they came from. What was appended and what was committed is table_state's.
  *
  * Locks: `lock` guards the state below it and is never held over a request or an append; the
  * writer's gate comes before it. A worker lives until its owner and all its steps let go of it.
@@ -16,34 +16,42 @@
 
 #include "common/event.h"
 #include "common/metrics.h"
+#include "common/scan_pace.h"
 #include "producer/barrier.h"
+#include "producer/doubt.h"
 #include "producer/producer.h"
-#include "producer/shard_tree.h"
+#include "producer/shard_listing.h"
+#include "producer/table_state.h"
 #include "producer/topic_writer.h"
 
 struct ledger_partition;
 struct table_repair;
 struct signal_queue;
 
+/* The life of a table in this program; table_control.c has a function for each, which returns
+ * the next one. What stands behind a name may follow. */
 enum worker_state {
-    WORKER_START,   /* describe the table, compare with the ledger, adopt or go on */
-    WORKER_ADOPTED, /* the begin was appended; nothing runs before it is committed */
-    WORKER_RUN,
-    WORKER_STOPPED, /* gap, gone, failed: see the phase; looked at again when the program
-                       restarts */
+    WORKER_STARTING, /* looks at source, topic and ledger: ADOPTING, RUNNING, STOPPING */
+    WORKER_ADOPTING, /* a begin was appended; nothing runs before it is committed: RUNNING,
+                        STARTING when an abort took it back */
+    WORKER_RUNNING,  /* STOPPING */
+    WORKER_STOPPING, /* a proven phase is to be written: STOPPED */
+    WORKER_STOPPED,  /* gap, gone, failed, paused: STARTING, when a look finds it well again */
+    WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
+                          STARTING, when it can be */
+    WORKER_STATES
 };
 
 struct segment {
     struct table_worker *worker;
     struct step step;
-    struct health *health; /* while the step is active */
-    struct ledger_segment now;
-    struct ledger_segment committed;
-    bool dirty;
+    int64_t number;
+    int64_t progress_ms; /* when it was started, or had to wait for capacity; monotonic */
     bool distrust;       /* the service's last answer was no whole JSON: check the next before
                             appending */
     size_t answer_bytes; /* what its pages need, for the budget */
     unsigned tries;
+    struct page *page; /* of its step: arrived, and waits for the gate */
 };
 
 struct worker_metrics {
@@ -62,6 +70,25 @@ struct worker_signals {
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
 
+struct worker_look { /* of its step, but for what `lock` guards */
+    struct step step;
+    struct ddb_stream *listing; /* a whole listing under way, page by page */
+    char *last;                 /* where it goes on */
+    bool has_slot;              /* among the descriptions: asks now */
+    unsigned tries;
+    bool filter_unknown; /* the endpoint does not know ShardFilter */
+
+    /* under the worker's lock */
+    struct doubt table;     /* what a description of the table says against it */
+    struct doubt shards;    /* orphans, strays */
+    bool wants_table;       /* a cause to describe the table at once */
+    bool wants_list;        /* a cause to list all shards */
+    int64_t list_at_ms;     /* not before; monotonic */
+    int64_t routine_at_ms;  /* the next look without a cause */
+    int64_t stream_seen_ms; /* when a description of the stream last came; monotonic */
+    int64_t table_seen_ms;  /* when a description of the table last spoke for it */
+};
+
 struct table_worker {
     /* set once */
     struct producer *p;
@@ -72,44 +99,56 @@ struct table_worker {
     int32_t ledger_partition;
     char *table;
     char *topic;
-    rd_kafka_topic_t *topic_handle; /* of the writer */
     struct barrier *barrier;
+    struct step_queue behind_pages; /* changes that the barrier holds back */
     struct step control;
     struct worker_signals signals;
     struct worker_metrics metrics;
-    struct health *standstill; /* of the control step: set when only a person can help */
+    struct health *health;
     atomic_int refs;
     atomic_bool stopping;
 
-    /* of the control step until WORKER_RUN; then read by all, not changed within a generation
-     */
+    /* of the control step until WORKER_RUNNING; then read by all, not changed within a
+     * generation */
+    rd_kafka_topic_t *topic_handle; /* of the writer; made after the topic */
     struct key_schema schema;
     int32_t partitions;
-    int topic_misses; /* how often a known table's topic was not there */
+    int64_t read_capacity; /* of the table, provisioned; 0: on demand */
+    struct doubt start;    /* of the control step */
+    unsigned start_tries;
+
+    struct worker_look look;
 
     pthread_mutex_t record_lock; /* held over a change of the table's own record and its append:
                                     they keep one order */
 
     pthread_mutex_t lock; /* all below */
     enum worker_state state;
-    struct ledger_table now; /* generation 0: none yet */
-    struct ledger_table committed;
-    bool dirty;
+    int64_t state_ms; /* since when; monotonic */
+    int parts;        /* steps of segments and shards that have not ended */
+    struct table_state appended;
+    struct segment *segments; /* steps; as many as appended.segments */
+    int64_t segment_count;
     unsigned aborts;   /* in a row, without a commit that held anything of this table */
     int64_t resume_ms; /* after the second of them nothing is asked for before; monotonic */
     bool adoption_committed;
-    int64_t *begin_offsets; /* filled by delivery reports before `committed` */
-    bool begin_offsets_recorded;
-    bool scan_slot; /* holds a place of full.concurrency */
-    struct segment *segments;
-    int64_t segment_count;
-    int64_t segments_done;
-    struct shard_tree tree;
-    int child_asks;       /* descriptions in a row that showed no child of a closed shard */
-    int orphan_asks;      /* how often an unknown parent was looked for */
-    int64_t described_ms; /* when table and stream were last described; monotonic */
-    char *stop_reason;    /* set by topic_failed: the control step stops the table */
+    int64_t *begin_offsets; /* of this generation, by delivery reports, known with its commit */
+    bool begin_delivered;
+    bool scan_slot;           /* holds a place of full.concurrency */
+    int64_t scan_again_ms;    /* its scan failed: not before; 0: it did not. Monotonic */
+    bool scan_confirmed;      /* the table was described after its last page: the same */
+    size_t page_bytes;        /* what the last page of any segment needed; 0: none came yet */
+    struct scan_pace pace;    /* of the scan, by the table's capacity */
+    bool held;                /* the writer lets nothing of the table in, but to try */
+    struct doubt topic_doubt; /* while it is held: is its topic gone? */
+    int64_t topic_at_ms;
+    char *stop_reason; /* the control step stops the table */
     enum ledger_phase stop_phase;
+    bool stop_sticks;   /* only a restart ends it */
+    char trouble[256];  /* why nothing goes on at the moment; "" */
+    int64_t trouble_ms; /* since when there was no progress; 0: none */
+    int64_t told_ms;    /* when it was last logged */
+    int64_t forget_ms;  /* when tombstones were last looked for */
 };
 
 struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
@@ -123,17 +162,34 @@ void table_worker_stop(struct table_worker *w);
 void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
 /* sync_mode full: the snapshot is committed; or the table stopped. */
 bool table_worker_is_over(struct table_worker *w);
+/* It has made no progress for so long; reason: why, "" when nothing was said. */
+bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, size_t size);
 
-/* ---- for snapshot.c and shard_reader.c ---- */
+/* ---- for the modules of its steps ---- */
 
 void table_worker_ref(struct table_worker *w);
 void table_worker_unref(struct table_worker *w);
-/* Schedules a step that holds a reference; its `ended` lets go of it (table_worker_unref). */
-void table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms);
-void table_worker_release_segments(
-    struct table_worker *w);                    /* under lock, or by the last reference */
-bool table_worker_runs(struct table_worker *w); /* WORKER_RUN and not stopping */
-/* How long nothing is to be asked for, after several aborts in a row; 0: go on. */
+/* Schedules a step that holds a reference; its `ended` lets go of it (table_worker_unref).
+ * False: it was scheduled already. */
+bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms);
+/* A segment's or a shard's step: begins under lock; its `ended` lets go of it. */
+void table_worker_part_begins(struct table_worker *w, struct step *s);
+void table_worker_part_ended(struct table_worker *w);
+bool table_worker_runs(struct table_worker *w); /* WORKER_RUNNING and not stopping */
+/* How long nothing is to be asked for, since nothing of the table could be appended: after
+ * several aborts in a row, or one that it was to blame for. 0: go on. */
 int64_t table_worker_pause_ms(struct table_worker *w);
-/* Stops the table in a clear state: the control step writes it into the ledger. */
+/* Under lock: the one place that sets the state. */
+void table_worker_set_state(struct table_worker *w, enum worker_state state);
+/* Reads its record from the ledger's cache: STARTING, or UNREADABLE. */
+void table_worker_load(struct table_worker *w);
+/* Under lock. Takes up segments of the adopted or resumed generation. */
+void table_worker_make_segments(struct table_worker *w);
+/* Stops the table in a phase that was proven: the control step writes it into the ledger. */
 void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Why nothing goes on (retriable): shown with the health, and logged, once a minute at most. */
+void table_worker_trouble(struct table_worker *w, const char *what, const struct error *err);
+/* After a page was appended or dropped: the changes that waited for it may go on. */
+void table_worker_page_over(struct table_worker *w);
+/* The source says that there is no such table: looked at again until it is clear. */
+void table_worker_doubt(struct table_worker *w);

@@ -5,23 +5,27 @@ a single moment. Faults and HTTP are not here.
 """
 import base64
 import json
+import random
 import threading
 import time
 import uuid
 
 from . import expressions, values
-from .table import Table
+from .listing import page_of_shards
+from .quota import Bucket, read_units
+from .settings import Settings
+from .table import Lag, Table
 from .values import Invalid, dumps
 
 NO_VIEW = {"StreamEnabled": False}
 
 
 class ServiceError(Exception):
-    """An error answer: `name` as in __type, the text, the HTTP status."""
+    """An error answer: `name` as in __type, the text, the HTTP status, more members."""
 
-    def __init__(self, name, message, status=400):
+    def __init__(self, name, message, status=400, **more):
         super().__init__(message)
-        self.name, self.message, self.status = name, message, status
+        self.name, self.message, self.status, self.more = name, message, status, more
 
 
 def invalid(message):
@@ -32,38 +36,14 @@ def not_found(what):
     return ServiceError("ResourceNotFoundException", "Requested resource not found: " + what)
 
 
-class Settings:
-    """What a script may change at any time; the names are those of the control interface."""
-
-    def __init__(self):
-        self.gzip = False            # compress for those who accept it
-        self.quirks = False          # DynamoDB Local's spelling in stream images
-        self.crc = True
-        self.check_signature = True
-        self.clock_offset_s = 0      # of the service's clock
-        self.record_age_s = 0        # stream records claim to be this much older
-        self.creating_calls = 0      # DescribeTable calls until a new table is ACTIVE
-        self.updating_calls = 1      # the same for UpdateTable
-        self.shards = 1              # open shards of a new stream
-        self.sequence_step = 50      # numbers of each length
-        self.iterator_uses = 0       # an iterator chain expires after this many GetRecords calls
-        self.max_records = 1000      # records in one answer
-        self.max_batch_keys = 100    # keys of a BatchGetItem that are looked for, the others are unprocessed
-        self.ignore_segments = False  # every segment is the whole table, as some emulators do
-        self.drained_late = False    # a closed shard says so one empty page later
-
-    def change(self, **changes):
-        for name, value in changes.items():
-            if not hasattr(self, name):
-                raise KeyError("no setting %r" % name)
-            setattr(self, name, value)
-
-
 class Backend:
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, rng=None):
         self.settings = settings or Settings()
+        self.random = rng or random.Random(1)
         self.lock = threading.RLock()
         self.tables = {}
+        self.described = Bucket()
+        self.read = {}           # a Bucket by stream ARN and shard
         self.old_streams = []    # of tables deleted or recreated
         self.iterators = 0       # serial of the newest iterator
         self.expired = 0         # serials up to this one have expired
@@ -86,10 +66,14 @@ class Backend:
                               "null" % e) from e
         return answer if isinstance(answer, str) else dumps(answer)
 
+    def now(self):
+        """The service's time."""
+        return time.time() + self.settings.clock_offset_s
+
     # Tables
 
     def table(self, name):
-        if name not in self.tables:
+        if name not in self.tables or self.tables[name].status == "DELETING":
             raise not_found("Table: %s not found" % name)
         return self.tables[name]
 
@@ -111,11 +95,13 @@ class Backend:
     def op_CreateTable(self, f):
         if f["TableName"] in self.tables:
             raise ServiceError("ResourceInUseException", "Table already exists: " + f["TableName"])
-        table = Table(f["TableName"], f["KeySchema"], f["AttributeDefinitions"])
+        table = Table(f["TableName"], f["KeySchema"], f["AttributeDefinitions"], self.now())
         for name in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes"):
             if name in f:
                 table.extra[name] = f[name]
         self._set_status(table, "CREATING", self.settings.creating_calls)
+        self._set_capacity(table, f)
+        table.lag = Lag(None, self.settings.create_lag_calls, self.settings.create_lag_s)
         self.tables[table.name] = table
         self._set_stream(table, f.get("StreamSpecification", NO_VIEW))
         return {"TableDescription": table.describe(self.spell_time)}
@@ -127,37 +113,62 @@ class Backend:
         if specification.get("StreamEnabled"):
             if table.stream:
                 raise invalid("Table already has an enabled stream: TableName: " + table.name)
-            table.open_stream(specification["StreamViewType"], self.settings.shards,
-                              self.settings.sequence_step)
+            table.open_stream(specification["StreamViewType"], self.settings, self.random)
         elif table.stream:
-            table.stream.disable()
+            table.stream.disable(self.now())
+
+    def _set_capacity(self, table, f):
+        if f.get("BillingMode") == "PAY_PER_REQUEST":
+            table.read_units = 0
+        elif "ProvisionedThroughput" in f:
+            table.read_units = f["ProvisionedThroughput"]["ReadCapacityUnits"]
 
     def op_DescribeTable(self, f):
-        table = self.table(f["TableName"])
+        table = self.tables.get(f["TableName"]) or self.table(f["TableName"])
+        if table.lag and table.lag.look():
+            if table.lag.before is None:
+                raise not_found("Table: %s not found" % table.name)
+            return {"Table": table.lag.before}
         answer = {"Table": table.describe(self.spell_time)}
-        if table.status_calls:
+        if table.status_calls > 0:
             table.status_calls -= 1
             if not table.status_calls:
-                table.status = "ACTIVE"
+                self._settle(table)
         return answer
+
+    def _settle(self, table):
+        """What was asked for is done."""
+        if table.status == "DELETING":
+            del self.tables[table.name]
+        else:
+            table.status = "ACTIVE"
+
+    def lag(self, table, gone, calls=0, seconds=0):
+        """DescribeTable shows from now what there is now, or (gone) no such table."""
+        table.lag = Lag(None if gone else table.describe(self.spell_time), calls, seconds)
 
     def op_UpdateTable(self, f):
         table = self.table(f["TableName"])
         if table.status != "ACTIVE":
             raise ServiceError("ResourceInUseException", "Attempt to change a resource which is still "
                                "in use: Table is being updated: " + table.name)
+        self.lag(table, False, self.settings.update_lag_calls, self.settings.update_lag_s)
         if "StreamSpecification" in f:
             self._set_stream(table, f["StreamSpecification"])
+        self._set_capacity(table, f)
         self._set_status(table, "UPDATING", self.settings.updating_calls)
         return {"TableDescription": table.describe(self.spell_time)}
 
     def op_DeleteTable(self, f):
         table = self.table(f["TableName"])
         if table.stream:
-            table.stream.disable()
-        del self.tables[table.name]
+            table.stream.disable(self.now())
         self.old_streams += table.streams
-        table.status = "DELETING"
+        table.streams = []
+        self._set_status(table, "DELETING", self.settings.deleting_calls)
+        if not table.status_calls:
+            table.status = "DELETING"
+            del self.tables[table.name]
         return {"TableDescription": table.describe(self.spell_time)}
 
     # Items
@@ -206,7 +217,9 @@ class Backend:
 
     def op_GetItem(self, f):
         table = self.table(f["TableName"])
+        self._check_capacity(table)
         item = table.get(table.key_of(f["Key"], exact=True))
+        self._consume(table, f, values.item_size(item) if item else 0)
         return {"Item": item} if item is not None else {}
 
     def op_BatchGetItem(self, f):
@@ -246,18 +259,43 @@ class Backend:
         if self.settings.ignore_segments:
             segment, total = 0, 1
         start = f.get("ExclusiveStartKey")
-        texts, last = table.scan(segment, total, table.key_of(start, exact=True) if start else None,
-                                 f.get("Limit", 1 << 30))
-        tail = ',"LastEvaluatedKey":' + dumps(last) if last else ""
-        return '{"Count":%d,"Items":[%s]%s,"ScannedCount":%d}' % (len(texts), ",".join(texts), tail,
-                                                                  len(texts))
+        self._check_capacity(table)
+        texts, last, size = table.scan(segment, total, table.key_of(start, exact=True) if start else None,
+                                       f.get("Limit", 1 << 30))
+        head, tail = "", ',"LastEvaluatedKey":' + dumps(last) if last else ""
+        used = self._consume(table, f, size)
+        if f.get("ReturnConsumedCapacity", "NONE") != "NONE":
+            told = '"ConsumedCapacity":' + dumps({"TableName": table.name, "CapacityUnits": used})
+            if self.settings.capacity_first:
+                head = told + ","
+            else:
+                tail += "," + told
+        return '{%s"Count":%d,"Items":[%s]%s,"ScannedCount":%d}' % (head, len(texts), ",".join(texts), tail,
+                                                                    len(texts))
+
+    # Capacity
+
+    def _check_capacity(self, table):
+        if table.read_units and not table.capacity.open(table.read_units, self.settings.capacity_burst_s):
+            raise ServiceError(
+                "ProvisionedThroughputExceededException",
+                "The level of configured provisioned throughput for the table was exceeded.",
+                ThrottlingReasons=[{"reason": "TableReadProvisionedThroughputExceeded", "resource": table.arn}])
+
+    def _consume(self, table, f, size):
+        """Charges a read; its units."""
+        units = read_units(size, f.get("ConsistentRead", False))
+        if table.read_units:
+            table.capacity.take(units)
+        return units
 
     # Stream records
 
     def _record(self, stream, position, kind, key, before, after, user=None):
-        now = time.time() - self.settings.record_age_s
+        now = self.now()
         size = values.item_size(key)
-        change = {"ApproximateCreationDateTime": self.spell_time(int(now)), "Keys": key}
+        told = int(now - self.settings.record_age_s)
+        change = {"ApproximateCreationDateTime": self.spell_time(told), "Keys": key}
         if after is not None and stream.view in ("NEW_IMAGE", "NEW_AND_OLD_IMAGES"):
             change["NewImage"] = after
             size += values.item_size(after)
@@ -280,7 +318,7 @@ class Backend:
                 "dynamodb": {**change, "SequenceNumber": str(seq), "SizeBytes": size,
                              "StreamViewType": stream.view}})
 
-        stream.append(position, key, kind, size, text)
+        stream.append(position, key, kind, size, text, now)
 
     def ttl_delete(self, table, key):
         """A deletion by DynamoDB's own expiry."""
@@ -297,10 +335,14 @@ class Backend:
         return self.old_streams + [s for t in self.tables.values() for s in t.streams]
 
     def stream(self, arn):
-        found = next((s for s in self.streams() if s.arn == arn), None)
-        if found is None:
-            raise not_found("Stream: %s not found" % arn)
-        return found
+        """With what is older than the service keeps gone from it."""
+        table = self.tables.get(arn.partition(":table/")[2].partition("/")[0])
+        for streams in (table.streams if table else [], self.old_streams):
+            for found in streams:
+                if found.arn == arn:
+                    found.trim_older(self.now() - self.settings.retention_s)
+                    return found
+        raise not_found("Stream: %s not found" % arn)
 
     def op_ListStreams(self, f):
         rows = [{"StreamArn": s.arn, "TableName": s.table_name, "StreamLabel": s.label}
@@ -309,12 +351,19 @@ class Backend:
                           "Streams", "LastEvaluatedStreamArn")
 
     def op_DescribeStream(self, f, hide_children):
+        self._check_rate(self.described, self.settings.describes_a_second)
         stream = self.stream(f["StreamArn"])
+        shards, limit = stream.shards, min(f.get("Limit", 100), 100, self.settings.page_shards)
+        if f.get("ShardFilter") and self.settings.shard_filter != "ignored":
+            shards = self._children(stream, f["ShardFilter"])
+        if "ExclusiveStartShardId" not in f:
+            stream.listing.begin(stream.shards)
         hidden = {s.id for s in stream.leaves()} if hide_children else set()
-        rows = [s.describe() for s in stream.shards if not s.vanished and s.id not in hidden]
-        limit = min(f.get("Limit", 100), 100)
-        page = page_after(rows, "ShardId", f.get("ExclusiveStartShardId"), limit, "Shards",
-                          "LastEvaluatedShardId")
+        rows, last = page_of_shards(shards, f.get("ExclusiveStartShardId"), limit, lambda s: not (
+            s.vanished or s.id in hidden or stream.listing.lacks(s.id)))
+        page = {"Shards": [s.describe() for s in rows]}
+        if last:
+            page["LastEvaluatedShardId"] = last
         table = self.tables.get(stream.table_name)
         page.update({"StreamArn": stream.arn, "StreamLabel": stream.label, "TableName": stream.table_name,
                      "StreamViewType": stream.view,
@@ -324,6 +373,21 @@ class Backend:
         if stream.enabled and table and table.status == "UPDATING":
             page["StreamStatus"] = "ENABLING"
         return {"StreamDescription": page}
+
+    def _children(self, stream, shard_filter):
+        if self.settings.shard_filter == "refused" or shard_filter.get("Type") != "CHILD_SHARDS":
+            raise invalid("1 validation error detected: Value at 'shardFilter' failed to satisfy constraint")
+        if "ShardId" not in shard_filter:
+            raise invalid("ShardId is required when ShardFilter Type is CHILD_SHARDS")
+        return stream.children(shard_filter["ShardId"])
+
+    def _check_rate(self, bucket, rate):
+        if not rate:
+            return
+        if not bucket.open(rate, need=1):
+            raise ServiceError("LimitExceededException", "Subscriber limit exceeded: Rate of requests exceeds "
+                               "%g a second" % rate)
+        bucket.take(1)
 
     def op_GetShardIterator(self, f):
         stream = self.stream(f["StreamArn"])
@@ -357,6 +421,7 @@ class Backend:
         arn, shard_id, after, serial, uses = decode_iterator(f["ShardIterator"])
         stream = self.stream(arn)
         shard = self._shard(stream, shard_id)
+        self._check_rate(self.read.setdefault((arn, shard_id), Bucket()), self.settings.records_a_second)
         if serial <= self.expired or 0 < self.settings.iterator_uses <= uses:
             raise ServiceError("ExpiredIteratorException", "Iterator expired. The iterator was created "
                                "more than 15 minutes ago.")

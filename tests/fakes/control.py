@@ -8,6 +8,8 @@ import threading
 import urllib.error
 import urllib.request
 
+from .listing import draw
+
 
 class Faults:
     """The verbs about faults and the log; every public method is a verb, arguments and results are JSON."""
@@ -73,13 +75,33 @@ class Control(Faults):
         with self.backend.lock:
             stream = self._stream(table)
             found = stream.shard(shard) if shard else stream.open_shards()[0]
-            return [s.id for s in stream.divide(found, children)]
+            return [s.id for s in stream.divide(found, children, self.backend.now())]
 
     def roll(self, table):
         """Every open shard closes and has one child, as the service does every few hours."""
         with self.backend.lock:
             stream = self._stream(table)
-            return [stream.divide(s, 1)[0].id for s in stream.open_shards()]
+            now = self.backend.now()
+            return [stream.divide(s, 1, now)[0].id for s in stream.open_shards()]
+
+    def hide(self, table, shards, seconds=None, calls=None):
+        """DescribeStream does not list these shards, for so long, for so many listings, or until `show`."""
+        with self.backend.lock:
+            self._latest(table).listing.hide(shards, seconds, calls)
+
+    def hide_some(self, table, chance, seconds):
+        """Each shard that there is, with this probability, is not listed for so long (or from .. to)."""
+        with self.backend.lock:
+            stream, rng = self._latest(table), self.backend.random
+            found = [s.id for s in stream.shards if rng.random() < chance]
+            for shard in found:
+                stream.listing.hide([shard], draw(rng, seconds))
+            return found
+
+    def show(self, table, shards=None):
+        """They (all) are listed again."""
+        with self.backend.lock:
+            self._latest(table).listing.show(shards)
 
     def vanish(self, table, shard):
         """The shard is in no answer any more; its children still name it."""
@@ -102,14 +124,25 @@ class Control(Faults):
             t = self.backend.table(table)
             view = view or t.streams[-1].view
             if t.stream:
-                t.stream.disable()
-            settings = self.backend.settings
-            t.open_stream(view, settings.shards, settings.sequence_step)
+                t.stream.disable(self.backend.now())
+            t.open_stream(view, self.backend.settings, self.backend.random)
             return t.stream.arn
 
     def disable_stream(self, table):
         with self.backend.lock:
-            self._stream(table).disable()
+            self._stream(table).disable(self.backend.now())
+
+    def lag(self, table, gone=True, calls=0, seconds=0):
+        """DescribeTable goes on for a while as if the table were not there (or as it is now)."""
+        with self.backend.lock:
+            self.backend.lag(self.backend.table(table), gone, calls, seconds)
+
+    def deleted(self, table):
+        """A table that is being deleted is gone."""
+        with self.backend.lock:
+            if self.backend.tables[table].status != "DELETING":
+                raise ValueError("table %s is not being deleted" % table)
+            del self.backend.tables[table]
 
     def recreate(self, table, keep_items=False):
         """The table is deleted and made again: another table id, another stream, empty."""
@@ -117,8 +150,10 @@ class Control(Faults):
             old = self.backend.table(table)
             old_stream, items = old.stream, [i.attributes for i in old.items.values()]
             self.backend.op_DeleteTable({"TableName": table})
-            fields = {"TableName": table, "KeySchema": old.key_schema,
-                      "AttributeDefinitions": old.definitions}
+            self.backend.tables.pop(table, None)  # however long deleting takes
+            fields = {"TableName": table, "KeySchema": old.key_schema, "AttributeDefinitions": old.definitions}
+            if old.read_units:
+                fields["ProvisionedThroughput"] = {"ReadCapacityUnits": old.read_units}
             if old_stream:
                 fields["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": old_stream.view}
             self.backend.op_CreateTable(fields)
@@ -134,9 +169,9 @@ class Control(Faults):
     def shards(self, table):
         """The tree as it is, also what DescribeStream hides."""
         with self.backend.lock:
-            stream = self.backend.table(table).streams[-1]
+            stream = self._latest(table)
             return [{"id": s.id, "parent": s.parent, "open": s.end is None, "vanished": s.vanished,
-                     "start": str(s.start), "records": len(s.records),
+                     "listed": not (s.vanished or stream.listing.lacks(s.id)), "start": str(s.start), "records": len(s.records),
                      "newest": str(s.newest())} for s in stream.shards]
 
     def history(self, table=None):
@@ -147,6 +182,10 @@ class Control(Faults):
     def items(self, table):
         with self.backend.lock:
             return [i.attributes for i in self.backend.table(table).items.values()]
+
+    def _latest(self, table):
+        """The newest stream, also one that is disabled."""
+        return self.backend.table(table).streams[-1]
 
     def _stream(self, table):
         stream = self.backend.table(table).stream

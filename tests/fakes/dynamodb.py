@@ -10,10 +10,11 @@ import random
 import time
 
 from . import signature
-from .backend import Backend, ServiceError, Settings, decode_iterator
+from .backend import Backend, ServiceError, decode_iterator
 from .control import Control, wait_for_interrupt
 from .http_wire import Answer, HttpServer
 from .script import Script
+from .settings import Settings
 from .values import dumps
 
 PREFIXES = {"ValidationException": "com.amazon.coral.validate#",
@@ -35,11 +36,11 @@ def request_id():
     return "".join(random.choices(ID_LETTERS, k=52))
 
 
-def error_answer(name, message, status):
+def error_answer(name, message, status, more=None):
     """An error in the service's shape; some of its layers spell the member with a capital letter."""
     prefix = PREFIXES.get(name, "com.amazonaws.dynamodb.v20120810#")
     member = "Message" if name == "AccessDeniedException" else "message"
-    return Answer(status, dumps({"__type": prefix + name, member: message}).encode())
+    return Answer(status, dumps({"__type": prefix + name, member: message, **(more or {})}).encode())
 
 
 def log_fields(op, fields):
@@ -68,7 +69,7 @@ class FakeDynamoDB:
         self.access_key, self.secret_key, self.token = access_key, secret_key, token
         self.settings = Settings()
         self.settings.change(**settings)
-        self.backend = Backend(self.settings)
+        self.backend = Backend(self.settings, random.Random(seed))
         self.script = Script(seed)
         self.control = Control(self.backend, self.script)
         self.http = HttpServer(self._handle, port)
@@ -150,7 +151,7 @@ class FakeDynamoDB:
             text = self.backend.call(op, fields, "hide_children" in kinds, "empty" in kinds)
             answer = Answer(200, text.encode("utf-8", "surrogatepass"))
         except ServiceError as e:
-            answer = error_answer(e.name, e.message, e.status)
+            answer = error_answer(e.name, e.message, e.status, e.more)
         for fault in faults:
             self._pause(fault, "after")
         if any(f.kind == "cut" and f.more.get("when") == "answer" for f in faults):

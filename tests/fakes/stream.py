@@ -27,8 +27,11 @@ class SequenceNumbers:
 
 
 class Record:
-    def __init__(self, seq, key, name, size, text):
+    """`when` is the service's time at which it was made, whatever time it claims."""
+
+    def __init__(self, seq, key, name, size, text, when):
         self.seq, self.key, self.name, self.size, self.text = seq, key, name, size, text
+        self.when = when
 
 
 class Shard:
@@ -37,7 +40,7 @@ class Shard:
     def __init__(self, parent, low, high, start):
         self.id = "shardId-%020d-%08x" % (int(time.time() * 1000), next(SHARDS) * 0x9E3779B1 % 2 ** 32)
         self.parent, self.low, self.high, self.start = parent, low, high, start
-        self.end = None
+        self.end, self.closed_at = None, None
         self.records = []
         self.trimmed = 0
         self.vanished = False
@@ -77,6 +80,14 @@ class Shard:
         self.records = self.records[self._index_after(seq):]
         self.trimmed = max(self.trimmed, seq)
 
+    def trim_older(self, when):
+        """What was made before this time is gone; so is a shard that was closed before it."""
+        old = sum(1 for _ in itertools.takewhile(lambda r: r.when < when, self.records))
+        if old:
+            self.trim(self.records[old - 1].seq)
+        if self.closed_at is not None and self.closed_at < when:
+            self.vanished = True
+
     def newest(self):
         return self.records[-1].seq if self.records else self.trimmed
 
@@ -84,18 +95,27 @@ class Shard:
 class Stream:
     """One stream of one table, from its enabling to its disabling."""
 
-    def __init__(self, table_name, arn, label, view, shards=1, step=50):
+    def __init__(self, table_name, arn, label, view, shards, step, created, listing):
         self.table_name, self.arn, self.label, self.view = table_name, arn, label, view
-        self.created = time.time()
+        self.created, self.listing = created, listing
+        self.trimmed_to = 0.0
         self.enabled = True
         self.numbers = SequenceNumbers(step)
-        self.shards = []
+        self.shards, self.by_id = [], {}
         for n in range(shards):
             low, high = n * HASH_RANGE // shards, (n + 1) * HASH_RANGE // shards
-            self.shards.append(Shard(None, low, high, self.numbers.next()))
+            self._add(Shard(None, low, high, self.numbers.next()))
+
+    def _add(self, shard):
+        self.shards.append(shard)
+        self.by_id[shard.id] = shard
 
     def shard(self, shard_id):
-        return next((s for s in self.shards if s.id == shard_id and not s.vanished), None)
+        found = self.by_id.get(shard_id)
+        return None if found is None or found.vanished else found
+
+    def children(self, shard_id):
+        return [s for s in self.shards if s.parent == shard_id]
 
     def open_shards(self):
         return [s for s in self.shards if s.end is None]
@@ -105,26 +125,35 @@ class Stream:
         parents = {s.parent for s in self.shards}
         return [s for s in self.shards if s.parent and s.id not in parents]
 
-    def append(self, position, key, name, size, make_text):
+    def append(self, position, key, name, size, make_text, now):
         """Adds a record to the open shard whose range holds this position of the hash range."""
         seq = self.numbers.next()
         shard = next(s for s in self.shards if s.end is None and s.low <= position < s.high)
-        shard.records.append(Record(seq, key, name, size, make_text(seq, shard.id)))
+        shard.records.append(Record(seq, key, name, size, make_text(seq, shard.id), now))
 
-    def divide(self, shard, children):
+    def divide(self, shard, children, now):
         """Closes a shard; its children share its range."""
-        self.close(shard)
+        self.close(shard, now)
         width = shard.high - shard.low
         for n in range(children):
             low, high = shard.low + n * width // children, shard.low + (n + 1) * width // children
-            self.shards.append(Shard(shard.id, low, high, self.numbers.next()))
+            self._add(Shard(shard.id, low, high, self.numbers.next()))
+            self.listing.made(self.shards[-1])
         return self.shards[-children:]
 
-    def close(self, shard):
+    def close(self, shard, now):
         if shard.end is None:
             shard.end = max(self.numbers.next(), shard.newest())
+            shard.closed_at = now
 
-    def disable(self):
+    def disable(self, now):
         self.enabled = False
         for shard in self.shards:
-            self.close(shard)
+            self.close(shard, now)
+
+    def trim_older(self, when):
+        if when < self.trimmed_to + 1:
+            return  # not at every request: there may be thousands of shards
+        self.trimmed_to = when
+        for shard in self.shards:
+            shard.trim_older(when)

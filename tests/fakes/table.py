@@ -5,12 +5,15 @@ adds the stream record. The caller holds the backend's lock.
 """
 import bisect
 import hashlib
+import itertools
 import json
 import time
 import uuid
 from collections import namedtuple
 
 from . import values
+from .listing import Listing
+from .quota import Bucket
 from .stream import Stream
 from .values import Invalid, dumps
 
@@ -18,13 +21,29 @@ PAGE_BYTES = 1 << 20
 MAX_ITEM_BYTES = 400 * 1024
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
+LABELS = itertools.count(1)  # no two streams of a second have one label
 
 Item = namedtuple("Item", "attributes text size")
 
 
+class Lag:
+    """DescribeTable does not know yet: for so many calls or seconds it shows what was before (None: nothing)."""
+
+    def __init__(self, before, calls=0, seconds=0):
+        self.before, self.calls, self.until = before, calls, time.monotonic() + seconds
+
+    def look(self):
+        """Whether a look that is made now still sees what was before."""
+        if self.calls > 0:
+            self.calls -= 1
+            return True
+        return time.monotonic() < self.until
+
+
 class Table:
-    def __init__(self, name, key_schema, definitions):
-        self.name, self.id, self.created = name, str(uuid.uuid4()), time.time()
+    def __init__(self, name, key_schema, definitions, created=None):
+        self.name, self.id = name, str(uuid.uuid4())
+        self.created = time.time() if created is None else created
         self.arn = "arn:aws:dynamodb:%s:%s:table/%s" % (REGION, ACCOUNT, name)
         self.key_schema, self.definitions = key_schema, definitions
         self.key_names = [k["AttributeName"] for k in
@@ -34,15 +53,20 @@ class Table:
         self.items, self.order = {}, []
         self.status, self.status_calls = "ACTIVE", 0
         self.extra = {}
+        self.lag = None
+        self.read_units = 0  # a second; 0: on demand
+        self.capacity = Bucket()
 
     @property
     def stream(self):
         """The stream that takes records now, or None."""
         return self.streams[-1] if self.streams and self.streams[-1].enabled else None
 
-    def open_stream(self, view, shards, step):
-        label = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime()) + "%03d" % (len(self.streams) + 1)
-        self.streams.append(Stream(self.name, self.arn + "/stream/" + label, label, view, shards, step))
+    def open_stream(self, view, settings, rng):
+        now = time.time() + settings.clock_offset_s
+        label = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(now)) + "%03d" % (next(LABELS) % 1000)
+        self.streams.append(Stream(self.name, self.arn + "/stream/" + label, label, view, settings.shards,
+                                   settings.sequence_step, now, Listing(settings, rng)))
 
     def key_of(self, attributes, exact=False):
         """The canonical primary key of an item, or of exactly a key."""
@@ -112,7 +136,7 @@ class Table:
             bisect.insort(self.order, (place, name))
 
     def scan(self, segment, total, start_key, limit):
-        """(texts of the items, last evaluated key or None) of one page of one segment."""
+        """(texts of the items, last evaluated key or None, bytes read) of one page of one segment."""
         low, high = (n * 2 ** 64 // total for n in (segment, segment + 1))
         at = bisect.bisect_left(self.order, ((low, ""), ""))
         if start_key is not None:
@@ -128,18 +152,21 @@ class Table:
             texts.append(item.text)
             total_bytes += item.size
             if len(texts) == limit or total_bytes >= PAGE_BYTES:
-                return texts, json.loads(name)  # as the service does, even if nothing follows
-        return texts, None
+                # a key as the service gives it, even if nothing follows
+                return texts, json.loads(name), total_bytes
+        return texts, None, total_bytes
 
     def describe(self, spell_time):
         found = {"TableName": self.name, "TableId": self.id, "TableArn": self.arn,
-                 "TableStatus": self.status, "KeySchema": self.key_schema,
-                 "AttributeDefinitions": self.definitions, "ItemCount": len(self.items),
+                 "TableStatus": self.status, "ItemCount": len(self.items),
                  "TableSizeBytes": sum(i.size for i in self.items.values()),
                  "CreationDateTime": spell_time(self.created),
-                 "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0,
-                                           "WriteCapacityUnits": 0},
-                 "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"}}
+                 "ProvisionedThroughput": {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": self.read_units,
+                                           "WriteCapacityUnits": self.read_units}}
+        if not self.read_units:
+            found["BillingModeSummary"] = {"BillingMode": "PAY_PER_REQUEST"}
+        if self.status != "DELETING":
+            found.update({"KeySchema": self.key_schema, "AttributeDefinitions": self.definitions})
         found.update(self.extra)
         if self.streams:
             found["LatestStreamArn"] = self.streams[-1].arn

@@ -52,6 +52,7 @@ static void help_and_type_stand_once_above_their_label_sets(void **state)
     assert_ptr_equal(first, metric_get(METRIC_COUNTER, "t_rows_total", "Rows.", a));
     assert_int_equal(metric_value(first), 7);
     metric_remove(first);
+    metric_remove(first);
     metric_remove(second);
     metric_remove(other);
 }
@@ -85,6 +86,23 @@ static void a_removed_label_set_is_not_printed_and_its_memory_is_used_again(void
     assert_string_equal(none, "");
 }
 
+static void a_series_goes_with_its_last_reference(void **state)
+{
+    struct metric *old = metric_get(METRIC_GAUGE, "ref", "R.", "table=\"a\"");
+    struct metric *successor = metric_get(METRIC_GAUGE, "ref", "R.", "table=\"a\"");
+    AUTO(free_charp) char *kept = NULL;
+    AUTO(free_charp) char *none = NULL;
+
+    (void)state;
+    metric_set(old, 2);
+    metric_remove(old);
+    kept = exposition();
+    assert_string_equal(kept, "# HELP ref R.\n# TYPE ref gauge\nref{table=\"a\"} 2\n");
+    metric_remove(successor);
+    none = exposition();
+    assert_string_equal(none, "");
+}
+
 static void *work(void *arg)
 {
     struct metric *shared = arg;
@@ -94,12 +112,15 @@ static void *work(void *arg)
         AUTO(free_charp) char *labels = metric_labels("of", value, NULL);
         struct metric *own = metric_get(METRIC_COUNTER, "m_own_total", "Own.", labels);
         struct health *h = health_get(value, 1000000);
+        struct health *own_part = health_new(value, 1000000);
 
         metric_add(own, 1);
         metric_add(shared, 1);
         health_alive(h);
         assert_int_equal(metric_value(own), 1);
+        health_say(own_part, value);
         metric_remove(own);
+        health_remove(own_part);
         health_remove(h);
     }
     return NULL;
@@ -161,11 +182,68 @@ static void a_part_without_progress_is_named(void **state)
     assert_true(healthy(&again));
     health_remove(fast);
     never = health_get("table t", 0);
-    stop_wait_ms(5);
     assert_false(healthy(&stopped));
     health_remove(never);
     assert_true(healthy(&gone));
     health_remove(slow);
+}
+
+static void the_end_of_an_old_part_leaves_its_successors(void **state)
+{
+    struct health *old = health_new("shard t/1", 600000);
+    struct health *successor = health_new("shard t/1", 0);
+    struct health *shared = health_get("shard t/1", 600000);
+    AUTO(free_charp) char *stuck = NULL;
+    AUTO(free_charp) char *well = NULL;
+
+    (void)state;
+    assert_ptr_not_equal(old, successor);
+    assert_ptr_not_equal(shared, old);
+    assert_ptr_not_equal(shared, successor);
+    health_remove(old);
+    assert_false(healthy(&stuck));
+    assert_string_equal(stuck, "stuck: shard t/1: no progress for 0 ms (limit 0 ms)\n");
+    health_remove(successor);
+    assert_true(healthy(&well));
+    health_remove(shared);
+}
+
+static void a_stuck_part_says_why_and_a_well_one_what_is_noteworthy(void **state)
+{
+    struct health *table = health_new("table t", 600000);
+    AUTO(free_charp) char *well = NULL;
+    AUTO(free_charp) char *stuck = NULL;
+    AUTO(free_charp) char *silent = NULL;
+
+    (void)state;
+    health_say(table, "denied\nby the service");
+    health_note(table, "gone");
+    assert_true(healthy(&well));
+    assert_string_equal(well, "ok\nnote: table t: gone\n");
+    health_set_limit(table, 0);
+    assert_false(healthy(&stuck));
+    assert_string_equal(stuck, "stuck: table t: denied by the service\nnote: table t: gone\n");
+    health_say(table, "");
+    health_note(table, "");
+    health_set_limit(table, 600000);
+    assert_true(healthy(&silent));
+    assert_string_equal(silent, "ok\n");
+    health_remove(table);
+}
+
+static void what_a_part_says_is_cut_between_characters(void **state)
+{
+    struct health *part = health_new("p", 0);
+    AUTO(free_charp) char *text = NULL;
+    char why[4 * HEALTH_TEXT_BYTES] = "x"; /* so that a character lies across the limit */
+
+    (void)state;
+    while (strlen(why) < 2 * HEALTH_TEXT_BYTES)
+        strcat(why, "\xc3\xa4");
+    health_say(part, why);
+    assert_false(healthy(&text));
+    assert_int_equal(strlen(text), strlen("stuck: p: \n") + HEALTH_TEXT_BYTES - 1);
+    health_remove(part);
 }
 
 static void readiness_is_what_was_said_last(void **state)
@@ -183,8 +261,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(help_and_type_stand_once_above_their_label_sets),
         cmocka_unit_test(a_removed_label_set_is_not_printed_and_its_memory_is_used_again),
+        cmocka_unit_test(a_series_goes_with_its_last_reference),
         cmocka_unit_test(threads_add_remove_and_read_at_once),
         cmocka_unit_test(a_part_without_progress_is_named),
+        cmocka_unit_test(the_end_of_an_old_part_leaves_its_successors),
+        cmocka_unit_test(a_stuck_part_says_why_and_a_well_one_what_is_noteworthy),
+        cmocka_unit_test(what_a_part_says_is_cut_between_characters),
         cmocka_unit_test(readiness_is_what_was_said_last),
     };
 

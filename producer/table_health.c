@@ -1,0 +1,114 @@
+#include "producer/table_health.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+
+struct health *table_health_new(const struct table_worker *w)
+{
+    AUTO(free_charp) char *name = xasprintf("table %s", w->table);
+
+    return health_new(name, config_int(w->p->config, "health.limit.ms"));
+}
+
+struct worst {
+    int64_t ms;
+    char what[200];
+};
+
+static void worse(struct worst *worst, int64_t ms, const char *what, const char *name)
+{
+    if (ms >= worst->ms)
+        return;
+    worst->ms = ms;
+    snprintf(worst->what, sizeof(worst->what), "%s%s", what, name);
+}
+
+/* Under lock, as the next ones. */
+static void shards_progress(const struct table_worker *w, struct worst *worst)
+{
+    const struct shard_tree *t = &w->appended.tree;
+
+    for (const struct tree_shard *s = t->live; s; s = s->next)
+        if (shard_is_ready(t, s))
+            worse(worst, s->reader ? s->progress_ms : w->state_ms, "nothing comes from shard ",
+                  s->now.id);
+    for (const struct tree_shard *s = t->leaves; s; s = s->next)
+        if (s->now.status == SHARD_DONE)
+            worse(worst, MAX(s->progress_ms, w->state_ms),
+                  "no child is listed of closed shard ", s->now.id);
+}
+
+static void segments_progress(const struct table_worker *w, struct worst *worst)
+{
+    char number[32];
+
+    if (!w->scan_slot && w->scan_again_ms == 0) /* other tables have their turn */
+        return;
+    if (table_state_all_scanned(&w->appended))
+        worse(worst, w->look.table_seen_ms, "the scanned table is not described", "");
+    for (int64_t i = 0; i < w->segment_count; i++) {
+        const struct segment *seg = &w->segments[i];
+        const struct segment_state *state = &w->appended.segments[i];
+
+        if (state->now.done && !state->dirty)
+            continue;
+        snprintf(number, sizeof(number), "%" PRId64, i);
+        worse(worst, MAX(seg->progress_ms, state->progress_ms), "no page of segment ", number);
+    }
+}
+
+static struct worst progress(const struct table_worker *w)
+{
+    struct worst worst = {.ms = clock_mono_ms()};
+
+    switch (w->state) {
+    case WORKER_STARTING:
+    case WORKER_ADOPTING:
+    case WORKER_STOPPING:
+        worse(&worst, w->state_ms, "it can't start", "");
+        break;
+    case WORKER_RUNNING:
+        if (w->stop_reason)
+            worse(&worst, w->state_ms, "its stop can't be written", "");
+        if (w->appended.now.phase == PHASE_SNAPSHOT)
+            segments_progress(w, &worst);
+        shards_progress(w, &worst);
+        break;
+    default:
+        break;
+    }
+    return worst;
+}
+
+/* Under lock: what stands still, whatever the time. */
+static bool stands_still(const struct table_worker *w)
+{
+    enum ledger_phase phase = w->appended.now.phase;
+
+    if (w->state == WORKER_UNREADABLE)
+        return true;
+    return w->state == WORKER_STOPPED && (phase == PHASE_GAP || phase == PHASE_FAILED);
+}
+
+void table_health_show(struct table_worker *w)
+{
+    struct worst worst;
+    bool still;
+
+    AUTO_LOCK(&w->lock);
+    still = stands_still(w);
+    worst = progress(w);
+    health_set_limit(w->health, still ? 0 : config_int(w->p->config, "health.limit.ms"));
+    health_alive_at(w->health, still ? w->state_ms : worst.ms);
+    if (w->state == WORKER_STOPPED && w->appended.now.phase == PHASE_GONE)
+        health_note(w->health, w->appended.now.reason);
+    else
+        health_note(w->health, "");
+    if (still)
+        health_say(w->health, w->appended.now.reason);
+    else if (!w->trouble[0])
+        health_say(w->health, worst.what);
+}

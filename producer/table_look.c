@@ -1,0 +1,471 @@
+#include "producer/table_look.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/check.h"
+#include "common/clock.h"
+#include "common/ddb_table.h"
+#include "common/log.h"
+#include "producer/start_decision.h"
+
+#define CHILD_FIRST_MS 50 /* a closed shard's child is looked for, then ever more slowly */
+#define CHILD_SLOWEST_MS 2000
+#define UNREAD_SLOWEST_MS 60000 /* of a shard that was closed when the generation began */
+#define UNREAD_EAGER 6          /* looks at the usual pace before that */
+#define SHARDS_A_PAGE 100
+#define ROUTINE_FIRST_MS 5000
+#define ROUTINE_MS 60000
+#define ROUTINE_TABLE_MS 500 /* of all tables two a second are looked at without a cause */
+#define ROUTINE_PAGE_MS 2000
+#define IDLE_MS 5000
+
+enum look {
+    LOOK_NONE,
+    LOOK_TABLE,
+    LOOK_LIST,
+    LOOK_CHILD,
+};
+
+struct looking { /* one look */
+    struct table_worker *w;
+    struct pool_local *local;
+    enum look what;
+    int64_t delay_ms; /* LOOK_NONE */
+    char *arn;
+    char *parent; /* LOOK_CHILD */
+    bool scanned; /* LOOK_TABLE: all pages were there before it was asked */
+};
+
+/* ---- what is due: under lock ---- */
+
+static int64_t routine_ms(const struct table_worker *w)
+{
+    int64_t ms = ROUTINE_MS + atomic_load(&w->p->tables) * (int64_t)ROUTINE_TABLE_MS +
+                 shard_tree_count(&w->appended.tree) / SHARDS_A_PAGE * (int64_t)ROUTINE_PAGE_MS;
+
+    return ms / 2 + rand() % ms;
+}
+
+static int64_t child_pause_ms(const struct tree_shard *leaf)
+{
+    bool unread = leaf->now.status == SHARD_NO_NEED && leaf->asks >= UNREAD_EAGER;
+
+    return MIN((int64_t)CHILD_FIRST_MS << MIN(leaf->asks, 12),
+               unread ? UNREAD_SLOWEST_MS : CHILD_SLOWEST_MS);
+}
+
+static void leaf_asked(struct tree_shard *leaf)
+{
+    leaf->asks++;
+    leaf->ask_at_ms = clock_mono_ms() + child_pause_ms(leaf);
+}
+
+/* The first leaf that is due; *ret_count: how many are. */
+static struct tree_shard *due_leaf(const struct table_worker *w, int64_t now, size_t *ret_count,
+                                   int64_t *next_ms)
+{
+    struct tree_shard *first = NULL, *s;
+
+    *ret_count = 0;
+    for (s = w->appended.tree.leaves; s; s = s->next) {
+        if (s->ask_at_ms > now) {
+            *next_ms = MIN(*next_ms, s->ask_at_ms);
+            continue;
+        }
+        if (!first)
+            first = s;
+        ++*ret_count;
+    }
+    return first;
+}
+
+static bool list_is_due(const struct worker_look *l, bool listed, int64_t now, int64_t *next_ms)
+{
+    if (l->listing)
+        return true;
+    if (listed && !l->wants_list && !doubt_is_on(&l->shards))
+        return false;
+    *next_ms = MIN(*next_ms, l->list_at_ms);
+    return l->list_at_ms <= now;
+}
+
+static enum look choose_shards(struct looking *k, int64_t now, int64_t *next_ms)
+{
+    struct table_worker *w = k->w;
+    const struct shard_tree *t = &w->appended.tree;
+    struct tree_shard *leaf;
+    size_t leaves;
+
+    if (w->p->mode == SYNC_FULL)
+        return LOOK_NONE;
+    if (list_is_due(&w->look, t->listed, now, next_ms))
+        return LOOK_LIST;
+    leaf = due_leaf(w, now, &leaves, next_ms);
+    if (!leaf)
+        return LOOK_NONE;
+    if (w->look.filter_unknown || leaves > shard_tree_count(t) / SHARDS_A_PAGE + 1)
+        return LOOK_LIST; /* cheaper than to ask for each */
+    k->parent = xstrdup(leaf->now.id);
+    return LOOK_CHILD;
+}
+
+static void routine(struct table_worker *w, int64_t now, int64_t *next_ms)
+{
+    struct worker_look *l = &w->look;
+
+    if (l->routine_at_ms > now) {
+        *next_ms = MIN(*next_ms, l->routine_at_ms);
+        return;
+    }
+    l->routine_at_ms = now + routine_ms(w);
+    l->wants_table = true;
+    l->wants_list = true;
+}
+
+static void choose(struct looking *k)
+{
+    struct table_worker *w = k->w;
+    struct worker_look *l = &w->look;
+    int64_t now = clock_mono_ms(), next = now + IDLE_MS;
+
+    AUTO_LOCK(&w->lock);
+    routine(w, now, &next);
+    k->arn = xstrdup(w->appended.now.stream_arn);
+    k->scanned = w->appended.now.phase == PHASE_SNAPSHOT &&
+                 table_state_all_scanned(&w->appended) && !w->scan_confirmed;
+    if (!l->listing && (l->wants_table || k->scanned))
+        k->what = LOOK_TABLE;
+    else
+        k->what = choose_shards(k, now, &next);
+    k->delay_ms = MAX(next - now, 1);
+}
+
+/* ---- the table ---- */
+
+/* 1: DynamoDB confirms by another call that there is no such table. 0: it contradicts. */
+static int confirm_gone(struct looking *k, struct error *err)
+{
+    struct table_worker *w = k->w;
+    AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    char **names;
+    size_t count;
+    int gone = 1;
+
+    if (ddb_list_tables(&names, &count, k->local->client, err) == 0) {
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(names[i], w->table) == 0)
+                gone = 0;
+        ddb_names_free(names, count);
+        return gone;
+    }
+    if (!k->arn[0])
+        return -1;
+    if (ddb_describe_stream(&stream, k->local->client, k->arn, err) == 0)
+        return 0;
+    return ddb_client_error(k->local->client) == DDB_NOT_FOUND ? 1 : -1;
+}
+
+/* Something was said against the table. Proven: it becomes a phase. */
+static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, const char *why)
+{
+    struct table_worker *w = k->w;
+    struct worker_look *l = &w->look;
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    struct error err = {0};
+    int confirmed = 1;
+    int64_t again;
+    bool held;
+
+    pthread_mutex_lock(&w->lock);
+    held = doubt_said(&l->table, why, clock_mono_ms(), doubt_ms);
+    l->wants_table = true;
+    again = doubt_again_ms(&l->table, doubt_ms);
+    pthread_mutex_unlock(&w->lock);
+    error_set(&err, ERR_RETRY, "%s", why);
+    table_worker_trouble(w, "DynamoDB is asked again", &err);
+    if (!held)
+        return again;
+    if (phase == PHASE_GONE)
+        confirmed = confirm_gone(k, &err);
+    if (confirmed > 0)
+        table_worker_fail(w, phase, why);
+    else if (confirmed == 0)
+        doubt_clear(&l->table); /* only this step says and clears it */
+    else
+        table_worker_trouble(w, "that the table is gone can't be confirmed", &err);
+    return again;
+}
+
+static void table_is_well(struct looking *k, const struct ddb_table *desc)
+{
+    struct table_worker *w = k->w;
+    struct worker_look *l = &w->look;
+
+    AUTO_LOCK(&w->lock);
+    doubt_clear(&l->table);
+    l->wants_table = false;
+    l->table_seen_ms = clock_mono_ms();
+    w->read_capacity = desc->read_capacity;
+    if (!k->scanned)
+        return;
+    w->scan_confirmed = true;
+    step_wake(w->p->pool, &w->control);
+}
+
+static int64_t look_at_table(struct looking *k)
+{
+    struct table_worker *w = k->w;
+    AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
+    AUTO(ledger_table_release) struct ledger_table now = {0}; /* an abort replaces it */
+    struct start_decision d;
+    struct error err;
+
+    if (ddb_describe_table(&desc, k->local->client, w->table, &err) < 0) {
+        enum ddb_error kind = ddb_client_error(k->local->client);
+
+        if (kind == DDB_NOT_FOUND)
+            return table_is_doubtful(k, PHASE_GONE, "the table does not exist");
+        table_worker_trouble(w, "the table can't be described", &err);
+        return ddb_retry_ms(kind, &w->look.tries);
+    }
+    w->look.tries = 0;
+    pthread_mutex_lock(&w->lock);
+    ledger_table_copy(&now, &w->appended.now);
+    pthread_mutex_unlock(&w->lock);
+    d = start_decide(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
+    if (d.verdict == START_STOP)
+        return table_is_doubtful(k, d.phase, d.reason);
+    if (d.verdict == START_WAIT) {
+        error_set(&err, ERR_RETRY, "it is %s", desc->status);
+        table_worker_trouble(w, "DynamoDB is asked again", &err);
+        return ddb_retry_ms(DDB_IN_USE, &w->look.tries);
+    }
+    table_is_well(k, desc);
+    return 0;
+}
+
+/* ---- its shards ---- */
+
+static void drop_listing(struct worker_look *l)
+{
+    ddb_stream_free(TAKE(l->listing));
+    free(TAKE(l->last));
+}
+
+static int64_t slot_ms(struct table_worker *w)
+{
+    int64_t wait =
+        w->look.has_slot ? 0 : limits_describe_slot_ms(w->p->limits, clock_mono_ms());
+
+    w->look.has_slot = wait > 0; /* it has asked, and comes then */
+    return wait;
+}
+
+int64_t table_look_list(struct table_worker *w, struct pool_local *local, const char *arn,
+                        bool *ret_done, struct error *err)
+{
+    struct worker_look *l = &w->look;
+    int64_t wait = slot_ms(w);
+
+    *ret_done = false;
+    if (wait > 0)
+        return wait;
+    if (!l->listing)
+        l->listing = xcalloc(1, sizeof(*l->listing));
+    if (ddb_describe_stream_page(l->listing, &l->last, local->client, arn, err) < 0) {
+        drop_listing(l);
+        return -1;
+    }
+    *ret_done = l->last == NULL;
+    if (*ret_done)
+        ddb_stream_merge(l->listing);
+    return 0;
+}
+
+/* Under lock: what a listing left open. */
+static void note_open_ends(struct table_worker *w, const struct listing_result *found,
+                           bool whole)
+{
+    struct worker_look *l = &w->look;
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    AUTO(free_charp) char *why = NULL;
+
+    if (found->orphan)
+        why = xasprintf("the parent of shard %s is neither read nor listed", found->orphan);
+    else if (found->stray)
+        why = xasprintf("no child is listed of shard %s, which was closed", found->stray);
+    if (!whole) {
+        l->wants_list = l->wants_list || why;
+        return;
+    }
+    l->wants_list = false;
+    if (!why) {
+        doubt_clear(&l->shards);
+        return;
+    }
+    if (doubt_said(&l->shards, why, clock_mono_ms(), doubt_ms) && !w->stop_reason) {
+        w->stop_reason = TAKE(why);
+        w->stop_phase = PHASE_GAP;
+    }
+    l->list_at_ms = clock_mono_ms() + doubt_again_ms(&l->shards, doubt_ms);
+}
+
+static void take_listing(struct table_worker *w, const struct ddb_stream *stream, bool whole)
+{
+    struct listing_result found;
+    int64_t started = clock_mono_ms();
+
+    pthread_mutex_lock(&w->lock);
+    shard_listing_merge(&w->appended.tree, stream, whole, w->appended.now.generation,
+                        ddb_now_ms(w->p->source), &found);
+    w->look.stream_seen_ms = started;
+    note_open_ends(w, &found, whole);
+    if (strcmp(stream->status, "ENABLED") != 0)
+        w->look.wants_table = true;
+    if (found.reversed && !w->stop_reason) {
+        w->stop_reason = xasprintf("the parent of shard %s was listed after it had been read",
+                                   found.reversed);
+        w->stop_phase = PHASE_GAP;
+    }
+    step_wake(w->p->pool, &w->control);
+    pthread_mutex_unlock(&w->lock);
+    if (found.added)
+        log_info("shards found", "table=%s added=%zu", w->table, found.added);
+}
+
+/* Under lock: every leaf that still is one was asked for. */
+static void leaves_asked(struct table_worker *w)
+{
+    for (struct tree_shard *s = w->appended.tree.leaves; s; s = s->next)
+        leaf_asked(s);
+}
+
+static int64_t stream_failed(struct looking *k, struct error *err)
+{
+    struct table_worker *w = k->w;
+    enum ddb_error kind = ddb_client_error(k->local->client);
+
+    if (kind == DDB_NOT_FOUND)
+        table_worker_doubt(w); /* the table's description tells whether it has another one */
+    table_worker_trouble(w, "the stream can't be described", err);
+    return ddb_retry_ms(kind, &w->look.tries);
+}
+
+static int64_t look_at_list(struct looking *k)
+{
+    struct table_worker *w = k->w;
+    struct error err;
+    bool done;
+    int64_t delay = table_look_list(w, k->local, k->arn, &done, &err);
+
+    if (delay < 0)
+        return stream_failed(k, &err);
+    if (!done)
+        return delay;
+    w->look.tries = 0;
+    take_listing(w, w->look.listing, true);
+    drop_listing(&w->look);
+    pthread_mutex_lock(&w->lock);
+    leaves_asked(w);
+    pthread_mutex_unlock(&w->lock);
+    return 0;
+}
+
+/* Under lock. */
+static void child_asked(struct looking *k, bool filtered)
+{
+    struct tree_shard *leaf = shard_tree_find(&k->w->appended.tree, k->parent);
+
+    if (!filtered && !k->w->look.filter_unknown) {
+        log_info("the endpoint lists all shards where children are asked for", "table=%s",
+                 k->w->table);
+        k->w->look.filter_unknown = true;
+    }
+    if (leaf && leaf->list == TREE_LIST_LEAF)
+        leaf_asked(leaf);
+}
+
+static int64_t look_for_child(struct looking *k)
+{
+    struct table_worker *w = k->w;
+    AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    struct error err;
+    bool filtered = false;
+    int64_t wait = slot_ms(w);
+
+    if (wait > 0)
+        return wait;
+    if (ddb_describe_children(&stream, &filtered, k->local->client, k->arn, k->parent, &err) <
+        0) {
+        if (ddb_client_error(k->local->client) != DDB_OTHER)
+            return stream_failed(k, &err);
+        filtered = false; /* it is refused: all shards are listed */
+    } else {
+        take_listing(w, stream, false);
+    }
+    w->look.tries = 0;
+    AUTO_LOCK(&w->lock);
+    child_asked(k, filtered);
+    return 0;
+}
+
+/* ---- the step ---- */
+
+static int64_t look(struct looking *k)
+{
+    switch (k->what) {
+    case LOOK_TABLE:
+        return look_at_table(k);
+    case LOOK_LIST:
+        return look_at_list(k);
+    case LOOK_CHILD:
+        return look_for_child(k);
+    case LOOK_NONE:
+        break;
+    }
+    return k->delay_ms;
+}
+
+static int64_t look_step(void *arg, void *local)
+{
+    struct table_worker *w = arg;
+    struct looking k = {.w = w, .local = local};
+    int64_t delay;
+
+    if (!table_worker_runs(w)) {
+        drop_listing(&w->look);
+        return STEP_END;
+    }
+    choose(&k);
+    delay = look(&k);
+    free(k.arn);
+    free(k.parent);
+    return delay;
+}
+
+static void look_ended(void *arg)
+{
+    table_worker_part_ended(arg);
+}
+
+void table_look_start(struct table_worker *w)
+{
+    struct worker_look *l = &w->look;
+
+    if (l->step.active)
+        return;
+    l->step = (struct step){.run = look_step, .ended = look_ended, .arg = w};
+    l->routine_at_ms = clock_mono_ms() + ROUTINE_FIRST_MS +
+                       atomic_load(&w->p->tables) * (int64_t)ROUTINE_TABLE_MS / 5;
+    l->table_seen_ms = l->stream_seen_ms = clock_mono_ms();
+    l->wants_table = false;
+    doubt_clear(&l->table);
+    doubt_clear(&l->shards);
+    table_worker_part_begins(w, &l->step);
+}
+
+void table_look_release(struct table_worker *w)
+{
+    drop_listing(&w->look);
+}

@@ -127,6 +127,9 @@ const struct config_option config_options[] = {
     {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
      .help = "/healthz names a table that made no progress, and was not seen to have nothing "
              "to do, for so long."},
+    {NUMBER("gone.forget.ms", P, "3600000", 1000, 7 * DAY_MS),
+     .help = "A table that is gone and was not listed for so long is forgotten: its records "
+             "leave the ledger. One that comes back later is a new table."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
     {NUMBER("commit.interval.ms", P, "0", 0, 5000),
      .help = "Transactions are committed so long after one another. 0: as far apart as keeps "

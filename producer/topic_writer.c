@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/mutation.h"
+#include "common/thread.h"
 #include "producer/topic_writer_internal.h"
 #include "producer/transactional_handle.h"
 
@@ -58,8 +59,9 @@ int topic_writer_open(struct topic_writer **ret, const struct config *c,
     w->queue_bytes = transactional_handle_queue_bytes(w->rk) / 2;
     w->queue_records = transactional_handle_queue_records(w->rk) / 2;
     trust_begin(w->trust);
-    CHECK(pthread_create(&w->reporter, NULL, writer_reporter_loop, w) == 0);
-    CHECK(pthread_create(&w->committer, NULL, writer_committer_loop, w) == 0);
+    if (thread_start(&w->reporter, writer_reporter_loop, w, err) < 0 ||
+        thread_start(&w->committer, writer_committer_loop, w, err) < 0)
+        return -1;
     *ret = TAKE(w);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* tests/unit/test_shard_tree.c - which shards of a stream are read, and when. */
+/* tests/unit/test_shard_tree.c - which shards of a stream are read, and when; what an abort
+ * takes back of them. (Which shards there are: test_shard_listing.c.) */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,250 +12,334 @@
 #define NOW 1700000000000LL
 #define HOUR 3600000LL
 
-static struct ddb_shard shard(const char *id, const char *parent, const char *ending)
+static struct ledger_shard record(const char *id, const char *parent, enum shard_status status)
 {
-    return (struct ddb_shard){(char *)id, (char *)parent, "1", (char *)ending};
+    return (struct ledger_shard){
+        .generation = 1,
+        .id = xstrdup(id),
+        .parent = xstrdup(parent),
+        .status = status,
+        .sequence = xstrdup(""),
+        .updated_ms = NOW,
+        .complete_to_ms = NOW,
+    };
 }
 
-#define STREAM(...)                                                                            \
-    (struct ddb_stream)                                                                        \
-    {                                                                                          \
-        .arn = "arn", .status = "ENABLED", .view = "NEW_AND_OLD_IMAGES",                       \
-        .shards = (struct ddb_shard[]){__VA_ARGS__},                                           \
-        .shard_count = sizeof((struct ddb_shard[]){__VA_ARGS__}) / sizeof(struct ddb_shard),   \
-    }
-
-static struct shard_tree adopted(const struct ddb_stream *stream)
+static struct tree_shard *add(struct shard_tree *t, const char *id, const char *parent,
+                              enum shard_status status)
 {
-    struct shard_tree t = {0};
+    struct ledger_shard s = record(id, parent, status);
+    struct tree_shard *added = shard_tree_add(t, &s);
 
-    shard_tree_adopt(&t, stream, 1, NOW, NULL);
-    return t;
+    shard_tree_link(t);
+    return added;
 }
 
-static bool is_ready(const struct shard_tree *t, const char *id)
+static struct tree_shard *add_adopted(struct shard_tree *t, const char *id, const char *parent,
+                                      enum shard_status status)
 {
-    return shard_is_ready(t, shard_tree_find(t, id));
+    struct tree_shard *added = add(t, id, parent, status);
+
+    added->now.adopted = true;
+    return added;
 }
 
-static void a_generation_reads_open_shards_and_not_the_closed_ones(void **state)
+static struct tree_shard *load(struct shard_tree *t, const char *id, const char *parent,
+                               enum shard_status status)
 {
-    struct ddb_stream stream = STREAM(shard("old", "gone", "9"), shard("open", "old", ""));
-    struct shard_tree t = adopted(&stream);
+    struct ledger_shard s = record(id, parent, status);
 
-    (void)state;
-    assert_int_equal(shard_tree_find(&t, "old")->now.status, SHARD_NO_NEED);
-    assert_int_equal(shard_tree_find(&t, "open")->now.status, SHARD_PREPARE);
-    assert_int_equal(shard_tree_find(&t, "open")->now.complete_to_ms, NOW);
-    assert_true(is_ready(&t, "open"));
-    assert_false(is_ready(&t, "old"));
-    assert_false(shard_tree_wants_children(
-        &t)); /* the closed one was not read: its children were listed or open */
-    shard_tree_release(&t, NULL);
+    shard_tree_load(t, &s);
+    shard_tree_link(t);
+    return shard_tree_find(t, id);
 }
+
+static void commit(struct shard_tree *t)
+{
+    struct tree_shard *s;
+
+    while ((s = shard_tree_unrecorded(t)))
+        shard_recorded(t, s);
+    shard_tree_committed(t, 1, NULL);
+}
+
+/* ---- which may be read ---- */
 
 static void a_child_is_read_after_its_parent_was_read_to_its_end(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after =
-        STREAM(shard("a2", "a1", ""), shard("a1", "a", "5"), shard("a", "", "3"));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
+    struct tree_shard *a1 = add(&t, "a1", "a", SHARD_WAIT_FATHER);
+    struct tree_shard *a2 = add(&t, "a2", "a1", SHARD_WAIT_FATHER);
 
     (void)state;
-    assert_int_equal(shard_tree_merge(&t, &after, 1, NOW + 1, &orphan), 2);
-    assert_null(orphan);
-    assert_int_equal(shard_tree_find(&t, "a1")->now.status, SHARD_WAIT_FATHER);
-    assert_false(is_ready(&t, "a1")); /* closed already, but found later: it must be read */
-    shard_finish(shard_tree_find(&t, "a"), NOW + 2);
-    assert_true(is_ready(&t, "a1"));
-    assert_false(is_ready(&t, "a2"));
-    shard_finish(shard_tree_find(&t, "a1"), NOW + 3);
-    assert_true(is_ready(&t, "a2"));
+    assert_true(shard_is_ready(&t, a));
+    assert_false(shard_is_ready(&t, a1));
+    shard_finish(&t, a, NOW + 2);
+    assert_true(shard_is_ready(&t, a1));
+    assert_false(shard_is_ready(&t, a2));
+    shard_finish(&t, a1, NOW + 3);
+    assert_true(shard_is_ready(&t, a2));
+    assert_false(shard_is_ready(&t, a)); /* it was read */
     shard_tree_release(&t, NULL);
 }
 
-static void a_child_begins_with_its_parents_completeness(void **state)
+static void a_shard_of_the_adoption_is_read_whatever_stands_above_it(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after = STREAM(shard("a", "", "3"), shard("b", "a", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *unknown = add_adopted(&t, "b", "not listed", SHARD_PREPARE);
+    struct tree_shard *closed = add_adopted(&t, "c", "", SHARD_NO_NEED);
+    struct tree_shard *below = add_adopted(&t, "d", "c", SHARD_PREPARE);
 
     (void)state;
-    shard_advance(shard_tree_find(&t, "a"), BYTES_LIT("3"), 1, NOW + 5000, NOW + 5100);
-    shard_tree_merge(&t, &after, 1, NOW + HOUR, &orphan);
-    assert_int_equal(shard_tree_find(&t, "b")->now.complete_to_ms, NOW + 5000);
+    assert_true(shard_is_ready(&t, unknown));
+    assert_true(shard_is_ready(&t, below));
+    assert_false(shard_is_ready(&t, closed));
     shard_tree_release(&t, NULL);
 }
 
-/* After a day's pause: the children are listed at once and read in their turn, hours later. */
-static void a_child_that_waited_is_as_complete_as_its_parent_is_by_now(void **state)
+/* A closed shard is listed as open when one page was older than the next: its child too. */
+static void of_two_shards_of_the_adoption_the_child_is_read_last(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after =
-        STREAM(shard("a", "", "3"), shard("b", "a", "6"), shard("c", "b", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
+    struct tree_shard *b = add_adopted(&t, "b", "a", SHARD_PREPARE);
 
     (void)state;
-    shard_tree_merge(&t, &after, 1, NOW + 20 * HOUR, &orphan);
-    assert_int_equal(shard_tree_find(&t, "c")->now.complete_to_ms, NOW);
-    shard_advance(shard_tree_find(&t, "a"), BYTES_LIT("3"), 1, NOW + 2 * HOUR, NOW);
-    assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "c")), NOW + 2 * HOUR);
-    assert_int_equal(shard_tree_complete_to(&t), NOW + 2 * HOUR);
-    shard_finish(shard_tree_find(&t, "a"), NOW);
-    shard_advance(shard_tree_find(&t, "b"), BYTES_LIT("6"), 1, NOW + 6 * HOUR, NOW);
-    shard_finish(shard_tree_find(&t, "b"), NOW);
-    assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "c")), NOW + 6 * HOUR);
+    assert_false(shard_is_ready(&t, b));
+    shard_finish(&t, a, NOW);
+    assert_true(shard_is_ready(&t, b));
+    shard_tree_release(&t, NULL);
+}
+
+static void any_other_waits_for_a_whole_listing_when_its_parent_is_not_known(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *child = load(&t, "b", "lost", SHARD_WAIT_FATHER);
+    struct tree_shard *root = load(&t, "r", "", SHARD_NOT_PROCESS);
+
+    (void)state;
+    assert_false(shard_is_ready(&t, child));
+    assert_true(shard_is_ready(&t, root));
+    t.listed = true;
+    assert_true(shard_is_ready(&t, child));
     shard_tree_release(&t, NULL);
 }
 
 static void a_circle_in_the_ledger_is_no_endless_walk(void **state)
 {
-    struct ledger_shard x = {
-        .id = xstrdup("x"), .parent = xstrdup("y"), .sequence = xstrdup("")};
-    struct ledger_shard y = {
-        .id = xstrdup("y"), .parent = xstrdup("x"), .sequence = xstrdup("")};
     struct shard_tree t = {0};
 
     (void)state;
-    x.complete_to_ms = NOW;
-    shard_tree_load(&t, &x);
-    shard_tree_load(&t, &y);
+    load(&t, "x", "y", SHARD_PREPARE);
+    load(&t, "y", "x", SHARD_PREPARE);
     assert_int_equal(shard_complete_to(&t, shard_tree_find(&t, "y")), NOW);
     shard_tree_release(&t, NULL);
 }
 
-static void a_read_shard_without_a_child_asks_for_the_stream_again(void **state)
+/* ---- completeness ---- */
+
+/* After a day's pause: the children are listed at once and read in their turn, hours later. */
+static void a_child_that_waited_is_as_complete_as_its_parent_is_by_now(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after = STREAM(shard("a", "", "3"), shard("b", "a", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
+    struct tree_shard *b = add(&t, "b", "a", SHARD_WAIT_FATHER);
+    struct tree_shard *c = add(&t, "c", "b", SHARD_WAIT_FATHER);
 
     (void)state;
-    assert_false(shard_tree_wants_children(&t));
-    shard_finish(shard_tree_find(&t, "a"), NOW);
-    assert_true(shard_tree_wants_children(&t));
-    shard_tree_merge(&t, &after, 1, NOW, &orphan);
-    assert_false(shard_tree_wants_children(&t));
+    shard_advance(&t, a, BYTES_LIT("3"), 1, NOW + 2 * HOUR, NOW);
+    assert_int_equal(shard_complete_to(&t, c), NOW + 2 * HOUR);
+    assert_int_equal(shard_tree_complete_to(&t), NOW + 2 * HOUR);
+    shard_finish(&t, a, NOW);
+    shard_advance(&t, b, BYTES_LIT("6"), 1, NOW + 6 * HOUR, NOW);
+    shard_finish(&t, b, NOW);
+    assert_int_equal(shard_complete_to(&t, c), NOW + 6 * HOUR);
     shard_tree_release(&t, NULL);
 }
 
-static void an_unknown_parent_is_named_and_its_child_not_read(void **state)
+static void the_oldest_completeness_is_of_what_is_not_finished(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after = STREAM(shard("a", "", ""), shard("z", "nobody", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
+    struct tree_shard *b = add_adopted(&t, "b", "", SHARD_PREPARE);
 
     (void)state;
-    assert_int_equal(shard_tree_merge(&t, &after, 1, NOW, &orphan), 0);
-    assert_string_equal(orphan, "z");
-    assert_null(shard_tree_find(&t, "z"));
+    add_adopted(&t, "c", "", SHARD_NO_NEED);
+    shard_idle(&t, a, NOW + 10, NOW + 10);
+    assert_int_equal(shard_tree_complete_to(&t), NOW);
+    shard_finish(&t, b, NOW);
+    assert_int_equal(shard_tree_complete_to(&t), NOW + 10);
+    shard_finish(&t, a, NOW);
+    assert_int_equal(shard_tree_complete_to(&t), INT64_MAX);
     shard_tree_release(&t, NULL);
 }
 
-static void parents_in_a_circle_end_as_orphans(void **state)
+/* ---- lists ---- */
+
+static void a_read_shard_without_a_child_is_a_leaf_until_one_is_known(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after = STREAM(shard("x", "y", ""), shard("y", "x", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
 
     (void)state;
-    assert_int_equal(shard_tree_merge(&t, &after, 1, NOW, &orphan), 0);
-    assert_non_null(orphan);
+    assert_int_equal(a->list, TREE_LIST_LIVE);
+    assert_int_equal(t.leaf_count, 0);
+    shard_finish(&t, a, NOW);
+    assert_ptr_equal(t.leaves, a);
+    assert_null(t.live);
+    assert_int_equal(t.leaf_count, 1);
+    shard_tree_aborted(&t);
+    assert_ptr_equal(t.live, a);
+    assert_int_equal(t.leaf_count, 0);
+    shard_finish(&t, a, NOW);
+    add(&t, "b", "a", SHARD_WAIT_FATHER);
+    assert_null(t.leaves);
+    assert_int_equal(t.leaf_count, 0);
+    assert_string_equal(t.live->now.id, "b");
     shard_tree_release(&t, NULL);
 }
 
-static void a_new_generation_keeps_positions_that_are_young_enough(void **state)
-{
-    struct ddb_stream stream = STREAM(shard("young", "", ""), shard("stale", "", ""));
-    struct shard_tree old = adopted(&stream), t = {0};
-
-    (void)state;
-    shard_advance(shard_tree_find(&old, "young"), BYTES_LIT("17"), 1, NOW + 23 * HOUR, NOW);
-    shard_advance(shard_tree_find(&old, "stale"), BYTES_LIT("17"), 1, NOW, NOW);
-    shard_tree_committed(&old);
-    shard_tree_adopt(&t, &stream, 2, NOW + 24 * HOUR, &old);
-    assert_string_equal(shard_tree_find(&t, "young")->now.sequence, "17");
-    assert_string_equal(shard_tree_find(&t, "stale")->now.sequence, "");
-    shard_tree_release(&old, NULL);
-    shard_tree_release(&t, NULL);
-}
+/* ---- commit and abort ---- */
 
 static void an_abort_goes_back_to_the_committed_positions(void **state)
 {
-    struct ddb_stream stream = STREAM(shard("a", "", ""));
-    struct shard_tree t = adopted(&stream);
-    struct tree_shard *a = shard_tree_find(&t, "a");
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
 
     (void)state;
-    shard_advance(a, BYTES_LIT("5"), 5, NOW + 1, NOW + 1);
-    shard_tree_committed(&t);
-    shard_advance(a, BYTES_LIT("9"), 4, NOW + 2, NOW + 2);
-    shard_finish(a, NOW + 2);
+    shard_advance(&t, a, BYTES_LIT("5"), 5, NOW + 1, NOW + 1);
+    assert_true(shard_tree_committed(&t, 77, NULL));
+    assert_int_equal(a->progress_ms, 77);
+    shard_advance(&t, a, BYTES_LIT("9"), 4, NOW + 2, NOW + 2);
+    shard_finish(&t, a, NOW + 2);
     shard_tree_aborted(&t);
     assert_string_equal(a->now.sequence, "5");
     assert_int_equal(a->now.records, 5);
     assert_int_equal(a->now.status, SHARD_IN_PROCESSING);
     assert_int_equal(a->now.complete_to_ms, NOW + 1);
     assert_ptr_equal(shard_tree_find(&t, "a"), a);
+    assert_false(shard_tree_committed(&t, 78, NULL)); /* nothing is left of it */
+    assert_int_equal(a->progress_ms, 77);
     shard_tree_release(&t, NULL);
 }
 
-static void a_done_shard_is_forgotten_after_two_days_with_its_children_known(void **state)
+static void a_first_record_that_an_abort_took_back_is_due_again(void **state)
 {
-    struct ddb_stream before = STREAM(shard("a", "", ""));
-    struct ddb_stream after = STREAM(shard("a", "", "3"), shard("b", "a", ""));
-    struct shard_tree t = adopted(&before);
-    const char *orphan;
+    struct shard_tree t = {0};
+    struct tree_shard *a = add(&t, "a", "", SHARD_NOT_PROCESS);
+    struct tree_shard *b = add(&t, "b", "a", SHARD_WAIT_FATHER);
 
     (void)state;
-    shard_finish(shard_tree_find(&t, "a"), NOW);
-    shard_tree_committed(&t);
+    assert_ptr_equal(shard_tree_unrecorded(&t), a);
+    shard_recorded(&t, a);
+    assert_ptr_equal(shard_tree_unrecorded(&t), b); /* behind its parent's */
+    shard_recorded(&t, b);
+    assert_null(shard_tree_unrecorded(&t));
+    shard_tree_aborted(&t);
+    assert_int_equal(t.unrecorded, 2);
+    assert_ptr_equal(shard_tree_unrecorded(&t), a);
+    shard_recorded(&t, a);
+    shard_tree_committed(&t, 1, NULL);
+    shard_recorded(&t, b);
+    shard_tree_aborted(&t);
+    assert_int_equal(t.unrecorded, 1);
+    assert_ptr_equal(shard_tree_unrecorded(&t), b); /* a's is committed */
+    shard_tree_release(&t, NULL);
+}
+
+/* Its reader was the first to write of it. */
+static void a_record_with_a_position_is_a_first_record_too(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *a = add(&t, "a", "", SHARD_NOT_PROCESS);
+
+    (void)state;
+    shard_advance(&t, a, BYTES_LIT("5"), 1, NOW, NOW);
+    assert_null(shard_tree_unrecorded(&t));
+    shard_tree_aborted(&t);
+    assert_ptr_equal(shard_tree_unrecorded(&t), a);
+    shard_finish(&t, a, NOW);
+    assert_null(shard_tree_unrecorded(&t));
+    shard_tree_committed(&t, 1, NULL);
+    assert_null(shard_tree_unrecorded(&t));
+    shard_tree_release(&t, NULL);
+}
+
+/* ---- tombstones ---- */
+
+static void a_done_shard_is_forgotten_after_two_days_with_its_children_recorded(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE), *b;
+
+    (void)state;
+    shard_finish(&t, a, NOW);
+    commit(&t);
+    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* its child is to come */
+    b = add(&t, "b", "a", SHARD_WAIT_FATHER);
     assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
-    shard_tree_merge(&t, &after, 1, NOW, &orphan);
+    shard_recorded(&t, b);
+    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* appended is not committed */
+    shard_tree_committed(&t, 1, NULL);
     assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), shard_tree_find(&t, "a"));
-    shard_tree_remove(&t, shard_tree_find(&t, "a"), NULL);
-    assert_true(is_ready(&t, "b"));
+    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 
-static void the_oldest_completeness_is_of_what_is_not_finished(void **state)
+static void a_forgotten_shard_leaves_with_the_commit_of_its_tombstone(void **state)
 {
-    struct ddb_stream stream =
-        STREAM(shard("a", "", ""), shard("b", "", ""), shard("c", "", "1"));
-    struct shard_tree t = adopted(&stream);
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
+    struct tree_shard *b = add(&t, "b", "a", SHARD_WAIT_FATHER);
 
     (void)state;
-    shard_idle(shard_tree_find(&t, "a"), NOW + 10, NOW + 10);
-    assert_int_equal(shard_tree_complete_to(&t), NOW);
-    shard_finish(shard_tree_find(&t, "b"), NOW);
-    assert_int_equal(shard_tree_complete_to(&t), NOW + 10);
-    shard_finish(shard_tree_find(&t, "a"), NOW);
-    assert_int_equal(shard_tree_complete_to(&t), INT64_MAX);
+    shard_finish(&t, a, NOW);
+    commit(&t);
+    shard_forgotten(&t, a);
+    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
+    shard_tree_aborted(&t);
+    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    shard_forgotten(&t, a);
+    assert_ptr_equal(shard_tree_find(&t, "a"), a);
+    shard_tree_committed(&t, 1, NULL);
+    assert_null(shard_tree_find(&t, "a"));
+    assert_int_equal(shard_tree_count(&t), 1);
+    assert_null(b->parent);
+    t.listed = true;
+    assert_true(shard_is_ready(&t, b));
+    shard_tree_release(&t, NULL);
+}
+
+static void a_shard_that_needed_no_reading_is_forgotten_without_a_child(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *a = add_adopted(&t, "a", "", SHARD_NO_NEED);
+
+    (void)state;
+    commit(&t);
+    assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
+    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_generation_reads_open_shards_and_not_the_closed_ones),
         cmocka_unit_test(a_child_is_read_after_its_parent_was_read_to_its_end),
-        cmocka_unit_test(a_child_begins_with_its_parents_completeness),
-        cmocka_unit_test(a_child_that_waited_is_as_complete_as_its_parent_is_by_now),
+        cmocka_unit_test(a_shard_of_the_adoption_is_read_whatever_stands_above_it),
+        cmocka_unit_test(of_two_shards_of_the_adoption_the_child_is_read_last),
+        cmocka_unit_test(any_other_waits_for_a_whole_listing_when_its_parent_is_not_known),
         cmocka_unit_test(a_circle_in_the_ledger_is_no_endless_walk),
-        cmocka_unit_test(a_read_shard_without_a_child_asks_for_the_stream_again),
-        cmocka_unit_test(an_unknown_parent_is_named_and_its_child_not_read),
-        cmocka_unit_test(parents_in_a_circle_end_as_orphans),
-        cmocka_unit_test(a_new_generation_keeps_positions_that_are_young_enough),
-        cmocka_unit_test(an_abort_goes_back_to_the_committed_positions),
-        cmocka_unit_test(a_done_shard_is_forgotten_after_two_days_with_its_children_known),
+        cmocka_unit_test(a_child_that_waited_is_as_complete_as_its_parent_is_by_now),
         cmocka_unit_test(the_oldest_completeness_is_of_what_is_not_finished),
+        cmocka_unit_test(a_read_shard_without_a_child_is_a_leaf_until_one_is_known),
+        cmocka_unit_test(an_abort_goes_back_to_the_committed_positions),
+        cmocka_unit_test(a_first_record_that_an_abort_took_back_is_due_again),
+        cmocka_unit_test(a_record_with_a_position_is_a_first_record_too),
+        cmocka_unit_test(a_done_shard_is_forgotten_after_two_days_with_its_children_recorded),
+        cmocka_unit_test(a_forgotten_shard_leaves_with_the_commit_of_its_tombstone),
+        cmocka_unit_test(a_shard_that_needed_no_reading_is_forgotten_without_a_child),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

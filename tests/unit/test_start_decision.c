@@ -91,10 +91,50 @@ static void what_can_not_be_told_apart_from_loss_is_a_gap(void **state)
     s.stream_enabled = false;
     expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
     s = source();
-    k.phase = PHASE_GONE; /* and there it is again */
+    s.key_schema.hash.type = 'N';
     expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+}
+
+static void a_gap_and_a_pause_are_ended_by_a_person_only(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
     k.phase = PHASE_GAP;
     expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    k.phase = PHASE_PAUSED;
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_PAUSED);
+}
+
+/* It was the wrong region, or a description that lagged. */
+static void a_table_that_was_gone_goes_on_when_it_is_the_same(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    k.phase = PHASE_GONE;
+    expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
+    s.id = "id-2";
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    s = source();
+    s.stream_arn = "arn-2";
+    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+}
+
+static void a_table_that_is_being_deleted_is_waited_for(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    s.status = "DELETING";
+    expect(SYNC_ALL, &k, &s, 12, START_WAIT, 0);
+    expect(SYNC_FULL, NULL, &s, 0, START_WAIT, 0);
+    s = source();
+    s.key_schema.hash.name = NULL; /* nothing of it is known any more */
+    expect(SYNC_FULL, NULL, &s, 0, START_WAIT, 0);
 }
 
 static void another_partition_count_stops_the_table(void **state)
@@ -134,16 +174,35 @@ static void modes_with_and_without_a_stream_do_not_share_a_generation(void **sta
     expect(SYNC_INCR, &k, &s, 12, START_NEW, 0);
 }
 
+static void a_generation_without_rows_is_no_start_for_all(void **state)
+{
+    struct ddb_table s = source();
+    struct ledger_table k = known();
+
+    (void)state;
+    k.rows = false;
+    k.finished_ms = 0;
+    expect(SYNC_INCR, &k, &s, 12, START_RESUME, 0);
+    expect(SYNC_ALL, &k, &s, 12, START_NEW, 0);
+    expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
+    k.stream_arn = "";
+    expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_table_begins_its_first_generation),
         cmocka_unit_test(a_known_table_goes_on),
         cmocka_unit_test(what_can_not_be_told_apart_from_loss_is_a_gap),
+        cmocka_unit_test(a_gap_and_a_pause_are_ended_by_a_person_only),
+        cmocka_unit_test(a_table_that_was_gone_goes_on_when_it_is_the_same),
+        cmocka_unit_test(a_table_that_is_being_deleted_is_waited_for),
         cmocka_unit_test(another_partition_count_stops_the_table),
         cmocka_unit_test(
             a_full_run_goes_on_with_an_unfinished_snapshot_and_repeats_a_finished_one),
         cmocka_unit_test(modes_with_and_without_a_stream_do_not_share_a_generation),
+        cmocka_unit_test(a_generation_without_rows_is_no_start_for_all),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

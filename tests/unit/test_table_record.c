@@ -11,7 +11,7 @@
 #include "support_config.h"
 
 /* for their static functions */
-#include "producer/snapshot.c"
+#include "producer/table_control.c"
 #include "producer/table_start.c"
 
 /* ---- the writer: takes everything, remembers the last value ---- */
@@ -35,6 +35,13 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
     snprintf(last_value, sizeof(last_value), BYTES_FMT, BYTES_ARG(r->value));
     if (r->ret_offset)
         *r->ret_offset = 7;
+    return 0;
+}
+
+int64_t topic_writer_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
+{
+    (void)w;
+    (void)m;
     return 0;
 }
 
@@ -76,13 +83,15 @@ void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
 /* ---- the ledger ---- */
 
 static const struct ledger_table *in_ledger;
+static bool in_ledger_is_broken;
 
 int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
                        struct error *err)
 {
     (void)l;
     (void)table;
-    (void)err;
+    if (in_ledger_is_broken)
+        return error_set(err, ERR_DATA, "not the JSON of a table's record");
     ledger_table_copy(ret, in_ledger);
     return 1;
 }
@@ -108,6 +117,12 @@ void ledger_partition_unref(struct ledger_partition *lp)
     (void)lp;
 }
 
+bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
+{
+    (void)s;
+    return limits_reserve(p->limits, use, bytes);
+}
+
 /* ---- a worker, whose steps are run by hand ---- */
 
 struct bench {
@@ -120,16 +135,21 @@ struct bench {
 
 static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledger_table *known)
 {
-    *b = (struct bench){.config = config_loaded("", NULL), .refusals = refusals_new()};
+    struct error err;
+
+    *b = (struct bench){.config = config_loaded("source.region = eu-central-1", NULL),
+                        .refusals = refusals_new()};
     b->p = (struct producer){
         .config = b->config,
         .mode = mode,
         .prefix = "dynaferry",
         .ledger_topic = "dynaferry-ledger",
-        .limits = limits_new(1 << 20, 0, 0, 1),
+        .limits = limits_new(1 << 20, 0, 0, 0, 1),
         .refusals = &b->refusals,
         .pool = step_pool_new(0, (struct step_pool_hooks){0}),
     };
+    if (ddb_source_new(&b->p.source, b->config, &err) < 0)
+        fail_msg("%s", err.message);
     buf_init(&b->local.keys, 4096);
     buf_init(&b->local.text, 4096);
     buf_init(&b->local.value, 4096);
@@ -142,6 +162,7 @@ static void bench_end(struct bench *b)
 {
     table_worker_stop(b->w);
     step_pool_free(b->p.pool);
+    ddb_source_free(b->p.source);
     limits_free(b->p.limits);
     refusals_free(b->refusals);
     buf_release(&b->local.keys);
@@ -185,6 +206,14 @@ static void adopt_next(struct bench *b, int64_t generation)
     assert_int_equal(adopt(b->w, &b->local, &t, &tree, &err), 0);
 }
 
+static void resume(struct bench *b)
+{
+    int64_t *found = NULL;
+    struct error err;
+
+    assert_int_equal(load_generation(b->w, &found, &err), 0);
+}
+
 static int64_t control(struct bench *b)
 {
     return b->w->control.run(b->w->control.arg, &b->local);
@@ -199,12 +228,12 @@ static void a_second_try_to_begin_a_generation_records_its_begin_offsets(void **
     bench_begin(&b, SYNC_FULL, &known);
     adopt_next(&b, 2);
     b.w->member.aborted(b.w->member.arg);
-    assert_int_equal(b.w->state, WORKER_START);
+    assert_int_equal(b.w->state, WORKER_STARTING);
     adopt_next(&b, 3);
     b.w->member.committed(b.w->member.arg);
     control(&b);
-    assert_non_null(b.w->now.begin_offsets);
-    assert_int_equal(b.w->now.begin_offsets[0], 7);
+    assert_non_null(b.w->appended.now.begin_offsets);
+    assert_int_equal(b.w->appended.now.begin_offsets[0], 7);
     assert_non_null(strstr(last_value, "\"begin_offsets\":[7]"));
     bench_end(&b);
 }
@@ -213,18 +242,18 @@ static void a_table_that_goes_on_after_a_failure_stays_so_over_an_abort(void **s
 {
     struct ledger_table known = record(PHASE_FAILED, 0);
     struct bench b;
-    struct error err;
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
-    assert_int_equal(load_generation(b.w, &err), 0);
+    resume(&b);
     for (int i = 0; i < 2; i++) { /* the abort also took the record back: written once more */
         last_value[0] = '\0';
         control(&b);
         assert_non_null(strstr(last_value, "\"phase\":\"snapshot\",\"reason\":\"\""));
         assert_non_null(strstr(last_value, "\"begin_offsets\":[3]"));
         b.w->member.aborted(b.w->member.arg);
-        assert_int_equal(b.w->now.phase, PHASE_SNAPSHOT); /* or nothing would be scanned */
+        assert_int_equal(b.w->appended.now.phase,
+                         PHASE_SNAPSHOT); /* or nothing would be scanned */
     }
     bench_end(&b);
 }
@@ -233,37 +262,111 @@ static void a_table_that_stops_gives_its_place_among_the_scans_back(void **state
 {
     struct ledger_table known = record(PHASE_SNAPSHOT, 0);
     struct bench b;
-    struct error err;
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
-    assert_int_equal(load_generation(b.w, &err), 0);
+    resume(&b);
     control(&b);
     assert_false(limits_scan_begin(b.p.limits));
     table_worker_fail(b.w, PHASE_GONE, "it was deleted");
-    assert_int_equal(control(&b), STEP_END);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STOPPED);
     assert_true(limits_scan_begin(b.p.limits));
     bench_end(&b);
+}
+
+static void scan_everything(struct bench *b)
+{
+    b->w->appended.segments[0].now.done = true;
+    table_state_segment_recorded(&b->w->appended, 0);
 }
 
 static void the_last_page_of_a_table_that_stopped_does_not_end_the_stop(void **state)
 {
     struct ledger_table known = record(PHASE_SNAPSHOT, 0);
     struct bench b;
-    struct page page = {0};
     struct error err;
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
-    assert_int_equal(load_generation(b.w, &err), 0);
+    resume(&b);
     table_worker_fail(b.w, PHASE_GAP, "its stream was disabled");
-    assert_int_equal(control(&b), STEP_END);
-    page.w = b.w;
-    page.local = &b.local;
-    assert_int_equal(append_end(&page, &err), 0);
-    assert_int_equal(b.w->now.phase, PHASE_GAP);
-    assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
-    assert_true(b.w->now.finished_ms > 0);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STOPPED);
+    scan_everything(&b);
+    b.w->scan_confirmed = true;
+    last_value[0] = '\0';
+    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_string_equal(last_value, "");
+    assert_int_equal(b.w->appended.now.phase, PHASE_GAP);
+    assert_int_equal(b.w->appended.now.finished_ms, 0);
+    bench_end(&b);
+}
+
+/* A table that was made again in mid-scan gives rows of both. */
+static void a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    resume(&b);
+    scan_everything(&b);
+    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_int_equal(b.w->appended.now.phase, PHASE_SNAPSHOT);
+    b.w->scan_confirmed = true;
+    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_int_equal(b.w->appended.now.phase, PHASE_TAIL);
+    assert_non_null(strstr(last_value, "\"phase\":\"tail\""));
+    assert_true(b.w->appended.now.finished_ms > 0);
+    bench_end(&b);
+}
+
+static void a_stop_that_an_abort_took_back_is_written_again(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    resume(&b);
+    table_worker_fail(b.w, PHASE_GAP, "its stream was disabled");
+    for (int i = 0; i < 2; i++) {
+        last_value[0] = '\0';
+        control(&b);
+        assert_int_equal(b.w->state, WORKER_STOPPED);
+        assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
+        b.w->member.aborted(b.w->member.arg);
+        assert_int_equal(b.w->state, WORKER_STOPPING);
+    }
+    control(&b);
+    b.w->member.committed(b.w->member.arg);
+    last_value[0] = '\0';
+    control(&b);
+    assert_string_equal(last_value, "");
+    bench_end(&b);
+}
+
+/* What it says may be all there is to tell what happened. */
+static void a_record_that_can_not_be_read_is_not_written_over(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    in_ledger_is_broken = true;
+    bench_begin(&b, SYNC_FULL, &known);
+    last_value[0] = '\0';
+    assert_int_equal(b.w->state, WORKER_UNREADABLE);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_UNREADABLE);
+    assert_string_equal(last_value, "");
+    in_ledger_is_broken = false;
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    assert_int_equal(b.w->appended.now.generation, 1);
     bench_end(&b);
 }
 
@@ -285,13 +388,12 @@ static void aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committ
 {
     struct ledger_table known = record(PHASE_SNAPSHOT, 0);
     struct bench b;
-    struct error err;
     struct table_worker *w;
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
     w = b.w;
-    assert_int_equal(load_generation(w, &err), 0);
+    resume(&b);
     w->member.aborted(w->member.arg);
     assert_int_equal(table_worker_pause_ms(w), 0); /* one is gone on from at once */
     w->member.aborted(w->member.arg);
@@ -300,7 +402,7 @@ static void aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committ
     for (int i = 0; i < 50; i++)
         w->member.aborted(w->member.arg);
     assert_in_range(table_worker_pause_ms(w), 5000, 10000);
-    w->segments[0].dirty = true;
+    table_state_segment_recorded(&w->appended, 0);
     w->member.committed(w->member.arg);
     assert_int_equal(table_worker_pause_ms(w), 0);
     w->member.aborted(w->member.arg);
@@ -318,6 +420,9 @@ int main(void)
         cmocka_unit_test(
             aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committed),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
+        cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
+        cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),
+        cmocka_unit_test(a_record_that_can_not_be_read_is_not_written_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,6 +41,7 @@ struct model_case {
     int faults;       /* aborts and crashes */
     int days;         /* tombstones */
     int first_page;   /* shards on the first of two pages; 0: one page */
+    bool records;     /* the table's own record goes its way too */
     bool backwards;   /* shards come from the ledger in another order */
 };
 

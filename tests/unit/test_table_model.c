@@ -32,14 +32,31 @@ static const char *broken_rule = "";
         MODEL_ROLL, shard, 0                                                                   \
     }
 
+/* s0 - s1 - s2: one item, written in each. */
 static const struct model_case chain = {
     .shards = 3,
     .parent = {-1, 0, 1},
     .items = 1,
     .script = {WRITE(0, 0), ROLL(0), WRITE(1, 0), ROLL(1), WRITE(2, 0)},
-    .lies = 1,
     .never_stale = true,
-    .faults = 1,
+};
+
+/* One more, with nothing in it but between. */
+static const struct model_case long_chain = {
+    .shards = 4,
+    .parent = {-1, 0, 1, 2},
+    .items = 1,
+    .script = {WRITE(0, 0), ROLL(0), ROLL(1), WRITE(2, 0), ROLL(2), WRITE(3, 0)},
+    .never_stale = true,
+};
+
+/* s0 becomes s1 and s2, one item for each, and s2 becomes s3. */
+static const struct model_case split = {
+    .shards = 4,
+    .parent = {-1, 0, 0, 2},
+    .items = 2,
+    .script = {WRITE(0, 0), WRITE(0, 1), ROLL(0), WRITE(2, 1), ROLL(2), WRITE(3, 1)},
+    .never_stale = true,
 };
 
 static void holds(const struct model_case *c)
@@ -65,8 +82,12 @@ static void fails(const struct model_case *c, const char *rule)
 
 static void a_lineage_ends_right_when_one_listing_lies_and_one_transaction_is_lost(void **state)
 {
+    struct model_case c = chain;
+
     (void)state;
-    holds(&chain);
+    c.lies = 1;
+    c.faults = 1;
+    holds(&c);
 }
 
 static void a_lineage_ends_right_when_two_listings_lie(void **state)
@@ -75,7 +96,74 @@ static void a_lineage_ends_right_when_two_listings_lie(void **state)
 
     (void)state;
     c.lies = 2;
-    c.faults = 0;
+    holds(&c);
+}
+
+static void a_longer_lineage_ends_right_when_two_listings_lie(void **state)
+{
+    struct model_case c = long_chain;
+
+    (void)state;
+    c.lies = 2;
+    holds(&c);
+}
+
+static void a_lineage_ends_right_when_two_transactions_are_lost(void **state)
+{
+    struct model_case c = chain;
+
+    (void)state;
+    c.faults = 2;
+    holds(&c);
+}
+
+static void a_lineage_ends_right_with_its_tables_record(void **state)
+{
+    struct model_case c = chain;
+
+    (void)state;
+    c.shards = 2;
+    c.script[2].kind = MODEL_END;
+    c.records = true;
+    c.faults = 2;
+    holds(&c);
+}
+
+static void a_lineage_ends_right_when_its_first_shards_are_forgotten(void **state)
+{
+    struct model_case c = chain;
+
+    (void)state;
+    c.days = 2;
+    c.faults = 1;
+    holds(&c);
+}
+
+static void a_lineage_ends_right_when_the_ledger_gives_children_first(void **state)
+{
+    struct model_case c = chain;
+
+    (void)state;
+    c.faults = 1;
+    c.backwards = true;
+    holds(&c);
+}
+
+static void a_split_ends_right_when_a_listing_lies(void **state)
+{
+    struct model_case c = split;
+
+    (void)state;
+    c.lies = 1;
+    holds(&c);
+}
+
+static void a_split_ends_right_when_a_transaction_is_lost(void **state)
+{
+    struct model_case c = split;
+
+    (void)state;
+    c.faults = 1;
     holds(&c);
 }
 
@@ -86,7 +174,6 @@ static void a_lineage_ends_right_when_shards_are_listed_over_two_pages(void **st
     (void)state;
     skip(); /* s0 open on the first page, s1 closed and s2 open on the second: s0 and s2 are
                read at once, so that an old record of s0 may come last: in silence */
-    c.lies = 0;
     c.first_page = 1;
     holds(&c);
 }
@@ -97,47 +184,35 @@ static void a_lineage_ends_right_when_a_closed_shard_is_listed_as_open(void **st
 
     (void)state;
     skip(); /* the same in one page; or s1 is not listed: then a gap, when it is */
+    c.lies = 1;
     c.never_stale = false;
-    c.faults = 0;
-    holds(&c);
-}
-
-static void a_lineage_ends_right_when_two_transactions_are_lost(void **state)
-{
-    struct model_case c = chain;
-
-    (void)state;
-    c.lies = 0;
-    c.faults = 2;
-    holds(&c);
-}
-
-static void a_lineage_ends_right_when_its_first_shards_are_forgotten(void **state)
-{
-    struct model_case c = chain;
-
-    (void)state;
-    c.lies = 0;
-    c.days = 2;
     holds(&c);
 }
 
 static void a_first_record_that_is_not_taken_back_is_found(void **state)
 {
+    struct model_case c = chain;
+
     (void)state;
-    fails(&chain, "recorded");
+    c.faults = 2;
+    fails(&c, "recorded");
 }
 
 static void a_late_parent_that_is_read_is_found(void **state)
 {
+    struct model_case c = chain;
+
     (void)state;
-    fails(&chain, "late_parent");
+    c.lies = 1;
+    fails(&c, "late_parent");
 }
 
 static void a_child_that_is_read_before_its_parent_is_found(void **state)
 {
+    struct model_case c = chain;
+
     (void)state;
-    fails(&chain, "parent");
+    fails(&c, "parent");
 }
 
 int main(void)
@@ -146,10 +221,15 @@ int main(void)
         cmocka_unit_test(
             a_lineage_ends_right_when_one_listing_lies_and_one_transaction_is_lost),
         cmocka_unit_test(a_lineage_ends_right_when_two_listings_lie),
+        cmocka_unit_test(a_longer_lineage_ends_right_when_two_listings_lie),
+        cmocka_unit_test(a_lineage_ends_right_when_two_transactions_are_lost),
+        cmocka_unit_test(a_lineage_ends_right_with_its_tables_record),
+        cmocka_unit_test(a_lineage_ends_right_when_its_first_shards_are_forgotten),
+        cmocka_unit_test(a_lineage_ends_right_when_the_ledger_gives_children_first),
+        cmocka_unit_test(a_split_ends_right_when_a_listing_lies),
+        cmocka_unit_test(a_split_ends_right_when_a_transaction_is_lost),
         cmocka_unit_test(a_lineage_ends_right_when_shards_are_listed_over_two_pages),
         cmocka_unit_test(a_lineage_ends_right_when_a_closed_shard_is_listed_as_open),
-        cmocka_unit_test(a_lineage_ends_right_when_two_transactions_are_lost),
-        cmocka_unit_test(a_lineage_ends_right_when_its_first_shards_are_forgotten),
         cmocka_unit_test(a_first_record_that_is_not_taken_back_is_found),
         cmocka_unit_test(a_late_parent_that_is_read_is_found),
         cmocka_unit_test(a_child_that_is_read_before_its_parent_is_found),

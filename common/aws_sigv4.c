@@ -23,6 +23,15 @@ static void append_hex(struct buf *out, const unsigned char *digest)
     }
 }
 
+bool sigv4_works(void)
+{
+    unsigned char digest[DIGEST_LEN];
+    unsigned int len = DIGEST_LEN;
+
+    return EVP_Digest("", 0, digest, NULL, EVP_sha256(), NULL) == 1 &&
+           HMAC(EVP_sha256(), "k", 1, digest, sizeof(digest), digest, &len);
+}
+
 static void append_sha256(struct buf *out, struct bytes data)
 {
     unsigned char digest[DIGEST_LEN];

@@ -2,6 +2,7 @@
  * vectors. Pure. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/aws_credentials.h"
@@ -25,6 +26,9 @@ struct sigv4_request {
     const char *amz_date; /* 20150830T123600Z */
 };
 
+/* Does this machine's OpenSSL have what signing takes? Its configuration may have left it out.
+ * To be asked before the others. */
+bool sigv4_works(void);
 /* Appends the value of the Authorization header. */
 void sigv4_authorization(struct buf *out, const struct sigv4_request *r,
                          const struct aws_keys *keys);

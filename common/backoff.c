@@ -1,16 +1,14 @@
 #include "common/backoff.h"
 
-#include <sys/random.h>
-
 #include "common/auto.h"
-#include "common/check.h"
+#include "common/random.h"
 
 static uint64_t process_random(void *arg)
 {
     uint64_t r;
 
     (void)arg;
-    CHECK(getrandom(&r, sizeof(r), 0) == sizeof(r));
+    random_bytes(&r, sizeof(r));
     return r;
 }
 

@@ -157,24 +157,20 @@ void config_list_each(const struct config *c, const char *key,
     }
 }
 
-struct sought {
-    const char *name;
-    bool found;
-};
-
-static void is_sought(void *arg, const char *name)
+bool config_text_has(const char *list, const char *name)
 {
-    struct sought *s = arg;
+    struct bytes rest = bytes_of(list), item;
 
-    s->found = s->found || strcmp(name, s->name) == 0;
+    while (config_next_item(&rest, &item))
+        if (bytes_equal(item, bytes_of(name)))
+            return true;
+    return false;
 }
 
 bool config_list_has(const struct config *c, const char *key, const char *name)
 {
-    struct sought s = {.name = name};
-
-    config_list_each(c, key, is_sought, &s);
-    return s.found;
+    CHECK(config_option_find(key)->type == CONFIG_LIST);
+    return config_text_has(config_string(c, key), name);
 }
 
 bool config_wants_table(const struct config *c, const char *table)

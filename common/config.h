@@ -83,6 +83,7 @@ bool config_is_set(const struct config *c, const char *key); /* by anything but 
 
 /* Is name in a ';' list (filter.collection.white and the like)? */
 bool config_list_has(const struct config *c, const char *key, const char *name);
+bool config_text_has(const char *list, const char *name); /* the same of a list's text */
 /* Calls each for every name of such a list; the name is borrowed until each returns. */
 void config_list_each(const struct config *c, const char *key,
                       void (*each)(void *arg, const char *name), void *arg);

@@ -6,12 +6,11 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "common/check.h"
 #include "common/config_internal.h"
 #include "common/exit_code.h"
+#include "common/random.h"
 
 #define HOSTS_MAX 256
 
@@ -138,7 +137,7 @@ static char *random_instance(void)
     char host[HOST_NAME_MAX + 1] = "";
     uint32_t random;
 
-    CHECK(getrandom(&random, sizeof(random), 0) == sizeof(random));
+    random_bytes(&random, sizeof(random));
     gethostname(host, sizeof(host) - 1);
     return xasprintf("%s-%08" PRIx32, *host ? host : "host", random);
 }

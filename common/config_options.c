@@ -127,10 +127,18 @@ const struct config_option config_options[] = {
     {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
      .help = "/healthz names a table that made no progress, and was not seen to have nothing "
              "to do, for so long."},
+    {NUMBER("gone.forget.ms", P, "3600000", 1000, 7 * DAY_MS),
+     .help = "A table that is gone and was not listed for so long is forgotten: its records "
+             "leave the ledger. One that comes back later is a new table."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
-    {NUMBER("commit.interval.ms", P, "250", 1, 5000),
-     .help = "Age of the oldest uncommitted record at which a transaction is committed under "
-             "load. When idle it is committed at once."},
+    {NUMBER("commit.interval.ms", P, "0", 0, 5000),
+     .help = "Transactions are committed so long after one another. 0: as far apart as keeps "
+             "the time that goes into commits at about a fifth, 250 ms at most; under load 250 "
+             "ms. A record that comes when nothing was committed for so long is committed at "
+             "once."},
+    {NUMBER("commit.stall.ms", P, "5000", 200, 10000),
+     .help = "A transaction is aborted when Kafka has taken none of its records for so long; "
+             "the tables whose records these are wait and try again, apart from others."},
 
     {.section = "Kafka",
      TEXT("kafka.bootstrap.servers", ALL, "127.0.0.1:9092"),

@@ -1,6 +1,7 @@
 /* common/ddb_answer.c - see ddb_answer.h. */
 #include "common/ddb_answer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void ddb_text(struct json_reader *r, char **at)
@@ -34,6 +35,16 @@ void ddb_object(struct json_reader *r, struct bytes *ret)
     default:
         json_object_begin(r); /* fails with its own words */
     }
+}
+
+int64_t ddb_units_milli(struct bytes number)
+{
+    char text[40];
+    double units;
+
+    snprintf(text, sizeof(text), BYTES_FMT, BYTES_ARG(number));
+    units = strtod(text, NULL);
+    return units > 0 && units < 1e12 ? (int64_t)(units * 1000 + 0.5) : 0;
 }
 
 int ddb_answer_unreadable(const struct json_reader *r, struct error *err)

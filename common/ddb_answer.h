@@ -11,6 +11,8 @@
 void ddb_text(struct json_reader *r, char **at);
 /* Reads an object or null: *ret is its slice, or empty. */
 void ddb_object(struct json_reader *r, struct bytes *ret);
+/* A number of capacity units (128.5) in thousandths; what can be none is 0. */
+int64_t ddb_units_milli(struct bytes number);
 /* ERR_RETRY with what the reader found, or with words. Both return -1. */
 int ddb_answer_unreadable(const struct json_reader *r, struct error *err);
 int ddb_answer_lacks(const char *what, struct error *err);

@@ -13,12 +13,17 @@
 #include "common/clock.h"
 #include "common/ddb_refusal.h"
 #include "common/exit_code.h"
+#include "common/mutation.h"
 
 #define CONNECT_TIMEOUT_MS 5000
 #define TIMEOUT_MS 60000
 #define ITEMS_AT_MOST ((size_t)64 << 20) /* a page of 1 MB of items was 8.6 MB of JSON */
 #define OTHERS_AT_MOST ((size_t)4 << 20)
 #define CONTENT_TYPE "application/x-amz-json-1.0"
+#define SKEW_LARGE_MS 300000 /* it is told; the service refuses signatures of 15 minutes */
+#define SKEW_GONE_MS 240000
+#define LATEST_S 7258118400 /* 2200: a time that can be signed, and a clock that can be meant  \
+                             */
 
 struct ddb_source {
     /* set once */
@@ -28,6 +33,7 @@ struct ddb_source {
     bool gzip[2];
     /* any thread */
     atomic_llong skew_ms; /* the service's clock minus ours */
+    atomic_bool skew_told;
 };
 
 struct ddb_client {
@@ -68,6 +74,9 @@ int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error
 {
     AUTO(ddb_source_freep) struct ddb_source *s = xcalloc(1, sizeof(*s));
 
+    if (!sigv4_works())
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "OpenSSL has no SHA-256 to sign with (see its openssl.cnf)");
     if (find_region(s, c, err) < 0 || aws_credentials_new(&s->credentials, c, err) < 0)
         return -1;
     choose_gzip(s, config_string(c, "source.gzip"));
@@ -86,9 +95,27 @@ void ddb_source_free(struct ddb_source *s)
     free(s);
 }
 
+int64_t ddb_skew_ms(const struct ddb_source *s)
+{
+    return atomic_load(&s->skew_ms);
+}
+
 int64_t ddb_now_ms(const struct ddb_source *s)
 {
-    return clock_wall_ms() + atomic_load(&s->skew_ms);
+    return clock_wall_ms() + (MUTATED(service_time) ? 0 : ddb_skew_ms(s));
+}
+
+enum ddb_skew_news ddb_skew_news(struct ddb_source *s, int64_t *ret_skew_ms)
+{
+    int64_t skew = ddb_skew_ms(s), size = skew < 0 ? -skew : skew;
+    bool told = size > SKEW_GONE_MS;
+
+    *ret_skew_ms = skew;
+    if (size <= SKEW_LARGE_MS && told) /* between the two nothing is news */
+        return DDB_SKEW_SAME;
+    if (atomic_exchange(&s->skew_told, told) == told)
+        return DDB_SKEW_SAME;
+    return told ? DDB_SKEW_LARGE : DDB_SKEW_GONE;
 }
 
 struct ddb_client *ddb_client_new(struct ddb_source *s)
@@ -182,7 +209,7 @@ static int prepare(struct attempt *a, struct ddb_client *c, enum ddb_service ser
     a->endpoint = &s->endpoints[service];
     if (aws_credentials_get(s->credentials, &a->keys, err) < 0)
         return -1;
-    sigv4_date(a->date, clock_wall_ms() + atomic_load(&s->skew_ms));
+    sigv4_date(a->date, clock_wall_ms() + ddb_skew_ms(s));
     a->target = xasprintf("%s_20120810.%s",
                           service == DDB_STREAMS ? "DynamoDBStreams" : "DynamoDB", operation);
     buf_init(&a->authorization, 8192);
@@ -241,14 +268,39 @@ static int try_once(struct ddb_client *c, enum ddb_service service, const char *
     return 0;
 }
 
-static bool take_services_time(struct ddb_source *s, const char *date)
+/* ---- the service's time ---- */
+
+/* Date tells the second in which the answer was made, some time between the request and now.
+ * So it allows a range of skews: one inside stays as it is, and seconds, slow answers and
+ * answers that overtake each other move nothing; one outside goes to the range's nearer end. */
+int64_t ddb_skew_by_answer(int64_t skew_ms, int64_t date_ms, int64_t asked_ms,
+                           int64_t answered_ms)
+{
+    int64_t least = date_ms - answered_ms, most = date_ms + 999 - asked_ms;
+
+    return skew_ms < least ? least : skew_ms > most ? most : skew_ms;
+}
+
+/* How long the request took is measured by a clock that nobody sets. False: the answer tells no
+ * time. */
+static bool take_services_time(struct ddb_source *s, const char *date, int64_t asked_mono_ms)
 {
     time_t service = date[0] ? curl_getdate(date, NULL) : -1;
+    int64_t now = clock_wall_ms(), asked = now - (clock_mono_ms() - asked_mono_ms);
+    long long skew = atomic_load(&s->skew_ms);
 
-    if (service < 0)
+    if (service < 0 || service > LATEST_S)
         return false;
-    atomic_store(&s->skew_ms, (long long)service * 1000 - clock_wall_ms());
+    while (!atomic_compare_exchange_weak(
+        &s->skew_ms, &skew, ddb_skew_by_answer(skew, (int64_t)service * 1000, asked, now)))
+        ;
     return true;
+}
+
+/* A page of a proxy on the way has a Date too, of another clock. */
+static bool is_the_services(const struct http_answer *answer)
+{
+    return answer->status == 200 || answer->request_id[0];
 }
 
 /* 0: the answer is in ret. 1: refused for the clock, which is right now. */
@@ -256,19 +308,22 @@ static int call_once(struct ddb_client *c, enum ddb_service service, const char 
                      struct bytes body, struct http_answer *ret, struct error *err)
 {
     AUTO(http_answer_release) struct http_answer answer = {0};
-    struct ddb_refusal refusal;
+    int64_t asked_ms = clock_mono_ms();
+    struct ddb_refusal refusal = {0};
+    bool timed;
 
     if (try_once(c, service, operation, body, &answer, err) < 0)
         return -1;
-    if (answer.status == 200) {
-        *ret = answer;
-        answer = (struct http_answer){0};
-        c->error = DDB_OK;
-        return 0;
-    }
-    refusal = ddb_refusal_read(answer.status, buf_slice(&answer.body), operation, err);
+    if (answer.status != 200)
+        refusal = ddb_refusal_read(answer.status, buf_slice(&answer.body), operation, err);
+    timed = (is_the_services(&answer) || refusal.clock) &&
+            take_services_time(c->source, answer.date, asked_ms);
     c->error = refusal.error;
-    return refusal.clock && take_services_time(c->source, answer.date) ? 1 : -1;
+    if (answer.status != 200)
+        return refusal.clock && timed ? 1 : -1;
+    *ret = answer;
+    answer = (struct http_answer){0};
+    return 0;
 }
 
 int ddb_call(struct ddb_client *c, enum ddb_service service, const char *operation,

@@ -38,9 +38,22 @@ struct ddb_client;
 int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error *err);
 void ddb_source_free(struct ddb_source *s);
 DEFINE_FREEP(struct ddb_source, ddb_source_freep, ddb_source_free)
-/* The service's time, by the Date of its last answer (a second exact); ours before the first
- * one. What a position's age is measured with. Any thread. */
+/* The service's time, by the Date of its answers, refusals too; ours before the first one. What
+ * a position's age is measured with. It is within a second and the time of a request of the
+ * service's, and jumps only as far as an answer contradicts it. Any thread. */
 int64_t ddb_now_ms(const struct ddb_source *s);
+int64_t ddb_skew_ms(const struct ddb_source *s); /* the service's clock minus ours */
+/* For the loop that logs: LARGE when the skew has grown over 5 minutes, once, until it is GONE
+ * again. */
+enum ddb_skew_news {
+    DDB_SKEW_SAME,
+    DDB_SKEW_LARGE,
+    DDB_SKEW_GONE
+};
+enum ddb_skew_news ddb_skew_news(struct ddb_source *s, int64_t *ret_skew_ms);
+/* The skew after an answer with this Date to a request of then, answered now. Pure. */
+int64_t ddb_skew_by_answer(int64_t skew_ms, int64_t date_ms, int64_t asked_ms,
+                           int64_t answered_ms);
 struct ddb_client *ddb_client_new(struct ddb_source *s); /* s must live longer */
 void ddb_client_free(struct ddb_client *c);
 DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)

@@ -75,6 +75,16 @@ static void empty_for_null(char **text)
         *text = xstrdup("");
 }
 
+/* There may be tens of thousands. */
+static void add_shard(struct ddb_stream *s, const struct ddb_shard *shard)
+{
+    if (s->shard_count == s->shard_room) {
+        s->shard_room = s->shard_room ? s->shard_room * 2 : 128;
+        s->shards = xrealloc(s->shards, s->shard_room * sizeof(*s->shards));
+    }
+    s->shards[s->shard_count++] = *shard;
+}
+
 static int read_shards(struct ddb_stream *s, struct json_reader *r, struct error *err)
 {
     json_array_begin(r);
@@ -89,8 +99,7 @@ static int read_shards(struct ddb_stream *s, struct json_reader *r, struct error
         empty_for_null(&shard.parent);
         empty_for_null(&shard.starting);
         empty_for_null(&shard.ending);
-        s->shards = xrealloc(s->shards, (s->shard_count + 1) * sizeof(*s->shards));
-        s->shards[s->shard_count++] = shard;
+        add_shard(s, &shard);
     }
     return 0; /* or the reader failed, which stays */
 }
@@ -179,24 +188,10 @@ static void append_member(struct buf *out, const char *name, const char *value)
     json_stringify(out, bytes_of(value));
 }
 
-static int call_patiently(struct ddb_client *c, struct bytes body, struct http_answer *ret,
-                          struct error *err)
-{
-    struct backoff delay;
-
-    backoff_init(&delay, 100, 2000, NULL, NULL);
-    for (int tries = 1;; tries++) {
-        if (ddb_call(c, DDB_STREAMS, "DescribeStream", body, ret, err) == 0)
-            return 0;
-        if (ddb_client_error(c) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
-            stop_wait_ms(backoff_next_ms(&delay)))
-            return -1;
-    }
-}
-
-/* *last: NULL for the first page; then where to go on, NULL at the end. */
+/* parent: NULL for the whole list. *last: NULL for the first page; then where to go on, NULL at
+ * the end. */
 static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
-                         const char *arn, struct error *err)
+                         const char *arn, const char *parent, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
@@ -205,8 +200,13 @@ static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c
     append_member(&body, "StreamArn", arn);
     if (*last)
         append_member(&body, "ExclusiveStartShardId", *last);
+    if (parent) {
+        buf_lit(&body, ",\"ShardFilter\":{\"Type\":\"CHILD_SHARDS\",\"ShardId\":");
+        json_stringify(&body, bytes_of(parent));
+        buf_char(&body, '}');
+    }
     buf_char(&body, '}');
-    if (call_patiently(c, buf_slice(&body), &answer, err) < 0)
+    if (ddb_call(c, DDB_STREAMS, "DescribeStream", buf_slice(&body), &answer, err) < 0)
         return -1;
     if (ddb_stream_read_page(s, &next, buf_slice(&answer.body), err) < 0)
         return ddb_client_broken(c, "DescribeStream", err);
@@ -218,15 +218,44 @@ static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c
 int ddb_describe_stream_page(struct ddb_stream *s, char **last, struct ddb_client *c,
                              const char *arn, struct error *err)
 {
-    return describe_page(s, last, c, arn, err);
+    return describe_page(s, last, c, arn, NULL, err);
+}
+
+bool ddb_stream_is_of_parent(const struct ddb_stream *s, const char *parent)
+{
+    for (size_t i = 0; i < s->shard_count; i++)
+        if (strcmp(s->shards[i].parent, parent) != 0)
+            return false;
+    return true;
 }
 
 int ddb_describe_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *c,
                           const char *arn, const char *parent, struct error *err)
 {
-    (void)parent;
-    *ret_filtered = false;
-    return ddb_describe_stream(ret, c, arn, err);
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(free_charp) char *last = NULL;
+
+    if (describe_page(s, &last, c, arn, parent, err) < 0)
+        return -1;
+    ddb_stream_merge(s);
+    *ret_filtered = !last && ddb_stream_is_of_parent(s, parent);
+    *ret = TAKE(s);
+    return 0;
+}
+
+static int page_patiently(struct ddb_stream *s, char **last, struct ddb_client *c,
+                          const char *arn, struct error *err)
+{
+    struct backoff delay;
+
+    backoff_init(&delay, 100, 2000, NULL, NULL);
+    for (int tries = 1;; tries++) {
+        if (describe_page(s, last, c, arn, NULL, err) == 0)
+            return 0;
+        if (ddb_client_error(c) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
+            stop_wait_ms(backoff_next_ms(&delay)))
+            return -1;
+    }
 }
 
 int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
@@ -237,7 +266,7 @@ int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const cha
     int pages = 0;
 
     do {
-        if (describe_page(s, &last, c, arn, err) < 0)
+        if (page_patiently(s, &last, c, arn, err) < 0)
             return -1;
         if (++pages > PAGES_AT_MOST) {
             ddb_answer_lacks("end of the list", err);

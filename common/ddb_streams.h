@@ -18,21 +18,24 @@ struct ddb_stream {
     char *status; /* ENABLING, ENABLED, DISABLING, DISABLED */
     char *view;
     struct ddb_shard *shards;
-    size_t shard_count;
+    size_t shard_count, shard_room;
 };
 
 void ddb_stream_free(struct ddb_stream *s);
 DEFINE_FREEP(struct ddb_stream, ddb_stream_freep, ddb_stream_free)
-/* One page, added to s (zeroed before the first): one request. *last: NULL for the first page;
- * afterwards where to go on, NULL at the end, when ddb_stream_merge is due. The caller frees
- * it. */
+/* One page, added to s (zeroed before the first): one request, which waits for nothing: a
+ * throttled one is the caller's to repeat. *last: NULL for the first page; afterwards where to
+ * go on, NULL at the end, when ddb_stream_merge is due. The caller frees it. */
 int ddb_describe_stream_page(struct ddb_stream *s, char **last, struct ddb_client *c,
                              const char *arn, struct error *err);
 /* The children of one closed shard, by ShardFilter CHILD_SHARDS: one request. *ret_filtered:
- * false when the endpoint does not know the filter and answered with (a page of) the whole
- * list; an endpoint that refuses it gives DDB_OTHER. */
+ * all children that are listed are in *ret (none: it has none, or they are listed late). False:
+ * the endpoint does not know the filter and answered with (a page of) the whole list; one that
+ * refuses it gives DDB_OTHER. */
 int ddb_describe_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *c,
                           const char *arn, const char *parent, struct error *err);
+/* Do all its shards name this parent? */
+bool ddb_stream_is_of_parent(const struct ddb_stream *s, const char *parent);
 /* All pages, as one list sorted by id (a shard named on two pages stands once). A throttled
  * page is asked for a few times before the whole call fails. */
 int ddb_describe_stream(struct ddb_stream **ret, struct ddb_client *c, const char *arn,

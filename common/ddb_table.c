@@ -1,7 +1,6 @@
 /* common/ddb_table.c - requests are written, and answers read, member by member. */
 #include "common/ddb_table.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/ddb_answer.h"
@@ -14,6 +13,7 @@ void ddb_table_free(struct ddb_table *t)
     if (!t)
         return;
     free(t->name);
+    free(t->arn);
     free(t->id);
     free(t->status);
     free(t->stream_arn);
@@ -28,7 +28,7 @@ void ddb_table_free(struct ddb_table *t)
 /* What stands apart in the answer and makes one thing here. */
 struct description {
     struct ddb_table *table;
-    char *arn;
+    bool on_demand;
     struct bytes created;     /* as it is written: only compared */
     struct bytes keys;        /* KeySchema */
     struct bytes global;      /* GlobalSecondaryIndexes */
@@ -169,6 +169,50 @@ static void read_stream_specification(struct ddb_table *t, struct json_reader *r
     }
 }
 
+static void read_capacity(struct ddb_table *t, struct json_reader *r)
+{
+    struct bytes member, units;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("ReadCapacityUnits")) &&
+            json_peek(r) == JSON_NUMBER && json_number(r, &units))
+            t->read_capacity = ddb_units_milli(units) / 1000;
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void read_billing(struct description *d, struct json_reader *r)
+{
+    struct bytes member, mode;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("BillingMode")) && json_peek(r) == JSON_STRING)
+            d->on_demand =
+                json_string(r, &mode) && json_raw_is(mode, BYTES_LIT("PAY_PER_REQUEST"));
+        else
+            json_skip(r, NULL);
+    }
+}
+
+/* What a member that is an object tells; false: it is another one. */
+static bool read_table_object(struct description *d, struct json_reader *r, struct bytes member)
+{
+    if (json_peek(r) != JSON_OBJECT)
+        return false;
+    if (json_raw_is(member, BYTES_LIT("StreamSpecification")))
+        read_stream_specification(d->table, r);
+    else if (json_raw_is(member, BYTES_LIT("ProvisionedThroughput")))
+        read_capacity(d->table, r);
+    else if (json_raw_is(member, BYTES_LIT("BillingModeSummary")))
+        read_billing(d, r);
+    else
+        return false;
+    return true;
+}
+
 static void read_table_member(struct description *d, struct json_reader *r, struct bytes member)
 {
     struct ddb_table *t = d->table;
@@ -182,7 +226,7 @@ static void read_table_member(struct description *d, struct json_reader *r, stru
     else if (json_raw_is(member, BYTES_LIT("LatestStreamArn")))
         ddb_text(r, &t->stream_arn);
     else if (json_raw_is(member, BYTES_LIT("TableArn")))
-        ddb_text(r, &d->arn);
+        ddb_text(r, &t->arn);
     else if (json_raw_is(member, BYTES_LIT("ItemCount")) && json_peek(r) == JSON_NUMBER)
         json_int64(r, &t->item_count);
     else if (json_raw_is(member, BYTES_LIT("CreationDateTime")))
@@ -195,10 +239,7 @@ static void read_table_member(struct description *d, struct json_reader *r, stru
         json_skip(r, &d->local);
     else if (json_raw_is(member, BYTES_LIT("AttributeDefinitions")))
         json_skip(r, &d->definitions);
-    else if (json_raw_is(member, BYTES_LIT("StreamSpecification")) &&
-             json_peek(r) == JSON_OBJECT)
-        read_stream_specification(t, r);
-    else
+    else if (!read_table_object(d, r, member))
         json_skip(r, NULL);
 }
 
@@ -215,8 +256,11 @@ static int complete(struct description *d, struct error *err)
 
     if (!t->name || !t->status)
         return ddb_answer_lacks("TableName and TableStatus", err);
-    if (!t->id && d->arn && d->created.len)
-        t->id = xasprintf("%s " BYTES_FMT, d->arn, BYTES_ARG(d->created));
+    if (!t->id && t->arn && d->created.len)
+        t->id = xasprintf("%s " BYTES_FMT, t->arn, BYTES_ARG(d->created));
+    if (d->on_demand)
+        t->read_capacity = 0;
+    empty_for_null(&t->arn);
     empty_for_null(&t->id);
     empty_for_null(&t->stream_arn);
     empty_for_null(&t->stream_view);
@@ -240,7 +284,6 @@ int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *er
 {
     AUTO(ddb_table_freep) struct ddb_table *t = xcalloc(1, sizeof(*t));
     struct description d = {.table = t};
-    AUTO(free_charp) char *arn = NULL;
     struct json_reader r;
     struct bytes member;
 
@@ -252,7 +295,6 @@ int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *er
         else
             json_skip(&r, NULL);
     }
-    arn = d.arn;
     if (!json_end(&r))
         return ddb_answer_unreadable(&r, err);
     if (complete(&d, err) < 0)
@@ -387,110 +429,5 @@ int ddb_enable_stream(struct ddb_client *c, const char *table, const char *view,
                view);
     if (ddb_call(c, DDB_TABLES, "UpdateTable", buf_slice(&body), &answer, err) < 0)
         return error_prefix(err, "table %s", table);
-    return 0;
-}
-
-/* ---- Scan ---- */
-
-int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
-                  struct error *err)
-{
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
-
-    append_table(&body, scan->table);
-    buf_printf(
-        &body,
-        ",\"ConsistentRead\":true,\"ReturnConsumedCapacity\":\"NONE\",\"Segment\":%" PRId64
-        ",\"TotalSegments\":%" PRId64,
-        scan->segment, scan->total_segments);
-    if (scan->limit > 0)
-        buf_printf(&body, ",\"Limit\":%" PRId64, scan->limit);
-    if (scan->count)
-        buf_lit(&body, ",\"Select\":\"COUNT\"");
-    if (scan->start_key.len) {
-        buf_lit(&body, ",\"ExclusiveStartKey\":");
-        buf_bytes(&body, scan->start_key);
-    }
-    buf_char(&body, '}');
-    return ddb_call(c, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
-}
-
-struct item_calls {
-    const struct key_schema *schema;
-    int (*each)(void *arg, const struct ddb_item *item, struct error *err);
-    void *arg;
-};
-
-static int read_items(struct json_reader *r, const struct item_calls *calls, struct error *err)
-{
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        struct ddb_item item;
-
-        if (ddb_item_read(&item, r, calls->schema, err) < 0) {
-            err->kind = ERR_RETRY;
-            return error_prefix(err, "the answer is not as it should be");
-        }
-        if (calls->each(calls->arg, &item, err) < 0)
-            return -1;
-    }
-    return 0; /* or the reader failed, which stays */
-}
-
-int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
-                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
-                   void *arg, struct bytes *ret_last, struct error *err)
-{
-    const struct item_calls calls = {schema, each, arg};
-    struct bytes member, last = {0};
-    struct json_reader r;
-    bool any = false;
-
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("Items"))) {
-            if (any)
-                return ddb_answer_lacks("single Items", err);
-            if (read_items(&r, &calls, err) < 0)
-                return -1;
-            any = true;
-        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey"))) {
-            ddb_object(&r, &last);
-        } else {
-            json_skip(&r, NULL);
-        }
-    }
-    if (!json_end(&r))
-        return ddb_answer_unreadable(&r, err);
-    if (!any) /* taken for an empty page it would end the segment */
-        return ddb_answer_lacks("Items", err);
-    *ret_last = last;
-    return 0;
-}
-
-int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
-                   struct error *err)
-{
-    struct bytes member, last = {0};
-    struct json_reader r;
-    int64_t count = -1;
-
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("Count")))
-            json_int64(&r, &count);
-        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey")))
-            ddb_object(&r, &last);
-        else
-            json_skip(&r, NULL);
-    }
-    if (!json_end(&r))
-        return ddb_answer_unreadable(&r, err);
-    if (count < 0)
-        return ddb_answer_lacks("Count", err);
-    *ret_count = count;
-    *ret_last = last;
     return 0;
 }

@@ -1,4 +1,4 @@
-/* common/ddb_table.h - the calls about tables: list, describe, enable the stream, scan.
+/* common/ddb_table.h - the calls about tables: list, describe, enable the stream.
  *
  * Each function is one request (ListTables: one page after another). Errors as in ddb_client.h.
  */
@@ -6,6 +6,7 @@
 
 #include "common/ddb_client.h"
 #include "common/ddb_index.h"
+#include "common/ddb_scan.h"
 #include "common/ddb_value.h"
 
 struct ddb_table {
@@ -17,7 +18,7 @@ struct ddb_table {
     bool stream_enabled;
     char *stream_view; /* "NEW_AND_OLD_IMAGES" ..., or "" */
     int64_t item_count;
-    int64_t read_capacity; /* provisioned units a second; 0: on demand */
+    int64_t read_capacity;        /* provisioned units a second; 0: on demand */
     struct key_schema key_schema; /* no hash name: gone already while DELETING */
     struct ddb_indexes indexes;   /* secondary ones, global and local */
 };
@@ -47,26 +48,3 @@ int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *
 /* UpdateTable with NEW_IMAGE or NEW_AND_OLD_IMAGES; the caller polls ddb_describe_table. */
 int ddb_enable_stream(struct ddb_client *c, const char *table, const char *view,
                       struct error *err);
-
-struct ddb_scan {
-    const char *table;
-    int64_t segment;
-    int64_t total_segments;
-    struct bytes start_key; /* ExclusiveStartKey as JSON; empty: from the start */
-    int64_t limit;          /* 0: whole 1 MB pages */
-    bool count;             /* only how many: ddb_scan_count reads the answer */
-};
-/* Always ConsistentRead, ReturnConsumedCapacity NONE. */
-int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
-                  struct error *err);
-
-/* Calls each() for every item of a Scan answer in order, with slices of the answer; stops when
- * it returns -1. Then *ret_last is the LastEvaluatedKey object, or empty at the end. One pass.
- * ERR_RETRY for an answer that is not such JSON (a cut one), before or after some calls of
- * each(). */
-int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
-                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
-                   void *arg, struct bytes *ret_last, struct error *err);
-/* Reads the answer of a page that was to be counted. ERR_RETRY as above. */
-int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
-                   struct error *err);

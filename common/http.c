@@ -18,7 +18,8 @@
 #define RESERVE_AT_MOST (8u << 20)   /* by the length that a server only claims */
 
 struct http {
-    CURL *curl;
+    CURL *curl;       /* NULL: there is none, as it seems for now */
+    CURLcode refused; /* the first option that libcurl did not take */
     char reason[CURL_ERROR_SIZE];
 };
 
@@ -40,9 +41,11 @@ struct receiving {
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
 static atomic_llong stop_seen_ms; /* 0: no stop was seen yet */
 
+static CURLcode global_code; /* set once */
+
 static void global_init(void)
 {
-    CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
 /* Has a stop been requested for so long that nothing more is waited for? */
@@ -61,12 +64,8 @@ static bool stop_is_old(void)
 
 struct http *http_new(void)
 {
-    struct http *h = xcalloc(1, sizeof(*h));
-
     CHECK(pthread_once(&global_once, global_init) == 0);
-    h->curl = curl_easy_init();
-    CHECK(h->curl);
-    return h;
+    return xcalloc(1, sizeof(struct http));
 }
 
 void http_free(struct http *h)
@@ -267,7 +266,13 @@ static void slist_release(struct curl_slist **list)
     curl_slist_free_all(*list);
 }
 
-#define SET(h, option, value) CHECK(curl_easy_setopt((h)->curl, (option), (value)) == CURLE_OK)
+/* What libcurl does not take fails the request (a URL, say, comes from the user). */
+#define SET(h, option, value)                                                                  \
+    do {                                                                                       \
+        CURLcode set_ = curl_easy_setopt((h)->curl, (option), (value));                        \
+        if (set_ != CURLE_OK && (h)->refused == CURLE_OK)                                      \
+            (h)->refused = set_;                                                               \
+    } while (0)
 
 /* What is refused and checked in every request. */
 static void set_policy(struct http *h)
@@ -280,7 +285,7 @@ static void set_policy(struct http *h)
     SET(h, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(h, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     SET(h, CURLOPT_HTTP09_ALLOWED, 0L);
-    SET(h, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES);
+    (void)curl_easy_setopt(h->curl, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES); /* a wish */
     SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
     SET(h, CURLOPT_USERAGENT, "dynaferry/" DYNAFERRY_VERSION);
 }
@@ -363,19 +368,43 @@ static int check_answer(const struct http_request *req, const struct receiving *
     return 0;
 }
 
+/* A handle whose transfer failed is not used again: libcurl 7.88 keeps things of a name that
+ * did not resolve, and refuses options from then on. */
+static void drop_handle(struct http *h)
+{
+    curl_easy_cleanup(h->curl);
+    h->curl = NULL;
+}
+
+static CURLcode open_handle(struct http *h)
+{
+    if (global_code != CURLE_OK)
+        return global_code;
+    if (!h->curl)
+        h->curl = curl_easy_init();
+    return h->curl ? CURLE_OK : CURLE_FAILED_INIT;
+}
+
 static CURLcode perform(struct http *h, const struct http_request *req, struct receiving *r)
 {
     AUTO(slist_release) struct curl_slist *list = header_list(req);
     CURLcode code;
 
-    curl_easy_reset(h->curl); /* options only: the connection is kept */
     h->reason[0] = '\0';
+    code = open_handle(h);
+    if (code != CURLE_OK)
+        return code;
+    curl_easy_reset(h->curl); /* options only: the connection is kept */
+    h->refused = CURLE_OK;
     set_policy(h);
     set_callbacks(h, r);
     set_request(h, req, list);
-    code = curl_easy_perform(h->curl);
+    code = h->refused == CURLE_OK ? curl_easy_perform(h->curl) : h->refused;
     curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &r->answer.status);
-    curl_easy_reset(h->curl); /* list and r are gone after this */
+    if (code == CURLE_OK)
+        curl_easy_reset(h->curl); /* list and r are gone after this */
+    else
+        drop_handle(h);
     return code;
 }
 

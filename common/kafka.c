@@ -174,7 +174,7 @@ char *kafka_dead_letter_topic(const struct config *c)
     return xasprintf("%s-dead-letter", config_string(c, "topic.prefix"));
 }
 
-static bool name_is_legal(const char *name)
+bool kafka_topic_name_is_legal(const char *name)
 {
     if (!*name || strlen(name) > 249)
         return false;
@@ -182,42 +182,6 @@ static bool name_is_legal(const char *name)
         if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
             return false;
     return true;
-}
-
-static bool names_collide(const char *a, const char *b)
-{
-    for (; *a && *b; a++, b++)
-        if ((*a == '.' ? '_' : *a) != (*b == '.' ? '_' : *b))
-            return false;
-    return *a == *b;
-}
-
-int kafka_check_topic_names(const struct config *c, char *const *tables, size_t count,
-                            struct error *err)
-{
-    char **topics = xcalloc(count, sizeof(*topics));
-    int result = 0;
-
-    for (size_t i = 0; i < count && !result; i++) {
-        topics[i] = kafka_data_topic(c, tables[i]);
-        if (!name_is_legal(topics[i]))
-            result =
-                error_fatal(err, EXIT_CONFIGURATION,
-                            "table %s: Kafka refuses the topic name \"%s\" (at most 249 of "
-                            "letters, digits, '.', '_', '-'): rename it with map.topic",
-                            tables[i], topics[i]);
-        for (size_t j = 0; j < i && !result; j++)
-            if (names_collide(topics[i], topics[j]))
-                result =
-                    error_fatal(err, EXIT_CONFIGURATION,
-                                "tables %s and %s: topics \"%s\" and \"%s\" collide in Kafka: "
-                                "rename one with map.topic",
-                                tables[j], tables[i], topics[j], topics[i]);
-    }
-    for (size_t i = 0; i < count; i++)
-        free(topics[i]);
-    free(topics);
-    return result;
 }
 
 /* ---- the partitioner of Java's client ---- */

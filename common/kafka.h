@@ -46,9 +46,8 @@ char *kafka_data_topic(const struct config *c, const char *table);
 char *kafka_ledger_topic(const struct config *c);
 char *kafka_signal_topic(const struct config *c);
 char *kafka_dead_letter_topic(const struct config *c);
-/* ERR_FATAL 78: a name Kafka refuses, or two that collide there (a.b and a_b). */
-int kafka_check_topic_names(const struct config *c, char *const *tables, size_t count,
-                            struct error *err);
+/* At most 249 of letters, digits, '.', '_' and '-'. */
+bool kafka_topic_name_is_legal(const char *name);
 
 /* The number of partitions; 0: there is no such topic. */
 int kafka_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic, struct error *err);
@@ -76,6 +75,14 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
 /* Creates ledger, signal and dead-letter topics where missing; another partition count is
  * refused (78). */
 int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error *err);
+
+/* The ledger topic keeps the newest record of every key: another cleanup.policy than compact is
+ * refused by name (78); what makes reading it slow only is warned about. Once it is there. */
+int kafka_check_ledger_topic(rd_kafka_t *rk, const struct config *c, struct error *err);
+/* ERR_FATAL 78: the topic has another number of partitions than wanted. 0 found: none yet,
+ * which is well. */
+int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wanted,
+                                 struct error *err);
 
 /* Java's murmur2, and the partition its client computes. */
 uint32_t kafka_murmur2(struct bytes key);

@@ -1,10 +1,11 @@
 /* Topics: what there is of them, and making them. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
+#include "common/log.h"
 #include "common/stop.h"
 
 #define ADMIN_TIMEOUT_MS 30000
@@ -95,7 +96,8 @@ static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *
     if (!code) {
         results =
             rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(ev), &n);
-        CHECK(n == 1);
+        if (n != 1)
+            return error_set(err, ERR_RETRY, "create topic %s: an answer to nothing", topic);
         code = rd_kafka_topic_result_error(results[0]);
         text = rd_kafka_topic_result_error_string(results[0]);
     }
@@ -177,8 +179,10 @@ static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, con
                          rd_kafka_err2str(code));
     entries = rd_kafka_ConfigResource_configs(resource, &n);
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
-            *ret = xstrdup(rd_kafka_ConfigEntry_value(entries[i]));
+        const char *value = rd_kafka_ConfigEntry_value(entries[i]); /* NULL: it is a secret */
+
+        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
+            *ret = xstrdup(value);
             return 0;
         }
     }
@@ -196,7 +200,8 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
                          rd_kafka_event_error_string(ev));
     resources = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result(ev), &n);
-    CHECK(n == 1);
+    if (n != 1)
+        return error_set(err, ERR_RETRY, "settings of topic %s: an answer to nothing", topic);
     return setting_of(ret, resources[0], topic, name, err);
 }
 
@@ -223,6 +228,16 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     return result;
 }
 
+int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wanted,
+                                 struct error *err)
+{
+    if (found == 0 || found == wanted)
+        return 0;
+    return error_fatal(err, EXIT_CONFIGURATION,
+                       "topic %s has %" PRId32 " partitions, %" PRId32 " are configured", topic,
+                       found, wanted);
+}
+
 static int ensure_topic(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err)
 {
     int32_t seen;
@@ -231,20 +246,17 @@ static int ensure_topic(rd_kafka_t *rk, const struct kafka_topic_spec *spec, str
         return -1;
     if (seen == 0)
         return kafka_topic_create(rk, spec, err);
-    if (spec->partitions != seen)
-        return error_fatal(err, EXIT_CONFIGURATION,
-                           "topic %s has %d partitions, %d are configured", spec->name, seen,
-                           spec->partitions);
-    return 0;
+    return kafka_topic_check_partitions(spec->name, seen, spec->partitions, err);
 }
+
+static const struct kafka_setting ledger_settings[] = {{"cleanup.policy", "compact"},
+                                                       {"segment.bytes", "16777216"},
+                                                       {"min.cleanable.dirty.ratio", "0.1"},
+                                                       {"max.compaction.lag.ms", "3600000"},
+                                                       {NULL, NULL}};
 
 int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error *err)
 {
-    static const struct kafka_setting compacted[] = {{"cleanup.policy", "compact"},
-                                                     {"segment.bytes", "16777216"},
-                                                     {"min.cleanable.dirty.ratio", "0.1"},
-                                                     {"max.compaction.lag.ms", "3600000"},
-                                                     {NULL, NULL}};
     AUTO(free_charp)
     char *bytes = xasprintf("%" PRId64, config_int(c, "topic.max.message.bytes"));
     const struct kafka_setting kept[] = {{"cleanup.policy", "delete"},
@@ -255,13 +267,59 @@ int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error
     AUTO(free_charp) char *dead = kafka_dead_letter_topic(c);
     int16_t replication = (int16_t)config_int(c, "topic.replication.factor");
     const struct kafka_topic_spec specs[] = {
-        {ledger, (int32_t)config_int(c, "ledger.partitions"), replication, compacted},
+        {ledger, (int32_t)config_int(c, "ledger.partitions"), replication, ledger_settings},
         {signal, 1, replication, kept},
         {dead, 1, replication, kept},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(specs); i++)
         if (ensure_topic(rk, &specs[i], err) < 0)
+            return -1;
+    return 0;
+}
+
+/* ---- a ledger topic that somebody else made ---- */
+
+static int check_policy(rd_kafka_t *rk, const char *topic, struct error *err)
+{
+    AUTO(free_charp) char *policy = NULL;
+
+    if (kafka_topic_setting(&policy, rk, topic, "cleanup.policy", err) < 0)
+        return -1;
+    if (strcmp(policy, "compact") == 0)
+        return 0;
+    return error_fatal(err, EXIT_CONFIGURATION,
+                       "topic %s has cleanup.policy=%s, which drops records that are needed: "
+                       "set it to compact",
+                       topic, policy);
+}
+
+static int warn_if_slow(rd_kafka_t *rk, const char *topic, const struct kafka_setting *ours,
+                        struct error *err)
+{
+    AUTO(free_charp) char *value = NULL;
+
+    if (kafka_topic_setting(&value, rk, topic, ours->name, err) < 0)
+        return -1;
+    if (strtod(value, NULL) > strtod(ours->value, NULL))
+        log_warn("ledger topic is compacted late, so that starts take longer",
+                 "topic=%s setting=%s value=%s better=%s", topic, ours->name, value,
+                 ours->value);
+    return 0;
+}
+
+int kafka_check_ledger_topic(rd_kafka_t *rk, const struct config *c, struct error *err)
+{
+    AUTO(free_charp) char *ledger = kafka_ledger_topic(c);
+
+    if (check_policy(rk, ledger, err) < 0) {
+        if (err->kind != ERR_FATAL || err->code != EXIT_NO_RIGHT)
+            return -1;
+        log_warn("ledger topic can't be checked", "reason=%s", err->message);
+        return 0;
+    }
+    for (const struct kafka_setting *s = ledger_settings + 1; s->name; s++)
+        if (warn_if_slow(rk, ledger, s, err) < 0)
             return -1;
     return 0;
 }

@@ -1,8 +1,8 @@
 /* common/ledger.h - the records of the ledger topic.
  *
- * Keys place/<table>, table/<table>, segment/<table>/<n>, shard/<table>/<id>; values JSON
- * (schemas/ledger.schema.json). Written by the producer only, in its transactions; read by all.
- */
+ * Keys source, place/<table>, carrier/<n>, table/<table>, segment/<table>/<n>,
+ * shard/<table>/<id>; values JSON (schemas/ledger.schema.json). Written by the producer only,
+ * in its transactions; read by all. */
 #pragma once
 
 #include <stdbool.h>
@@ -79,6 +79,28 @@ struct ledger_shard {
     bool adopted; /* it was there when the generation began */
 };
 
+/* What the ledger is the ledger of: in partition 0, by its owner, before the first place. */
+struct ledger_source {
+    char *account;  /* of Amazon; "": not known, or no account */
+    char *region;   /* of Amazon's own endpoints; "" else */
+    char *endpoint; /* URL of any other; "" for Amazon's own */
+    char *prefix;   /* topic.prefix */
+};
+
+struct ledger_place {
+    int32_t partition; /* of the ledger */
+    bool forget; /* the table is gone for good: its owner removes its records, then whoever
+                    places tables removes this one */
+};
+
+/* What the owner of a ledger partition carries of what is placed there: its filters. */
+struct ledger_carrier {
+    char *white; /* as configured */
+    char *black;
+};
+
+void ledger_source_release(struct ledger_source *s);
+void ledger_carrier_release(struct ledger_carrier *c);
 void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
 void ledger_segment_release(struct ledger_segment *s);
@@ -86,15 +108,21 @@ void ledger_shard_release(struct ledger_shard *s);
 void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s);
 
 /* Append key and value; decode: ERR_DATA for anything else than what encode writes. */
+#define LEDGER_SOURCE_KEY "source"
 void ledger_place_key(struct buf *out, const char *table);
+void ledger_carrier_key(struct buf *out, int32_t partition);
 void ledger_table_key(struct buf *out, const char *table);
 void ledger_segment_key(struct buf *out, const char *table, int64_t segment);
 void ledger_shard_key(struct buf *out, const char *table, const char *shard);
-void ledger_place_encode(struct buf *out, int32_t partition);
+void ledger_source_encode(struct buf *out, const struct ledger_source *s);
+void ledger_place_encode(struct buf *out, const struct ledger_place *p);
+void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *c);
 void ledger_table_encode(struct buf *out, const struct ledger_table *t);
 void ledger_segment_encode(struct buf *out, const struct ledger_segment *s);
 void ledger_shard_encode(struct buf *out, const struct ledger_shard *s);
-int ledger_place_decode(int32_t *ret, struct bytes json, struct error *err);
+int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct error *err);
+int ledger_place_decode(struct ledger_place *ret, struct bytes json, struct error *err);
+int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct error *err);
 int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct error *err);
 int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err);
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);

@@ -24,14 +24,25 @@ int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offs
 int32_t ledger_cache_partitions(const struct ledger_cache *l);
 /* Grows with each record read: a change to wait for. */
 uint64_t ledger_cache_version(struct ledger_cache *l);
+/* Grows with each change of where tables are and who carries them: records of place/, carrier/
+ * and source that are not what they were. */
+uint64_t ledger_cache_places_version(struct ledger_cache *l);
+/* From now on the part "ledger" of /healthz is stuck when the topic was not seen to be read to
+ * its end, and nothing of it was read, for so long. Once, before others use the cache. */
+void ledger_cache_watch(struct ledger_cache *l, int64_t limit_ms);
+
+/* The value of one key; NULL: none. The caller frees. */
+char *ledger_cache_value(struct ledger_cache *l, const char *key);
 
 /* 1: found, copied into ret (the caller releases); 0: there is no such record; -1: it can't be
  * read. */
 int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
                        struct error *err);
-/* Calls each for every record whose key begins with prefix ("place/", "shard/<table>/"), in no
- * order, under the cache's lock: each only looks or copies. The key's rest after prefix is
- * given. */
+/* Calls each for every record whose key begins with prefix: "place/", "table/", "carrier/",
+ * "segment/<table>/" or "shard/<table>/", or one of these and more of the key. Those of one
+ * ledger partition in the order in which their keys came first; under the cache's lock: each
+ * only looks or copies. The key's rest after prefix is given. Costs what the kind (of that
+ * table) has, not what the ledger has. */
 void ledger_cache_each(struct ledger_cache *l, const char *prefix,
                        void (*each)(void *arg, struct bytes rest, struct bytes value,
                                     int32_t partition),

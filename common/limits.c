@@ -13,22 +13,31 @@ struct bucket { /* tokens in thousandths, refilled by time, at most one second's
 };
 
 struct limits {
-    pthread_mutex_t lock; /* all below */
+    /* set once */
     size_t budget;
-    size_t used;
+    size_t scan_share;     /* of the budget: the rest is the streams' at any time */
+    int64_t scans_at_most; /* requests in flight, which hold a thread each */
+    void (*on_room)(void *arg);
+    void *on_room_arg;
+    pthread_mutex_t lock; /* all below */
+    size_t used[LIMITS_USES];
+    int64_t scans_in_flight;
+    bool refused; /* somebody, since the last call of on_room */
     struct bucket scans;
     struct bucket streams;
     int64_t tables_left;
     int64_t next_description_ms;
 };
 
-struct limits *limits_new(int64_t memory_bytes, int64_t scan_rate, int64_t stream_rate,
-                          int64_t tables_at_once)
+struct limits *limits_new(int64_t memory_bytes, int64_t threads, int64_t scan_rate,
+                          int64_t stream_rate, int64_t tables_at_once)
 {
     struct limits *l = xcalloc(1, sizeof(*l));
 
     pthread_mutex_init(&l->lock, NULL);
     l->budget = (size_t)memory_bytes;
+    l->scan_share = threads ? l->budget - l->budget / 4 : l->budget;
+    l->scans_at_most = threads ? MAX(threads * 3 / 4, 1) : INT64_MAX;
     l->scans = (struct bucket){.rate = scan_rate, .milli_tokens = scan_rate * 1000};
     l->streams = (struct bucket){.rate = stream_rate, .milli_tokens = stream_rate * 1000};
     l->tables_left = tables_at_once;
@@ -43,27 +52,81 @@ void limits_free(struct limits *l)
     free(l);
 }
 
+void limits_on_room(struct limits *l, void (*fn)(void *arg), void *arg)
+{
+    l->on_room = fn;
+    l->on_room_arg = arg;
+}
+
+/* Outside the lock: the callee has locks of its own. */
+static void tell_of_room(struct limits *l)
+{
+    bool due;
+
+    pthread_mutex_lock(&l->lock);
+    due = l->refused;
+    l->refused = false;
+    pthread_mutex_unlock(&l->lock);
+    if (due && l->on_room)
+        l->on_room(l->on_room_arg);
+}
+
+static bool scan_fits(const struct limits *l, size_t bytes)
+{
+    size_t scans = l->used[LIMITS_SCAN];
+
+    if (l->scans_in_flight == 0)
+        return true; /* however large it is, and whatever the streams hold */
+    return l->scans_in_flight < l->scans_at_most && scans + bytes <= l->scan_share &&
+           scans + l->used[LIMITS_STREAM] + bytes <= l->budget;
+}
+
+static bool stream_fits(const struct limits *l, size_t bytes)
+{
+    size_t streams = l->used[LIMITS_STREAM];
+
+    if (streams == 0 || streams + bytes <= l->budget - l->scan_share)
+        return true;
+    return l->used[LIMITS_SCAN] + streams + bytes <= l->budget;
+}
+
 bool limits_reserve(struct limits *l, enum limits_use use, size_t bytes)
 {
-    (void)use;
     AUTO_LOCK(&l->lock);
-    if (l->used > 0 && l->used + bytes > l->budget)
+    if (!(use == LIMITS_SCAN ? scan_fits(l, bytes) : stream_fits(l, bytes))) {
+        l->refused = true;
         return false;
-    l->used += bytes;
+    }
+    l->used[use] += bytes;
+    l->scans_in_flight += use == LIMITS_SCAN;
     return true;
+}
+
+static void settle(struct limits *l, enum limits_use use, size_t reserved, size_t actual)
+{
+    CHECK(l->used[use] >= reserved);
+    l->used[use] = l->used[use] - reserved + actual;
 }
 
 void limits_settle(struct limits *l, enum limits_use use, size_t reserved, size_t actual)
 {
-    (void)use;
-    AUTO_LOCK(&l->lock);
-    CHECK(l->used >= reserved);
-    l->used = l->used - reserved + actual;
+    pthread_mutex_lock(&l->lock);
+    settle(l, use, reserved, actual);
+    pthread_mutex_unlock(&l->lock);
+    if (actual < reserved)
+        tell_of_room(l);
 }
 
 void limits_return(struct limits *l, enum limits_use use, size_t bytes)
 {
-    limits_settle(l, use, bytes, 0);
+    pthread_mutex_lock(&l->lock);
+    settle(l, use, bytes, 0);
+    if (use == LIMITS_SCAN) {
+        CHECK(l->scans_in_flight > 0);
+        l->scans_in_flight--;
+    }
+    pthread_mutex_unlock(&l->lock);
+    tell_of_room(l);
 }
 
 static int64_t bucket_take(struct bucket *b, int64_t now_ms)
@@ -105,14 +168,18 @@ int64_t limits_describe_slot_ms(struct limits *l, int64_t now_ms)
 bool limits_scan_begin(struct limits *l)
 {
     AUTO_LOCK(&l->lock);
-    if (l->tables_left == 0)
+    if (l->tables_left == 0) {
+        l->refused = true;
         return false;
+    }
     l->tables_left--;
     return true;
 }
 
 void limits_scan_end(struct limits *l)
 {
-    AUTO_LOCK(&l->lock);
+    pthread_mutex_lock(&l->lock);
     l->tables_left++;
+    pthread_mutex_unlock(&l->lock);
+    tell_of_room(l);
 }

@@ -1,7 +1,11 @@
-/* common/limits.h - what all tables share: bytes of answers in flight, requests a second,
- * scans at once.
+/* common/limits.h - what all tables share: bytes of answers in flight, threads, requests a
+ * second, scans at once.
  *
- * Nothing blocks: who gets nothing comes again later. Any thread. */
+ * Nothing blocks: who gets nothing comes again when it is told that there is room. Any thread.
+ *
+ * Scans may be slow, or hang, for as long as a request may take, and changes must not wait for
+ * them: of the bytes and of the threads that both share scans get three quarters at most. What
+ * scans leave the streams may take, and the last quarter of the bytes is always theirs. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,15 +16,22 @@
 
 struct limits;
 
-/* rates: requests a second, 0 for no limit. */
-struct limits *limits_new(int64_t memory_bytes, int64_t scan_rate, int64_t stream_rate,
-                          int64_t tables_at_once);
+/* threads: of the pool that scans and streams share; 0: there are no streams, and scans get
+ * everything. rates: requests a second, 0 for no limit. */
+struct limits *limits_new(int64_t memory_bytes, int64_t threads, int64_t scan_rate,
+                          int64_t stream_rate, int64_t tables_at_once);
 void limits_free(struct limits *l);
 DEFINE_FREEP(struct limits, limits_freep, limits_free)
+/* fn is called when something came back (bytes, a thread, a place among the scans) after
+ * somebody was refused: on the thread that gave it back, under no lock of ours. Set before
+ * others use l. A refused caller must be where fn finds it before it asks. */
+void limits_on_room(struct limits *l, void (*fn)(void *arg), void *arg);
 
 /* Bytes are reserved before a request, by an estimate, and settled to its true size: a larger
- * answer goes over the budget rather than being lost, and nothing else starts until it is back
- * under it. A request larger than the whole budget gets it when nothing else is in flight. */
+ * answer goes over the share rather than being lost, and nothing else of its use starts until
+ * it is back under it. A request larger than its share gets it when nothing of its use is in
+ * flight. Each reservation is returned once (with the bytes that it was settled to): until then
+ * one of a scan counts as a thread too. */
 enum limits_use {
     LIMITS_SCAN,
     LIMITS_STREAM,

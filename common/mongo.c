@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
-
 #define DEFAULT_WRITE_COUNT 1000
 #define DEFAULT_MAX_BYTES (16 << 20)
 /* A command's own members beside its records. */
@@ -14,22 +12,20 @@ struct mongo *mongo_new(const struct target *t)
     struct mongo *m = xcalloc(1, sizeof(*m));
 
     m->target = t;
-    m->client = target_client_new(t);
     return m;
 }
 
 struct mongo *mongo_patient_new(const struct target *t)
 {
-    struct mongo *m = xcalloc(1, sizeof(*m));
-    mongoc_uri_t *uri = mongoc_uri_copy(t->uri);
+    struct mongo *m = mongo_new(t);
 
-    mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
-    m->target = t;
-    m->client = mongoc_client_new_from_uri(uri);
-    CHECK(m->client);
-    mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
-    mongoc_uri_destroy(uri);
+    m->patient = true;
     return m;
+}
+
+int mongo_open(struct mongo *m, struct error *err)
+{
+    return m->client ? 0 : target_client_new(&m->client, m->target, m->patient, err);
 }
 
 void mongo_free(struct mongo *m)
@@ -47,11 +43,20 @@ enum mongo_result mongo_judge(struct mongo *m, const bson_t *reply, const bson_e
     return mongo_reply_result(reply, why, err);
 }
 
+static enum mongo_result not_sent(struct mongo *m, bson_t *reply)
+{
+    m->answered_no = false;
+    bson_init(reply);
+    return MONGO_AGAIN;
+}
+
 enum mongo_result mongo_write(struct mongo *m, const char *database, const bson_t *command,
                               bson_t *reply, struct error *err)
 {
     bson_error_t why = {0};
 
+    if (mongo_open(m, err) < 0)
+        return not_sent(m, reply);
     mongoc_client_write_command_with_opts(m->client, database, command, NULL, reply, &why);
     return mongo_judge(m, reply, &why, err);
 }
@@ -61,6 +66,8 @@ enum mongo_result mongo_read(struct mongo *m, const char *database, const bson_t
 {
     bson_error_t why = {0};
 
+    if (mongo_open(m, err) < 0)
+        return not_sent(m, reply);
     mongoc_client_read_command_with_opts(m->client, database, command, NULL, NULL, reply, &why);
     return mongo_judge(m, reply, &why, err);
 }
@@ -92,12 +99,16 @@ int mongo_limits(struct mongo *m, struct error *err)
 
     if (m->max_write_count)
         return 0;
+    if (mongo_open(m, err) < 0)
+        return -1;
     sd = mongoc_client_select_server(m->client, true, NULL, &why);
     if (!sd)
         return error_set(err, ERR_RETRY, "%s", why.message);
     hello = mongoc_server_description_hello_response(sd);
     m->max_write_count = limit_of(hello, "maxWriteBatchSize", DEFAULT_WRITE_COUNT);
-    m->max_bytes = limit_of(hello, "maxBsonObjectSize", DEFAULT_MAX_BYTES) - COMMAND_RESERVE;
+    m->max_bytes = MAX(limit_of(hello, "maxBsonObjectSize", DEFAULT_MAX_BYTES),
+                       2 * (size_t)COMMAND_RESERVE) -
+                   COMMAND_RESERVE;
     mongoc_server_description_destroy(sd);
     return 0;
 }

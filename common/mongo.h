@@ -50,8 +50,9 @@ void mongo_reply_write_errors(const bson_t *reply,
                               void *arg);
 
 struct mongo {
-    mongoc_client_t *client;
+    mongoc_client_t *client; /* NULL: mongo_open is due */
     const struct target *target;
+    bool patient;
     bool answered_no;       /* the last command was answered, and the answer was no */
     size_t max_write_count; /* 0: not asked yet */
     size_t max_bytes;
@@ -62,6 +63,9 @@ struct mongo *mongo_new(const struct target *t);
 struct mongo *mongo_patient_new(const struct target *t);
 void mongo_free(struct mongo *m);
 DEFINE_FREEP(struct mongo, mongo_freep, mongo_free)
+/* Makes the client, if there is none yet; the commands below do it by themselves. ERR_RETRY:
+ * the address can't be looked up now. */
+int mongo_open(struct mongo *m, struct error *err);
 
 /* reply is initialised in every case; the caller destroys it. Write concern majority. */
 enum mongo_result mongo_write(struct mongo *m, const char *database, const bson_t *command,

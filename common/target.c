@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/bytes.h"
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/mongo.h"
@@ -103,13 +102,22 @@ void target_free(struct target *t)
     free(t);
 }
 
-mongoc_client_t *target_client_new(const struct target *t)
+int target_client_new(mongoc_client_t **ret, const struct target *t, bool patient,
+                      struct error *err)
 {
-    mongoc_client_t *client = mongoc_client_new_from_uri(t->uri);
+    mongoc_uri_t *uri = mongoc_uri_copy(t->uri);
+    mongoc_client_t *client;
+    bson_error_t why = {0};
 
-    CHECK(client);
+    if (patient)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
+    client = mongoc_client_new_from_uri_with_error(uri, &why);
+    mongoc_uri_destroy(uri);
+    if (!client)
+        return error_set(err, ERR_RETRY, "%s", why.message);
     mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
-    return client;
+    *ret = client;
+    return 0;
 }
 
 int target_wait(const struct target *t, int64_t timeout_ms, struct error *err)

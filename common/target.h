@@ -30,8 +30,10 @@ DEFINE_FREEP(struct target, target_freep, target_free)
  * A requested stop ends it with 0. */
 int target_wait(const struct target *t, int64_t timeout_ms, struct error *err);
 
-/* A client of one thread. */
-mongoc_client_t *target_client_new(const struct target *t);
+/* A client of one thread. patient: answers are waited for without a limit. ERR_RETRY: the
+ * address of kind mongodb+srv can't be looked up, which is done here. */
+int target_client_new(mongoc_client_t **ret, const struct target *t, bool patient,
+                      struct error *err);
 
 /* The hosts as "a:1,b:2" without user or password; the caller frees. */
 char *target_hosts(const struct target *t);

@@ -116,6 +116,8 @@ int collection_delete_doubles(struct mongo *m, const struct collection *c, struc
     bson_t keys;
     int result = 0;
 
+    if (mongo_open(m, err) < 0)
+        return -1;
     index_key_pattern(&keys, c->converter);
     pipeline = doubles_pipeline(&keys);
     bson_destroy(&keys);

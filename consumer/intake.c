@@ -120,15 +120,24 @@ void intake_message(struct partition *p, rd_kafka_message_t *m)
 
 /* ---- the stream ---- */
 
+/* Behind what was taken in: a log never goes back. */
+static int64_t next_offset(const struct partition *p)
+{
+    return partition_has_batch(p) ? p->batch.next_offset : p->position.applied;
+}
+
 static int take_error(struct partition *p, const rd_kafka_message_t *m, struct error *err)
 {
     switch (m->err) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        p->end_seen = m->offset;
+        if (m->offset < next_offset(p))
+            p->stop = PARTITION_STOP_LOG;
+        else
+            p->end_seen = m->offset;
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        p->stop = PARTITION_STOP_TRUNCATED;
+        p->stop = PARTITION_STOP_LOG;
         return 0;
     default:
         return error_set(err, ERR_RETRY, "%s", rd_kafka_message_errstr(m));
@@ -139,13 +148,15 @@ static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
 {
     int result = 0;
 
+    if (!m->err && p->stop == PARTITION_STOP_NOT && m->offset < next_offset(p))
+        p->stop = PARTITION_STOP_LOG;
     if (!m->err && p->stop == PARTITION_STOP_NOT) {
         p->end_seen = -1;
         intake_message(p, m);
         return 0;
     }
     if (p->stop == PARTITION_STOP_NOT) /* behind a stop nothing counts, not even the end */
-        result = take_error(p, m, err);
+        result = m->err ? take_error(p, m, err) : 0;
     fetch_stream_release(p->stream, &m, 1);
     return result;
 }

@@ -52,9 +52,14 @@ static void show_health(struct partition *p)
         health_remove(TAKE(p->health));
         return;
     }
-    if (!p->health)
+    if (!p->health) {
         p->health = health_get(p->id, HEALTH_LIMIT_MS);
+        p->said = NULL;
+    }
     health_set_limit(p->health, p->halted ? 0 : HEALTH_LIMIT_MS);
+    if (p->said != p->halted)
+        health_say(p->health, p->halted ? p->halted : "");
+    p->said = p->halted;
 }
 
 static void show_use(struct partition *p)

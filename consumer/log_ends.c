@@ -34,6 +34,7 @@ struct log_ends {
 
 static void list_assigned(void *arg, struct partition *p)
 {
+    p->offset_before = atomic_load(&p->offset);
     if (atomic_load(&p->assigned))
         rd_kafka_topic_partition_list_add(arg, p->topic, p->number)->offset =
             RD_KAFKA_OFFSET_END; /* the "time" that stands for the end */
@@ -78,6 +79,24 @@ static void show_topic_lag(struct log_ends *e, const char *topic, int64_t lag)
         metric_set(t->metrics.lag, lag);
 }
 
+/* What was confirmed before the brokers were asked is behind no end of the same log. */
+static bool shrank(const struct partition *p, const rd_kafka_topic_partition_t *tp)
+{
+    return tp->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           (!tp->err && tp->offset >= 0 && tp->offset < p->offset_before);
+}
+
+static void show_end(struct log_ends *e, struct partition *p,
+                     const rd_kafka_topic_partition_t *tp)
+{
+    if (!tp->err && tp->offset >= 0)
+        atomic_store(&p->log_end, tp->offset);
+    if (tp->offset == NOT_ASKED || !shrank(p, tp))
+        return;
+    atomic_store(&p->log_shrank, true);
+    dispatcher_wake(e->setup.dispatcher, p);
+}
+
 /* The list is sorted by topic. */
 static void show(struct log_ends *e, const rd_kafka_topic_partition_list_t *list)
 {
@@ -88,8 +107,8 @@ static void show(struct log_ends *e, const rd_kafka_topic_partition_list_t *list
         struct partition *p = dispatcher_find(e->setup.dispatcher, tp->topic, tp->partition);
         bool last = i + 1 == list->cnt || strcmp(list->elems[i + 1].topic, tp->topic) != 0;
 
-        if (p && !tp->err && tp->offset >= 0)
-            atomic_store(&p->log_end, tp->offset);
+        if (p)
+            show_end(e, p, tp);
         if (p && tp->offset != NOT_ASKED)
             of_topic += lag_of(p, atomic_load(&p->log_end));
         if (!last)

@@ -5,23 +5,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/program.h"
+#include "common/random.h"
 #include "common/stop.h"
+#include "consumer/database_owner.h"
 #include "consumer/group.h"
 #include "consumer/life.h"
 #include "consumer/position_store.h"
 
 #define LEAVE_MS 7000
 #define STOP_MS 1500
+#define LEDGER_SYNC_MS 5000
 #define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
@@ -32,7 +33,7 @@ static void name_owner(char *ret)
     uint64_t random;
 
     gethostname(host, sizeof(host) - 1);
-    CHECK(getrandom(&random, sizeof(random), 0) == sizeof(random));
+    random_bytes(&random, sizeof(random));
     snprintf(ret, POSITION_TEXT_MAX, "%s-%d-%016" PRIx64, host, (int)getpid(), random);
 }
 
@@ -43,14 +44,17 @@ static int64_t start_timeout_ms(const struct config *c)
     return config_int(c, "start.timeout") * 1000;
 }
 
-/* A ping needs no right, so what a consumer does all the time is tried. */
-static int prove_rights(const struct consumer *c, struct error *err)
+/* Until it is done, refused for good, or start.timeout is over. */
+static int try_target(const struct consumer *c,
+                      int (*attempt)(const struct consumer *c, struct mongo *m,
+                                     struct error *err),
+                      struct error *err)
 {
     AUTO(mongo_freep) struct mongo *m = mongo_new(c->target);
     int64_t end = clock_mono_ms() + start_timeout_ms(c->config);
     int result;
 
-    while ((result = position_prove_rights(m, err)) < 0 && err->kind != ERR_FATAL &&
+    while ((result = attempt(c, m, err)) < 0 && err->kind != ERR_FATAL &&
            clock_mono_ms() < end && !stop_wait_ms(500))
         ;
     if (result == 0 || stop_requested() || err->kind == ERR_FATAL)
@@ -58,6 +62,28 @@ static int prove_rights(const struct consumer *c, struct error *err)
     err->kind = ERR_FATAL;
     err->code = m->answered_no ? EXIT_NO_RIGHT : EXIT_UNREACHABLE;
     return -1;
+}
+
+/* Nothing is written into another's database. A ping needs no right, so what a consumer does
+ * all the time is tried. */
+static int may_write(const struct consumer *c, struct mongo *m, struct error *err)
+{
+    static const struct database_source not_known = {0};
+    const char *prefix = config_string(c->config, "topic.prefix");
+
+    if (database_owner_check(m, prefix, &not_known, err) < 0)
+        return -1;
+    return position_prove_rights(m, err);
+}
+
+/* Once the ledger can tell whose source it is. */
+static int is_of_its_source(const struct consumer *c, struct mongo *m, struct error *err)
+{
+    struct database_source source;
+
+    if (database_source_read(&source, c->ledger, err) < 0)
+        return -1;
+    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, err);
 }
 
 /* Topics of its own may be missing when this program starts first. */
@@ -72,6 +98,9 @@ static int open_topics(struct consumer *c, struct error *err)
            ledger_cache_new(&c->ledger, c->config, err) < 0)
         if (kafka_start_again(c->config, end, err) < 0)
             return -1;
+    while (ledger_cache_sync(c->ledger, LEDGER_SYNC_MS, err) < 0)
+        if (kafka_start_again(c->config, end, err) < 0)
+            return -1;
     return 0;
 }
 
@@ -81,9 +110,9 @@ static int open_parts(struct consumer *c, struct error *err)
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
         target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
-        prove_rights(c, err) < 0)
+        try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
-    return open_topics(c, err);
+    return try_target(c, is_of_its_source, err);
 }
 
 static void set_limits(struct consumer *c)

@@ -1,6 +1,7 @@
 #include "consumer/ownership.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "consumer/life.h"
@@ -22,6 +23,11 @@ bool ownership_read_ledger(struct worker *w, const struct partition *p,
 
     if (ledger_cache_table(w->consumer->ledger, p->table->name, ret, &err) <= 0)
         return false;
+    if (strlen(ret->log_id) >= POSITION_TEXT_MAX) { /* none that a producer makes */
+        ledger_table_release(ret);
+        *ret = (struct ledger_table){0};
+        return false;
+    }
     *ret_begin = ret->begin_offsets && p->number < ret->partitions
                      ? ret->begin_offsets[p->number]
                      : POSITION_NONE;
@@ -138,7 +144,7 @@ struct partition_next state_rewinding(struct worker *w, struct partition *p)
 /* ---- halted ---- */
 
 /* A generation that begins after what can't be applied brings all values again. */
-static bool newer_begins(struct worker *w, const struct partition *p)
+bool ownership_newer_begins(struct worker *w, const struct partition *p)
 {
     struct ledger_table ledger = {0};
     bool newer = false;
@@ -157,7 +163,7 @@ struct partition_next state_halted(struct worker *w, struct partition *p)
 
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
-    if (newer_begins(w, p)) {
+    if (ownership_newer_begins(w, p)) {
         p->skip = true;
         return partition_restart(p, "a newer generation begins after what it could not apply");
     }

@@ -10,6 +10,9 @@ bool ownership_polled_lately(const struct worker *w);
  * generation begins in this partition; POSITION_NONE: not known yet. false: nothing. */
 bool ownership_read_ledger(struct worker *w, const struct partition *p,
                            struct ledger_table *ret, int64_t *ret_begin);
+/* Does the ledger know the begin of a generation that is newer than the position's, or of
+ * another log? */
+bool ownership_newer_begins(struct worker *w, const struct partition *p);
 /* Does what a document says that was read when nothing was on its way; memory does not count.
  */
 struct partition_next ownership_follow(struct worker *w, struct partition *p,

@@ -33,7 +33,6 @@ struct partition *partition_new(struct consumer *c, const char *topic, int32_t n
     p->ask.id = p->id;
     p->ask.owner = p;
     p->end_seen = -1;
-    p->truncated_at = POSITION_NONE;
     position_init(&p->position);
     batch_init(&p->batch);
     suspects_init(&p->suspects);
@@ -173,8 +172,9 @@ struct partition_next partition_run(struct partition *p)
     p->end_seen = -1;
     p->stop = PARTITION_STOP_NOT;
     atomic_store(&p->offset, p->position.offset);
-    fetch_stream_open(p->stream, p->position.applied);
-    return partition_go(PARTITION_RUNNING);
+    atomic_store(&p->log_shrank, false);
+    p->check = (struct log_check){0};
+    return partition_go(PARTITION_CHECKING);
 }
 
 /* ---- progress ---- */
@@ -244,5 +244,5 @@ void partition_release(struct partition *p)
     position_init(&p->position);
     suspects_release(&p->suspects);
     p->taking = false;
-    p->truncated_at = POSITION_NONE;
+    p->log_doubted = false;
 }

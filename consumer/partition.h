@@ -25,6 +25,7 @@
 #include "consumer/dead_letter.h"
 #include "consumer/fetch.h"
 #include "consumer/keeper.h"
+#include "consumer/log_check.h"
 #include "consumer/position.h"
 #include "consumer/suspects.h"
 #include "consumer/table.h"
@@ -35,6 +36,7 @@
  *   WAITING    its table: known, prepared, not halted
  *   LEFT_OUT   nothing: the filter leaves its table out  released
  *   TAKING     its document: read, then taken
+ *   CHECKING   the log to show that it is the position's  taken
  *   RUNNING    messages, which it applies                taken, idle when all is applied
  *   LETTERS    the receipt of its dead letters           taken
  *   HELD       the back-off, and the grace after an      taken
@@ -53,15 +55,17 @@
     X(RESTING, state_resting, true, false, TO(WAITING))                                        \
     X(WAITING, state_waiting, false, false, TO(TAKING) | TO(LEFT_OUT) | TO(RESTING))           \
     X(LEFT_OUT, state_left_out, true, false, TO(RESTING))                                      \
-    X(TAKING, state_taking, false, false, TO(RUNNING) | TO(WAITING) | TO(RESTING))             \
+    X(TAKING, state_taking, false, false, TO(CHECKING) | TO(WAITING) | TO(RESTING))            \
+    X(CHECKING, state_checking, false, true,                                                   \
+      TO(RUNNING) | TO(HELD) | TO(HALTED) | TO(LEAVING))                                       \
     X(RUNNING, state_running, false, true,                                                     \
       TO(LETTERS) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) | TO(LEAVING))         \
     X(LETTERS, state_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))               \
     X(HELD, state_held, false, true, TO(READING) | TO(LEAVING))                                \
     X(READING, state_reading, false, true,                                                     \
-      TO(RUNNING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                      \
+      TO(CHECKING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                     \
     X(REWINDING, state_rewinding, false, true,                                                 \
-      TO(RUNNING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                                      \
+      TO(CHECKING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                                     \
     X(HALTED, state_halted, false, true, TO(HELD) | TO(LEAVING))                               \
     X(LEAVING, state_leaving, false, true, TO(MARKING) | TO(WAITING) | TO(RESTING))            \
     X(MARKING, state_marking, true, false, TO(LEAVING) | TO(WAITING) | TO(RESTING))
@@ -127,14 +131,16 @@ struct partition {
     int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */
     enum {
         PARTITION_STOP_NOT,
-        PARTITION_STOP_SCHEMA,   /* a begin of another key schema is next */
-        PARTITION_STOP_TRUNCATED /* the log begins after the start */
-    } stop;                      /* nothing may be taken in past it */
-    int64_t truncated_at;        /* the log did not hold this offset once; POSITION_NONE */
+        PARTITION_STOP_SCHEMA, /* a begin of another key schema is next */
+        PARTITION_STOP_LOG     /* the log does not bring what has to follow */
+    } stop;                    /* nothing may be taken in past it */
+    struct log_check check;    /* CHECKING */
+    bool log_doubted;          /* it stopped with PARTITION_STOP_LOG: is it the same log? */
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
     struct health *health;
-    bool used; /* the preparer was told that its table is */
+    const char *said; /* the halt that health tells of; never read through */
+    bool used;        /* the preparer was told that its table is */
 
     /* any thread reads */
     atomic_bool assigned;
@@ -144,6 +150,10 @@ struct partition {
     atomic_llong offset;      /* confirmed; -1: none yet */
     atomic_llong end_shown;   /* end_seen */
     atomic_llong log_end;     /* as the brokers say (log_ends.h); -1: not known */
+    atomic_bool log_shrank; /* they said an end below what was confirmed before, or no topic */
+
+    /* of the thread of log_ends */
+    int64_t offset_before; /* what was confirmed when it asked for the end */
 };
 
 char *partition_id(const char *topic, int32_t number); /* the caller frees */
@@ -174,7 +184,7 @@ struct partition_next partition_leave(struct partition *p);
 struct partition_next partition_restart(struct partition *p, const char *why);
 /* MARKING: it is not to be read any more. */
 struct partition_next partition_mark(struct partition *p);
-/* RUNNING: reads from the position on. */
+/* CHECKING, and then RUNNING: reads from the position on. */
 struct partition_next partition_run(struct partition *p);
 
 /* ---- progress ---- */

@@ -291,6 +291,17 @@ static int unfit(const struct run *r, struct error *err)
                        r->view->collection, r->found.unfit);
 }
 
+/* The database may have been handed over to another since this program has started. */
+static int check_owner(const struct run *r, struct error *err)
+{
+    const char *prefix = config_string(r->p->config, "topic.prefix");
+    int result = database_owner_check(r->m, prefix, r->p->source, err);
+
+    if (result < 0 && err->kind == ERR_FATAL)
+        err->code = 0; /* it halts the table, not the program */
+    return result;
+}
+
 static bool is_long(const struct run *r, enum prepare_step step)
 {
     const struct collection c = collection_of(r);
@@ -371,6 +382,8 @@ static int check_names(const struct preparation *p, struct error *err)
 
 static enum preparation_result go_through_steps(struct run *r, struct error *err)
 {
+    bool checked = false;
+
     for (int i = 0; i < STEPS_MAX; i++) {
         enum table_clear what = CLEAR_NOTHING;
         enum prepare_step step;
@@ -384,6 +397,9 @@ static enum preparation_result go_through_steps(struct run *r, struct error *err
             return PREPARATION_WAITS;
         if (is_long(r, step) && !r->p->patient)
             return PREPARATION_LONG;
+        if (!checked && check_owner(r, err) < 0)
+            return PREPARATION_FAILED;
+        checked = true;
         if (do_step(r, step, what, err) < 0)
             return PREPARATION_FAILED;
     }

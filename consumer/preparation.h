@@ -7,6 +7,7 @@
 
 #include "common/ledger.h"
 #include "common/mongo.h"
+#include "consumer/database_owner.h"
 #include "consumer/table.h"
 
 struct preparation {
@@ -14,9 +15,10 @@ struct preparation {
     struct mongo *mongo;
     const struct ledger_table *ledger; /* the newest generation */
     const struct table *table;
-    rd_kafka_t *rk; /* asked where the log begins */
-    bool preparer;  /* this consumer owns partition 0 */
-    bool patient;   /* mongo is: steps that take long may be done */
+    const struct database_source *source; /* as the ledger tells it */
+    rd_kafka_t *rk;                       /* asked where the log begins */
+    bool preparer;                        /* this consumer owns partition 0 */
+    bool patient;                         /* mongo is: steps that take long may be done */
 };
 
 enum preparation_result {

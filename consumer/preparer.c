@@ -62,14 +62,18 @@ static void prepare(struct hand *h, struct table *t, const struct ledger_table *
                     struct look *ret)
 {
     const struct preparer_setup *s = &h->p->setup;
+    struct database_source source;
     struct preparation work = {.config = s->config,
                                .mongo = h->mongo,
+                               .source = &source,
                                .ledger = ledger,
                                .table = t,
                                .rk = s->rk,
                                .preparer = s->owns_first(s->arg, t->topic),
                                .patient = h->role == ROLE_BUILDS};
 
+    if (database_source_read(&source, s->ledger, &ret->err) < 0)
+        return;
     ret->result = preparation_run(&ret->view, &work, &ret->err);
     ret->answered_no = h->mongo->answered_no;
     if (ret->result == PREPARATION_READY && work.preparer && wants_secondary(h->p))

@@ -247,19 +247,15 @@ static struct partition_next begin_again(struct worker *w, struct partition *p)
 
 /* ---- running ---- */
 
-/* Told twice: the first time it may be about where the reading began before. */
-static struct partition_next stop_truncated(struct partition *p)
+/* Either retention took what comes next, or it is another log: that is looked at before it is
+ * read on. */
+static struct partition_next stop_log(struct partition *p)
 {
-    int64_t offset = p->position.applied;
     struct error err;
 
-    error_set(&err, ERR_FATAL,
-              "the log does not hold offset %" PRId64
-              " (any more): a new snapshot of the table is needed",
-              offset);
-    if (p->truncated_at == offset)
-        return partition_halt(p, err.message);
-    p->truncated_at = offset;
+    p->log_doubted = true;
+    error_set(&err, ERR_RETRY, "the log does not bring what comes after offset %" PRId64,
+              p->position.applied);
     return partition_hold(p, MONGO_AGAIN, &err, "read");
 }
 
@@ -311,8 +307,8 @@ static void pass_markers(struct partition *p)
 
 static struct partition_next without_batch(struct worker *w, struct partition *p)
 {
-    if (p->stop == PARTITION_STOP_TRUNCATED)
-        return stop_truncated(p);
+    if (p->stop == PARTITION_STOP_LOG)
+        return stop_log(p);
     if (p->stop == PARTITION_STOP_SCHEMA)
         return stop_schema(w, p);
     pass_markers(p);
@@ -330,6 +326,8 @@ struct partition_next state_running(struct worker *w, struct partition *p)
         return next;
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
+    if (atomic_load(&p->log_shrank))
+        return stop_log(p);
     if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))
         return begin_again(w, p);
     if (intake_pull(p, &w->consumer->limits, &err) < 0)

@@ -37,8 +37,9 @@ static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
 
 void ddb_side_release(struct ddb_side_answer *a)
 {
-    if (a->held)
+    if (a->side)
         limits_return(a->side->limits, LIMITS_SCAN, a->held);
+    a->side = NULL;
     a->held = 0;
     http_answer_release(&a->http);
 }
@@ -62,13 +63,14 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
 {
     size_t expected = s->expected ? s->expected : FIRST_ANSWER_BYTES;
 
-    *a = (struct ddb_side_answer){.side = s};
+    *a = (struct ddb_side_answer){0};
     if (reserve(s, expected, err) < 0)
         return -1;
     if (r->ask(&a->http, s->client, r->what, err) < 0) {
         limits_return(s->limits, LIMITS_SCAN, expected);
         return -1;
     }
+    a->side = s;
     a->held = a->http.body.cap;
     limits_settle(s->limits, LIMITS_SCAN, expected, a->held);
     s->expected = MAX(MAX(a->held, s->expected / 2), SMALLEST_BYTES);

@@ -18,8 +18,8 @@ struct ddb_side {
 
 struct ddb_side_answer {
     struct http_answer http;
-    struct ddb_side *side;
-    size_t held; /* of the budget */
+    struct ddb_side *side; /* NULL: nothing is held of its budget */
+    size_t held;
 };
 
 void ddb_side_release(struct ddb_side_answer *a);

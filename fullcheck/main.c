@@ -246,7 +246,7 @@ static int run(const struct config *config, const struct config_extra *extras,
     if (fullcheck_options_read(&c.options, extras, err) < 0)
         return -1;
     c.limits =
-        limits_new(config_int(config, "memory.bytes"), config_int(config, "qps.full"), 0, 1);
+        limits_new(config_int(config, "memory.bytes"), 0, config_int(config, "qps.full"), 0, 1);
     if (open_ends(&c, config, err) < 0)
         return -1;
     if (c.options.sample > 0)

@@ -30,14 +30,17 @@ static int cursor_failed(mongoc_cursor_t *cursor, struct error *err)
 
 int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err)
 {
-    mongoc_collection_t *collection =
-        mongoc_client_get_collection(m->client, m->target->database, find->collection);
-    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+    mongoc_collection_t *collection;
+    mongoc_read_prefs_t *primary;
     mongoc_cursor_t *cursor;
     const bson_t *document;
     bson_t opts;
     int result;
 
+    if (mongo_open(m, err) < 0)
+        return error_prefix(err, "MongoDB");
+    collection = mongoc_client_get_collection(m->client, m->target->database, find->collection);
+    primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
     options(&opts, find);
     cursor = mongoc_collection_find_with_opts(collection, find->filter, &opts, primary);
     while (mongoc_cursor_next(cursor, &document) && find->each(find->arg, document))

@@ -3,9 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
-#include "common/check.h"
+#include "common/random.h"
 
 enum {
     THREADS = 16,
@@ -81,7 +80,7 @@ static int read_seed(struct fullcheck_options *o, const struct config_extra *ext
 
     o->seed_given = value != NULL;
     if (!value) {
-        CHECK(getrandom(&o->seed, sizeof(o->seed), 0) == sizeof(o->seed));
+        random_bytes(&o->seed, sizeof(o->seed));
         return 0;
     }
     errno = 0;

@@ -31,6 +31,13 @@ static void event_source(struct event *ev, const struct table_worker *w, int64_t
     ev->source.ts_ms = -1;
 }
 
+/* What stands for others can't be left out, whatever it failed for. */
+static int must_abort(struct error *err, const char *what)
+{
+    err->kind = ERR_ABORT;
+    return error_prefix(err, "%s", what);
+}
+
 /* ---- records that can't be sent ---- */
 
 /* Where the record comes from: shard and sequence number, segment, or signal. */
@@ -64,8 +71,10 @@ static int append_dead_letter(struct table_worker *w, struct pool_local *local,
                               const struct topic_record *refused, const struct event *ev,
                               const char *reason, struct error *err)
 {
-    struct topic_record r = {
-        .topic = w->p->dead_letter_topic, .partition = 0, .key = refused->key};
+    struct topic_record r = {.member = &w->member,
+                             .topic = w->p->dead_letter_topic,
+                             .partition = 0,
+                             .key = refused->key};
     struct dead_letter d = {
         .stage = BYTES_LIT("producer"),
         .table = bytes_of(w->table),
@@ -165,7 +174,8 @@ static int append_event(struct table_worker *w, struct pool_local *local, struct
                         const struct ddb_item *item, const struct record_header *headers,
                         size_t header_count, struct error *err)
 {
-    struct topic_record r = {.topic = w->topic,
+    struct topic_record r = {.member = &w->member,
+                             .topic = w->topic,
                              .handle = w->topic_handle,
                              .headers = headers,
                              .header_count = header_count};
@@ -279,8 +289,11 @@ int append_control(struct table_worker *w, struct pool_local *local, enum event_
         {EVENT_HEADER_CONTROL, bytes_of(event_control_name(type))},
         {EVENT_HEADER_GENERATION, number_of(&generation, t->generation)}};
     struct event ev = {.op = EVENT_CONTROL, .ts_ms = clock_wall_ms()};
-    struct topic_record r = {
-        .topic = w->topic, .headers = headers, .header_count = ARRAY_LEN(headers)};
+    struct topic_record r = {.member = &w->member,
+                             .topic = w->topic,
+                             .handle = w->topic_handle,
+                             .headers = headers,
+                             .header_count = ARRAY_LEN(headers)};
 
     buf_reset(&local->message_key);
     buf_printf(&local->message_key, "{\"control\":\"%s\"}", event_control_name(type));
@@ -299,7 +312,7 @@ int append_control(struct table_worker *w, struct pool_local *local, enum event_
     for (r.partition = 0; r.partition < t->partitions; r.partition++) {
         r.ret_offset = ret_offsets ? &ret_offsets[r.partition] : NULL;
         if (topic_writer_append(w->writer, &r, err) < 0)
-            return error_set(err, ERR_ABORT, "%s: %s", event_control_name(type), err->message);
+            return must_abort(err, event_control_name(type));
     }
     return 0;
 }
@@ -311,6 +324,7 @@ static int append_ledger(struct table_worker *w, struct pool_local *local, bool 
                          struct error *err)
 {
     struct topic_record r = {
+        .member = &w->member,
         .topic = w->p->ledger_topic,
         .partition = w->ledger_partition,
         .key = buf_slice(&local->keys),
@@ -318,7 +332,7 @@ static int append_ledger(struct table_worker *w, struct pool_local *local, bool 
     };
 
     if (topic_writer_append(w->writer, &r, err) < 0)
-        return error_set(err, ERR_ABORT, "ledger: %s", err->message);
+        return must_abort(err, "ledger");
     return 0;
 }
 

@@ -5,7 +5,7 @@
 
 #include "common/check.h"
 #include "common/kafka.h"
-#include "common/log.h"
+#include "producer/ledger_keeper.h"
 #include "producer/table_worker.h"
 
 #define SYNC_TIMEOUT_MS 30000
@@ -15,51 +15,14 @@ struct ledger_partition {
     int32_t partition;
     struct topic_writer *writer;
     atomic_int refs;
-    struct table_worker **tables; /* of the owner's thread */
+
+    /* of the owner's thread */
+    struct ledger_keeper *keeper; /* from the start on */
+    struct table_worker **tables;
     size_t count;
+    struct table_worker **leaving; /* stopped for good; each with a reference of ours */
+    size_t leaving_count;
 };
-
-/* ---- places ---- */
-
-struct places {
-    const struct config *config;
-    int32_t partition;
-    char **tables;
-    size_t count;
-};
-
-static void note_place(void *arg, struct bytes table, struct bytes value, int32_t partition)
-{
-    struct places *places = arg;
-    struct error err;
-    int32_t placed;
-    char *name;
-
-    (void)partition;
-    if (ledger_place_decode(&placed, value, &err) < 0) {
-        log_error("place can't be read", "table=" BYTES_FMT " reason=%s", BYTES_ARG(table),
-                  err.message);
-        return;
-    }
-    if (placed != places->partition)
-        return;
-    name = bytes_dup(table);
-    if (!config_wants_table(places->config, name)) { /* the filters have changed since */
-        free(name);
-        return;
-    }
-    places->tables = xrealloc(places->tables, sizeof(*places->tables) * (places->count + 1));
-    places->tables[places->count++] = name;
-}
-
-char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count)
-{
-    struct places places = {.config = p->config, .partition = partition};
-
-    ledger_cache_each(p->cache, "place/", note_place, &places);
-    *ret_count = places.count;
-    return places.tables;
-}
 
 /* ---- the partition ---- */
 
@@ -84,7 +47,8 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
     lp->p = p;
     lp->partition = partition;
     atomic_init(&lp->refs, 1);
-    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], err) < 0 ||
+    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], p->pool,
+                          err) < 0 ||
         ledger_partition_sync(lp, err) < 0) {
         if (lp->writer)
             topic_writer_close(lp->writer);
@@ -106,24 +70,39 @@ void ledger_partition_unref(struct ledger_partition *lp)
         return;
     topic_writer_free(lp->writer);
     free(lp->tables);
+    free(lp->leaving);
     free(lp);
 }
 
 void ledger_partition_close(struct ledger_partition *lp)
 {
-    size_t count = lp->count;
+    size_t count = lp->count, leaving = lp->leaving_count;
 
     topic_writer_close(lp->writer);
-    lp->count = 0;
+    lp->count = lp->leaving_count = 0;
+    if (lp->keeper)
+        ledger_keeper_stop(TAKE(lp->keeper));
     for (size_t i = 0; i < count; i++)
         table_worker_stop(lp->tables[i]);
+    for (size_t i = 0; i < leaving; i++)
+        table_worker_unref(lp->leaving[i]);
     ledger_partition_unref(lp);
 }
 
-static bool is_started(const struct ledger_partition *lp, const char *table)
+/* ---- its tables ---- */
+
+static struct table_worker **find(const struct ledger_partition *lp, const char *table)
 {
     for (size_t i = 0; i < lp->count; i++)
         if (strcmp(lp->tables[i]->table, table) == 0)
+            return &lp->tables[i];
+    return NULL;
+}
+
+static bool is_leaving(const struct ledger_partition *lp, const char *table)
+{
+    for (size_t i = 0; i < lp->leaving_count; i++)
+        if (strcmp(lp->leaving[i]->table, table) == 0)
             return true;
     return false;
 }
@@ -137,17 +116,70 @@ static void start_table(struct ledger_partition *lp, const char *table)
     table_worker_start(w);
 }
 
-void ledger_partition_start_tables(struct ledger_partition *lp)
+void ledger_partition_start(struct ledger_partition *lp)
 {
-    size_t count;
-    char **tables = ledger_places(lp->p, lp->partition, &count);
+    if (!lp->keeper)
+        lp->keeper = ledger_keeper_start(lp->p, lp, lp->writer, lp->partition);
+}
 
-    for (size_t i = 0; i < count; i++) {
-        if (!is_started(lp, tables[i]))
+void ledger_partition_start_tables(struct ledger_partition *lp, char *const *tables,
+                                   size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!find(lp, tables[i]) && !is_leaving(lp, tables[i]))
             start_table(lp, tables[i]);
-        free(tables[i]);
+}
+
+/* A worker is kept until its last step has ended: no append of its own may come behind the
+ * tombstones. */
+void ledger_partition_forget(struct ledger_partition *lp, const char *table)
+{
+    struct table_worker **at = find(lp, table), *w;
+
+    if (is_leaving(lp, table))
+        return;
+    if (!at) {
+        ledger_keeper_forget(lp->keeper, table);
+        return;
     }
-    free(tables);
+    w = *at;
+    *at = lp->tables[--lp->count];
+    table_worker_ref(w);
+    table_worker_stop(w);
+    lp->leaving =
+        xrealloc(lp->leaving, sizeof(struct table_worker *) * (lp->leaving_count + 1));
+    lp->leaving[lp->leaving_count++] = w;
+}
+
+void ledger_partition_tend(struct ledger_partition *lp)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < lp->leaving_count; i++) {
+        struct table_worker *w = lp->leaving[i];
+
+        if (atomic_load(&w->refs) > 1) {
+            lp->leaving[kept++] = w;
+            continue;
+        }
+        ledger_keeper_forget(lp->keeper, w->table);
+        table_worker_unref(w);
+    }
+    lp->leaving_count = kept;
+}
+
+struct table_worker *ledger_partition_table(struct ledger_partition *lp, const char *table)
+{
+    struct table_worker **at = find(lp, table);
+
+    return at ? *at : NULL;
+}
+
+/* ---- asked ---- */
+
+bool ledger_partition_is_idle(const struct ledger_partition *lp)
+{
+    return lp->count == 0 && lp->leaving_count == 0;
 }
 
 struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)
@@ -159,12 +191,4 @@ void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, i
 {
     for (size_t i = 0; i < lp->count; i++)
         table_worker_add_progress(lp->tables[i], rows, left);
-}
-
-bool ledger_partition_is_over(struct ledger_partition *lp)
-{
-    for (size_t i = 0; i < lp->count; i++)
-        if (!table_worker_is_over(lp->tables[i]))
-            return false;
-    return true;
 }

@@ -10,6 +10,7 @@
 #include "producer/topic_writer.h"
 
 struct ledger_partition;
+struct table_worker;
 
 int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int32_t partition,
                           struct error *err);
@@ -23,13 +24,15 @@ int ledger_partition_sync(struct ledger_partition *lp, struct error *err);
 void ledger_partition_ref(struct ledger_partition *lp);
 void ledger_partition_unref(struct ledger_partition *lp);
 
-/* Starts the tables that are placed here (by the cache) and not started yet. */
-void ledger_partition_start_tables(struct ledger_partition *lp);
+/* Says what is carried here. From now on tables may be started. */
+void ledger_partition_start(struct ledger_partition *lp);
+void ledger_partition_start_tables(struct ledger_partition *lp, char *const *tables,
+                                   size_t count); /* those that are not started yet */
+/* The table is not carried any more, and then its records go from the ledger. */
+void ledger_partition_forget(struct ledger_partition *lp, const char *table);
+void ledger_partition_tend(struct ledger_partition *lp); /* now and then */
+/* NULL: not started here. */
+struct table_worker *ledger_partition_table(struct ledger_partition *lp, const char *table);
+bool ledger_partition_is_idle(const struct ledger_partition *lp); /* it has no tables */
 struct topic_writer *ledger_partition_writer(struct ledger_partition *lp);
 void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left);
-/* Every table started here is over (sync_mode full) or stands still. */
-bool ledger_partition_is_over(struct ledger_partition *lp);
-
-/* The tables placed in a partition that pass the filters, by the cache; the caller frees each
- * and the array. */
-char **ledger_places(struct producer *p, int32_t partition, size_t *ret_count);

@@ -5,14 +5,16 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/ddb_table.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/program.h"
 #include "producer/owner.h"
-#include "producer/plan.h"
 #include "producer/refusals.h"
 #include "producer/signals.h"
+#include "producer/source_check.h"
+#include "producer/source_identity.h"
 
 #define MESSAGE_KEY_CEILING (64 * 1024)
 #define ENDS_WITHIN_MS 9000
@@ -59,6 +61,7 @@ static enum sync_mode mode_of(const struct config *c)
 static int open_ledger(struct producer *p, int64_t end, struct error *err)
 {
     if (kafka_ensure_own_topics(p->admin, p->config, err) < 0 ||
+        kafka_check_ledger_topic(p->admin, p->config, err) < 0 ||
         (!p->cache && ledger_cache_new(&p->cache, p->config, err) < 0))
         return -1;
     return ledger_cache_sync(p->cache, MAX(end - clock_mono_ms(), 1), err);
@@ -84,22 +87,8 @@ static int open_kafka(struct producer *p, struct error *err)
             return -1;
         log_warn("ledger can't be read now", "reason=%s", err->message);
     }
+    ledger_cache_watch(p->cache, config_int(p->config, "health.limit.ms"));
     return 0;
-}
-
-bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
-{
-    if (limits_reserve(p->limits, use, bytes))
-        return true;
-    step_wait(p->pool, &p->room, s); /* before it looks again */
-    return limits_reserve(p->limits, use, bytes);
-}
-
-static void room_came(void *arg)
-{
-    struct producer *p = arg;
-
-    step_queue_wake(p->pool, &p->room);
 }
 
 static void open_pool(struct producer *p)
@@ -111,8 +100,10 @@ static void open_pool(struct producer *p)
     for (int32_t i = 0; i < p->refusals_count; i++)
         p->refusals[i] = refusals_new();
 
-    p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "qps.full"),
-                           config_int(c, "qps.incr"), config_int(c, "full.concurrency"));
+    p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "threads"),
+                           config_int(c, "qps.full"), config_int(c, "qps.incr"),
+                           config_int(c, "full.concurrency"));
+    limits_on_room(p->limits, producer_room_came, p);
     p->pool = step_pool_new((int)config_int(c, "threads"),
                             (struct step_pool_hooks){local_begin, local_end, p});
 }
@@ -128,7 +119,7 @@ static int open_all(struct producer *p, struct error *err)
     p->dead_letter_topic = kafka_dead_letter_topic(c);
     p->started_ms = clock_wall_ms();
     if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
-        plan_check_source(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
+        source_check(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
         return -1;
     open_pool(p);
     return 0;
@@ -143,6 +134,8 @@ static void close_all(struct producer *p)
         refusals_free(p->refusals[i]);
     free(p->refusals);
     limits_free(p->limits);
+    source_identity_free(p->identity);
+    ddb_names_free(p->listed, p->listed_count);
     ledger_cache_free(p->cache);
     if (p->admin)
         rd_kafka_destroy(p->admin);

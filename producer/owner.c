@@ -9,28 +9,48 @@
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/progress.h"
 #include "common/stop.h"
+#include "producer/full_end.h"
 #include "producer/ledger_partition.h"
+#include "producer/owner_view.h"
 #include "producer/plan.h"
 #include "producer/refusals.h"
+#include "producer/source_identity.h"
+#include "producer/table_worker.h"
 
 #define POLL_MS 50
+#define FULL_LOOK_MS 500
+#define BLOCK_MS 70000  /* the longest that opening a partition may take */
+#define PROVEN_MS 10000 /* a handle that was open for so long works */
+#define REOPEN_FLOOR_MS 200
 
 struct place {
     bool assigned;
     struct ledger_partition *open;
+    int64_t opened_ms;
     int64_t next_try_ms;
     struct backoff backoff;
+    struct health *health; /* while it is assigned and there is something to do in it */
 };
 
 struct owner { /* of the main thread */
     struct producer *p;
     rd_kafka_t *group;
+    bool is_member;
+    struct health *health; /* "group" */
+    int64_t health_limit_ms;
     struct place *places; /* one a ledger partition */
     int32_t count;
     struct plan *plan;
-    uint64_t seen_version; /* of the cache, when tables were last looked for */
+
+    struct owner_view view;
+    struct halted *halted;
+    bool view_is_old;
+    uint64_t seen_version; /* of the cache's places, when the view was made */
+
+    int64_t full_looked_ms;
 };
 
 static void close_partition(struct owner *o, int32_t partition)
@@ -45,6 +65,14 @@ static void close_partition(struct owner *o, int32_t partition)
     log_info("ledger partition is given back", "ledger_partition=%" PRId32, partition);
 }
 
+static bool is_alone(const struct owner *o)
+{
+    for (int32_t p = 0; p < o->count; p++)
+        if (!o->places[p].assigned)
+            return false;
+    return true;
+}
+
 /* ---- the group ---- */
 
 static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t *list)
@@ -56,10 +84,14 @@ static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t 
         if (!assigned) {
             close_partition(o, p);
             refusals_clear(o->p->refusals[p]); /* another may handle what it is about */
+            health_remove(TAKE(o->places[p].health));
         }
         o->places[p].assigned = assigned;
     }
-    o->seen_version = 0;
+    o->is_member = list != NULL;
+    o->view_is_old = true;
+    if (o->plan)
+        plan_set_alone(o->plan, is_alone(o));
 }
 
 /* Nothing is read through the group's handle: what is assigned is paused. */
@@ -115,8 +147,10 @@ static int poll_group(struct owner *o, struct error *err)
     char text[256];
     rd_kafka_resp_err_t fatal;
 
-    if (m && m->err)
+    if (m && m->err) {
         log_warn("group", "reason=%s", rd_kafka_message_errstr(m));
+        health_say(o->health, rd_kafka_message_errstr(m));
+    }
     fatal = rd_kafka_fatal_error(o->group, text, sizeof(text));
     if (fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
         return error_fatal(err, EXIT_CONFIGURATION, "another instance runs with instance.id %s",
@@ -129,38 +163,90 @@ static int poll_group(struct owner *o, struct error *err)
     return 0;
 }
 
-/* ---- opening ---- */
+/* ---- health ---- */
 
-static bool has_tables(struct owner *o, int32_t partition)
+static bool has_work(const struct owner *o, int32_t partition)
 {
-    size_t count;
-    char **tables = ledger_places(o->p, partition, &count);
+    const struct view_partition *v = &o->view.partitions[partition];
 
-    for (size_t i = 0; i < count; i++)
-        free(tables[i]);
-    free(tables);
-    return count > 0;
+    return partition == 0 || v->count > 0 || v->forgotten_count > 0;
 }
+
+/* A handle that is opened and lost again and again is no progress. */
+static bool is_proven(const struct owner *o, const struct place *place)
+{
+    return place->open &&
+           (topic_writer_has_committed(ledger_partition_writer(place->open)) ||
+            clock_mono_ms() - place->opened_ms >= MIN(PROVEN_MS, o->health_limit_ms / 2));
+}
+
+static void show_partition(struct owner *o, int32_t partition)
+{
+    struct place *place = &o->places[partition];
+
+    if (!place->assigned || !has_work(o, partition)) {
+        health_remove(TAKE(place->health));
+        return;
+    }
+    if (!place->health) {
+        AUTO(free_charp) char *name = xasprintf("ledger partition %" PRId32, partition);
+
+        place->health = health_new(name, o->health_limit_ms);
+    }
+    if (!is_proven(o, place))
+        return;
+    backoff_reset(&place->backoff);
+    health_say(place->health, "");
+    health_alive(place->health);
+}
+
+static void show_health(struct owner *o)
+{
+    if (o->is_member) {
+        health_say(o->health, "");
+        health_alive(o->health);
+    }
+    for (int32_t p = 0; p < o->count; p++)
+        show_partition(o, p);
+}
+
+/* While this thread waits for one thing, it can't say that the others are well: those that are
+ * get the time that it may take, and none of the others does. */
+static void set_limits(struct owner *o, int64_t limit_ms)
+{
+    if (o->is_member)
+        health_set_limit(o->health, limit_ms);
+    for (int32_t p = 0; p < o->count; p++)
+        if (o->places[p].health && is_proven(o, &o->places[p]))
+            health_set_limit(o->places[p].health, limit_ms);
+}
+
+/* ---- opening ---- */
 
 static int open_partition(struct owner *o, int32_t partition, struct error *err)
 {
     struct place *place = &o->places[partition];
     int64_t started = clock_mono_ms();
+    int result;
 
-    if (ledger_partition_open(&place->open, o->p, partition, err) < 0) {
+    set_limits(o, o->health_limit_ms + BLOCK_MS);
+    result = ledger_partition_open(&place->open, o->p, partition, err);
+    show_health(o);
+    set_limits(o, o->health_limit_ms);
+    if (result < 0) {
         if (err->kind == ERR_FATAL)
             return -1;
         place->next_try_ms = clock_mono_ms() + backoff_next_ms(&place->backoff);
+        if (place->health)
+            health_say(place->health, err->message);
         log_warn("ledger partition can't be opened now",
                  "ledger_partition=%" PRId32 " reason=%s", partition, err->message);
         return 0;
     }
+    place->opened_ms = clock_mono_ms();
     log_info("ledger partition is ours", "ledger_partition=%" PRId32 " took_ms=%" PRId64,
-             partition, clock_mono_ms() - started);
-    backoff_reset(&place->backoff);
-    if (partition == 0)
-        o->plan = plan_start(o->p, place->open);
-    ledger_partition_start_tables(place->open);
+             partition, place->opened_ms - started);
+    o->view_is_old = true;
     return 0;
 }
 
@@ -177,93 +263,135 @@ static void check_open(struct owner *o, int32_t partition)
     if (state == WRITER_FENCED)
         refusals_clear(o->p->refusals[partition]);
     close_partition(o, partition);
-    place->next_try_ms = clock_mono_ms() + 200 + backoff_next_ms(&place->backoff);
+    place->next_try_ms = clock_mono_ms() + REOPEN_FLOOR_MS + backoff_next_ms(&place->backoff);
+    if (place->health)
+        health_say(place->health, state == WRITER_FENCED ? "another instance took it over"
+                                                         : "its handle was given up");
 }
 
-/* Opens at most one partition a call, so that the group is polled between. */
+/* What is open carries what the view says. */
+static void start_work(struct owner *o, int32_t partition)
+{
+    const struct view_partition *v = &o->view.partitions[partition];
+    struct ledger_partition *lp = o->places[partition].open;
+
+    ledger_partition_start(lp);
+    if (partition == 0 && !o->plan)
+        o->plan = plan_start(o->p, lp, is_alone(o));
+    ledger_partition_start_tables(lp, v->tables, v->count);
+    for (size_t i = 0; i < v->forgotten_count; i++)
+        ledger_partition_forget(lp, v->forgotten[i]);
+}
+
+static bool look_at_places(struct owner *o)
+{
+    uint64_t version = ledger_cache_places_version(o->p->cache);
+    bool *assigned = NULL;
+
+    if (version == o->seen_version && !o->view_is_old)
+        return false;
+    if (o->is_member) {
+        assigned = xcalloc((size_t)o->count, sizeof(*assigned));
+        for (int32_t p = 0; p < o->count; p++)
+            assigned[p] = o->places[p].assigned;
+    }
+    owner_view_release(&o->view);
+    owner_view_read(&o->view, o->p, assigned, o->halted);
+    free(assigned);
+    o->seen_version = version;
+    o->view_is_old = false;
+    return true;
+}
+
+static bool is_to_open(const struct owner *o, int32_t partition)
+{
+    const struct place *place = &o->places[partition];
+
+    return place->assigned && !place->open && clock_mono_ms() >= place->next_try_ms &&
+           (has_work(o, partition) || o->view.partitions[partition].announce);
+}
+
+/* Opens at most one partition a call, so that the group is polled between; those with tables
+ * first. */
+static int open_next(struct owner *o, struct error *err)
+{
+    int32_t next = -1;
+
+    for (int32_t p = 0; p < o->count; p++)
+        if (is_to_open(o, p) && (next < 0 || (has_work(o, p) && !has_work(o, next))))
+            next = p;
+    return next < 0 ? 0 : open_partition(o, next, err);
+}
+
+/* One that was opened only to say who carries it is not needed any more. */
+static bool is_said(const struct owner *o, int32_t partition)
+{
+    return !has_work(o, partition) && !o->view.partitions[partition].announce &&
+           ledger_partition_is_idle(o->places[partition].open);
+}
+
 static int tend_partitions(struct owner *o, struct error *err)
 {
-    uint64_t version = ledger_cache_version(o->p->cache);
-    bool opened = false;
+    int ours = source_identity_check(o->p->identity, err);
+    bool changed;
 
+    if (ours < 0)
+        return -1;
+    changed = look_at_places(o);
     for (int32_t p = 0; p < o->count; p++) {
-        struct place *place = &o->places[p];
-
-        if (place->open)
+        if (o->places[p].open)
             check_open(o, p);
-        else if (place->assigned && !opened && clock_mono_ms() >= place->next_try_ms &&
-                 (p == 0 || has_tables(o, p))) {
-            opened = true;
-            if (open_partition(o, p, err) < 0)
-                return -1;
-        }
-        if (place->open && version != o->seen_version)
-            ledger_partition_start_tables(place->open);
+        if (!o->places[p].open)
+            continue;
+        if (changed && ours)
+            start_work(o, p);
+        ledger_partition_tend(o->places[p].open);
+        if (is_said(o, p))
+            close_partition(o, p);
     }
-    o->seen_version = version;
-    return 0;
+    if (changed && !ours)
+        o->view_is_old = true;
+    show_health(o);
+    return ours ? open_next(o, err) : 0;
 }
 
 /* ---- sync_mode full ends by itself ---- */
 
-struct census { /* of the tables that pass the filters */
-    const struct config *config;
-    size_t placed;
-    size_t over;
-    bool unfinished;
-};
-
-static bool is_counted(const struct census *census, struct bytes table)
+static enum full_table full_table_of(void *arg, const char *table, int32_t partition,
+                                     char *reason, size_t size)
 {
-    AUTO(free_charp) char *name = bytes_dup(table);
+    struct owner *o = arg;
+    int64_t patience_ms = config_int(o->p->config, "start.timeout") * 1000;
+    struct place *place = &o->places[partition];
+    struct table_worker *w;
 
-    return config_wants_table(census->config, name);
+    if (!place->assigned)
+        return FULL_ELSEWHERE;
+    w = place->open ? ledger_partition_table(place->open, table) : NULL;
+    if (!w)
+        return FULL_UNDER_WAY;
+    if (table_worker_is_over(w))
+        return FULL_OVER;
+    return table_worker_stuck(w, patience_ms, reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
 }
 
-static void note_table(void *arg, struct bytes table, struct bytes value, int32_t partition)
+/* As full_end. */
+static int full_is_over(struct owner *o, struct error *err)
 {
-    struct census *census = arg;
-    struct ledger_table t = {0};
-    struct error err;
+    const struct full_asked asked = {
+        .p = o->p,
+        .halted = o->halted,
+        .is_settled = o->plan && plan_is_settled(o->plan),
+        .table = full_table_of,
+        .arg = o,
+    };
+    int64_t now_ms = clock_mono_ms();
 
-    (void)partition;
-    if (!is_counted(census, table) || ledger_table_decode(&t, value, &err) < 0)
-        return;
-    census->over++;
-    if (t.phase == PHASE_SNAPSHOT || (t.phase == PHASE_TAIL && t.finished_ms == 0))
-        census->unfinished = true;
-    ledger_table_release(&t);
-}
-
-static void note_placed(void *arg, struct bytes table, struct bytes value, int32_t partition)
-{
-    struct census *census = arg;
-
-    (void)value;
-    (void)partition;
-    census->placed += is_counted(census, table);
-}
-
-/* Our tables are over, and so is every table that is placed anywhere; who places them has seen
- * that none is left to place. */
-static bool all_is_done(struct owner *o)
-{
-    struct census census = {.config = o->p->config};
-    bool any = false;
-
-    if (o->plan && !plan_is_settled(o->plan))
-        return false;
-    for (int32_t p = 0; p < o->count; p++) {
-        if (o->places[p].open && !ledger_partition_is_over(o->places[p].open))
-            return false;
-        if (o->places[p].assigned && !o->places[p].open && has_tables(o, p))
-            return false;
-        any = any || o->places[p].open;
-    }
-    ledger_cache_each(o->p->cache, "place/", note_placed, &census);
-    ledger_cache_each(o->p->cache, "table/", note_table, &census);
-    return any && (census.placed > 0 || o->plan) && !census.unfinished &&
-           census.over >= census.placed;
+    if (!o->is_member || now_ms - o->full_looked_ms < FULL_LOOK_MS ||
+        (o->plan && !asked.is_settled) || (o->places[0].assigned && !o->plan))
+        return 0;
+    o->full_looked_ms = now_ms;
+    return full_end(&asked, err);
 }
 
 /* ---- the loop ---- */
@@ -285,13 +413,17 @@ static int loop(struct owner *o, struct error *err)
     struct progress progress = {0};
 
     while (!stop_requested()) {
+        int over = 0;
+
         if (poll_group(o, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
         show_progress(&progress, o);
-        if (o->p->mode == SYNC_FULL && all_is_done(o)) {
+        if (o->p->mode == SYNC_FULL)
+            over = full_is_over(o, err);
+        if (over > 0)
             log_info("the snapshot of every table is committed", NULL);
-            return 0;
-        }
+        if (over)
+            return over < 0 ? -1 : 0;
     }
     return 0;
 }
@@ -304,17 +436,28 @@ static void leave(struct owner *o)
         rd_kafka_consumer_close(o->group);
         rd_kafka_destroy(o->group);
     }
+    for (int32_t p = 0; p < o->count; p++)
+        health_remove(o->places[p].health);
+    health_remove(o->health);
+    owner_view_release(&o->view);
+    halted_free(o->halted);
     free(o->places);
 }
 
 int owner_run(struct producer *p, struct error *err)
 {
-    struct owner o = {.p = p, .count = ledger_cache_partitions(p->cache)};
+    struct owner o = {.p = p,
+                      .count = ledger_cache_partitions(p->cache),
+                      .health_limit_ms = config_int(p->config, "health.limit.ms"),
+                      .view_is_old = true};
     int result;
 
     o.places = xcalloc((size_t)o.count, sizeof(*o.places));
     for (int32_t i = 0; i < o.count; i++)
         backoff_init(&o.places[i].backoff, 100, 5000, NULL, NULL);
+    o.halted = halted_new();
+    o.health = health_new("group", o.health_limit_ms);
+    look_at_places(&o);
     result = join_group(&o, err);
     if (result == 0)
         result = loop(&o, err);

@@ -13,6 +13,7 @@
 
 struct signals;
 struct refusals;
+struct source_identity;
 
 enum sync_mode {
     SYNC_ALL,
@@ -35,6 +36,9 @@ struct producer { /* set once, before any thread starts, but for atomics */
     struct step_queue room; /* steps that wait for bytes of the budget */
     struct limits *limits;
     struct signals *signals;
+    struct source_identity *identity;
+    char **listed; /* the source's tables that pass the filters, at the start */
+    size_t listed_count;
     struct refusals **refusals; /* one a ledger partition */
     int32_t refusals_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
@@ -43,6 +47,8 @@ struct producer { /* set once, before any thread starts, but for atomics */
 /* limits_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken. */
 #define ROOM_MS 1000
 bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s);
+/* Wakes those that wait for it: of limits_on_room. */
+void producer_room_came(void *producer);
 
 struct pool_local { /* of one thread of the pool */
     struct ddb_client *client;

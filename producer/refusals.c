@@ -25,6 +25,7 @@ struct refusing_topic {
 };
 
 struct refusals {
+    struct trust *trust;
     atomic_bool any; /* a topic is known: so every append of a topic that takes all is free */
 
     pthread_mutex_t lock; /* all below */
@@ -39,6 +40,7 @@ struct refusals *refusals_new(void)
 {
     struct refusals *r = xcalloc(1, sizeof(*r));
 
+    r->trust = trust_new();
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }
@@ -68,6 +70,7 @@ void refusals_clear(struct refusals *r)
 {
     struct refusing_topic *t, *next;
 
+    trust_clear(r->trust);
     AUTO_LOCK(&r->lock);
     for (t = r->topics; t; t = next) {
         next = t->next;
@@ -83,8 +86,14 @@ void refusals_free(struct refusals *r)
     if (!r)
         return;
     refusals_clear(r);
+    trust_free(r->trust);
     pthread_mutex_destroy(&r->lock);
     free(r);
+}
+
+struct trust *refusals_trust(struct refusals *r)
+{
+    return r->trust;
 }
 
 /* ---- alone, for a while ---- */

@@ -20,6 +20,7 @@
 
 #include "common/auto.h"
 #include "common/bytes.h"
+#include "producer/trust.h"
 
 #define REFUSALS_AT_MOST 100 /* of a topic's records, within */
 #define REFUSALS_WINDOW_MS (3600 * 1000LL)
@@ -43,6 +44,9 @@ enum refusal_verdict {
 struct refusals *refusals_new(void);
 void refusals_free(struct refusals *r);
 DEFINE_FREEP(struct refusals, refusals_freep, refusals_free)
+
+/* Which of its members share transactions; lives as long as this. */
+struct trust *refusals_trust(struct refusals *r);
 
 /* A batch of several records was refused. */
 void refusals_suspect(struct refusals *r, int64_t now_ms);

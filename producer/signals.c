@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/thread.h"
 
 #define POLL_MS 100
 #define WATERMARK_MS 2000 /* an answer is waited for that long, asked for again as often */
@@ -338,11 +339,10 @@ int signals_new(struct signals **ret, const struct config *c, struct ledger_cach
     s->topic = kafka_signal_topic(c);
     s->position = -1;
     pthread_mutex_init(&s->lock, NULL);
-    if (open_reader(s, c, err) < 0) {
+    if (open_reader(s, c, err) < 0 || thread_start(&s->thread, signals_loop, s, err) < 0) {
         signals_free(s);
         return -1;
     }
-    CHECK(pthread_create(&s->thread, NULL, signals_loop, s) == 0);
     s->started = true;
     *ret = s;
     return 0;

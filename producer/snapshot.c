@@ -6,7 +6,7 @@
 
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/ddb_table.h"
+#include "common/ddb_scan.h"
 #include "common/log.h"
 #include "producer/appender.h"
 
@@ -25,6 +25,7 @@ struct page {
     struct barrier_ticket ticket;
     char *start_key;
     size_t held_bytes; /* of the budget */
+    bool charged;      /* to the pace, and not yet told what it cost */
     int64_t rows;
 };
 
@@ -33,11 +34,29 @@ static struct segment_state *state_of(const struct segment *seg)
     return &seg->worker->appended.segments[seg->number];
 }
 
+/* consumed_milli as in ddb_scan.h. */
+static void page_cost(struct page *page, int64_t consumed_milli)
+{
+    AUTO_LOCK(&page->w->lock);
+    if (page->charged)
+        scan_pace_answered(&page->w->pace, consumed_milli, (int64_t)page->answer.body.len);
+    page->charged = false;
+}
+
+static void no_page_came(struct page *page, enum ddb_error kind)
+{
+    AUTO_LOCK(&page->w->lock);
+    if (page->charged)
+        scan_pace_failed(&page->w->pace, kind == DDB_THROTTLED, clock_mono_ms());
+    page->charged = false;
+}
+
 static int64_t page_failed(struct page *page, struct error *err)
 {
     enum ddb_error kind = ddb_client_error(page->local->client);
     AUTO(free_charp) char *what = xasprintf("a page of segment %" PRId64, page->seg->number);
 
+    no_page_came(page, kind);
     if (kind == DDB_NOT_FOUND)
         table_worker_doubt(page->w);
     table_worker_trouble(page->w, what, err);
@@ -83,12 +102,13 @@ static void segment_advance(struct page *page, struct ledger_segment *next)
 static int append_page(struct page *page, struct error *err)
 {
     struct ledger_segment next;
-    struct bytes last;
+    struct ddb_scan_end end;
 
-    if (ddb_scan_items(buf_slice(&page->answer.body), &page->w->schema, each_item, page, &last,
-                       err) < 0)
+    if (ddb_scan_read(buf_slice(&page->answer.body), &page->w->schema, each_item, page, &end,
+                      err) < 0)
         return -1;
-    next = advanced(page, last);
+    page_cost(page, end.consumed_milli);
+    next = advanced(page, end.last);
     if (append_ledger_segment(page->w, page->local, &next, err) < 0) {
         ledger_segment_release(&next);
         return -1;
@@ -151,6 +171,7 @@ static void page_free(struct page *page)
 {
     if (!page)
         return;
+    page_cost(page, -1);                                  /* nothing, when it was told */
     barrier_page_dropped(page->w->barrier, page->ticket); /* nothing, when it was appended */
     table_worker_page_over(page->w);
     limits_return(page->w->p->limits, LIMITS_SCAN, page->held_bytes);
@@ -200,6 +221,7 @@ static int64_t ask(struct segment *seg, struct pool_local *local)
         .segment = seg->number,
         .total_segments = w->segment_count,
         .limit = config_int(w->p->config, "qps.full.batch_num"),
+        .consumed = true,
     };
     struct error err;
     int64_t delay;
@@ -233,6 +255,22 @@ static size_t expected_bytes(struct segment *seg)
     return w->page_bytes ? w->page_bytes : FIRST_PAGE_BYTES;
 }
 
+/* The last thing before a page is asked for, since it is charged. Waiting for capacity is
+ * progress: a small table's page can take minutes of it. */
+static int64_t capacity_wait_ms(struct segment *seg)
+{
+    struct table_worker *w = seg->worker;
+    int64_t now = clock_mono_ms(), wait;
+
+    AUTO_LOCK(&w->lock);
+    scan_pace_set(&w->pace, w->read_capacity,
+                  config_int(w->p->config, "full.capacity.percent"));
+    wait = scan_pace_wait_ms(&w->pace, now);
+    if (wait > 0)
+        seg->progress_ms = now;
+    return wait;
+}
+
 static bool has_slot(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
@@ -258,6 +296,8 @@ static int64_t segment_step(void *arg, void *local)
     if (!producer_reserve(w->p, LIMITS_SCAN, seg->answer_bytes, &seg->step))
         return ROOM_MS;
     wait = limits_scan_wait_ms(w->p->limits, clock_mono_ms());
+    if (wait == 0)
+        wait = capacity_wait_ms(seg);
     if (wait > 0) {
         limits_return(w->p->limits, LIMITS_SCAN, seg->answer_bytes);
         return wait;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "producer/appender.h"
 #include "producer/shard_reader.h"
@@ -218,6 +219,30 @@ static void show_metrics(struct table_worker *w)
                    (complete_to + 24 * 3600000LL - ddb_now_ms(w->p->source)) / 1000);
 }
 
+/* What takes nothing may be gone: only the brokers' metadata say so. */
+static void look_at_topic(struct table_worker *w)
+{
+    int64_t now = clock_mono_ms(), doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    struct error err;
+    int32_t partitions;
+    bool due, gone;
+
+    pthread_mutex_lock(&w->lock);
+    due = w->held && w->topic_at_ms <= now;
+    pthread_mutex_unlock(&w->lock);
+    if (!due || kafka_partition_count(&partitions, w->p->admin, w->topic, &err) < 0)
+        return;
+    pthread_mutex_lock(&w->lock);
+    gone =
+        partitions == 0 && doubt_said(&w->topic_doubt, "the data topic is gone", now, doubt_ms);
+    if (partitions > 0)
+        doubt_clear(&w->topic_doubt);
+    w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
+    pthread_mutex_unlock(&w->lock);
+    if (gone)
+        table_worker_fail(w, PHASE_GAP, "the data topic is gone");
+}
+
 static int64_t run(struct table_worker *w, struct pool_local *local)
 {
     struct error err;
@@ -226,6 +251,7 @@ static int64_t run(struct table_worker *w, struct pool_local *local)
     show_metrics(w);
     if (table_worker_is_over(w))
         return STEP_END;
+    look_at_topic(w);
     if (table_worker_pause_ms(w) > 0)
         return CONTROL_MS;
     if (record_is_due(w) && table_record_change(w, local, set_record, NULL, &err) < 0)

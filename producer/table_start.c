@@ -2,15 +2,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/ddb_streams.h"
 #include "common/ddb_table.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "producer/appender.h"
 #include "producer/log_search.h"
 #include "producer/shard_reader.h"
@@ -164,7 +163,7 @@ static char *random_id(void)
 {
     uint64_t r[2];
 
-    CHECK(getrandom(r, sizeof(r), 0) == sizeof(r));
+    random_bytes(r, sizeof(r));
     return xasprintf("%016" PRIx64 "%016" PRIx64, r[0], r[1]);
 }
 

@@ -292,6 +292,39 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     table_worker_fail(w, PHASE_FAILED, text);
 }
 
+/* The writer has logged it. */
+static void on_held(void *arg, const char *topic, const char *reason)
+{
+    struct table_worker *w = arg;
+
+    AUTO_LOCK(&w->lock);
+    w->held = true;
+    if (w->trouble_ms == 0)
+        w->trouble_ms = clock_mono_ms();
+    snprintf(w->trouble, sizeof(w->trouble), "topic %s: %s", topic, reason);
+    health_say(w->health, w->trouble);
+}
+
+static void on_free_again(void *arg)
+{
+    struct table_worker *w = arg;
+
+    AUTO_LOCK(&w->lock);
+    w->held = false;
+    doubt_clear(&w->topic_doubt);
+}
+
+static void on_log_lost(void *arg, int32_t partition, int64_t offset, int64_t before)
+{
+    struct table_worker *w = arg;
+    AUTO(free_charp)
+    char *why = xasprintf("the data topic was made anew: partition %" PRId32
+                          " gave offset %" PRId64 " after %" PRId64,
+                          partition, offset, before);
+
+    table_worker_fail(w, PHASE_GAP, why);
+}
+
 /* ---- making one ---- */
 
 static void control_ended(void *arg)
@@ -407,6 +440,11 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     w->member = (struct topic_writer_member){.committed = on_committed,
                                              .aborted = on_aborted,
                                              .topic_failed = on_topic_failed,
+                                             .held = on_held,
+                                             .free_again = on_free_again,
+                                             .log_lost = on_log_lost,
+                                             .table = w->table,
+                                             .topic = w->topic,
                                              .arg = w};
     pthread_mutex_init(&w->lock, NULL);
     pthread_mutex_init(&w->record_lock, NULL);

@@ -16,6 +16,7 @@
 
 #include "common/event.h"
 #include "common/metrics.h"
+#include "common/scan_pace.h"
 #include "producer/barrier.h"
 #include "producer/doubt.h"
 #include "producer/producer.h"
@@ -133,11 +134,15 @@ struct table_worker {
     bool adoption_committed;
     int64_t *begin_offsets; /* of this generation, by delivery reports, known with its commit */
     bool begin_delivered;
-    bool scan_slot;        /* holds a place of full.concurrency */
-    int64_t scan_again_ms; /* its scan failed: not before; 0: it did not. Monotonic */
-    bool scan_confirmed;   /* the table was described after its last page: the same */
-    size_t page_bytes;     /* what the last page of any segment needed; 0: none came yet */
-    char *stop_reason;     /* the control step stops the table */
+    bool scan_slot;           /* holds a place of full.concurrency */
+    int64_t scan_again_ms;    /* its scan failed: not before; 0: it did not. Monotonic */
+    bool scan_confirmed;      /* the table was described after its last page: the same */
+    size_t page_bytes;        /* what the last page of any segment needed; 0: none came yet */
+    struct scan_pace pace;    /* of the scan, by the table's capacity */
+    bool held;                /* the writer lets nothing of the table in, but to try */
+    struct doubt topic_doubt; /* while it is held: is its topic gone? */
+    int64_t topic_at_ms;
+    char *stop_reason; /* the control step stops the table */
     enum ledger_phase stop_phase;
     bool stop_sticks;   /* only a restart ends it */
     char trouble[256];  /* why nothing goes on at the moment; "" */

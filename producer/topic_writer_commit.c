@@ -1,5 +1,8 @@
-/* The end of a transaction: when it is due, its commit or abort, and who is told. */
+/* The end of a transaction: when it is due, its commit or abort, who is at fault, who is told.
+ */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -8,8 +11,8 @@
 #include "producer/transactional_handle.h"
 
 #define CALL_TIMEOUT_MS 15000
-#define FLUSH_SLICE_MS 200 /* what failed meanwhile is not waited for any longer */
-#define IDLE_LINGER_MS 3
+#define FLUSH_SLICE_MS 200  /* what failed meanwhile is not waited for any longer */
+#define DRAIN_STALL_MS 1000 /* likewise, of a transaction that has failed */
 
 /* ---- outcomes of transactional calls ---- */
 
@@ -30,8 +33,6 @@ static void writer_lost(struct topic_writer *w, rd_kafka_resp_err_t code, const 
              "ledger_partition=%" PRId32 " call=%s reason=%s", w->ledger_partition, what, text);
     writer_set_state(w, fenced ? WRITER_FENCED : WRITER_BROKEN);
 }
-
-/* ---- commit and abort: under the exclusive gate ---- */
 
 enum outcome {
     OUTCOME_DONE,
@@ -58,88 +59,312 @@ static enum outcome outcome_of(struct topic_writer *w, rd_kafka_error_t *error,
     return outcome;
 }
 
+/* ---- the members in a transaction ---- */
+
+struct present { /* who entered since the last commit or abort; they stay until told */
+    struct writer_account **accounts;
+    struct trust_evidence *evidence; /* of those that had appended, in this order */
+    struct writer_account **appended;
+    size_t count;
+    size_t appended_count;
+};
+
+static long undelivered(struct writer_account *a, enum record_kind kind)
+{
+    return atomic_load(&a->appended[kind]) - atomic_load(&a->delivered[kind]);
+}
+
+static bool has_appended(struct writer_account *a)
+{
+    for (int kind = 0; kind < RECORD_KINDS; kind++)
+        if (atomic_load(&a->appended[kind]) > 0)
+            return true;
+    return false;
+}
+
+/* Under the exclusive gate; nobody leaves until present_end. */
+static void present_begin(struct present *p, struct topic_writer *w)
+{
+    *p = (struct present){0};
+    AUTO_LOCK(&w->lock);
+    w->telling = true;
+    for (struct writer_account *a = w->present; a; a = a->next_present)
+        p->count++;
+    p->accounts = xcalloc(p->count + 1, sizeof(*p->accounts));
+    p->appended = xcalloc(p->count + 1, sizeof(*p->appended));
+    p->count = 0;
+    for (struct writer_account *a = w->present; a; a = a->next_present) {
+        p->accounts[p->count++] = a;
+        if (a->trust && has_appended(a))
+            p->appended[p->appended_count++] = a;
+    }
+}
+
+static void account_reset(struct writer_account *a)
+{
+    for (int kind = 0; kind < RECORD_KINDS; kind++) {
+        atomic_store(&a->appended[kind], 0);
+        atomic_store(&a->delivered[kind], 0);
+    }
+    a->is_present = false;
+    a->named.is_set = false;
+    a->loss.is_set = false;
+}
+
+static void present_end(struct present *p, struct topic_writer *w)
+{
+    AUTO_LOCK(&w->lock);
+    for (size_t i = 0; i < p->count; i++)
+        account_reset(p->accounts[i]);
+    account_reset(w->nobody);
+    w->present = NULL;
+    w->telling = false;
+    pthread_cond_broadcast(&w->changed);
+    free(p->accounts);
+    free(p->appended);
+    free(p->evidence);
+}
+
+static void transaction_over(struct topic_writer *w)
+{
+    AUTO_LOCK(&w->lock);
+    atomic_store(&w->began, false);
+    w->oldest_ms = 0;
+    w->hurry = false;
+    w->trouble = (struct trouble){0};
+    w->last_commit_ms = clock_mono_ms();
+}
+
+/* ---- commit: under the exclusive gate ---- */
+
 static bool has_failed(struct topic_writer *w)
 {
     AUTO_LOCK(&w->lock);
-    return w->must_abort;
+    return w->trouble.must_abort;
+}
+
+/* Until all is reported, or nothing was for stall_ms: 0, or _TIMED_OUT. *fail_fast: no longer
+ * than until something has failed. */
+static rd_kafka_resp_err_t flush(struct topic_writer *w, int64_t stall_ms, bool fail_fast)
+{
+    uint64_t reports = atomic_load(&w->reports);
+    int64_t since = clock_mono_ms();
+    rd_kafka_resp_err_t code;
+
+    while ((code = rd_kafka_flush(w->rk, FLUSH_SLICE_MS)) == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+        if (fail_fast && has_failed(w))
+            return 0;
+        if (atomic_load(&w->reports) != reports) {
+            reports = atomic_load(&w->reports);
+            since = clock_mono_ms();
+        } else if (clock_mono_ms() - since >= stall_ms) {
+            return code;
+        }
+    }
+    return code;
+}
+
+static void note_stall(struct topic_writer *w)
+{
+    AUTO_LOCK(&w->lock);
+    w->trouble.stalled = w->trouble.kafka_failed = true;
+    writer_note(w, "", false, "Kafka does not take its records");
 }
 
 static enum outcome commit_call(struct topic_writer *w)
 {
-    int64_t end = clock_mono_ms() + CALL_TIMEOUT_MS;
-    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t code = flush(w, w->stall_ms, true);
 
-    while (code == RD_KAFKA_RESP_ERR__TIMED_OUT && !has_failed(w) && clock_mono_ms() < end)
-        code = rd_kafka_flush(w->rk, FLUSH_SLICE_MS);
-    if (has_failed(w)) {
-        rd_kafka_flush(w->rk, FLUSH_SLICE_MS); /* other batches under way may be refused too */
-        return OUTCOME_ABORT;
-    }
-    if (code && code != RD_KAFKA_RESP_ERR__TIMED_OUT)
+    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        note_stall(w);
+    if (code || has_failed(w))
         return OUTCOME_ABORT;
     /* a timeout here leaves the outcome unknown: the handle is given up, never "aborted"
      * assumed */
     return outcome_of(w, rd_kafka_commit_transaction(w->rk, CALL_TIMEOUT_MS), "commit");
 }
 
-static void transaction_over(struct topic_writer *w)
+static void tell_free_again(struct topic_writer *w, struct writer_account *a)
 {
-    AUTO_LOCK(&w->lock);
-    w->in_transaction = false;
-    w->oldest_ms = 0;
-    w->hurry = false;
-    w->must_abort = false;
-    w->refused = false;
-    w->failure = (struct failure){0};
-    w->last_commit_ms = clock_mono_ms();
-}
+    struct topic_writer_member *m = a->member;
 
-static struct topic_writer_member *members_of(struct topic_writer *w)
-{
-    AUTO_LOCK(&w->lock);
-    return w->members;
+    log_info("table is free again", "table=%s topic=%s ledger_partition=%" PRId32, m->table,
+             m->topic, w->ledger_partition);
+    if (m->free_again)
+        m->free_again(m->arg);
 }
 
 static void tell_committed(struct topic_writer *w)
 {
+    struct present p;
+
     metric_add(w->commits, 1);
-    for (struct topic_writer_member *m = members_of(w); m; m = m->next)
-        m->committed(m->arg);
+    atomic_store(&w->has_committed, true);
+    present_begin(&p, w);
+    for (size_t i = 0; i < p.appended_count; i++)
+        if (trust_committed(w->trust, p.appended[i]->trust))
+            tell_free_again(w, p.appended[i]);
+    trust_all_committed(w->trust);
+    for (size_t i = 0; i < p.count; i++)
+        p.accounts[i]->member->committed(p.accounts[i]->member->arg);
+    present_end(&p, w);
 }
 
-static void tell_aborted(struct topic_writer *w, const struct failure *failure)
+/* ---- who is at fault ---- */
+
+/* The reason of a transaction that librdkafka itself gave up: whoever asks for anything else is
+ * told. */
+static void ask_reason(struct topic_writer *w, struct trouble *t)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(w->rk);
+
+    snprintf(t->reason, sizeof(t->reason), "%s", rd_kafka_error_string(error));
+    if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
+        snprintf(t->reason, sizeof(t->reason), "no right to write to it");
+    rd_kafka_error_destroy(error);
+}
+
+/* Dead letters are rare: where they are missing too, they are likely the cause. */
+static const char *missing_topic(struct topic_writer *w, struct writer_account *a)
+{
+    if (undelivered(a, RECORD_DEAD_LETTER) > 0)
+        return w->dead_letter_topic;
+    return a->member->topic;
+}
+
+/* What Kafka had not taken when the transaction was given up. */
+static void gather(struct present *p, struct topic_writer *w, const struct trouble *t)
+{
+    p->evidence = xcalloc(p->appended_count + 1, sizeof(*p->evidence));
+    for (size_t i = 0; i < p->appended_count; i++) {
+        struct writer_account *a = p->appended[i];
+
+        p->evidence[i] = (struct trust_evidence){
+            .member = a->trust,
+            .named = a->named.is_set,
+            .undelivered =
+                undelivered(a, RECORD_DATA) > 0 || undelivered(a, RECORD_DEAD_LETTER) > 0,
+            .topic = a->named.is_set ? a->named.topic : missing_topic(w, a),
+            .reason = a->named.is_set ? a->named.reason : t->reason,
+        };
+    }
+}
+
+static void tell_held(struct topic_writer *w, struct writer_account *a,
+                      const struct trust_evidence *e)
+{
+    struct topic_writer_member *m = a->member;
+
+    log_warn("table is held", "table=%s topic=%s ledger_partition=%" PRId32 " reason=%s",
+             m->table, e->topic, w->ledger_partition, e->reason);
+    if (m->held)
+        m->held(m->arg, e->topic, e->reason);
+}
+
+static void judge(struct present *p, struct topic_writer *w, int64_t spent_ms)
+{
+    struct trust_verdict *verdicts = xcalloc(p->appended_count + 1, sizeof(*verdicts));
+
+    trust_aborted(w->trust, p->evidence, p->appended_count, verdicts, spent_ms,
+                  clock_mono_ms());
+    for (size_t i = 0; i < p->appended_count; i++)
+        if (verdicts[i].is_news)
+            tell_held(w, p->appended[i], &p->evidence[i]);
+    free(verdicts);
+}
+
+/* ---- abort: under the exclusive gate ---- */
+
+static void tell_aborted(struct topic_writer *w, const struct present *p,
+                         const struct trouble *t)
 {
     metric_add(w->aborts, 1);
-    for (struct topic_writer_member *m = members_of(w); m; m = m->next) {
-        if (failure->stops)
-            m->topic_failed(m->arg, failure->topic, failure->reason);
+    for (size_t i = 0; i < p->count; i++) {
+        struct writer_account *a = p->accounts[i];
+        struct topic_writer_member *m = a->member;
+
+        if (a->loss.is_set && m->log_lost)
+            m->log_lost(m->arg, a->loss.partition, a->loss.offset, a->loss.before);
+        if (t->stops)
+            m->topic_failed(m->arg, t->topic, t->reason);
         m->aborted(m->arg);
     }
 }
 
-static void abort_transaction(struct topic_writer *w)
+static bool has_stalled(struct topic_writer *w)
 {
-    struct failure failure;
-    bool refused;
+    AUTO_LOCK(&w->lock);
+    return w->trouble.stalled;
+}
+
+/* Other batches under way may be refused too; what hangs is not waited for. */
+static void drain(struct topic_writer *w)
+{
+    if (!has_stalled(w) && flush(w, DRAIN_STALL_MS, false) == RD_KAFKA_RESP_ERR__TIMED_OUT)
+        note_stall(w);
+}
+
+static struct trouble trouble_of(struct topic_writer *w)
+{
+    struct trouble t;
 
     pthread_mutex_lock(&w->lock);
-    failure = w->failure;
-    refused = w->refused;
+    t = w->trouble;
     pthread_mutex_unlock(&w->lock);
-    log_warn("transaction is aborted", "ledger_partition=%" PRId32 " topic=%s reason=%s",
-             w->ledger_partition, failure.topic, failure.reason);
-    if (outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort") !=
-        OUTCOME_DONE) {
-        writer_set_state(w, WRITER_BROKEN);
-        return;
-    }
-    tell_aborted(w, &failure);
-    transaction_over(w);
-    if (!refused)
-        return;
+    if (t.kafka_failed && !t.is_set)
+        ask_reason(w, &t);
+    return t;
+}
+
+/* librdkafka's own abort waits for what is under way. */
+static enum outcome abort_call(struct topic_writer *w, bool stalled)
+{
+    if (!atomic_load(&w->began)) /* who entered failed before its first append */
+        return OUTCOME_DONE;
+    if (stalled)
+        rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    return outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort");
+}
+
+/* Not for what a batch was refused for, nor for a caller's own trouble. */
+static void find_fault(struct present *p, struct topic_writer *w, const struct trouble *t)
+{
+    if (t->ledger_failed)
+        trust_rest(w->trust, clock_mono_ms());
+    else if (t->kafka_failed && !t->refused && !t->has_loss)
+        judge(p, w, clock_mono_ms() - w->closed_ms);
+}
+
+static void handle_is_over(struct topic_writer *w, const struct trouble *t)
+{
     log_warn("records were refused", "ledger_partition=%" PRId32 " topic=%s alone=%s reason=%s",
-             w->ledger_partition, failure.topic, w->alone ? "true" : "false", failure.reason);
+             w->ledger_partition, t->topic, w->alone ? "true" : "false", t->reason);
     writer_set_state(w, WRITER_BROKEN);
+}
+
+static void abort_transaction(struct topic_writer *w)
+{
+    enum outcome outcome;
+    struct present p;
+    struct trouble t;
+
+    drain(w);
+    t = trouble_of(w);
+    present_begin(&p, w);
+    gather(&p, w, &t);
+    log_warn("transaction is aborted", "ledger_partition=%" PRId32 " topic=%s reason=%s",
+             w->ledger_partition, t.topic, t.reason);
+    outcome = abort_call(w, t.stalled);
+    find_fault(&p, w, &t);
+    if (outcome == OUTCOME_DONE) {
+        tell_aborted(w, &p, &t);
+        transaction_over(w);
+        if (t.refused)
+            handle_is_over(w, &t);
+    } else {
+        writer_set_state(w, WRITER_BROKEN);
+    }
+    present_end(&p, w);
 }
 
 void writer_finish_transaction(struct topic_writer *w)
@@ -147,36 +372,57 @@ void writer_finish_transaction(struct topic_writer *w)
     bool open;
 
     pthread_mutex_lock(&w->lock);
-    open = w->in_transaction && w->state == WRITER_OPEN;
+    open = w->state == WRITER_OPEN && (atomic_load(&w->began) || w->trouble.must_abort);
     pthread_mutex_unlock(&w->lock);
-    if (open) {
-        switch (commit_call(w)) {
-        case OUTCOME_DONE:
-            tell_committed(w);
-            transaction_over(w);
-            break;
-        case OUTCOME_ABORT:
-            abort_transaction(w);
-            break;
-        case OUTCOME_LOST:
-            break;
-        }
+    if (!open)
+        return;
+    switch (has_failed(w) ? OUTCOME_ABORT : commit_call(w)) {
+    case OUTCOME_DONE:
+        tell_committed(w);
+        transaction_over(w);
+        break;
+    case OUTCOME_ABORT:
+        abort_transaction(w);
+        break;
+    case OUTCOME_LOST:
+        break;
     }
 }
 
 /* ---- the committer ---- */
 
-/* When the open transaction is to be committed; INT64_MAX: nothing is open. Soon when idle,
- * under load an interval after the last commit, since a commit stalls the handle. */
+/* When the open transaction is to be committed; INT64_MAX: nothing is open. That of a suspect
+ * at once: others wait for its end. Under lock. */
 static int64_t commit_due_ms(const struct topic_writer *w)
 {
-    if (w->state != WRITER_OPEN || !w->in_transaction)
+    if (w->state != WRITER_OPEN)
         return INT64_MAX;
-    if (w->must_abort || w->hurry)
+    if (w->trouble.must_abort)
         return 0;
-    if (w->oldest_ms == 0)
+    if (!atomic_load(&w->began) || w->oldest_ms == 0)
         return INT64_MAX;
-    return MAX(w->oldest_ms + IDLE_LINGER_MS, w->last_commit_ms + w->interval_ms);
+    if (w->hurry || trust_is_alone(w->trust))
+        return 0;
+    return commit_pace_due_ms(&w->pace, w->oldest_ms, w->last_commit_ms,
+                              atomic_load(&w->bytes));
+}
+
+/* What it costs the others is the time that they can't enter. */
+static void finish(struct topic_writer *w)
+{
+    writer_gate_close(w);
+    writer_finish_transaction(w);
+    commit_pace_measured(&w->pace, (clock_mono_ms() - w->closed_ms) * 1000);
+    writer_gate_open(w);
+}
+
+/* Under lock. Waits until at_ms, or until something has changed. */
+static void wait_until(struct topic_writer *w, int64_t at_ms)
+{
+    if (at_ms == INT64_MAX)
+        pthread_cond_wait(&w->changed, &w->lock);
+    else
+        clock_cond_wait(&w->changed, &w->lock, at_ms);
 }
 
 void *writer_committer_loop(void *arg)
@@ -186,17 +432,16 @@ void *writer_committer_loop(void *arg)
     pthread_mutex_lock(&w->lock);
     while (!w->stopping) {
         int64_t due = commit_due_ms(w);
+        int64_t turn = w->state == WRITER_OPEN ? trust_turn_ends_ms(w->trust) : INT64_MAX;
 
         if (due <= clock_mono_ms()) {
             pthread_mutex_unlock(&w->lock);
-            pthread_rwlock_wrlock(&w->gate);
-            writer_finish_transaction(w);
-            pthread_rwlock_unlock(&w->gate);
+            finish(w);
             pthread_mutex_lock(&w->lock);
-        } else if (due == INT64_MAX) {
-            pthread_cond_wait(&w->changed, &w->lock);
+        } else if (turn <= clock_mono_ms()) {
+            writer_turn_over(w);
         } else {
-            clock_cond_wait(&w->changed, &w->lock, due);
+            wait_until(w, MIN(due, turn));
         }
     }
     pthread_mutex_unlock(&w->lock);

@@ -1,8 +1,10 @@
 #include "producer/transactional_handle.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "common/auto.h"
+#include "common/check.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 
@@ -85,4 +87,24 @@ int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
     if (open_handle(ret, c, ledger_partition, alone, on_delivery, opaque, err) < 0)
         return -1;
     return init_transactions(*ret, err);
+}
+
+/* As the user's kafka.NAME may have set it. */
+static size_t setting_of(rd_kafka_t *rk, const char *name)
+{
+    char text[32];
+    size_t size = sizeof(text);
+
+    CHECK(rd_kafka_conf_get(rd_kafka_conf(rk), name, text, &size) == RD_KAFKA_CONF_OK);
+    return (size_t)strtoull(text, NULL, 10);
+}
+
+size_t transactional_handle_queue_bytes(rd_kafka_t *rk)
+{
+    return setting_of(rk, "queue.buffering.max.kbytes") * 1024;
+}
+
+size_t transactional_handle_queue_records(rd_kafka_t *rk)
+{
+    return setting_of(rk, "queue.buffering.max.messages");
 }

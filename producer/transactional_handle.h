@@ -4,6 +4,7 @@
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/config.h"
 #include "common/error.h"
@@ -21,3 +22,7 @@ int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
 /* Does this error of a transactional call, or the handle's own fatal one, say that another took
  * over? */
 bool transactional_handle_is_fenced(rd_kafka_t *rk, rd_kafka_resp_err_t code);
+
+/* The ceilings of what waits in the handle's queue. */
+size_t transactional_handle_queue_bytes(rd_kafka_t *rk);
+size_t transactional_handle_queue_records(rd_kafka_t *rk);

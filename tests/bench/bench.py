@@ -178,10 +178,11 @@ def parts(verb, *names, **environment):
     return done.stdout
 
 
-def start_parts(*more, kafka=True):
+def start_parts(*more, kafka=True, mongodb=True):
     """The documents of a bench need more memory than those of a test."""
     told = parts("start", "kafka", *more) if kafka else ""
-    told += parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
+    if mongodb:
+        told += parts("start", "mongodb", PARTS_IN_MEMORY="1", _JAVA_OPTIONS="-Xmx3g")
     print(told, end="", file=sys.stderr)
     return dict(line.removeprefix("export DYNAFERRY_TEST_").split("=", 1) for line in parts("env").splitlines())
 

@@ -332,6 +332,87 @@ static void another_invalid_signature_is_not_tried_again(void **state)
     is_refused(f, "Scan", DDB_DENIED, ERR_FATAL, "not yet current");
 }
 
+/* Within a second and the time of a request. */
+static void skew_is(struct fixture *f, int64_t skew_ms)
+{
+    assert_in_range(ddb_skew_ms(f->source) - skew_ms + 60000, 0, 120000);
+    assert_in_range(ddb_now_ms(f->source) - clock_wall_ms() - skew_ms + 60000, 0, 120000);
+}
+
+static void each_answer_tells_the_services_time(void **state)
+{
+    struct fixture *f = *state;
+    AUTO(free_charp) char *ahead = date_header(30 * 3600 * 1000);
+    AUTO(free_charp) char *behind = date_header(-20 * 60 * 1000);
+    AUTO(free_charp) char *refusal = xasprintf("%sx-amzn-RequestId: R\r\n", behind);
+
+    skew_is(f, 0);
+    http_server_reply(f->server, 200, ahead, BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    skew_is(f, 30 * 3600 * 1000);
+    http_server_reply(f->server, 400, refusal, BYTES_LIT("{\"__type\":\"x#Nothing\"}"));
+    is_refused(f, "Scan", DDB_OTHER, ERR_FATAL, "Nothing");
+    skew_is(f, -20 * 60 * 1000);
+    http_server_reply(f->server, 403, ahead, BYTES_LIT("<html>a proxy of another time</html>"));
+    is_refused(f, "Scan", DDB_DENIED, ERR_FATAL, "HTTP 403");
+    http_server_reply(f->server, 200, "Date: at noon\r\n", BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    http_server_reply(f->server, 200, "Date: Sat, 21 Nov 20260 11:00:00 GMT\r\n",
+                      BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    http_server_reply(f->server, 200, "", BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    skew_is(f, -20 * 60 * 1000);
+}
+
+static void a_skew_moves_only_as_far_as_an_answer_contradicts_it(void **state)
+{
+    static const struct {
+        int64_t skew, date, asked, answered, becomes;
+    } cases[] = {
+        {0, 50000, 50010, 50030, 0},     /* the same second */
+        {0, 50000, 50990, 51010, 0},     /* the next one has begun meanwhile */
+        {0, 50000, 51020, 51040, -21},   /* made at 50999 at the latest, by its own clock */
+        {400, 50000, 50010, 50030, 400}, /* inside */
+        {0, 51000, 50900, 50930, 70},    /* at 51000 at the earliest */
+        {70, 51000, 50990, 51010, 70},
+        {0, 50000, 50000, 110000, 0}, /* a slow answer proves little */
+        {0, 3650000, 50000, 50020, 3599980},
+        {3599980, 50000, 50030, 50050, 969}, /* put right by a person */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(
+            ddb_skew_by_answer(cases[i].skew, cases[i].date, cases[i].asked, cases[i].answered),
+            cases[i].becomes);
+}
+
+static void skewed(struct fixture *f, int64_t skew_ms, enum ddb_skew_news news)
+{
+    AUTO(free_charp) char *date = date_header(skew_ms);
+    int64_t told;
+
+    http_server_reply(f->server, 200, date, BYTES_LIT("{}"));
+    succeeds(f, "Scan", "{}");
+    assert_int_equal(ddb_skew_news(f->source, &told), news);
+    assert_int_equal(told, ddb_skew_ms(f->source));
+    assert_int_equal(ddb_skew_news(f->source, &told), DDB_SKEW_SAME);
+}
+
+static void a_large_skew_is_news_once_until_it_is_gone(void **state)
+{
+    struct fixture *f = *state;
+
+    skewed(f, 0, DDB_SKEW_SAME);
+    skewed(f, 270000, DDB_SKEW_SAME);
+    skewed(f, -400000, DDB_SKEW_LARGE);
+    skewed(f, 9000000, DDB_SKEW_SAME);
+    skewed(f, 270000, DDB_SKEW_SAME); /* not at each step around the limit */
+    skewed(f, 100000, DDB_SKEW_GONE);
+    skewed(f, 400000, DDB_SKEW_LARGE);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -347,6 +428,9 @@ int main(void)
         TEST(a_wrong_clock_is_put_right_by_the_services_date),
         TEST(a_clock_that_is_still_refused_is_no_endless_loop),
         TEST(another_invalid_signature_is_not_tried_again),
+        TEST(each_answer_tells_the_services_time),
+        cmocka_unit_test(a_skew_moves_only_as_far_as_an_answer_contradicts_it),
+        TEST(a_large_skew_is_news_once_until_it_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static int setup(void **state)
 
     f->server = http_server_start();
     open_source(f);
-    f->limits = limits_new((int64_t)BUDGET, 0, 0, 1);
+    f->limits = limits_new((int64_t)BUDGET, 0, 0, 0, 1);
     f->schema.hash = (struct key_attribute){(char *)"pk", 2, 'S'};
     f->side = (struct ddb_side){
         .client = ddb_client_new(f->source), .limits = f->limits, .patience_ms = PATIENCE_MS};

@@ -349,6 +349,46 @@ static void a_stop_ends_a_long_request_within_seconds(void **state)
     stop_reset();
 }
 
+/* ---- what libcurl refuses ---- */
+
+static void fails_alone(struct fixture *f, const char *url, const char *reason)
+{
+    struct http_request req = request_to(f);
+
+    req.url = url;
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(ask(f, &req), -1);
+        assert_int_equal(f->err.kind, ERR_RETRY);
+        if (!strstr(f->err.message, reason))
+            fail_msg("\"%s\" does not say \"%s\"", f->err.message, reason);
+    }
+    http_server_reply(f->server, 200, "", BYTES_LIT("well"));
+    answers(f, "well"); /* the same struct http goes on */
+}
+
+static void a_name_that_does_not_resolve_fails_only_its_requests(void **state)
+{
+    fails_alone(*state, "http://nosuch.invalid:1/", "nosuch.invalid");
+}
+
+static void a_proxy_that_does_not_resolve_fails_only_its_requests(void **state)
+{
+    setenv("http_proxy", "http://noproxy.invalid:1", 1);
+    fails_alone(*state, "http://service.example:1/", "noproxy.invalid");
+    unsetenv("http_proxy");
+}
+
+static void a_url_that_libcurl_does_not_take_is_an_error(void **state)
+{
+    AUTO(buf_release) struct buf endless = {.ceiling = 10 << 20};
+
+    buf_lit(&endless, "http://127.0.0.1/");
+    for (size_t i = 0; i < (9 << 20); i++)
+        buf_char(&endless, 'x');
+    fails_alone(*state, "ftp://127.0.0.1:1/", "127.0.0.1:1: ");
+    fails_alone(*state, buf_cstr(&endless), "127.0.0.1: ");
+}
+
 static void knows_this_machine_by_its_names(void **state)
 {
     (void)state;
@@ -383,6 +423,9 @@ int main(void)
         TEST(names_the_host_that_can_not_be_reached),
         TEST(a_stop_lets_a_request_finish_that_is_nearly_done),
         TEST(a_stop_ends_a_long_request_within_seconds),
+        TEST(a_name_that_does_not_resolve_fails_only_its_requests),
+        TEST(a_proxy_that_does_not_resolve_fails_only_its_requests),
+        TEST(a_url_that_libcurl_does_not_take_is_an_error),
         TEST(knows_this_machine_by_its_names),
     };
 

@@ -87,6 +87,8 @@ static void counts_init(struct counts *c)
     *c = (struct counts){.member = {.committed = on_committed,
                                     .aborted = on_aborted,
                                     .topic_failed = on_topic_failed,
+                                    .table = "t",
+                                    .topic = TOPIC,
                                     .arg = c}};
 }
 
@@ -98,17 +100,22 @@ struct appender {
 
 static void *append_until_fenced(void *arg)
 {
-    const struct topic_record r = {.topic = TOPIC, .value = BYTES_LIT("x")};
     struct appender *a = arg;
+    const struct topic_record r = {
+        .member = &a->counts->member, .topic = TOPIC, .value = BYTES_LIT("x")};
     struct error err;
 
-    while (topic_writer_enter(a->writer, &a->counts->member, NULL, &err) == 0) {
+    for (;;) {
+        if (topic_writer_enter(a->writer, &a->counts->member, NULL, &err) < 0) {
+            if (err.kind == ERR_RETRY)
+                continue;
+            CHECK(err.kind == ERR_FENCED);
+            return NULL;
+        }
         CHECK(topic_writer_append(a->writer, &r, &err) == 0);
         atomic_fetch_add(&a->counts->appended, 1);
         topic_writer_exit(a->writer);
     }
-    CHECK(err.kind == ERR_FENCED);
-    return NULL;
 }
 
 /* An appender that waits for the gate while the last commit is made must not begin another
@@ -126,7 +133,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     (void)state;
     cluster_begin(&cluster);
     counts_init(&counts);
-    if (topic_writer_open(&w, cluster.config, 0, refusals, &err) < 0)
+    if (topic_writer_open(&w, cluster.config, 0, refusals, NULL, &err) < 0)
         fail_msg("%s", err.message);
     topic_writer_join(w, &counts.member);
     for (size_t i = 0; i < ARRAY_LEN(appenders); i++) {
@@ -158,7 +165,7 @@ static void append_three(struct topic_writer *w, struct counts *counts)
 {
     static const char *const values[] = {"{\"keys\":{\"k\":1}}", "{\"keys\":{\"k\":2}}",
                                          "{\"keys\":{\"k\":3}}"};
-    struct topic_record r = {.topic = TOPIC};
+    struct topic_record r = {.member = &counts->member, .topic = TOPIC};
     struct error err;
 
     assert_int_equal(topic_writer_enter(w, &counts->member, NULL, &err), 0);
@@ -187,7 +194,7 @@ static void append_to_a_refusing_broker(struct cluster *cluster, struct refusals
 
     counts_init(&counts);
     counts.member.aborted = on_expected_abort;
-    if (topic_writer_open(&w, cluster->config, 0, refusals, &err) < 0)
+    if (topic_writer_open(&w, cluster->config, 0, refusals, NULL, &err) < 0)
         fail_msg("%s", err.message);
     topic_writer_join(w, &counts.member);
     rd_kafka_mock_push_request_errors(cluster->mock, PRODUCE_REQUEST, 1,

@@ -6,6 +6,7 @@ log against the stream, the ledger against the log, MongoDB against DynamoDB, th
 
 import functools
 import itertools
+import os
 import uuid
 
 import confluent_kafka
@@ -63,7 +64,10 @@ class Bridge:
             "convert.type": "raw",
             "log.level": "debug",
             "discovery.interval.ms": 500,
+            "source.doubt.ms": 1000,
         }
+        if "DYNAFERRY_BIN" in os.environ:
+            del self.settings["source.doubt.ms"]  # older programs don't know it
 
     # --- tables and writers ---
 

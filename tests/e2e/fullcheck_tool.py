@@ -180,8 +180,12 @@ class Checker:
     def __init__(self, bridge):
         self.bridge = bridge
 
-    def start(self, *arguments, settings=(), conf="", build=None, env=(), diff=True, json=True):
-        """`conf` None: without a file; `settings` are for the file."""
+    def start(self, *arguments, **more):
+        """See program()."""
+        return self.program(*arguments, **more).start()
+
+    def program(self, *arguments, settings=(), conf="", build=None, env=(), diff=True, json=True):
+        """Not started. `conf` None: without a file; `settings` are for the file."""
         bridge = self.bridge
         name = f"fullcheck-{next(bridge.numbers)}"
         if conf == "":
@@ -190,7 +194,7 @@ class Checker:
         told = ["--json"] * json + ["-d", program.diff_path] * diff
         program.command += map(str, [*told, *arguments])
         bridge.programs.append(program)
-        return program.start()
+        return program
 
     def run(self, *arguments, seconds=120, **more):
         """A whole run; its Report."""

@@ -4,8 +4,10 @@ The stream's truth is the endpoint's own memory, which also knows what it hid or
 """
 
 import itertools
+import json
 from collections import defaultdict
 
+import confluent_kafka
 import pytest
 import topic_check
 from bridge import complain
@@ -66,6 +68,12 @@ def ferry(scripted):
     complain(request_problems(scripted.fake))
 
 
+@pytest.fixture(autouse=True)
+def patient(ferry):
+    """A minute of doubt, as nobody changes it, where a test does not say so; for files that import it."""
+    ferry.settings.pop("source.doubt.ms", None)
+
+
 def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, wait=True, **settings):
     """A filled table, its writer (not started) and a producer that has adopted its shards: shards that were
     closed before that need not be read."""
@@ -76,6 +84,63 @@ def begin(ferry, seed, keys=60, rate=150, padding=0, table=None, wait=True, **se
     if wait:
         wait_until(lambda: ferry.phase(table), 60, "the adoption", ferry.running())
     return table, writer, producer
+
+
+def put(ferry, table, value, key="x"):
+    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": key}, "v": {"N": str(value)}})
+
+
+def asked(ferry, op, since=0, **where):
+    """The producers' requests of this kind behind request `since`, oldest first."""
+    entries = ferry.fake.script.entries(op, since, **where)
+    return [e for e in entries if "Boto3" not in e["agent"]]
+
+
+def given_up(ferry, *tables):
+    """Tables that stand still, and why."""
+    ledger = ferry.ledger()[0]
+    records = [ledger.get(f"table/{table.name}", {}) for table in tables or ferry.tables]
+    return [(r["phase"], r["reason"]) for r in records if r.get("phase") in ("gap", "gone", "failed")]
+
+
+def wait_asked(ferry, count, op, table, since=0, seconds=60):
+    """So many of them about this table were answered, and it was not given up before."""
+
+    def enough():
+        done = [e for e in asked(ferry, op, since, TableName=table.name) if e["end"] is not None]
+        assert len(done) >= count or not given_up(ferry, table), f"{len(done)} {op}: {given_up(ferry, table)}"
+        return len(done) >= count
+
+    wait_until(enough, seconds, f"{count} {op} of {table.name}", ferry.running())
+
+
+def wait_healthy(producer, seconds=60):
+    wait_until(lambda: producer.get("/healthz")[0] == 200, seconds, "health", [producer])
+
+
+# --- the ledger as another hand left it ---
+
+
+def ledger_messages(ferry, key, isolation="read_committed"):
+    """What was written for this key, oldest first."""
+    messages = topic_check.read_messages(ferry.parts.kafka, f"{ferry.prefix}-ledger", isolation)
+    return [m for m in messages if m.key() == key.encode()]
+
+
+def write_ledger(ferry, key, record):
+    """The key's record is this one now (None: it is gone); only while no producer runs."""
+    partition = ledger_messages(ferry, key)[-1].partition()
+    value = None if record is None else json.dumps(record, separators=(",", ":"))
+    done = []
+    producer = confluent_kafka.Producer({"bootstrap.servers": ferry.parts.kafka})
+    producer.produce(
+        f"{ferry.prefix}-ledger", value, key, partition=partition, on_delivery=lambda e, _: done.append(e)
+    )
+    assert producer.flush(30) == 0 and done == [None]
+
+
+def shard_record(ferry, table, shard):
+    return ferry.ledger()[0].get(f"shard/{table.name}/{shard}")
 
 
 def write_on(ferry, writer, count=RECORDS_BESIDE):

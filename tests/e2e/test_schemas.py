@@ -52,7 +52,7 @@ def test_an_example_fits_no_other_schema(example):
 def test_a_ledger_record_fits_the_definition_of_its_key_alone(example):
     schema = load("ledger")
     found = []
-    for kind in ("place", "table", "segment", "shard"):
+    for kind in ("source", "place", "carrier", "table", "segment", "shard"):
         one = {"$ref": f"#/$defs/{kind}", "$defs": schema["$defs"]}
         if jsonschema.Draft202012Validator(one).is_valid(EXAMPLES[example]):
             found.append(f"ledger-{kind}")
@@ -74,6 +74,7 @@ def optional_members(example):
     return {
         "event-update": {"before"},
         "ledger-table": {"indexes"},
+        "ledger-place": {"forget"},
         "signal-snapshot": {"reason"},
         "signal-pause": {"reason"},
     }.get(example, set())
@@ -130,6 +131,8 @@ WRONG = [
     ("event-skipped", ["control", "reason"], 'a "quote"'),
     ("event-skipped", ["control", "type"], "snapshot-end"),
     ("ledger-place", ["partition"], -1),
+    ("ledger-source", ["prefix"], ""),
+    ("ledger-carrier", ["white"], None),
     ("ledger-table", ["phase"], "done"),
     ("ledger-table", ["begin_offsets"], []),
     ("ledger-table", ["indexes"], []),

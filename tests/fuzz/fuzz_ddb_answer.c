@@ -67,10 +67,12 @@ static void ended(int rc, struct bytes answer, struct bytes output, const struct
 static void pages(struct bytes answer)
 {
     const struct ddb_items_calls calls = {on_item, on_item, &answer};
-    struct bytes last = before, next = before;
+    struct ddb_scan_end end = {.last = before};
+    struct bytes next = before;
     struct error err = {0};
 
-    ended(ddb_scan_items(answer, &schema, on_item, &answer, &last, &err), answer, last, &err);
+    ended(ddb_scan_read(answer, &schema, on_item, &answer, &end, &err), answer, end.last, &err);
+    CHECK(end.consumed_milli >= -1);
     CHECK(ddb_items_read(answer, &schema, &calls, &err) == 0 || err.kind == ERR_RETRY);
     ended(ddb_records_each(answer, &schema, on_record, &answer, &next, &err), answer, next,
           &err);
@@ -83,7 +85,8 @@ static void tables(struct bytes answer)
     struct error err = {0};
 
     if (ddb_table_read(&t, answer, &err) == 0)
-        CHECK(t->name && t->id && t->status && t->stream_arn && t->stream_view);
+        CHECK(t->name && t->arn && t->id && t->status && t->stream_arn && t->stream_view &&
+              t->read_capacity >= 0);
     else
         CHECK(err.kind == ERR_RETRY && !t);
     ddb_table_free(t);

@@ -15,7 +15,7 @@ static void defaults_are_those_of_the_table(void **state)
 
     (void)state;
     assert_string_equal(config_string(c, "id"), "dynamo-shake");
-    assert_int_equal(config_int(c, "commit.interval.ms"), 250);
+    assert_int_equal(config_int(c, "commit.interval.ms"), 0);
     assert_int_equal(config_int(c, "topic.replication.factor"), -1);
     assert_true(config_bool(c, "stream.enable"));
     assert_false(config_bool(c, "event.before"));
@@ -79,7 +79,7 @@ static void what_is_wrong_is_said_with_its_line_and_what_is_allowed(void **state
         {"topic.partitions = +5", "allowed are 1 to 1000"},
         {"topic.replication.factor = 0", "allowed are 1 to 1000, or -1"},
         {"topic.retention.ms = -2", "60000 and more, or -1"},
-        {"commit.interval.ms = 5001", "allowed are 1 to 5000"},
+        {"commit.interval.ms = 5001", "allowed are 0 to 5000"},
         {"target.batch.bytes = 12582913", "allowed are 1024 to 12582912"},
         {"sync_mode = ful", "allowed are all, full, incr"},
         {"sync_mode = all|full", "allowed are all, full, incr"},

@@ -56,6 +56,58 @@ static void pages_make_one_list_in_which_a_shard_stands_once(void **state)
              "shardId-00000001414576573621-f55eea83", "1683700000000000001135967", "");
 }
 
+/* A page of shards by their numbers; closed: they have ended. */
+static void add_numbers(struct ddb_stream *s, int from, int to, bool closed)
+{
+    AUTO(buf_release) struct buf page = {.ceiling = 64 << 20};
+    AUTO(free_charp) char *last = NULL;
+    struct error err;
+
+    buf_lit(&page, "{\"StreamDescription\":{\"StreamArn\":\"a\",\"StreamStatus\":\"ENABLED\","
+                   "\"Shards\":[");
+    for (int i = from; i < to; i++)
+        buf_printf(&page,
+                   "%s{\"ShardId\":\"shardId-%020d\",\"ParentShardId\":\"shardId-%020d\","
+                   "\"SequenceNumberRange\":{\"StartingSequenceNumber\":\"%d\"%s}}",
+                   i > from ? "," : "", i, i / 2, i,
+                   closed ? ",\"EndingSequenceNumber\":\"9\"" : "");
+    buf_lit(&page, "]}}");
+    if (ddb_stream_read_page(s, &last, buf_slice(&page), &err) < 0)
+        fail_msg("%s", err.message);
+}
+
+static void tens_of_thousands_of_shards_make_one_list(void **state)
+{
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+
+    (void)state;
+    for (int from = 65000; from > 0; from -= 100)
+        add_numbers(s, from - 100, from, false);
+    add_numbers(s, 30000, 50000, true);
+    ddb_stream_merge(s);
+    ddb_stream_merge(s); /* changes nothing */
+    assert_int_equal(s->shard_count, 65000);
+    for (int i = 0; i < 65000; i++) {
+        AUTO(free_charp) char *id = xasprintf("shardId-%020d", i);
+
+        assert_string_equal(s->shards[i].id, id);
+        assert_string_equal(s->shards[i].ending, i >= 30000 && i < 50000 ? "9" : "");
+    }
+}
+
+static void a_list_of_one_parents_children_is_known(void **state)
+{
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+
+    (void)state;
+    assert_true(ddb_stream_is_of_parent(s, "shardId-00000000000000000003"));
+    add_numbers(s, 6, 8, false);
+    assert_true(ddb_stream_is_of_parent(s, "shardId-00000000000000000003"));
+    assert_false(ddb_stream_is_of_parent(s, "shardId-00000000000000000004"));
+    add_numbers(s, 8, 9, false);
+    assert_false(ddb_stream_is_of_parent(s, "shardId-00000000000000000003"));
+}
+
 static void a_stream_of_dynamodb_local_has_one_open_shard(void **state)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
@@ -348,6 +400,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_make_one_list_in_which_a_shard_stands_once),
+        cmocka_unit_test(tens_of_thousands_of_shards_make_one_list),
+        cmocka_unit_test(a_list_of_one_parents_children_is_known),
         cmocka_unit_test(a_stream_of_dynamodb_local_has_one_open_shard),
         cmocka_unit_test(a_stream_that_lies_is_asked_for_again),
         cmocka_unit_test(the_iterator_is_read),

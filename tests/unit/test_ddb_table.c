@@ -140,6 +140,42 @@ static void a_table_that_is_deleted_may_have_lost_its_keys(void **state)
     assert_string_equal(t->id, "");
 }
 
+static int64_t capacity_of(const char *members)
+{
+    AUTO(free_charp)
+    char *answer = xasprintf("{\"Table\":{\"TableName\":\"t\",\"TableStatus\":\"DELETING\""
+                             ",\"TableArn\":\"arn:t\"%s}}",
+                             members);
+    AUTO(ddb_table_freep) struct ddb_table *t = NULL;
+    struct error err;
+
+    if (ddb_table_read(&t, bytes_of(answer), &err) < 0)
+        fail_msg("%s: %s", members, err.message);
+    assert_string_equal(t->arn, "arn:t");
+    return t->read_capacity;
+}
+
+#define UNITS(n) ",\"ProvisionedThroughput\":{\"ReadCapacityUnits\":" n "}"
+#define BILLING(mode) ",\"BillingModeSummary\":{\"BillingMode\":" mode "}"
+
+static void a_provisioned_table_tells_its_read_capacity(void **state)
+{
+    AUTO(ddb_table_freep) struct ddb_table *t = table_of("ddb/local_describe_table.json");
+
+    (void)state;
+    assert_string_equal(t->arn, "arn:aws:dynamodb:ddblocal:000000000000:table/orders");
+    assert_int_equal(capacity_of(UNITS("25")), 25);
+    assert_int_equal(capacity_of(UNITS("40000.0")), 40000);
+    assert_int_equal(capacity_of(UNITS("25") BILLING("\"PROVISIONED\"")), 25);
+    assert_int_equal(capacity_of(BILLING("\"PAY_PER_REQUEST\"") UNITS("25")), 0);
+    assert_int_equal(capacity_of(BILLING("\"PAY_PER_REQUEST\"") UNITS("0")), 0);
+    assert_int_equal(capacity_of(""), 0);
+    assert_int_equal(capacity_of(UNITS("null") BILLING("7")), 0);
+    assert_int_equal(capacity_of(UNITS("-3")), 0);
+    assert_int_equal(capacity_of(UNITS("1e300")), 0);
+    assert_int_equal(capacity_of(",\"ProvisionedThroughput\":[]"), 0);
+}
+
 #define KEYS "\"KeySchema\":[{\"AttributeName\":\"a\",\"KeyType\":\"HASH\"}]"
 
 static void a_table_that_lies_is_asked_for_again(void **state)
@@ -275,6 +311,36 @@ static void the_last_page_has_no_last_key(void **state)
     }
 }
 
+static int64_t consumed_of(const char *answer)
+{
+    struct key_schema schema = schema_of("pk", NULL);
+    struct seen seen = {.text.ceiling = 10000};
+    struct ddb_scan_end end = {0};
+    struct error err;
+
+    if (ddb_scan_read(bytes_of(answer), &schema, note_item, &seen, &end, &err) < 0)
+        fail_msg("%s: %s", answer, err.message);
+    assert_int_equal(seen.items, 1);
+    assert_true(bytes_is(end.last, "{\"pk\":{\"S\":\"a\"}}"));
+    buf_release(&seen.text);
+    return end.consumed_milli;
+}
+
+#define PAGE "\"Items\":[{\"pk\":{\"S\":\"a\"}}],\"LastEvaluatedKey\":{\"pk\":{\"S\":\"a\"}}"
+#define CONSUMED(n) "\"ConsumedCapacity\":{\"TableName\":\"t\",\"CapacityUnits\":" n "}"
+
+static void a_page_tells_what_it_took_of_the_capacity(void **state)
+{
+    (void)state;
+    assert_int_equal(consumed_of("{" PAGE "," CONSUMED("128.5") "}"), 128500);
+    assert_int_equal(consumed_of("{" CONSUMED("256") "," PAGE "}"), 256000);
+    assert_int_equal(consumed_of("{" CONSUMED("0.5") "," PAGE "}"), 500);
+    assert_int_equal(consumed_of("{" PAGE "}"), -1);
+    assert_int_equal(consumed_of("{" PAGE ",\"ConsumedCapacity\":null}"), -1);
+    assert_int_equal(consumed_of("{" PAGE ",\"ConsumedCapacity\":{}}"), -1);
+    assert_int_equal(consumed_of("{" PAGE "," CONSUMED("\"1\"") "}"), -1);
+}
+
 static void a_callers_error_ends_the_page_as_it_is(void **state)
 {
     struct seen seen = {.fail_at = 1};
@@ -331,10 +397,12 @@ int main(void)
         cmocka_unit_test(a_disabled_stream_keeps_its_arn),
         cmocka_unit_test(a_key_name_may_hold_any_character),
         cmocka_unit_test(a_table_that_is_deleted_may_have_lost_its_keys),
+        cmocka_unit_test(a_provisioned_table_tells_its_read_capacity),
         cmocka_unit_test(a_table_that_lies_is_asked_for_again),
         cmocka_unit_test(the_list_of_tables_comes_in_pages),
         cmocka_unit_test(a_page_gives_its_items_and_keys_as_they_stand),
         cmocka_unit_test(the_last_page_has_no_last_key),
+        cmocka_unit_test(a_page_tells_what_it_took_of_the_capacity),
         cmocka_unit_test(a_callers_error_ends_the_page_as_it_is),
         cmocka_unit_test(a_page_that_lies_is_asked_for_again),
     };

@@ -115,6 +115,45 @@ static void nothing_counts_behind_a_begin_of_another_key_schema(void **state)
     let_go_of(&p);
 }
 
+/* Offsets of one log only grow: what goes back is of another one. */
+static void a_message_or_an_end_that_goes_back_stops_the_reading(void **state)
+{
+    static const rd_kafka_resp_err_t codes[] = {0, RD_KAFKA_RESP_ERR__PARTITION_EOF};
+    struct partition p;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        message_count = 0;
+        add(ROW, 0);
+        add(ROW, 0);
+        add(codes[i] ? NULL : ROW, codes[i]);
+        add(ROW, 0);
+        messages[2].offset = 1;
+        p = pulling();
+        assert_int_equal(p.stop, PARTITION_STOP_LOG);
+        assert_int_equal(p.batch.next_offset, 2);
+        assert_int_equal(p.end_seen, -1);
+        assert_int_equal(released, 2);
+        let_go_of(&p);
+    }
+}
+
+static void an_offset_that_the_log_does_not_have_stops_the_reading(void **state)
+{
+    static const rd_kafka_resp_err_t codes[] = {RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET,
+                                                RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE};
+    struct partition p;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        message_count = 0;
+        add(NULL, codes[i]);
+        p = pulling();
+        assert_int_equal(p.stop, PARTITION_STOP_LOG);
+        let_go_of(&p);
+    }
+}
+
 static int prepare(void **state)
 {
     struct error err;
@@ -134,6 +173,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_is_seen_behind_all_that_came),
+        cmocka_unit_test(a_message_or_an_end_that_goes_back_stops_the_reading),
+        cmocka_unit_test(an_offset_that_the_log_does_not_have_stops_the_reading),
         cmocka_unit_test(nothing_counts_behind_a_begin_of_another_key_schema),
     };
 

@@ -12,7 +12,7 @@
 
 static void the_budget_is_not_exceeded_by_estimates(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 0, 1);
 
     (void)state;
     assert_true(limits_reserve(l, LIMITS_SCAN, 60));
@@ -23,7 +23,7 @@ static void the_budget_is_not_exceeded_by_estimates(void **state)
 
 static void a_larger_answer_goes_over_and_holds_the_next_request_back(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 0, 1);
 
     (void)state;
     assert_true(limits_reserve(l, LIMITS_SCAN, 10));
@@ -35,7 +35,7 @@ static void a_larger_answer_goes_over_and_holds_the_next_request_back(void **sta
 
 static void a_request_larger_than_the_budget_goes_alone(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 0, 1);
 
     (void)state;
     assert_true(limits_reserve(l, LIMITS_SCAN, 500));
@@ -54,7 +54,7 @@ static int granted(struct limits *l, int64_t from_ms, int64_t to_ms)
 
 static void a_rate_is_kept_after_the_first_second(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 20, 0, 1);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 20, 0, 1);
 
     (void)state;
     granted(l, 1000, 2000); /* what had been saved up goes */
@@ -65,7 +65,7 @@ static void a_rate_is_kept_after_the_first_second(void **state)
 
 static void only_so_many_tables_are_scanned_at_once(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 2);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 0, 2);
 
     (void)state;
     assert_true(limits_scan_begin(l) && limits_scan_begin(l));
@@ -73,6 +73,141 @@ static void only_so_many_tables_are_scanned_at_once(void **state)
     limits_scan_end(l);
     assert_true(limits_scan_begin(l));
 }
+
+/* ---- shares ---- */
+
+static void scans_get_three_quarters_and_streams_what_is_left(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+
+    (void)state;
+    assert_true(limits_reserve(l, LIMITS_SCAN, 50));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 26));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 25));
+    assert_true(limits_reserve(l, LIMITS_STREAM, 25));
+    assert_false(limits_reserve(l, LIMITS_STREAM, 1));
+    limits_return(l, LIMITS_SCAN, 50);
+    assert_true(limits_reserve(l, LIMITS_STREAM, 50));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 10)); /* all is in use */
+}
+
+static void streams_have_their_quarter_also_when_scans_went_over(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+
+    (void)state;
+    assert_true(limits_reserve(l, LIMITS_SCAN, 10));
+    limits_settle(l, LIMITS_SCAN, 10, 300);
+    assert_true(limits_reserve(l, LIMITS_STREAM, 12));
+    assert_true(limits_reserve(l, LIMITS_STREAM, 13));
+    assert_false(limits_reserve(l, LIMITS_STREAM, 1));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 1));
+}
+
+static void a_request_larger_than_its_share_waits_for_its_own_use_alone(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+
+    (void)state;
+    assert_true(limits_reserve(l, LIMITS_STREAM, 100));
+    assert_true(limits_reserve(l, LIMITS_SCAN, 90));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 1));
+    assert_false(limits_reserve(l, LIMITS_STREAM, 200));
+    limits_return(l, LIMITS_STREAM, 100);
+    assert_true(limits_reserve(l, LIMITS_STREAM, 200));
+}
+
+static int scans_at_once(int64_t threads)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(1000, threads, 0, 0, 1);
+    int n = 0;
+
+    while (n < 1000 && limits_reserve(l, LIMITS_SCAN, 0))
+        n++;
+    assert_true(limits_reserve(l, LIMITS_STREAM, 100)); /* whatever scans hold */
+    if (n < 1000) {
+        limits_return(l, LIMITS_SCAN, 0);
+        assert_true(limits_reserve(l, LIMITS_SCAN, 0));
+        assert_false(limits_reserve(l, LIMITS_SCAN, 0));
+    }
+    return n;
+}
+
+static void scans_that_hang_never_hold_all_threads(void **state)
+{
+    (void)state;
+    assert_int_equal(scans_at_once(8), 6);
+    assert_int_equal(scans_at_once(2), 1);
+    assert_int_equal(scans_at_once(1), 1); /* there is no other */
+    assert_int_equal(scans_at_once(0), 1000);
+}
+
+/* ---- being told of room ---- */
+
+static void count(void *arg)
+{
+    ++*(int *)arg;
+}
+
+static void who_was_refused_is_told_when_something_comes_back(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+    int told = 0;
+
+    (void)state;
+    limits_on_room(l, count, &told);
+    assert_true(limits_reserve(l, LIMITS_SCAN, 70));
+    limits_settle(l, LIMITS_SCAN, 70, 60);
+    assert_int_equal(told, 0); /* nobody waits */
+    assert_false(limits_reserve(l, LIMITS_SCAN, 20));
+    limits_settle(l, LIMITS_SCAN, 60, 70); /* takes more */
+    assert_int_equal(told, 0);
+    limits_settle(l, LIMITS_SCAN, 70, 60);
+    assert_int_equal(told, 1);
+    limits_return(l, LIMITS_SCAN, 60);
+    assert_int_equal(told, 1); /* and has come since, as far as we know */
+    assert_true(limits_scan_begin(l));
+    assert_false(limits_scan_begin(l));
+    limits_scan_end(l);
+    assert_int_equal(told, 2);
+    assert_true(limits_reserve(l, LIMITS_STREAM, 100));
+    assert_false(limits_reserve(l, LIMITS_STREAM, 1));
+    limits_return(l, LIMITS_STREAM, 100);
+    assert_int_equal(told, 3);
+}
+
+static void take_in_the_call(void *arg)
+{
+    assert_true(limits_reserve(arg, LIMITS_SCAN, 70));
+}
+
+static void room_is_told_of_outside_the_lock(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+
+    (void)state;
+    limits_on_room(l, take_in_the_call, l);
+    assert_true(limits_reserve(l, LIMITS_SCAN, 70));
+    assert_false(limits_reserve(l, LIMITS_SCAN, 70));
+    limits_return(l, LIMITS_SCAN, 70);
+    assert_false(limits_reserve(l, LIMITS_SCAN, 70)); /* it has it */
+}
+
+/* ---- descriptions ---- */
+
+static void descriptions_stand_in_one_row_a_tenth_of_a_second_apart(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(limits_describe_slot_ms(l, 5000), i * 100);
+    assert_int_equal(limits_describe_slot_ms(l, 5050), 99950);
+    assert_int_equal(limits_describe_slot_ms(l, 900000), 0); /* nothing is saved up */
+    assert_int_equal(limits_describe_slot_ms(l, 900000), 100);
+}
+
+/* ---- threads ---- */
 
 static void *hammer(void *arg)
 {
@@ -88,7 +223,7 @@ static void *hammer(void *arg)
 
 static void threads_give_back_what_they_took(void **state)
 {
-    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 1);
+    AUTO(limits_freep) struct limits *l = limits_new(100, 0, 0, 0, 1);
     pthread_t threads[3];
 
     (void)state;
@@ -107,6 +242,13 @@ int main(void)
         cmocka_unit_test(a_request_larger_than_the_budget_goes_alone),
         cmocka_unit_test(a_rate_is_kept_after_the_first_second),
         cmocka_unit_test(only_so_many_tables_are_scanned_at_once),
+        cmocka_unit_test(scans_get_three_quarters_and_streams_what_is_left),
+        cmocka_unit_test(streams_have_their_quarter_also_when_scans_went_over),
+        cmocka_unit_test(a_request_larger_than_its_share_waits_for_its_own_use_alone),
+        cmocka_unit_test(scans_that_hang_never_hold_all_threads),
+        cmocka_unit_test(who_was_refused_is_told_when_something_comes_back),
+        cmocka_unit_test(room_is_told_of_outside_the_lock),
+        cmocka_unit_test(descriptions_stand_in_one_row_a_tenth_of_a_second_apart),
         cmocka_unit_test(threads_give_back_what_they_took),
     };
 

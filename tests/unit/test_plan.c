@@ -1,5 +1,5 @@
-/* tests/unit/test_plan.c - tables are placed once, and when all are; source, writer and ledger
- * are made of what each test says. */
+/* tests/unit/test_plan.c - tables are placed once, where they are carried, and forgotten in
+ * order; source, writer and ledger are made of what each test says. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,21 +7,39 @@
 
 #include <cmocka.h>
 
+#include "common/clock.h"
 #include "support_config.h"
 
 /* for its static functions */
 #include "producer/plan.c"
 
 static const char *const tables[] = {"a", "b"};
-static size_t tables_there;  /* in the source */
-static size_t places_there;  /* what is in the ledger, ... */
-static size_t places_seen;   /* and in the cache of it */
-static char appended[16][8]; /* keys of the open transaction and before */
+static size_t tables_there; /* in the source */
+static bool source_is_written;
+static char appended[16][64]; /* keys of the open transaction and before, with values */
 static size_t appended_count;
+
+/* ---- the ledger: what is committed, and what the cache of it has ---- */
+
+struct record {
+    const char *key;
+    const char *value;
+    int32_t partition;
+};
+
+static struct record records[32];
+static size_t record_count;
+static size_t records_seen;
+
+static void ledger_has(const char *key, const char *value, int32_t partition)
+{
+    assert_true(record_count < ARRAY_LEN(records));
+    records[record_count++] = (struct record){key, value, partition};
+}
 
 /* ---- the source ---- */
 
-int ddb_list_tables(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
+int source_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
 {
     (void)c;
     (void)err;
@@ -50,7 +68,20 @@ void ddb_client_free(struct ddb_client *c)
     (void)c;
 }
 
-/* ---- the ledger ---- */
+int64_t ddb_now_ms(const struct ddb_source *source)
+{
+    (void)source;
+    return clock_wall_ms();
+}
+
+bool source_identity_to_write(struct source_identity *i, struct buf *out)
+{
+    (void)i;
+    buf_lit(out, "{}");
+    return !source_is_written;
+}
+
+/* ---- the cache ---- */
 
 int32_t ledger_cache_partitions(const struct ledger_cache *l)
 {
@@ -64,16 +95,47 @@ void ledger_cache_each(struct ledger_cache *l, const char *prefix,
                        void *arg)
 {
     (void)l;
-    assert_string_equal(prefix, "place/");
-    for (size_t i = 0; i < places_seen; i++)
-        each(arg, bytes_of(tables[i]), BYTES_LIT("{\"partition\":0}"), 0);
+    for (size_t i = 0; i < records_seen; i++)
+        if (strncmp(records[i].key, prefix, strlen(prefix)) == 0)
+            each(arg, bytes_of(records[i].key + strlen(prefix)), bytes_of(records[i].value),
+                 records[i].partition);
+}
+
+char *ledger_cache_value(struct ledger_cache *l, const char *key)
+{
+    (void)l;
+    for (size_t i = 0; i < records_seen; i++)
+        if (strcmp(records[i].key, key) == 0)
+            return xstrdup(records[i].value);
+    return NULL;
+}
+
+int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
+                       struct error *err)
+{
+    AUTO(free_charp) char *key = xasprintf("table/%s", table);
+    AUTO(free_charp) char *value = ledger_cache_value(l, key);
+
+    (void)err;
+    if (!value)
+        return 0;
+    ret->phase = strcmp(value, "gone") == 0 ? PHASE_GONE : PHASE_TAIL;
+    return 1;
+}
+
+int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *err)
+{
+    (void)l;
+    (void)timeout_ms;
+    (void)err;
+    return 0;
 }
 
 int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
 {
     (void)lp;
     (void)err;
-    places_seen = places_there;
+    records_seen = record_count;
     return 0;
 }
 
@@ -110,7 +172,8 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
     (void)w;
     (void)err;
     assert_true(appended_count < ARRAY_LEN(appended));
-    snprintf(appended[appended_count++], sizeof(appended[0]), BYTES_FMT, BYTES_ARG(r->key));
+    snprintf(appended[appended_count++], sizeof(appended[0]), BYTES_FMT "=" BYTES_FMT,
+             BYTES_ARG(r->key), BYTES_ARG(r->value));
     return 0;
 }
 
@@ -146,9 +209,9 @@ struct bench {
     struct plan *plan;
 };
 
-static void bench_begin(struct bench *b)
+static void bench_begin_alone(struct bench *b, const char *settings, bool alone)
 {
-    *b = (struct bench){.config = config_loaded("", NULL)};
+    *b = (struct bench){.config = config_loaded(settings, NULL)};
     b->p = (struct producer){
         .config = b->config,
         .ledger_topic = "dynaferry-ledger",
@@ -156,8 +219,19 @@ static void bench_begin(struct bench *b)
     };
     buf_init(&b->local.keys, 4096);
     buf_init(&b->local.text, 4096);
-    places_there = places_seen = appended_count = 0;
-    b->plan = plan_start(&b->p, NULL);
+    record_count = records_seen = appended_count = 0;
+    source_is_written = true;
+    b->plan = plan_start(&b->p, NULL, alone);
+}
+
+static void bench_begin_with(struct bench *b, const char *settings)
+{
+    bench_begin_alone(b, settings, true);
+}
+
+static void bench_begin(struct bench *b)
+{
+    bench_begin_with(b, "");
 }
 
 static void bench_end(struct bench *b)
@@ -185,7 +259,8 @@ static void a_table_is_placed_once_though_its_place_is_not_readable_at_once(void
     assert_int_equal(appended_count, 2);
     look_again(&b); /* not committed yet: no look */
     assert_int_equal(appended_count, 2);
-    places_there = 2; /* committed; the cache learns of it when it is asked to */
+    ledger_has("place/a", "{\"partition\":0}", 0); /* committed; the cache learns of it ... */
+    ledger_has("place/b", "{\"partition\":1}", 0); /* ... when it is asked to */
     b.plan->member.committed(b.plan->member.arg);
     look_again(&b);
     assert_int_equal(appended_count, 2);
@@ -203,7 +278,7 @@ static void places_lost_in_an_abort_are_written_again(void **state)
     b.plan->member.aborted(b.plan->member.arg);
     look_again(&b);
     assert_int_equal(appended_count, 2);
-    assert_string_equal(appended[1], "place/a");
+    assert_string_equal(appended[1], "place/a={\"partition\":0}");
     bench_end(&b);
 }
 
@@ -218,7 +293,7 @@ static void a_plan_is_settled_when_every_table_was_seen_in_the_ledger(void **sta
     assert_false(plan_is_settled(b.plan));
     look_again(&b);
     assert_false(plan_is_settled(b.plan));
-    places_there = 1;
+    ledger_has("place/a", "{\"partition\":0}", 0);
     b.plan->member.committed(b.plan->member.arg);
     assert_false(plan_is_settled(b.plan));
     look_again(&b);
@@ -241,6 +316,172 @@ static void a_source_without_tables_is_settled(void **state)
     bench_end(&b);
 }
 
+/* Whoever sees a place sees whose ledger it is. */
+static void the_source_is_written_before_the_first_place(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin(&b);
+    source_is_written = false;
+    look_again(&b);
+    assert_int_equal(appended_count, 2);
+    assert_string_equal(appended[0], "source={}");
+    assert_string_equal(appended[1], "place/a={\"partition\":0}");
+    bench_end(&b);
+}
+
+static void a_table_is_placed_where_its_owner_carries_it(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 2;
+    bench_begin_with(&b, "filter.collection.white = a\n");
+    ledger_has("carrier/0", "{\"white\":\"a\",\"black\":\"\"}", 0);
+    ledger_has("carrier/1", "{\"white\":\"b\",\"black\":\"\"}", 1);
+    ledger_has("carrier/2", "{\"white\":\"\",\"black\":\"a;b\"}", 2);
+    ledger_has("carrier/3", "{\"white\":\"b\",\"black\":\"\"}", 3);
+    look_again(&b);
+    assert_int_equal(appended_count, 2);
+    assert_string_equal(appended[0], "place/a={\"partition\":0}");
+    assert_string_equal(appended[1], "place/b={\"partition\":1}");
+    bench_end(&b);
+}
+
+/* Other instances may be there that have not said yet what they carry. */
+static void with_filters_and_not_alone_a_table_waits_for_the_carriers(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin_alone(&b, "filter.collection.white = a\n", false);
+    ledger_has("carrier/0", "{\"white\":\"a\",\"black\":\"\"}", 0);
+    look_again(&b);
+    assert_int_equal(appended_count, 0);
+    assert_false(plan_is_settled(b.plan));
+    plan_set_alone(b.plan, true);
+    look_again(&b);
+    assert_int_equal(appended_count, 1);
+    bench_end(&b);
+}
+
+static bool is_halted(const struct bench *b, const char *table)
+{
+    AUTO(free_charp) char *reason = halted_reason(b->plan->halted, table);
+
+    return reason != NULL;
+}
+
+/* map.topic stands for names that collide by themselves. */
+static void a_name_that_collides_halts_its_table_alone_until_it_does_no_more(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 2;
+    bench_begin_with(&b, "map.topic = a=x.y;b=x_y\n");
+    look_again(&b);
+    assert_int_equal(appended_count, 1);
+    assert_string_equal(appended[0], "place/a={\"partition\":0}");
+    assert_true(is_halted(&b, "b"));
+    ledger_has("place/a", "{\"partition\":0}", 0);
+    b.plan->member.committed(b.plan->member.arg);
+    look_again(&b);
+    assert_true(plan_is_settled(b.plan));
+    assert_true(is_halted(&b, "b"));
+    tables_there = 1;
+    look_again(&b);
+    assert_false(is_halted(&b, "b"));
+    bench_end(&b);
+}
+
+static void of_two_colliding_tables_the_one_placed_earlier_stays(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 2;
+    bench_begin_with(&b, "map.topic = a=x.y;b=x_y\n");
+    ledger_has("place/b", "{\"partition\":3}", 0);
+    look_again(&b);
+    assert_int_equal(appended_count, 0);
+    assert_true(is_halted(&b, "a"));
+    assert_false(is_halted(&b, "b"));
+    bench_end(&b);
+}
+
+static void a_table_that_only_the_white_list_knows_is_halted_by_name(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin_with(&b, "filter.collection.white = a;nobody;known\n");
+    ledger_has("place/known", "{\"partition\":0}", 0);
+    look_again(&b);
+    assert_int_equal(appended_count, 1);
+    assert_true(is_halted(&b, "nobody"));
+    assert_false(is_halted(&b, "known"));
+    bench_end(&b);
+}
+
+/* Its place says so, its owner removes its records, then the place goes: each of these is seen
+ * in the ledger before the next. */
+static void a_table_that_is_gone_and_not_listed_is_forgotten_in_order(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin(&b);
+    ledger_has("place/a", "{\"partition\":1}", 0);
+    ledger_has("table/a", "gone", 1); /* gone, but listed again */
+    ledger_has("place/b", "{\"partition\":2}", 0);
+    ledger_has("table/b", "gone", 2);
+    ledger_has("shard/b/s", "{}", 2);
+    look_again(&b);
+    assert_int_equal(appended_count, 0);
+    name_map_put(&b.plan->gone, "b", clock_mono_ms() - 3600001);
+    look_again(&b);
+    assert_int_equal(appended_count, 1);
+    assert_string_equal(appended[0], "place/b={\"partition\":2,\"forget\":true}");
+    b.plan->member.committed(b.plan->member.arg);
+    records[2].value = "{\"partition\":2,\"forget\":true}";
+    look_again(&b); /* records are there */
+    assert_int_equal(appended_count, 1);
+    record_count = 3;
+    tables_there = 2; /* it comes back meanwhile: forgotten all the same, then new */
+    look_again(&b);
+    assert_int_equal(appended_count, 2);
+    assert_string_equal(appended[1], "place/b=");
+    b.plan->member.committed(b.plan->member.arg);
+    record_count = 2;
+    look_again(&b);
+    assert_int_equal(appended_count, 3);
+    assert_string_equal(appended[2], "place/b={\"partition\":0}");
+    bench_end(&b);
+}
+
+static void a_table_that_is_listed_again_is_not_forgotten(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin(&b);
+    ledger_has("place/a", "{\"partition\":1}", 0);
+    ledger_has("table/a", "gone", 1);
+    name_map_put(&b.plan->gone, "a", clock_mono_ms() - 3600001);
+    look_again(&b);
+    tables_there = 0;
+    look_again(&b); /* its time begins anew */
+    assert_int_equal(appended_count, 0);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -248,6 +489,14 @@ int main(void)
         cmocka_unit_test(places_lost_in_an_abort_are_written_again),
         cmocka_unit_test(a_plan_is_settled_when_every_table_was_seen_in_the_ledger),
         cmocka_unit_test(a_source_without_tables_is_settled),
+        cmocka_unit_test(the_source_is_written_before_the_first_place),
+        cmocka_unit_test(a_table_is_placed_where_its_owner_carries_it),
+        cmocka_unit_test(with_filters_and_not_alone_a_table_waits_for_the_carriers),
+        cmocka_unit_test(a_name_that_collides_halts_its_table_alone_until_it_does_no_more),
+        cmocka_unit_test(of_two_colliding_tables_the_one_placed_earlier_stays),
+        cmocka_unit_test(a_table_that_only_the_white_list_knows_is_halted_by_name),
+        cmocka_unit_test(a_table_that_is_gone_and_not_listed_is_forgotten_in_order),
+        cmocka_unit_test(a_table_that_is_listed_again_is_not_forgotten),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

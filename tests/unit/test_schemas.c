@@ -37,17 +37,64 @@ static void assert_same(struct buf *found, struct buf *wanted)
 
 static void a_place_is_its_example(void **state)
 {
+    struct ledger_place place;
     struct buf text, out;
     struct error err;
-    int32_t partition;
 
     (void)state;
     read_example(&text, "ledger-place");
-    assert_int_equal(ledger_place_decode(&partition, buf_slice(&text), &err), 0);
-    assert_int_equal(partition, 5);
+    assert_int_equal(ledger_place_decode(&place, buf_slice(&text), &err), 0);
+    assert_int_equal(place.partition, 5);
+    assert_false(place.forget);
     buf_init(&out, 65536);
-    ledger_place_encode(&out, partition);
+    ledger_place_encode(&out, &place);
     assert_same(&out, &text);
+}
+
+static void a_place_to_be_forgotten_says_so(void **state)
+{
+    struct ledger_place place = {.partition = 2, .forget = true}, again;
+    AUTO(buf_release) struct buf out;
+    struct error err;
+
+    (void)state;
+    buf_init(&out, 65536);
+    ledger_place_encode(&out, &place);
+    assert_true(bytes_equal(buf_slice(&out), BYTES_LIT("{\"partition\":2,\"forget\":true}")));
+    assert_int_equal(ledger_place_decode(&again, buf_slice(&out), &err), 0);
+    assert_true(again.forget);
+}
+
+static void a_source_is_its_example(void **state)
+{
+    struct ledger_source s;
+    struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-source");
+    assert_int_equal(ledger_source_decode(&s, buf_slice(&text), &err), 0);
+    assert_string_equal(s.account, "000000000000");
+    buf_init(&out, 65536);
+    ledger_source_encode(&out, &s);
+    assert_same(&out, &text);
+    ledger_source_release(&s);
+}
+
+static void a_carrier_is_its_example(void **state)
+{
+    struct ledger_carrier c;
+    struct buf text, out;
+    struct error err;
+
+    (void)state;
+    read_example(&text, "ledger-carrier");
+    assert_int_equal(ledger_carrier_decode(&c, buf_slice(&text), &err), 0);
+    assert_string_equal(c.white, "orders;users");
+    buf_init(&out, 65536);
+    ledger_carrier_encode(&out, &c);
+    assert_same(&out, &text);
+    ledger_carrier_release(&c);
 }
 
 static void a_table_is_its_example(void **state)
@@ -158,6 +205,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_place_is_its_example),
+        cmocka_unit_test(a_place_to_be_forgotten_says_so),
+        cmocka_unit_test(a_source_is_its_example),
+        cmocka_unit_test(a_carrier_is_its_example),
         cmocka_unit_test(a_table_is_its_example),
         cmocka_unit_test(a_table_without_secondary_indexes_says_nothing_of_them),
         cmocka_unit_test(a_record_with_something_else_for_indexes_is_refused),

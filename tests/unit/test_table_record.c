@@ -144,7 +144,7 @@ static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledge
         .mode = mode,
         .prefix = "dynaferry",
         .ledger_topic = "dynaferry-ledger",
-        .limits = limits_new(1 << 20, 0, 0, 1),
+        .limits = limits_new(1 << 20, 0, 0, 0, 1),
         .refusals = &b->refusals,
         .pool = step_pool_new(0, (struct step_pool_hooks){0}),
     };

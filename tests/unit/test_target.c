@@ -5,7 +5,11 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "common/exit_code.h"
+#include "common/mongo.h"
 #include "common/target.h"
 
 /* A client for an address with these options; the target goes at once, so nothing is borrowed.
@@ -16,13 +20,12 @@ static mongoc_client_t *client_of(const char *options)
     char *argv[] = {(char *)"test", (char *)"--set", line};
     AUTO(target_freep) struct target *t = NULL;
     struct config *c = NULL;
-    mongoc_client_t *client;
+    mongoc_client_t *client = NULL;
     struct error err;
 
     if (config_load(&c, CONFIG_CONSUMER, ARRAY_LEN(argv), argv, NULL, &err) < 0 ||
-        target_new(&t, c, "test", &err) < 0)
+        target_new(&t, c, "test", &err) < 0 || target_client_new(&client, t, false, &err) < 0)
         fail_msg("%s", err.message);
-    client = target_client_new(t);
     config_free(c);
     return client;
 }
@@ -59,11 +62,43 @@ static void a_read_concern_of_the_address_is_not_sent(void **state)
     }
 }
 
+/* Unlike any other host, it is looked up when the client is made. */
+static void a_srv_name_that_does_not_resolve_is_an_error_of_each_command(void **state)
+{
+    char *argv[] = {(char *)"test", (char *)"--set",
+                    xstrdup("target.address=mongodb+srv://u:secret@cluster0.nosuch.invalid/")};
+    AUTO(target_freep) struct target *t = NULL;
+    AUTO(mongo_freep) struct mongo *m = NULL;
+    struct config *c = NULL;
+    struct error err;
+
+    (void)state;
+    if (config_load(&c, CONFIG_CONSUMER, ARRAY_LEN(argv), argv, NULL, &err) < 0 ||
+        target_new(&t, c, "test", &err) < 0)
+        fail_msg("%s", err.message);
+    m = mongo_new(t);
+    for (int again = 0; again < 2; again++) {
+        err = (struct error){0};
+        assert_int_equal(mongo_ping(m, &err), -1);
+        assert_int_equal(err.kind, ERR_RETRY);
+        assert_non_null(strstr(err.message, "cluster0.nosuch.invalid"));
+        assert_null(strstr(err.message, "secret"));
+        assert_int_equal(mongo_limits(m, &err), -1);
+        assert_int_equal(err.kind, ERR_RETRY);
+    }
+    assert_int_equal(target_wait(t, 0, &err), -1);
+    assert_int_equal(err.code, EXIT_UNREACHABLE);
+    assert_non_null(strstr(err.message, "MongoDB at cluster0.nosuch.invalid does not answer"));
+    config_free(c);
+    free(argv[2]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_from_the_primary_whatever_the_address_says),
         cmocka_unit_test(a_read_concern_of_the_address_is_not_sent),
+        cmocka_unit_test(a_srv_name_that_does_not_resolve_is_an_error_of_each_command),
     };
     int failed;
 

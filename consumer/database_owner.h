@@ -1,0 +1,52 @@
+/* consumer/database_owner.h - whose the target database is.
+ *
+ * Two prefixes may carry tables of one name, and would write into one collection. So a document
+ * among the positions says to which topic.prefix the database belongs and, once the ledger
+ * tells it, whose source that is: {"_id": "belongs to", "prefix": .., "source": {"account": ..,
+ * "region": ..} or {"endpoint": ..}}. The first consumer writes it; nobody writes over it. A
+ * database of a version without it is taken when all positions in it are of topics of this
+ * prefix.
+ *
+ * Of one thread with a struct mongo of its own. */
+#pragma once
+
+#include "common/ledger_cache.h"
+#include "common/mongo.h"
+
+#define DATABASE_OWNER_ID "belongs to" /* no topic has a space */
+
+struct database_source { /* "": not there */
+    bool known;
+    char account[64];
+    char region[64];
+    char endpoint[384];
+};
+
+struct database_owner {
+    bool found;
+    char prefix[256];
+    struct database_source source;
+};
+
+enum database_verdict {
+    DATABASE_OURS,
+    DATABASE_NOBODYS,
+    DATABASE_UNSIGNED, /* ours, and its source is not named yet, but known */
+    DATABASE_ANOTHERS,
+};
+/* Pure. */
+enum database_verdict database_owner_judge(const struct database_owner *owner,
+                                           const char *prefix,
+                                           const struct database_source *source);
+
+/* The ledger's record `source`: an object with account and region, or endpoint. ERR_DATA: no
+ * object. */
+int database_source_decode(struct database_source *ret, struct bytes json, struct error *err);
+/* Not known while the ledger has no such record. ERR_FATAL 78: it can't be read. */
+int database_source_read(struct database_source *ret, struct ledger_cache *l,
+                         struct error *err);
+
+/* Takes the database when nobody has it. ERR_FATAL 78: it is another's, with the names of both;
+ * ERR_RETRY: that can't be told now. */
+int database_owner_check(struct mongo *m, const char *prefix,
+                         const struct database_source *source, struct error *err);

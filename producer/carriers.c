@@ -1,0 +1,106 @@
+#include "producer/carriers.h"
+
+#include <stdlib.h>
+
+#include "common/log.h"
+
+struct carriers {
+    const struct config *config;
+    int32_t count;
+    struct ledger_carrier *owners; /* one a partition; white NULL: no record */
+};
+
+static struct ledger_carrier ours(const struct config *c)
+{
+    return (struct ledger_carrier){
+        .white = (char *)config_string(c, "filter.collection.white"),
+        .black = (char *)config_string(c, "filter.collection.black"),
+    };
+}
+
+static void note_carrier(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+{
+    struct carriers *k = arg;
+    struct error err;
+
+    (void)rest;
+    if (partition >= k->count)
+        return;
+    ledger_carrier_release(&k->owners[partition]);
+    if (ledger_carrier_decode(&k->owners[partition], value, &err) < 0)
+        log_error("carrier can't be read", "ledger_partition=%d reason=%s", (int)partition,
+                  err.message);
+}
+
+struct carriers *carriers_read(struct ledger_cache *cache, const struct config *c)
+{
+    struct carriers *k = xcalloc(1, sizeof(*k));
+
+    k->config = c;
+    k->count = ledger_cache_partitions(cache);
+    k->owners = xcalloc((size_t)k->count, sizeof(*k->owners));
+    ledger_cache_each(cache, "carrier/", note_carrier, k);
+    return k;
+}
+
+void carriers_free(struct carriers *k)
+{
+    if (!k)
+        return;
+    for (int32_t p = 0; p < k->count; p++)
+        ledger_carrier_release(&k->owners[p]);
+    free(k->owners);
+    free(k);
+}
+
+bool carriers_known(const struct carriers *k, int32_t partition)
+{
+    return k->owners[partition].white != NULL;
+}
+
+static bool same_filters(const struct ledger_carrier *a, const struct ledger_carrier *b)
+{
+    return strcmp(a->white, b->white) == 0 && strcmp(a->black, b->black) == 0;
+}
+
+bool carriers_are_ours(const struct carriers *k, int32_t partition)
+{
+    struct ledger_carrier own = ours(k->config);
+
+    if (!carriers_known(k, partition))
+        return !carriers_filter(k->config);
+    return same_filters(&own, &k->owners[partition]);
+}
+
+static bool wants(const struct ledger_carrier *owner, const char *table)
+{
+    return (!*owner->white || config_text_has(owner->white, table)) &&
+           !config_text_has(owner->black, table);
+}
+
+bool carriers_want(const struct carriers *k, int32_t partition, const char *table)
+{
+    return !carriers_known(k, partition) || wants(&k->owners[partition], table);
+}
+
+bool carriers_any_wants(const struct carriers *k, const char *table)
+{
+    for (int32_t p = 0; p < k->count; p++)
+        if (carriers_known(k, p) && wants(&k->owners[p], table))
+            return true;
+    return false;
+}
+
+bool carriers_filter(const struct config *c)
+{
+    struct ledger_carrier own = ours(c);
+
+    return *own.white || *own.black;
+}
+
+void carriers_encode(struct buf *out, const struct config *c)
+{
+    struct ledger_carrier own = ours(c);
+
+    ledger_carrier_encode(out, &own);
+}

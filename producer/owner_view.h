@@ -1,0 +1,26 @@
+/* producer/owner_view.h - what the ledger's places mean for this instance: which tables it
+ * carries and which it forgets, by ledger partition. Of the owner's thread. */
+#pragma once
+
+#include "producer/halted.h"
+#include "producer/producer.h"
+
+struct view_partition {
+    char **tables; /* to carry */
+    size_t count;
+    char **forgotten;
+    size_t forgotten_count;
+    bool announce; /* the ledger does not say yet that we carry it with our filters */
+};
+
+struct owner_view {
+    struct view_partition *partitions;
+    int32_t count;
+};
+
+/* assigned: one a partition; NULL while it is not known what is ours. Tells halted of tables
+ * that are placed and can't be carried: for their names, or since another instance owns their
+ * partition and its filters leave them out. */
+void owner_view_read(struct owner_view *ret, struct producer *p, const bool *assigned,
+                     struct halted *halted);
+void owner_view_release(struct owner_view *v);

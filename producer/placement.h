@@ -1,0 +1,59 @@
+/* producer/placement.h - where each table's records are, and what has to change: new tables get
+ * a place, those that are gone for good lose theirs.
+ *
+ * A place never moves. A table is forgotten in three steps, each written by the one owner that
+ * may: its place says so (who places tables), its records go (who owns its partition), the
+ * place goes (who places tables). So at no instant there are records without a place, and a
+ * table that comes back begins with nothing. Of one thread. */
+#pragma once
+
+#include "common/ledger_cache.h"
+#include "producer/halted.h"
+#include "producer/name_map.h"
+
+struct placed {
+    char *table;
+    struct ledger_place place;
+};
+
+struct placement { /* in the order of the ledger */
+    struct placed *all;
+    size_t count;
+    struct name_map by_name; /* -> index */
+};
+
+void placement_read(struct placement *ret, struct ledger_cache *cache);
+void placement_release(struct placement *p);
+
+/* The partition with the fewest tables of those that may be, the lowest of several. -1: none
+ * may be. Pure. */
+int32_t placement_choose(const size_t *tables_placed, const bool *may_be, int32_t partitions);
+
+/* ---- what has to change ---- */
+
+struct placement_change {
+    char *table;
+    struct ledger_place place;
+    bool remove; /* the place goes */
+};
+
+struct placement_changes {
+    struct placement_change *all;
+    size_t count;
+    bool postponed; /* new tables, until it is known who carries what */
+};
+
+struct placement_asked {
+    const struct config *config;
+    struct ledger_cache *cache;
+    char *const *names; /* all tables of the source, sorted */
+    size_t count;
+    bool may_postpone;     /* other instances may carry other tables */
+    struct name_map *gone; /* since when a gone table was not listed; kept by the caller */
+    int64_t now_ms;
+    int64_t forget_after_ms;
+    struct halted *halted; /* told of those that can't be placed */
+};
+
+void placement_decide(struct placement_changes *ret, const struct placement_asked *asked);
+void placement_changes_release(struct placement_changes *c);

@@ -1,0 +1,38 @@
+/* producer/source_identity.h - whose ledger it is: one account and region, or one endpoint, and
+ * one prefix.
+ *
+ * The owner of ledger partition 0 writes the record `source` before the first place, so whoever
+ * sees a place sees the record too, and carries nothing before it knows that both are the same.
+ * A stranger ends with 78: its tables would go into the other's topics. Threads: the owner's
+ * looks, steps of the pool compare and write. */
+#pragma once
+
+#include "producer/producer.h"
+
+struct source_identity;
+
+enum source_match {
+    SOURCE_SAME,
+    SOURCE_OTHER,
+    SOURCE_ASK /* two endpoints: the same if a table known to the ledger is the same there */
+};
+
+/* Pure. What is not known ("") is no difference. */
+enum source_match source_compare(const struct ledger_source *mine,
+                                 const struct ledger_source *theirs);
+
+/* At the start, when the ledger is read: names are tables of the source, one of which tells the
+ * account. ERR_FATAL 78: the ledger is another source's. ERR_RETRY: the source can't be asked
+ * now. */
+int source_identity_new(struct source_identity **ret, struct producer *p,
+                        struct ddb_client *client, char *const *names, size_t count,
+                        struct error *err);
+void source_identity_free(struct source_identity *i); /* after the pool; NULL is fine */
+
+/* May tables be started? 1: the record is ours, or there is none; 0: it is being compared. -1,
+ * ERR_FATAL 78: it has become another's. The owner's thread. */
+int source_identity_check(struct source_identity *i, struct error *err);
+
+/* By who places tables, when the cache is read to the end and check said yes: the record's
+ * value, when it has to be written; false: it stands there. Any thread. */
+bool source_identity_to_write(struct source_identity *i, struct buf *out);

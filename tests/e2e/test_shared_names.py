@@ -1,0 +1,139 @@
+"""Names that two share by mistake: one prefix for two sources, one prefix with different filters, a ledger topic that
+somebody made by hand. Whoever is a stranger is refused by name; what nobody carries is said."""
+
+import confluent_kafka.admin
+import pytest
+from bridge import Bridge, complain
+from fakes.dynamodb import FakeDynamoDB
+from fakes.http_wire import HttpServer
+from running import wait_until
+
+
+def put(bridge, table, key="1"):
+    bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": key}})
+
+
+def wait_tail(bridge, table):
+    wait_until(lambda: bridge.phase(table) == "tail", 60, f"{table.name} in its tail", bridge.running())
+
+
+def wait_in_log(bridge, table, key):
+    there = lambda: any(r.keys["pk"] == {"S": key} for r in bridge.log(table) if r.is_row or r.is_change)
+    wait_until(there, 60, f"{key} in the topic of {table.name}", bridge.running())
+
+
+@pytest.fixture
+def other(parts, directory, scripted):
+    """A second source whose user has left the prefix as it is."""
+    with FakeDynamoDB() as fake:
+        (directory / "other").mkdir()
+        bridge = Bridge(parts, directory / "other", fake.url, (fake.access_key, fake.secret_key))
+        bridge.prefix = bridge.settings["topic.prefix"] = scripted.prefix
+        bridge.fake = fake
+        yield bridge
+        complain(bridge.close())
+
+
+def test_a_second_source_with_the_same_prefix_is_refused(scripted, other):
+    mine, theirs = scripted.add_table(name="orders"), other.add_table(name="orders")
+    put(scripted, mine, "mine")
+    put(other, theirs, "theirs")
+    producer = scripted.producer()
+    wait_tail(scripted, mine)
+    stranger = other.run("producer")
+    assert stranger.process.returncode == 78, stranger.story()
+    last = stranger.log().splitlines()[-1]
+    assert scripted.source_url in last and other.source_url in last and "topic.prefix" in last
+    put(scripted, mine, "later")
+    wait_in_log(scripted, mine, "later")
+    assert {r.keys["pk"]["S"] for r in scripted.log(mine) if r.is_row or r.is_change} == {"mine", "later"}
+    assert producer.get("/healthz")[0] == 200, producer.get("/healthz")[1]
+
+
+def test_of_two_sources_that_start_together_one_is_refused(scripted, other):
+    tables = scripted.add_table(name="orders"), other.add_table(name="orders")
+    for bridge, table, owner in zip((scripted, other), tables, ("mine", "theirs")):
+        put(bridge, table, owner)
+    producers = [scripted.producer(), other.producer()]
+    wait_until(lambda: not all(p.running for p in producers), 60, "one to be refused")
+    refused = [p for p in producers if not p.running]
+    assert len(refused) == 1 and refused[0].process.returncode == 78, "\n".join(p.story() for p in producers)
+    kept, table, owner = (scripted, tables[0], "mine") if refused[0] is producers[1] else (other, tables[1], "theirs")
+    wait_tail(kept, table)
+    put(kept, table, "later")
+    wait_in_log(kept, table, "later")
+    assert {r.keys["pk"]["S"] for r in kept.log(table) if r.is_row or r.is_change} == {owner, "later"}
+
+
+def test_an_emulator_that_moved_to_another_port_is_the_same_source(scripted):
+    table = scripted.add_table()
+    put(scripted, table)
+    first = scripted.producer()
+    wait_tail(scripted, table)
+    first.sigterm()
+    assert scripted.ledger()[0]["source"]["endpoint"].rstrip("/") == scripted.fake.url
+    door = HttpServer(scripted.fake._handle, 0)
+    door.start()
+    try:
+        url = f"http://127.0.0.1:{door.port}"
+        second = scripted.producer({"source.endpoint_url": url})
+        put(scripted, table, "2")
+        wait_in_log(scripted, table, "2")
+        renewed = lambda: scripted.ledger()[0]["source"]["endpoint"].rstrip("/") == url
+        wait_until(renewed, 30, "the record to be renewed", [second])
+        assert len({r.generation for r in scripted.log(table)}) == 1
+        second.sigterm()
+    finally:
+        door.stop()
+
+
+def test_producers_of_one_prefix_with_different_filters_carry_their_tables_or_say_so(scripted):
+    tables = [scripted.add_table(name=name) for name in ("one", "two")]
+    producers = {t.name: scripted.producer({"filter.collection.white": t.name}) for t in tables}
+
+    def settled(table):
+        """Carried by who wants it, or named by who wants it with the place of it."""
+        ledger, _ = scripted.ledger()
+        partition = ledger.get(f"place/{table.name}", {}).get("partition")
+        if partition is None:
+            return None
+        carrier = ledger.get(f"carrier/{partition}", {}).get("white")
+        status, text = producers[table.name].get("/healthz")
+        if carrier == table.name:
+            return status == 200 and ledger.get(f"table/{table.name}", {}).get("phase") == "tail" and "carried"
+        named = status == 503 and f"table {table.name}" in text and f"ledger partition {partition}" in text
+        return named and "named"
+
+    for table in tables:
+        wait_until(lambda: settled(table), 60, f"{table.name} to be carried or named", producers.values())
+    for table in tables:
+        if settled(table) == "carried":
+            put(scripted, table, "later")
+            wait_in_log(scripted, table, "later")
+
+
+def test_narrower_filters_of_a_single_producer_are_healthy(scripted):
+    kept, left = scripted.add_table(name="kept"), scripted.add_table(name="left")
+    first = scripted.producer()
+    for table in kept, left:
+        wait_tail(scripted, table)
+    first.sigterm()
+    second = scripted.producer({"filter.collection.white": "kept"})
+    put(scripted, left)
+    put(scripted, kept)
+    wait_in_log(scripted, kept, "1")
+    wait_until(lambda: second.get("/healthz")[0] == 200, 30, "health", [second])
+    assert not any(r.is_change for r in scripted.log(left))
+
+
+@pytest.mark.parametrize("policy", ["delete", "compact,delete"])
+def test_a_ledger_topic_that_drops_records_is_refused(scripted, policy):
+    scripted.add_table()
+    ledger = f"{scripted.prefix}-ledger"
+    topic = confluent_kafka.admin.NewTopic(ledger, 4, 1, config={"cleanup.policy": policy})
+    for future in scripted.admin.create_topics([topic]).values():
+        future.result()
+    producer = scripted.run("producer")
+    assert producer.process.returncode == 78, producer.story()
+    last = producer.log().splitlines()[-1]
+    assert ledger in last and "cleanup.policy" in last and "compact" in last

@@ -1,0 +1,43 @@
+/* tests/unit/test_source_identity.c - which sources are the same by what is known of them. */
+#include "producer/source_identity.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+struct source_case {
+    struct ledger_source mine, theirs;
+    enum source_match wanted;
+};
+
+static void sources_are_the_same_unless_something_known_differs(void **state)
+{
+    const struct source_case cases[] = {
+        {{"1", "eu", "", "p"}, {"1", "eu", "", "p"}, SOURCE_SAME},
+        {{"1", "eu", "", "p"}, {"2", "eu", "", "p"}, SOURCE_OTHER},
+        {{"1", "eu", "", "p"}, {"1", "us", "", "p"}, SOURCE_OTHER},
+        {{"1", "eu", "", "p"}, {"1", "eu", "", "q"}, SOURCE_OTHER},
+        {{"", "eu", "", "p"}, {"2", "eu", "", "p"}, SOURCE_SAME}, /* no right to look it up */
+        {{"1", "eu", "", "p"}, {"", "eu", "", "p"}, SOURCE_SAME},
+        {{"", "eu", "", "p"}, {"2", "us", "", "p"}, SOURCE_OTHER},
+        {{"", "", "http://a/", "p"}, {"", "", "http://a/", "p"}, SOURCE_SAME},
+        {{"", "", "http://a/", "p"}, {"", "", "http://b/", "p"}, SOURCE_ASK},
+        {{"", "", "http://a/", "p"}, {"", "", "http://b/", "q"}, SOURCE_OTHER},
+        {{"", "", "http://a/", "p"}, {"1", "eu", "", "p"}, SOURCE_ASK},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (source_compare(&cases[i].mine, &cases[i].theirs) != cases[i].wanted)
+            fail_msg("case %zu", i);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sources_are_the_same_unless_something_known_differs),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

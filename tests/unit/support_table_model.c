@@ -84,7 +84,7 @@ static void read_shard(struct model *m, struct model_state s, int number)
     if (model_record(&s, m->c, number, sequence, &item, &new_version)) {
         AUTO(free_charp) char *text = model_text(sequence + 1);
 
-        if (new_version <= s.items[item].change)
+        if (new_version <= s.items[item].change && !m->c->gap_ends)
             model_broken(m, "a change stands behind a later one");
         s.items[item].value = s.items[item].change = (signed char)new_version;
         shard_advance(&t.tree, shard, bytes_of(text), 1, 0, 0);
@@ -223,7 +223,8 @@ struct model_outcome table_model_run(const struct model_case *c, bool tell)
     struct model m = {.c = c, .bad = SEARCH_NOBODY};
     struct model_state s = {.lies = (signed char)c->lies,
                             .faults = (signed char)c->faults,
-                            .days = (signed char)c->days};
+                            .days = (signed char)c->days,
+                            .script = (signed char)c->begun};
 
     search_init(&m.search, sizeof(s));
     search_add(&m.search, &s);

@@ -213,23 +213,3 @@ def test_a_shard_that_was_done_two_days_ago_leaves_the_ledger(later):
     wait_in_ledger(later, table, [grandchild])
     assert later.phase(table) == "tail"
     assert len({r.generation for r in later.log(table)}) == 1
-
-
-def test_a_table_that_is_gone_for_long_leaves_the_ledger(later):
-    """Place and all; a table made under its name later is a new one."""
-    table, other, producer = in_tail(later, count=2, **{"source.doubt.ms": 1000})
-    first = later.ledger()[0][f"table/{table.name}"]["generation"]
-    later.dynamodb.delete_table(TableName=table.name)
-    wait_phase(later, table, "gone")
-    let_pass(later, other, 60)
-    producer.sigterm()
-    producer = later.producer()
-    everything = lambda: keys_of(later, table, "place", "table", "segment", "shard")
-    wait_until(lambda: not everything(), 90, "nothing of it in the ledger", [producer])
-    later.fake.control.set(check_signature=False)  # of the test's own client, which does not know the time
-    table.create(later.dynamodb)
-    put(later, table, "of the new one")
-    wait_phase(later, table, "tail")
-    assert later.ledger()[0][f"table/{table.name}"]["generation"] > first
-    rows = [r.keys["pk"]["S"] for r in later.log(table) if r.is_row and r.generation > first]
-    assert rows == ["of the new one"]

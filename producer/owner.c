@@ -176,7 +176,7 @@ static bool has_work(const struct owner *o, int32_t partition)
 static bool is_proven(const struct owner *o, const struct place *place)
 {
     return place->open &&
-           (topic_writer_has_committed(ledger_partition_writer(place->open)) ||
+           (topic_writer_was_of_use(ledger_partition_writer(place->open)) ||
             clock_mono_ms() - place->opened_ms >= MIN(PROVEN_MS, o->health_limit_ms / 2));
 }
 
@@ -262,6 +262,8 @@ static void check_open(struct owner *o, int32_t partition)
         return;
     if (state == WRITER_FENCED)
         refusals_clear(o->p->refusals[partition]);
+    if (topic_writer_was_of_use(w)) /* also one that was given up before anybody looked */
+        backoff_reset(&place->backoff);
     close_partition(o, partition);
     place->next_try_ms = clock_mono_ms() + REOPEN_FLOOR_MS + backoff_next_ms(&place->backoff);
     if (place->health)

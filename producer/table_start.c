@@ -321,12 +321,49 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
     return 0;
 }
 
+/* What the last generation read of the same stream stands in the same log. */
+static bool positions_hold(const struct table_worker *w, const struct ledger_table *t)
+{
+    const struct ledger_table *last = &w->appended.committed;
+
+    return last->generation > 0 && strcmp(last->stream_arn, t->stream_arn) == 0 &&
+           strcmp(last->table_id, t->table_id) == 0 && strcmp(last->log_id, t->log_id) == 0;
+}
+
+struct old_shards {
+    int64_t generation;
+    struct shard_tree *tree;
+};
+
+/* One that can't be read is none: the shard is read from its horizon. */
+static void load_old_shard(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+{
+    struct old_shards *old = arg;
+    AUTO(ledger_shard_release) struct ledger_shard s = {0};
+    struct error err;
+
+    (void)rest;
+    (void)partition;
+    if (ledger_shard_decode(&s, value, &err) == 0 && s.generation == old->generation &&
+        !shard_tree_find(old->tree, s.id))
+        shard_tree_load(old->tree, &s);
+}
+
+static void load_old_shards(struct table_worker *w, struct shard_tree *tree)
+{
+    AUTO(free_charp) char *prefix = xasprintf("shard/%s/", w->table);
+    struct old_shards old = {w->appended.committed.generation, tree};
+
+    ledger_cache_each(w->p->cache, prefix, load_old_shard, &old);
+}
+
 /* 0: the shards are in tree; else when to come again. -1: err. */
 static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
                                const struct ledger_table *t, struct shard_tree *tree,
                                struct error *err)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    struct shard_tree old = {0};
     bool done;
     int64_t wait;
 
@@ -340,7 +377,10 @@ static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
     stream = TAKE(w->look.listing);
     if (strcmp(stream->status, "ENABLED") != 0)
         return error_set(err, ERR_RETRY, "stream is %s", stream->status);
-    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), NULL);
+    if (positions_hold(w, t))
+        load_old_shards(w, &old);
+    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), &old);
+    shard_tree_release(&old, NULL);
     return 0;
 }
 

@@ -219,6 +219,8 @@ static void ask_reason(struct topic_writer *w, struct trouble *t)
     rd_kafka_error_t *error = rd_kafka_begin_transaction(w->rk);
 
     snprintf(t->reason, sizeof(t->reason), "%s", rd_kafka_error_string(error));
+    t->out_of_order =
+        rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER;
     if (rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         snprintf(t->reason, sizeof(t->reason), "no right to write to it");
     rd_kafka_error_destroy(error);
@@ -267,10 +269,25 @@ static void judge(struct present *p, struct topic_writer *w, int64_t spent_ms)
 
     trust_aborted(w->trust, p->evidence, p->appended_count, verdicts, spent_ms,
                   clock_mono_ms());
-    for (size_t i = 0; i < p->appended_count; i++)
+    for (size_t i = 0; i < p->appended_count; i++) {
+        p->appended[i]->numbers_lost = p->evidence[i].undelivered;
         if (verdicts[i].is_news)
             tell_held(w, p->appended[i], &p->evidence[i]);
+    }
     free(verdicts);
+}
+
+/* librdkafka goes on counting behind records that were refused, and mends that in the next
+ * transaction, which it gives up for it: once, nobody's fault. */
+static bool is_aftermath(struct present *p, const struct trouble *t)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < p->appended_count && t->out_of_order; i++) {
+        any = any || p->appended[i]->numbers_lost;
+        p->appended[i]->numbers_lost = false;
+    }
+    return any;
 }
 
 /* ---- abort: under the exclusive gate ---- */
@@ -297,10 +314,21 @@ static bool has_stalled(struct topic_writer *w)
     return w->trouble.stalled;
 }
 
+static void purge(struct topic_writer *w, int flags)
+{
+    pthread_mutex_lock(&w->lock);
+    w->trouble.purged = true;
+    pthread_mutex_unlock(&w->lock);
+    rd_kafka_purge(w->rk, flags);
+}
+
 /* Other batches under way may be refused too; what hangs is not waited for. */
 static void drain(struct topic_writer *w)
 {
-    if (!has_stalled(w) && flush(w, DRAIN_STALL_MS, false) == RD_KAFKA_RESP_ERR__TIMED_OUT)
+    if (has_stalled(w))
+        return;
+    purge(w, RD_KAFKA_PURGE_F_QUEUE); /* librdkafka may wait for the abort with these */
+    if (flush(w, DRAIN_STALL_MS, false) == RD_KAFKA_RESP_ERR__TIMED_OUT)
         note_stall(w);
 }
 
@@ -322,7 +350,7 @@ static enum outcome abort_call(struct topic_writer *w, bool stalled)
     if (!atomic_load(&w->began)) /* who entered failed before its first append */
         return OUTCOME_DONE;
     if (stalled)
-        rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        purge(w, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     return outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort");
 }
 
@@ -331,7 +359,7 @@ static void find_fault(struct present *p, struct topic_writer *w, const struct t
 {
     if (t->ledger_failed)
         trust_rest(w->trust, clock_mono_ms());
-    else if (t->kafka_failed && !t->refused && !t->has_loss)
+    else if (t->kafka_failed && !t->refused && !t->has_loss && !is_aftermath(p, t))
         judge(p, w, clock_mono_ms() - w->closed_ms);
 }
 

@@ -67,15 +67,21 @@ struct writer_account {
     struct writer_account *next; /* of all */
     struct writer_fault named;   /* its topic takes nothing */
     struct writer_loss loss;
+
+    /* of the committer */
+    bool numbers_lost; /* the handle counted records of it that the brokers did not take */
 };
 
 struct trouble { /* of the open transaction */
     bool must_abort;
     bool kafka_failed;  /* not only a caller's own failure */
     bool stalled;       /* nothing is delivered any more */
+    bool purged;        /* by ourselves: what is reported so says nothing */
     bool ledger_failed; /* a report says so of the ledger's topic */
     bool has_loss;
     bool refused; /* the broker refused a batch: the handle has to be opened anew */
+
+    bool out_of_order; /* the handle's count of records is not the brokers' */
 
     /* the first cause that was told; one that stops a table goes before others */
     bool is_set;

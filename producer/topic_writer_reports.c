@@ -53,6 +53,8 @@ void writer_note_code(struct topic_writer *w, struct writer_account *a, enum rec
     const char *of_topic = reason_of_topic(code);
 
     AUTO_LOCK(&w->lock);
+    if (is_only_along(code) && w->trouble.purged)
+        return;
     w->trouble.kafka_failed = true;
     if (is_only_along(code)) {
         w->trouble.must_abort = true;

@@ -7,54 +7,17 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <librdkafka/rdkafka.h>
-
-#include <librdkafka/rdkafka_mock.h>
 #include <stdatomic.h>
 #include <time.h>
 
 #include "common/check.h"
 #include "common/clock.h"
-#include "common/kafka.h"
 #include "producer/topic_writer.h"
+#include "support_mock_cluster.h"
 
 #define TOPIC "dynaferry.t"
 
-struct cluster {
-    rd_kafka_t *rk;
-    rd_kafka_mock_cluster_t *mock;
-    struct config *config;
-};
-
-static struct config *config_for(const char *servers)
-{
-    AUTO(free_charp) char *setting = xasprintf("kafka.bootstrap.servers=%s", servers);
-    char *argv[] = {"test", "--set", setting};
-    struct config *c = NULL;
-    struct error err = {0};
-
-    if (config_load(&c, CONFIG_PRODUCER, ARRAY_LEN(argv), argv, NULL, &err) < 0)
-        fail_msg("%s", err.message);
-    return c;
-}
-
-static void cluster_begin(struct cluster *c)
-{
-    char reason[256];
-
-    c->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_new(), reason, sizeof(reason));
-    assert_non_null(c->rk);
-    c->mock = rd_kafka_mock_cluster_new(c->rk, 1);
-    assert_int_equal(rd_kafka_mock_topic_create(c->mock, TOPIC, 1, 1), 0);
-    c->config = config_for(rd_kafka_mock_cluster_bootstraps(c->mock));
-}
-
-static void cluster_end(struct cluster *c)
-{
-    config_free(c->config);
-    rd_kafka_mock_cluster_destroy(c->mock);
-    rd_kafka_destroy(c->rk);
-}
+static const char *const topics[] = {TOPIC, NULL}, *const no_sets[] = {NULL};
 
 struct counts { /* a member that counts what is in committed transactions */
     struct topic_writer_member member;
@@ -123,7 +86,7 @@ static void *append_until_fenced(void *arg)
 static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
 {
     struct timespec pause = {.tv_nsec = 300 * 1000000};
-    struct cluster cluster;
+    struct mock_cluster cluster;
     AUTO(refusals_freep) struct refusals *refusals = refusals_new();
     struct topic_writer *w = NULL;
     struct counts counts;
@@ -131,7 +94,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     struct error err = {0};
 
     (void)state;
-    cluster_begin(&cluster);
+    mock_cluster_begin(&cluster, topics, no_sets);
     counts_init(&counts);
     if (topic_writer_open(&w, cluster.config, 0, refusals, NULL, &err) < 0)
         fail_msg("%s", err.message);
@@ -149,12 +112,10 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     assert_int_equal(counts.committed, counts.appended);
     topic_writer_leave(w, &counts.member);
     topic_writer_free(w);
-    cluster_end(&cluster);
+    mock_cluster_end(&cluster);
 }
 
 /* ---- refused records ---- */
-
-#define PRODUCE_REQUEST 0
 
 static void on_expected_abort(void *arg)
 {
@@ -186,7 +147,7 @@ static void wait_broken(const struct topic_writer *w)
 }
 
 /* Three records, the broker refuses the first request that holds any. */
-static void append_to_a_refusing_broker(struct cluster *cluster, struct refusals *refusals)
+static void append_to_a_refusing_broker(struct mock_cluster *cluster, struct refusals *refusals)
 {
     struct topic_writer *w = NULL;
     struct counts counts;
@@ -197,7 +158,7 @@ static void append_to_a_refusing_broker(struct cluster *cluster, struct refusals
     if (topic_writer_open(&w, cluster->config, 0, refusals, NULL, &err) < 0)
         fail_msg("%s", err.message);
     topic_writer_join(w, &counts.member);
-    rd_kafka_mock_push_request_errors(cluster->mock, PRODUCE_REQUEST, 1,
+    rd_kafka_mock_push_request_errors(cluster->mock, MOCK_PRODUCE_REQUEST, 1,
                                       RD_KAFKA_RESP_ERR_INVALID_RECORD);
     append_three(w, &counts);
     wait_broken(w);
@@ -219,10 +180,10 @@ static bool is_poison(struct refusals *r, const char *keys)
 static void only_a_record_refused_alone_is_poison(void **state)
 {
     AUTO(refusals_freep) struct refusals *refusals = refusals_new();
-    struct cluster cluster;
+    struct mock_cluster cluster;
 
     (void)state;
-    cluster_begin(&cluster);
+    mock_cluster_begin(&cluster, topics, no_sets);
     append_to_a_refusing_broker(&cluster, refusals);
     assert_true(refusals_alone(refusals, clock_mono_ms()));
     assert_false(refusals_any(refusals));
@@ -230,7 +191,7 @@ static void only_a_record_refused_alone_is_poison(void **state)
     assert_true(is_poison(refusals, "{\"k\":1}"));
     assert_false(is_poison(refusals, "{\"k\":2}"));
     assert_false(is_poison(refusals, "{\"k\":3}"));
-    cluster_end(&cluster);
+    mock_cluster_end(&cluster);
 }
 
 int main(void)

@@ -108,7 +108,7 @@ static void forget(struct model *m, struct model_state s)
     struct tree_shard *shard;
 
     model_build(&t, m->c, &s);
-    shard = shard_tree_forgettable(&t.tree, LONG_AFTER_MS);
+    shard = shard_tree_forgettable(&t.tree, NULL, LONG_AFTER_MS);
     if (shard) {
         int number = model_number(shard->now.id);
 

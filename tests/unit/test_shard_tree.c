@@ -276,14 +276,14 @@ static void a_done_shard_is_forgotten_after_two_days_with_its_children_recorded(
     (void)state;
     shard_finish(&t, a, NOW);
     commit(&t);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* its child is to come */
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR)); /* its child is to come */
     b = add(&t, "b", "a", SHARD_WAIT_FATHER);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR));
     shard_recorded(&t, b);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* appended is not committed */
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR)); /* appended is not committed */
     shard_tree_committed(&t, 1, NULL);
-    assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 47 * HOUR));
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 
@@ -297,9 +297,9 @@ static void a_forgotten_shard_leaves_with_the_commit_of_its_tombstone(void **sta
     shard_finish(&t, a, NOW);
     commit(&t);
     shard_forgotten(&t, a);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR));
     shard_tree_aborted(&t);
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_forgotten(&t, a);
     assert_ptr_equal(shard_tree_find(&t, "a"), a);
     shard_tree_committed(&t, 1, NULL);
@@ -318,8 +318,8 @@ static void a_shard_that_needed_no_reading_is_forgotten_without_a_child(void **s
 
     (void)state;
     commit(&t);
-    assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 47 * HOUR));
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 

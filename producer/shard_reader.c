@@ -151,16 +151,27 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
     return 0;
 }
 
-/* An idle shard is asked less often the longer it is idle, a throttled one at its own pace. */
-static int64_t next_poll_ms(struct shard_reader *r)
+/* After the last record the pause grows to that of an idle shard within twice its length, so
+ * that a change that follows on another is not late by it; then, over minutes, to the longest.
+ */
+static int64_t idle_poll_ms(const struct shard_reader *r, int64_t idle_ms)
 {
     const struct config *c = r->w->p->config;
-    int64_t poll = config_int(c, "shard.poll.ms");
-    int64_t least = config_int(c, "shard.idle.poll.ms");
-    int64_t most = MAX(config_int(c, "shard.idle.poll.max.ms"), least);
+    int64_t flowing = config_int(c, "shard.poll.ms"),
+            idle = config_int(c, "shard.idle.poll.ms");
+    int64_t longest = MAX(config_int(c, "shard.idle.poll.max.ms"), idle);
+
+    return MAX(MAX(MIN(idle_ms / 2, idle), MIN(idle, flowing)),
+               MIN(idle_ms / IDLE_SLOWER, longest));
+}
+
+/* A throttled shard has its own pace. */
+static int64_t next_poll_ms(struct shard_reader *r)
+{
+    int64_t poll = config_int(r->w->p->config, "shard.poll.ms");
 
     if (r->tip.idle_ms > 0)
-        poll = MIN(MAX((clock_mono_ms() - r->tip.idle_ms) / IDLE_SLOWER, least), most);
+        poll = idle_poll_ms(r, clock_mono_ms() - r->tip.idle_ms);
     r->pace_ms -= (r->pace_ms + 63) / 64;
     return MAX(poll, r->pace_ms);
 }

@@ -231,6 +231,11 @@ static int prepare_log(struct table_worker *w, struct ledger_table *t, struct er
     if (!missing && same_log(w, &known, err) < 0)
         return -1;
     if (!known && !missing &&
+        kafka_topic_check_partitions(w->topic, w->partitions,
+                                     (int32_t)config_int(w->p->config, "topic.partitions"),
+                                     err) < 0)
+        return -1;
+    if (!known && !missing &&
         log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
         return -1;
     newest = MAX(newest, in_log);

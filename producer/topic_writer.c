@@ -133,9 +133,9 @@ bool topic_writer_is_outdated(const struct topic_writer *w)
     return w->alone && !refusals_alone(w->refusals, clock_mono_ms());
 }
 
-bool topic_writer_has_committed(const struct topic_writer *w)
+bool topic_writer_was_of_use(const struct topic_writer *w)
 {
-    return atomic_load(&((struct topic_writer *)w)->has_committed);
+    return atomic_load(&((struct topic_writer *)w)->was_of_use);
 }
 
 /* ---- appending ---- */

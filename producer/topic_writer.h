@@ -75,8 +75,9 @@ DEFINE_FREEP(struct topic_writer, topic_writer_freep, topic_writer_free)
 enum topic_writer_state topic_writer_state(const struct topic_writer *w);
 /* Each record is sent alone, which is slow and not needed any more: open a new one. */
 bool topic_writer_is_outdated(const struct topic_writer *w);
-/* Only then was opening it any use: who opens it anew and anew waits longer until then. */
-bool topic_writer_has_committed(const struct topic_writer *w);
+/* It has committed, or found what the broker refuses: who opens one after another without that
+ * waits longer each time. */
+bool topic_writer_was_of_use(const struct topic_writer *w);
 
 void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
 /* Waits for callbacks under way, not for the gate. */

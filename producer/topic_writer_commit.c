@@ -199,7 +199,7 @@ static void tell_committed(struct topic_writer *w)
     struct present p;
 
     metric_add(w->commits, 1);
-    atomic_store(&w->has_committed, true);
+    atomic_store(&w->was_of_use, true);
     present_begin(&p, w);
     for (size_t i = 0; i < p.appended_count; i++)
         if (trust_committed(w->trust, p.appended[i]->trust))
@@ -367,6 +367,7 @@ static void handle_is_over(struct topic_writer *w, const struct trouble *t)
 {
     log_warn("records were refused", "ledger_partition=%" PRId32 " topic=%s alone=%s reason=%s",
              w->ledger_partition, t->topic, w->alone ? "true" : "false", t->reason);
+    atomic_store(&w->was_of_use, true);
     writer_set_state(w, WRITER_BROKEN);
 }
 

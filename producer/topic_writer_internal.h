@@ -116,7 +116,7 @@ struct topic_writer {
     atomic_long waiting_records;
     atomic_ulong reports;
     atomic_bool wants_room; /* somebody waits for it */
-    atomic_bool has_committed;
+    atomic_bool was_of_use;
     atomic_bool reporter_stops;
 
     pthread_mutex_t ends_lock; /* of all accounts' ends; none is taken inside */

@@ -189,8 +189,9 @@ bool shard_is_ready(const struct shard_tree *t, const struct tree_shard *s)
 {
     if (shard_is_finished(s))
         return false;
-    if (s->parent)
-        return shard_is_finished(s->parent) || MUTATED(parent);
+    if (s->parent) /* a ledger that has it, and no shard of the adoption, has its parent too */
+        return (shard_is_finished(s->parent) && (s->now.adopted || s->parent->recorded)) ||
+               MUTATED(parent);
     return !s->now.parent[0] || s->now.adopted || t->listed || MUTATED(late_parent);
 }
 

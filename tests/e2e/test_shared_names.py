@@ -6,6 +6,7 @@ import pytest
 from bridge import Bridge, complain
 from fakes.dynamodb import FakeDynamoDB
 from fakes.http_wire import HttpServer
+from fakes.kafka_proxy import KafkaProxy
 from running import wait_until
 
 
@@ -137,3 +138,16 @@ def test_a_ledger_topic_that_drops_records_is_refused(scripted, policy):
     assert producer.process.returncode == 78, producer.story()
     last = producer.log().splitlines()[-1]
     assert ledger in last and "cleanup.policy" in last and "compact" in last
+
+
+@pytest.mark.parametrize("setting", ["cleanup.policy", "segment.bytes", "max.compaction.lag.ms"])
+def test_a_ledger_topic_of_which_the_brokers_do_not_tell_a_setting_is_taken(scripted, setting):
+    """Older Kafka, and others that speak its protocol."""
+    table = scripted.add_table()
+    with KafkaProxy(scripted.parts.kafka) as proxy:
+        proxy.untold = [setting]
+        producer = scripted.producer({"kafka.bootstrap.servers": proxy.address, "start.timeout": 10})
+        wait_tail(scripted, table)
+        lines = [line for line in producer.log().splitlines() if "can't be checked" in line]
+        assert len(lines) == 1 and setting in lines[0], producer.story()
+        producer.sigterm()

@@ -23,6 +23,7 @@
 #define LEAVE_MS 7000
 #define STOP_MS 1500
 #define LEDGER_SYNC_MS 5000
+#define LEDGER_LIMIT_MS 60000
 #define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
@@ -101,6 +102,7 @@ static int open_topics(struct consumer *c, struct error *err)
     while (ledger_cache_sync(c->ledger, LEDGER_SYNC_MS, err) < 0)
         if (kafka_start_again(c->config, end, err) < 0)
             return -1;
+    ledger_cache_watch(c->ledger, LEDGER_LIMIT_MS);
     return 0;
 }
 

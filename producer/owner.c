@@ -22,7 +22,6 @@
 
 #define POLL_MS 50
 #define FULL_LOOK_MS 500
-#define BLOCK_MS 70000  /* the longest that opening a partition may take */
 #define PROVEN_MS 10000 /* a handle that was open for so long works */
 #define REOPEN_FLOOR_MS 200
 
@@ -229,7 +228,7 @@ static int open_partition(struct owner *o, int32_t partition, struct error *err)
     int64_t started = clock_mono_ms();
     int result;
 
-    set_limits(o, o->health_limit_ms + BLOCK_MS);
+    set_limits(o, o->health_limit_ms + LEDGER_PARTITION_OPEN_MS);
     result = ledger_partition_open(&place->open, o->p, partition, err);
     show_health(o);
     set_limits(o, o->health_limit_ms);

@@ -72,7 +72,7 @@ static int may_write(const struct consumer *c, struct mongo *m, struct error *er
     static const struct database_source not_known = {0};
     const char *prefix = config_string(c->config, "topic.prefix");
 
-    if (database_owner_check(m, prefix, &not_known, err) < 0)
+    if (database_owner_check(m, prefix, &not_known, NULL, err) < 0)
         return -1;
     return position_prove_rights(m, err);
 }
@@ -84,7 +84,8 @@ static int is_of_its_source(const struct consumer *c, struct mongo *m, struct er
 
     if (database_source_read(&source, c->ledger, err) < 0)
         return -1;
-    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, err);
+    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, c->ledger,
+                                err);
 }
 
 /* Topics of its own may be missing when this program starts first. */

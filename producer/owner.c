@@ -48,6 +48,7 @@ struct owner { /* of the main thread */
 
     struct owner_view view;
     struct halted *halted;
+    struct health *unplaced; /* "placement", while nobody may ever place what we want */
     bool view_is_old;
     uint64_t seen_version; /* of the cache's places, when the view was made */
 
@@ -72,6 +73,14 @@ static bool is_alone(const struct owner *o)
         if (!o->places[p].assigned)
             return false;
     return true;
+}
+
+static bool owns_any(const struct owner *o)
+{
+    for (int32_t p = 0; p < o->count; p++)
+        if (o->places[p].assigned)
+            return true;
+    return false;
 }
 
 /* ---- the group ---- */
@@ -209,6 +218,7 @@ static void show_health(struct owner *o)
         health_say(o->health, "");
         health_alive(o->health);
     }
+    owner_view_tell_unplaced(&o->unplaced, &o->view, o->p->config, owns_any(o));
     for (int32_t p = 0; p < o->count; p++)
         show_partition(o, p);
 }
@@ -455,6 +465,7 @@ static void leave(struct owner *o)
     }
     for (int32_t p = 0; p < o->count; p++)
         health_remove(o->places[p].health);
+    health_remove(o->unplaced);
     health_remove(o->health);
     owner_view_release(&o->view);
     halted_free(o->halted);

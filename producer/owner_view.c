@@ -60,6 +60,17 @@ static void read_place(const struct reading *r, const struct placed *placed)
         add(&v->tables, &v->count, placed->table);
 }
 
+static void count_unplaced(struct owner_view *ret, const struct producer *p,
+                           const struct placement *places)
+{
+    for (size_t i = 0; i < p->listed_count; i++) {
+        if (name_map_has(&places->by_name, p->listed[i]))
+            continue;
+        if (ret->unplaced++ == 0)
+            ret->unplaced_first = xstrdup(p->listed[i]);
+    }
+}
+
 void owner_view_read(struct owner_view *ret, struct producer *p, const bool *assigned,
                      struct halted *halted)
 {
@@ -71,6 +82,7 @@ void owner_view_read(struct owner_view *ret, struct producer *p, const bool *ass
     for (int32_t n = 0; assigned && n < ret->count; n++)
         r.others = r.others || !assigned[n];
     placement_read(&places, p->cache);
+    count_unplaced(ret, p, &places);
     r.carriers = carriers_read(p->cache, p->config);
     r.names = table_names_new(p->config);
     halted_begin(halted);
@@ -82,6 +94,28 @@ void owner_view_read(struct owner_view *ret, struct producer *p, const bool *ass
         ret->partitions[n].announce = !carriers_are_ours(r.carriers, n);
     carriers_free(r.carriers);
     table_names_free(r.names);
+}
+
+/* Whoever places tables asks the owners of partitions what they carry. One without any is not
+ * asked: what its filters alone want stays unplaced while there are more instances than
+ * partitions. */
+void owner_view_tell_unplaced(struct health **part, const struct owner_view *v,
+                              const struct config *c, bool owns_any)
+{
+    AUTO(free_charp) char *text = NULL;
+
+    if (v->unplaced == 0 || owns_any || !carriers_filter(c)) {
+        health_remove(TAKE(*part));
+        return;
+    }
+    if (*part)
+        return;
+    text = xasprintf("table %s (and %zu more) has no place, and this instance no ledger "
+                     "partition: run at most %" PRId32 " instances, or give all the same "
+                     "filters",
+                     v->unplaced_first, v->unplaced - 1, v->count);
+    *part = health_new("placement", config_int(c, "health.limit.ms"));
+    health_say(*part, text);
 }
 
 static void names_free(char **names, size_t count)
@@ -98,5 +132,6 @@ void owner_view_release(struct owner_view *v)
         names_free(v->partitions[n].forgotten, v->partitions[n].forgotten_count);
     }
     free(v->partitions);
+    free(v->unplaced_first);
     *v = (struct owner_view){0};
 }

@@ -2,6 +2,7 @@
  * carries and which it forgets, by ledger partition. Of the owner's thread. */
 #pragma once
 
+#include "common/metrics.h"
 #include "producer/halted.h"
 #include "producer/producer.h"
 
@@ -16,6 +17,8 @@ struct view_partition {
 struct owner_view {
     struct view_partition *partitions;
     int32_t count;
+    size_t unplaced; /* tables that passed our filters at the start and have no place */
+    char *unplaced_first;
 };
 
 /* assigned: one a partition; NULL while it is not known what is ours. Tells halted of tables
@@ -23,4 +26,8 @@ struct owner_view {
  * partition and its filters leave them out. */
 void owner_view_read(struct owner_view *ret, struct producer *p, const bool *assigned,
                      struct halted *halted);
+/* The part "placement" of /healthz, kept by the caller (NULL at first): stuck when we want a
+ * table that has no place, and who places them will not be told, since no partition is ours. */
+void owner_view_tell_unplaced(struct health **part, const struct owner_view *v,
+                              const struct config *c, bool owns_any);
 void owner_view_release(struct owner_view *v);

@@ -139,6 +139,21 @@ def test_producers_of_one_prefix_with_different_filters_carry_their_tables_or_sa
             wait_in_log(scripted, table, "later")
 
 
+def test_an_instance_beyond_the_partitions_says_that_nobody_places_its_table(scripted):
+    """Of instances with names of their own the first in their order has the partition."""
+    one, two = scripted.add_table(name="one"), scripted.add_table(name="two")
+    scripted.settings.update({"ledger.partitions": 1, "health.limit.ms": 1000})
+    first = scripted.producer({"filter.collection.white": "one", "instance.id": "a"})
+    wait_tail(scripted, one)
+    second = scripted.producer({"filter.collection.white": "two", "instance.id": "b"})
+    named = lambda: [line for line in second.get("/healthz")[1].splitlines() if line.startswith("stuck: placement: ")]
+    wait_until(named, 60, "the placement to be named", [first, second])
+    assert f"table {two.name} " in named()[0]
+    first.sigterm()  # and now it has the partition
+    wait_tail(scripted, two)
+    wait_until(lambda: second.get("/healthz")[0] == 200, 30, "health", [second])
+
+
 def test_narrower_filters_of_a_single_producer_are_healthy(scripted):
     kept, left = scripted.add_table(name="kept"), scripted.add_table(name="left")
     first = scripted.producer()

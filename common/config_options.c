@@ -112,7 +112,9 @@ const struct config_option config_options[] = {
     {NUMBER("shard.poll.ms", P, "20", 1, 60000),
      .help = "Pause between two reads of a shard while records flow."},
     {NUMBER("shard.idle.poll.ms", P, "200", 1, 60000),
-     .help = "Pause between two reads of an open shard that has nothing new."},
+     .help =
+         "Pause between two reads of an open shard that has nothing new. Reads of streams are "
+         "billed: 200 ms all month are 13 million requests a shard, 1000 ms 2.6 million."},
     {NUMBER("shard.idle.poll.max.ms", P, "1000", 1, 60000),
      .help = "The same of a shard that has had nothing new for minutes: the pause grows up to "
              "this."},

@@ -16,9 +16,12 @@
 
 /* ---- pure ---- */
 
+/* An account may not be known (yet). */
 static bool same_source(const struct database_source *a, const struct database_source *b)
 {
-    return strcmp(a->account, b->account) == 0 && strcmp(a->region, b->region) == 0 &&
+    bool same_account = !a->account[0] || !b->account[0] || strcmp(a->account, b->account) == 0;
+
+    return same_account && strcmp(a->region, b->region) == 0 &&
            strcmp(a->endpoint, b->endpoint) == 0;
 }
 
@@ -34,7 +37,9 @@ enum database_verdict database_owner_judge(const struct database_owner *owner,
         return DATABASE_OURS;
     if (!owner->source.known)
         return DATABASE_UNSIGNED;
-    return same_source(&owner->source, source) ? DATABASE_OURS : DATABASE_ANOTHERS;
+    if (!same_source(&owner->source, source))
+        return DATABASE_ANOTHERS;
+    return source->account[0] && !owner->source.account[0] ? DATABASE_UNSIGNED : DATABASE_OURS;
 }
 
 /* ---- the ledger's record ---- */
@@ -248,15 +253,21 @@ static int claim(struct mongo *m, const char *prefix, struct error *err)
                   BCON_NEW("$setOnInsert", "{", "prefix", BCON_UTF8(prefix), "}"), true, err);
 }
 
-static int name_source(struct mongo *m, const char *prefix,
+/* Over what was read, and nothing else. */
+static int name_source(struct mongo *m, const struct database_owner *owner,
                        const struct database_source *source, struct error *err)
 {
     AUTO(mongo_bsonp) bson_t *doc = source_document(source);
+    AUTO(mongo_bsonp) bson_t *was = source_document(&owner->source);
+    bson_t *query =
+        BCON_NEW("_id", BCON_UTF8(DATABASE_OWNER_ID), "prefix", BCON_UTF8(owner->prefix));
 
-    return update(m,
-                  BCON_NEW("_id", BCON_UTF8(DATABASE_OWNER_ID), "prefix", BCON_UTF8(prefix),
-                           "source", "{", "$exists", BCON_BOOL(false), "}"),
-                  BCON_NEW("$set", "{", "source", BCON_DOCUMENT(doc), "}"), false, err);
+    if (owner->source.known)
+        BSON_APPEND_DOCUMENT(query, "source", was);
+    else
+        BCON_APPEND(query, "source", "{", "$exists", BCON_BOOL(false), "}");
+    return update(m, query, BCON_NEW("$set", "{", "source", BCON_DOCUMENT(doc), "}"), false,
+                  err);
 }
 
 /* ---- the check ---- */
@@ -300,7 +311,7 @@ int database_owner_check(struct mongo *m, const char *prefix,
                 return -1;
             break;
         case DATABASE_UNSIGNED:
-            if (name_source(m, prefix, source, err) < 0)
+            if (name_source(m, &owner, source, err) < 0)
                 return -1;
             break;
         }

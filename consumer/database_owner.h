@@ -31,7 +31,7 @@ struct database_owner {
 enum database_verdict {
     DATABASE_OURS,
     DATABASE_NOBODYS,
-    DATABASE_UNSIGNED, /* ours, and its source is not named yet, but known */
+    DATABASE_UNSIGNED, /* ours, and its source (or account) is known, but not named yet */
     DATABASE_ANOTHERS,
 };
 /* Pure. */

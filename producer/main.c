@@ -103,9 +103,9 @@ static void open_pool(struct producer *p)
     p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "threads"),
                            config_int(c, "qps.full"), config_int(c, "qps.incr"),
                            config_int(c, "full.concurrency"));
+    limits_on_room(p->limits, producer_room_came, p);
     p->pool = step_pool_new((int)config_int(c, "threads"),
                             (struct step_pool_hooks){local_begin, local_end, p});
-    limits_on_room(p->limits, producer_room_came, p);
 }
 
 static int open_all(struct producer *p, struct error *err)

@@ -305,12 +305,18 @@ static bool look_at_places(struct owner *o)
     return true;
 }
 
+/* Who is alone tells nobody; what carries tables says it by the way. */
+static bool is_to_announce(const struct owner *o, int32_t partition)
+{
+    return o->view.partitions[partition].announce && !is_alone(o);
+}
+
 static bool is_to_open(const struct owner *o, int32_t partition)
 {
     const struct place *place = &o->places[partition];
 
     return place->assigned && !place->open && clock_mono_ms() >= place->next_try_ms &&
-           (has_work(o, partition) || o->view.partitions[partition].announce);
+           (has_work(o, partition) || is_to_announce(o, partition));
 }
 
 /* Opens at most one partition a call, so that the group is polled between; those with tables
@@ -328,7 +334,7 @@ static int open_next(struct owner *o, struct error *err)
 /* One that was opened only to say who carries it is not needed any more. */
 static bool is_said(const struct owner *o, int32_t partition)
 {
-    return !has_work(o, partition) && !o->view.partitions[partition].announce &&
+    return !has_work(o, partition) && !is_to_announce(o, partition) &&
            ledger_partition_is_idle(o->places[partition].open);
 }
 

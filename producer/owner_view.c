@@ -14,6 +14,7 @@ struct reading {
     struct halted *halted;
     struct carriers *carriers;
     struct table_names *names;
+    bool others; /* instances that own partitions */
 };
 
 static void add(char ***names, size_t *count, const char *name)
@@ -47,7 +48,8 @@ static void read_place(const struct reading *r, const struct placed *placed)
         return;
     }
     if (!config_wants_table(r->p->config, placed->table)) {
-        if (carriers_any_wants(r->carriers, placed->table)) /* its name is taken all the same */
+        if (r->others &&
+            carriers_any_wants(r->carriers, placed->table)) /* its name is taken all the same */
             free(table_names_take(r->names, placed->table));
         return;
     }
@@ -66,6 +68,8 @@ void owner_view_read(struct owner_view *ret, struct producer *p, const bool *ass
 
     ret->count = ledger_cache_partitions(p->cache);
     ret->partitions = xcalloc((size_t)ret->count, sizeof(*ret->partitions));
+    for (int32_t n = 0; assigned && n < ret->count; n++)
+        r.others = r.others || !assigned[n];
     placement_read(&places, p->cache);
     r.carriers = carriers_read(p->cache, p->config);
     r.names = table_names_new(p->config);

@@ -68,7 +68,7 @@ struct deciding {
 static bool is_wanted(const struct deciding *d, const char *table)
 {
     return config_wants_table(d->asked->config, table) ||
-           carriers_any_wants(d->carriers, table);
+           (!d->asked->alone && carriers_any_wants(d->carriers, table));
 }
 
 static void begin(struct deciding *d)
@@ -116,7 +116,7 @@ static void place_table(struct deciding *d, const char *table)
     int32_t to;
 
     for (int32_t p = 0; p < d->partitions; p++)
-        d->may_be[p] = carriers_want(d->carriers, p, table);
+        d->may_be[p] = d->asked->alone || carriers_want(d->carriers, p, table);
     to = placement_choose(d->load, d->may_be, d->partitions);
     if (to < 0) { /* whose filters wanted it has just lost its last partition */
         d->ret->postponed = true;

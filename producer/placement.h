@@ -48,7 +48,8 @@ struct placement_asked {
     struct ledger_cache *cache;
     char *const *names; /* all tables of the source, sorted */
     size_t count;
-    bool may_postpone;     /* other instances may carry other tables */
+    bool alone;            /* what others are recorded to carry is of the past */
+    bool may_postpone;     /* until all have said what they carry */
     struct name_map *gone; /* since when a gone table was not listed; kept by the caller */
     int64_t now_ms;
     int64_t forget_after_ms;

@@ -109,12 +109,6 @@ static void show_skew(struct plan *plan)
     plan->skewed = skewed;
 }
 
-static bool may_postpone(struct plan *plan)
-{
-    return !atomic_load(&plan->alone) &&
-           clock_mono_ms() - plan->started_ms < POSTPONED_LONGEST_MS;
-}
-
 static bool source_is_due(struct plan *plan, struct pool_local *local)
 {
     buf_reset(&local->text);
@@ -125,14 +119,17 @@ static bool source_is_due(struct plan *plan, struct pool_local *local)
 static int decide(struct plan *plan, struct placement_changes *ret, char *const *names,
                   size_t count, struct error *err)
 {
+    bool alone = atomic_load(&plan->alone);
+    int64_t now_ms = clock_mono_ms();
     const struct placement_asked asked = {
         .config = plan->p->config,
         .cache = plan->p->cache,
         .names = names,
         .count = count,
-        .may_postpone = may_postpone(plan),
+        .alone = alone,
+        .may_postpone = !alone && now_ms - plan->started_ms < POSTPONED_LONGEST_MS,
         .gone = &plan->gone,
-        .now_ms = clock_mono_ms(),
+        .now_ms = now_ms,
         .forget_after_ms = config_int(plan->p->config, "gone.forget.ms"),
         .halted = plan->halted,
     };

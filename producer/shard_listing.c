@@ -36,20 +36,48 @@ static void keep_position(struct ledger_shard *s, const struct shard_tree *old, 
     s->status = SHARD_IN_PROCESSING;
 }
 
+struct parent_name {
+    const char *id;
+    UT_hash_handle hh;
+};
+
+/* What is listed as open on an old page may have a child on a newer one: it is closed, and the
+ * scan shows all it holds. */
+static struct parent_name *names_of_parents(const struct ddb_stream *stream,
+                                            struct parent_name *names)
+{
+    struct parent_name *by_id = NULL, *found;
+
+    for (size_t i = 0; i < stream->shard_count; i++) {
+        names[i].id = stream->shards[i].parent;
+        HASH_FIND(hh, by_id, names[i].id, strlen(names[i].id), found);
+        if (!found)
+            HASH_ADD_KEYPTR(hh, by_id, names[i].id, strlen(names[i].id), &names[i]);
+    }
+    return by_id;
+}
+
 void shard_listing_adopt(struct shard_tree *t, const struct ddb_stream *stream,
                          int64_t generation, int64_t now_ms, const struct shard_tree *old)
 {
+    struct parent_name *names = xcalloc(MAX(stream->shard_count, 1), sizeof(*names));
+    struct parent_name *parents = names_of_parents(stream, names), *child;
+
     for (size_t i = 0; i < stream->shard_count; i++) {
         const struct ddb_shard *from = &stream->shards[i];
-        bool open = !from->ending[0];
-        struct ledger_shard s =
-            shard_new(from, generation, open ? SHARD_PREPARE : SHARD_NO_NEED, now_ms, now_ms);
+        struct ledger_shard s;
+        bool open;
 
+        HASH_FIND(hh, parents, from->id, strlen(from->id), child);
+        open = !from->ending[0] && !child;
+        s = shard_new(from, generation, open ? SHARD_PREPARE : SHARD_NO_NEED, now_ms, now_ms);
         s.adopted = true;
         if (open)
             keep_position(&s, old, now_ms);
         shard_tree_add(t, &s);
     }
+    HASH_CLEAR(hh, parents);
+    free(names);
     shard_tree_link(t);
 }
 

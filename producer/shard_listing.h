@@ -4,8 +4,8 @@
  * A listing lags: it shows a child before its parent, or a closed shard without its child, for
  * a while; and a page is older than the next one. So what a shard is follows from its place,
  * not from when it was listed:
- * - the adoption takes what it sees: closed shards need no reading, since the scan shows all
- *   they hold; open ones are read;
+ * - the adoption takes what it sees: closed shards, and those whose child is listed, need no
+ *   reading, since the scan shows all they hold; open ones are read;
  * - what is listed later and stands above a shard of the adoption was closed before the
  *   generation began: no need to process either;
  * - what stands below a shard that is read is read behind it;

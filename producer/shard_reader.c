@@ -7,18 +7,11 @@
 #include "common/clock.h"
 #include "common/ddb_streams.h"
 #include "common/log.h"
-#include "common/mutation.h"
 #include "producer/appender.h"
+#include "producer/shard_tip.h"
 
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
-#define BARRIER_MS 1000 /* who waits for a page is woken */
-/* What the shard holds up to a request's time is in the log when the request came back empty at
- * the shard's tip. A few empty answers prove no tip: DynamoDB gives them in the middle of a
- * shard too, while it looks for records. A record as young as this does prove it, or that
- * nothing came for minutes, which is far longer than an iterator takes through a whole shard.
- */
-#define TIP_MS (2 * 60 * 1000) /* DynamoDB Local tells times to the minute */
-#define QUIET_MS (5 * 60 * 1000)
+#define BARRIER_MS 1000                 /* who waits for a page is woken */
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
 #define IDLE_SLOWER 150 /* the pause is that part of how long nothing has come */
 #define PACE_LONGEST_MS 5000
@@ -35,11 +28,8 @@ struct shard_reader { /* of its step, but for what shard points to */
     unsigned tries;
     struct doubt missing; /* GetShardIterator knows no such shard */
     int64_t pace_ms;      /* its own, when it was throttled */
-    int64_t quiet_ms;     /* monotonic: since when all answers of this chain of iterators were
-                             empty; 0: they were not */
-    int64_t idle_ms;      /* monotonic: since when nothing has come at all; 0: it flows */
-    bool tip;             /* seen at the shard's tip, and empty answers since */
-    size_t answer_bytes;  /* what its answers need, for the budget */
+    struct shard_tip tip;
+    size_t answer_bytes; /* what its answers need, for the budget */
 
     bool holds; /* a batch that was received and not appended yet */
     struct http_answer answer;
@@ -72,8 +62,7 @@ static void drop_answer(struct shard_reader *r)
 static void drop_iterator(struct shard_reader *r)
 {
     free(TAKE(r->iterator));
-    r->quiet_ms = 0;
-    r->tip = false;
+    shard_tip_chain_ends(&r->tip);
 }
 
 static int64_t retry(struct shard_reader *r, struct pool_local *local, const char *what,
@@ -103,21 +92,9 @@ static int each_record(void *arg, const struct ddb_record *rec, struct error *er
     return 0;
 }
 
-/* What the answer, which has records or none, says about the tip. */
 static void note_answer(struct shard_reader *r, int64_t seen, int64_t source_ms)
 {
-    int64_t now = clock_mono_ms();
-
-    if (seen > 0) {
-        r->quiet_ms = r->idle_ms = 0;
-        r->tip = source_ms >= r->asked_ms - TIP_MS;
-        return;
-    }
-    if (r->quiet_ms == 0)
-        r->quiet_ms = now;
-    if (r->idle_ms == 0)
-        r->idle_ms = now;
-    r->tip = r->tip || now - r->quiet_ms >= QUIET_MS || MUTATED(unproven);
+    shard_tip_answer(&r->tip, seen, source_ms, r->asked_ms, clock_mono_ms());
 }
 
 /* The ledger learns now and then that there was nothing. */
@@ -125,7 +102,7 @@ static bool idle_record_is_due(const struct shard_reader *r)
 {
     const struct ledger_shard *s = &r->shard->now;
 
-    return r->tip && r->quiet_ms > 0 &&
+    return r->tip.proven &&
            (r->asked_ms - s->updated_ms > IDLE_RECORD_MS || s->status != SHARD_IN_PROCESSING);
 }
 
@@ -174,16 +151,27 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
     return 0;
 }
 
-/* An idle shard is asked less often the longer it is idle, a throttled one at its own pace. */
-static int64_t next_poll_ms(struct shard_reader *r)
+/* After the last record the pause grows to that of an idle shard within twice its length, so
+ * that a change that follows on another is not late by it; then, over minutes, to the longest.
+ */
+static int64_t idle_poll_ms(const struct shard_reader *r, int64_t idle_ms)
 {
     const struct config *c = r->w->p->config;
-    int64_t poll = config_int(c, "shard.poll.ms");
-    int64_t least = config_int(c, "shard.idle.poll.ms");
-    int64_t most = MAX(config_int(c, "shard.idle.poll.max.ms"), least);
+    int64_t flowing = config_int(c, "shard.poll.ms"),
+            idle = config_int(c, "shard.idle.poll.ms");
+    int64_t longest = MAX(config_int(c, "shard.idle.poll.max.ms"), idle);
 
-    if (r->idle_ms > 0)
-        poll = MIN(MAX((clock_mono_ms() - r->idle_ms) / IDLE_SLOWER, least), most);
+    return MAX(MAX(MIN(idle_ms / 2, idle), MIN(idle, flowing)),
+               MIN(idle_ms / IDLE_SLOWER, longest));
+}
+
+/* A throttled shard has its own pace. */
+static int64_t next_poll_ms(struct shard_reader *r)
+{
+    int64_t poll = config_int(r->w->p->config, "shard.poll.ms");
+
+    if (r->tip.idle_ms > 0)
+        poll = idle_poll_ms(r, clock_mono_ms() - r->tip.idle_ms);
     r->pace_ms -= (r->pace_ms + 63) / 64;
     return MAX(poll, r->pace_ms);
 }

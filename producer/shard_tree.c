@@ -148,6 +148,7 @@ static void remove_shard(struct shard_tree *t, struct tree_shard *s,
     unlink_shard(t, s);
     leave_list(t, s);
     t->unrecorded -= !s->recorded;
+    t->cursor = NULL;
     HASH_DEL(t->shards, s);
     shard_free(s, reader_free);
 }
@@ -188,8 +189,9 @@ bool shard_is_ready(const struct shard_tree *t, const struct tree_shard *s)
 {
     if (shard_is_finished(s))
         return false;
-    if (s->parent)
-        return shard_is_finished(s->parent) || MUTATED(parent);
+    if (s->parent) /* a ledger that has it, and no shard of the adoption, has its parent too */
+        return (shard_is_finished(s->parent) && (s->now.adopted || s->parent->recorded)) ||
+               MUTATED(parent);
     return !s->now.parent[0] || s->now.adopted || t->listed || MUTATED(late_parent);
 }
 
@@ -215,13 +217,15 @@ int64_t shard_tree_complete_to(const struct shard_tree *t)
 
 /* ---- its records ---- */
 
-struct tree_shard *shard_tree_unrecorded(const struct shard_tree *t)
+struct tree_shard *shard_tree_unrecorded(struct shard_tree *t)
 {
-    struct tree_shard *s = t->unrecorded ? t->shards : NULL;
-
-    while (s && s->recorded)
-        s = s->hh.next;
-    return s;
+    if (t->unrecorded == 0)
+        return NULL;
+    if (!t->cursor)
+        t->cursor = t->shards;
+    while (t->cursor->recorded)
+        t->cursor = t->cursor->hh.next;
+    return t->cursor;
 }
 
 void shard_recorded(struct shard_tree *t, struct tree_shard *s)
@@ -240,11 +244,12 @@ static bool children_are_recorded(const struct tree_shard *s)
     return true;
 }
 
-struct tree_shard *shard_tree_forgettable(const struct shard_tree *t, int64_t now_ms)
+struct tree_shard *shard_tree_forgettable(const struct shard_tree *t,
+                                          const struct tree_shard *after, int64_t now_ms)
 {
     struct tree_shard *s;
 
-    for (s = t->shards; s; s = s->hh.next)
+    for (s = after ? after->hh.next : t->shards; s; s = s->hh.next)
         if (shard_is_finished(s) && !s->dirty && !s->forgotten && s->recorded &&
             s->now.updated_ms < now_ms - SHARD_TOMBSTONE_MS &&
             (s->now.status == SHARD_NO_NEED || s->first_child) && children_are_recorded(s))
@@ -320,6 +325,7 @@ void shard_tree_aborted(struct shard_tree *t)
         s->forgotten = false;
         if (!MUTATED(recorded)) {
             t->unrecorded += s->recorded && !s->recorded_committed;
+            t->cursor = NULL;
             s->recorded = s->recorded_committed;
         }
         place(t, s);

@@ -59,6 +59,7 @@ struct shard_tree {
     struct tree_shard *leaves; /* TREE_LIST_LEAF, the first to become one first */
     struct tree_shard *dirty, **last_dirty;
     size_t unrecorded;
+    struct tree_shard *cursor; /* all before it are recorded; NULL: look from the first on */
     size_t leaf_count;
     bool listed; /* a whole listing of this life was merged */
 };
@@ -79,12 +80,13 @@ bool shard_is_finished(const struct tree_shard *s);
 bool shard_is_ready(const struct shard_tree *t, const struct tree_shard *s);
 
 /* The next one whose first record has to be appended, behind its parent's; NULL: none. */
-struct tree_shard *shard_tree_unrecorded(const struct shard_tree *t);
+struct tree_shard *shard_tree_unrecorded(struct shard_tree *t);
 /* Its record was appended. */
 void shard_recorded(struct shard_tree *t, struct tree_shard *s);
-/* Done for 48 h with its children known and recorded, so that its tombstone may be appended;
- * NULL: none. */
-struct tree_shard *shard_tree_forgettable(const struct shard_tree *t, int64_t now_ms);
+/* The next one, behind `after` (NULL: from the first), that has been done for 48 h with its
+ * children known and recorded, so that its tombstone may be appended; NULL: none. */
+struct tree_shard *shard_tree_forgettable(const struct shard_tree *t,
+                                          const struct tree_shard *after, int64_t now_ms);
 void shard_forgotten(struct shard_tree *t, struct tree_shard *s);
 
 /* After records up to sequence were appended, with the shard's record (so it is recorded). */

@@ -226,7 +226,8 @@ static int64_t ask(struct segment *seg, struct pool_local *local)
     struct error err;
     int64_t delay;
 
-    *page = (struct page){.w = w, .seg = seg, .local = local, .held_bytes = seg->answer_bytes};
+    *page = (struct page){
+        .w = w, .seg = seg, .local = local, .held_bytes = seg->answer_bytes, .charged = true};
     page->ticket = barrier_page_asked(w->barrier); /* before the position is read */
     read_start(page);
     scan.start_key = bytes_of(page->start_key);

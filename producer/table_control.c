@@ -17,7 +17,7 @@
 #define CONTROL_MS 500
 #define PARTS_MS 50           /* for what still ends of an earlier life */
 #define RECORDS_AT_ONCE 500   /* first records of shards, in one hold of the gate */
-#define FORGET_EVERY_MS 60000 /* tombstones */
+#define FORGET_EVERY_MS 10000 /* tombstones */
 #define FORGET_AT_ONCE 100
 #define UNREADABLE_MS 5000
 #define LOOK_AGAIN 4 /* doubts long: how often a table that is gone or failed is looked at */
@@ -50,6 +50,31 @@ static int append_unrecorded(struct table_worker *w, struct pool_local *local,
     return 0;
 }
 
+/* Shards stay where they are meanwhile: only a commit removes them. */
+static int append_shard_tombstones(struct table_worker *w, struct pool_local *local,
+                                   int64_t now, struct error *err)
+{
+    struct shard_tree *t = &w->appended.tree;
+    struct tree_shard *shard = NULL;
+
+    for (int i = 0; i < FORGET_AT_ONCE; i++) {
+        AUTO(free_charp) char *id = NULL;
+
+        pthread_mutex_lock(&w->lock);
+        shard = shard_tree_forgettable(t, shard, now);
+        if (shard) {
+            id = xstrdup(shard->now.id);
+            shard_forgotten(t, shard);
+        }
+        pthread_mutex_unlock(&w->lock);
+        if (!id)
+            return 0;
+        if (append_ledger_shard_tombstone(w, local, id, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int append_tombstones(struct table_worker *w, struct pool_local *local,
                              struct error *err)
 {
@@ -64,23 +89,7 @@ static int append_tombstones(struct table_worker *w, struct pool_local *local,
     for (int64_t i = 0; segments && i < s->segment_count; i++)
         if (append_ledger_segment_tombstone(w, local, i, err) < 0)
             return -1;
-    for (int i = 0; i < FORGET_AT_ONCE; i++) {
-        AUTO(free_charp) char *id = NULL;
-        struct tree_shard *shard;
-
-        pthread_mutex_lock(&w->lock);
-        shard = shard_tree_forgettable(&s->tree, now);
-        if (shard) {
-            id = xstrdup(shard->now.id);
-            shard_forgotten(&s->tree, shard);
-        }
-        pthread_mutex_unlock(&w->lock);
-        if (!id)
-            return 0;
-        if (append_ledger_shard_tombstone(w, local, id, err) < 0)
-            return -1;
-    }
-    return 0;
+    return append_shard_tombstones(w, local, now, err);
 }
 
 /* In a hold of the gate of its own. False: not now. */
@@ -133,7 +142,7 @@ static bool tombstones_are_due(struct table_worker *w)
         return false;
     w->forget_ms = now;
     return table_state_segments_forgettable(&w->appended, service) ||
-           shard_tree_forgettable(&w->appended.tree, service);
+           shard_tree_forgettable(&w->appended.tree, NULL, service);
 }
 
 /* ---- the end of the snapshot ---- */

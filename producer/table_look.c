@@ -253,20 +253,24 @@ static void drop_listing(struct worker_look *l)
     free(TAKE(l->last));
 }
 
-static int64_t slot_ms(struct table_worker *w)
+/* 0: it is this table's turn. Woken early, it still waits for it. */
+static int64_t slot_wait_ms(struct worker_look *l, struct limits *limits)
 {
-    int64_t wait =
-        w->look.has_slot ? 0 : limits_describe_slot_ms(w->p->limits, clock_mono_ms());
+    int64_t now = clock_mono_ms();
 
-    w->look.has_slot = wait > 0; /* it has asked, and comes then */
-    return wait;
+    if (l->slot_at_ms == 0)
+        l->slot_at_ms = now + limits_describe_slot_ms(limits, now);
+    if (l->slot_at_ms > now)
+        return l->slot_at_ms - now;
+    l->slot_at_ms = 0;
+    return 0;
 }
 
 int64_t table_look_list(struct table_worker *w, struct pool_local *local, const char *arn,
                         bool *ret_done, struct error *err)
 {
     struct worker_look *l = &w->look;
-    int64_t wait = slot_ms(w);
+    int64_t wait = slot_wait_ms(&w->look, w->p->limits);
 
     *ret_done = false;
     if (wait > 0)
@@ -392,7 +396,7 @@ static int64_t look_for_child(struct looking *k)
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
     struct error err;
     bool filtered = false;
-    int64_t wait = slot_ms(w);
+    int64_t wait = slot_wait_ms(&w->look, w->p->limits);
 
     if (wait > 0)
         return wait;

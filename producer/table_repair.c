@@ -155,7 +155,8 @@ static int64_t arrived(struct request *q, struct error *err)
         ddb_client_broken(q->local->client, "BatchGetItem", err);
         return failed(q, err);
     }
-    if (topic_writer_enter(r->w->writer, &r->w->member, &r->w->signals.step, err) < 0) {
+    /* Waits: the answer would have to be asked for again. */
+    if (topic_writer_enter(r->w->writer, &r->w->member, NULL, err) < 0) {
         repair_keys_drop(&r->keys);
         return err->kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
     }

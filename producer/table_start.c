@@ -2,15 +2,14 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#include "common/check.h"
 #include "common/clock.h"
 #include "common/ddb_streams.h"
 #include "common/ddb_table.h"
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "producer/appender.h"
 #include "producer/log_search.h"
 #include "producer/shard_reader.h"
@@ -164,7 +163,7 @@ static char *random_id(void)
 {
     uint64_t r[2];
 
-    CHECK(getrandom(r, sizeof(r), 0) == sizeof(r));
+    random_bytes(r, sizeof(r));
     return xasprintf("%016" PRIx64 "%016" PRIx64, r[0], r[1]);
 }
 
@@ -230,6 +229,11 @@ static int prepare_log(struct table_worker *w, struct ledger_table *t, struct er
     if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
         return -1;
     if (!missing && same_log(w, &known, err) < 0)
+        return -1;
+    if (!known && !missing &&
+        kafka_topic_check_partitions(w->topic, w->partitions,
+                                     (int32_t)config_int(w->p->config, "topic.partitions"),
+                                     err) < 0)
         return -1;
     if (!known && !missing &&
         log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
@@ -322,12 +326,49 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
     return 0;
 }
 
+/* What the last generation read of the same stream stands in the same log. */
+static bool positions_hold(const struct table_worker *w, const struct ledger_table *t)
+{
+    const struct ledger_table *last = &w->appended.committed;
+
+    return last->generation > 0 && strcmp(last->stream_arn, t->stream_arn) == 0 &&
+           strcmp(last->table_id, t->table_id) == 0 && strcmp(last->log_id, t->log_id) == 0;
+}
+
+struct old_shards {
+    int64_t generation;
+    struct shard_tree *tree;
+};
+
+/* One that can't be read is none: the shard is read from its horizon. */
+static void load_old_shard(void *arg, struct bytes rest, struct bytes value, int32_t partition)
+{
+    struct old_shards *old = arg;
+    AUTO(ledger_shard_release) struct ledger_shard s = {0};
+    struct error err;
+
+    (void)rest;
+    (void)partition;
+    if (ledger_shard_decode(&s, value, &err) == 0 && s.generation == old->generation &&
+        !shard_tree_find(old->tree, s.id))
+        shard_tree_load(old->tree, &s);
+}
+
+static void load_old_shards(struct table_worker *w, struct shard_tree *tree)
+{
+    AUTO(free_charp) char *prefix = xasprintf("shard/%s/", w->table);
+    struct old_shards old = {w->appended.committed.generation, tree};
+
+    ledger_cache_each(w->p->cache, prefix, load_old_shard, &old);
+}
+
 /* 0: the shards are in tree; else when to come again. -1: err. */
 static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
                                const struct ledger_table *t, struct shard_tree *tree,
                                struct error *err)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
+    struct shard_tree old = {0};
     bool done;
     int64_t wait;
 
@@ -341,7 +382,10 @@ static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
     stream = TAKE(w->look.listing);
     if (strcmp(stream->status, "ENABLED") != 0)
         return error_set(err, ERR_RETRY, "stream is %s", stream->status);
-    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), NULL);
+    if (positions_hold(w, t))
+        load_old_shards(w, &old);
+    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), &old);
+    shard_tree_release(&old, NULL);
     return 0;
 }
 

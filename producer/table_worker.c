@@ -247,13 +247,13 @@ static int64_t pause_after_abort(struct table_worker *w)
 /* Under lock. */
 static void go_back(struct table_worker *w)
 {
-    bool had_record = w->appended.dirty;
     bool adoption_gone = table_state_aborted(&w->appended, shard_reader_free);
 
     if (adoption_gone) {
         release_segments(w);
         table_worker_set_state(w, WORKER_STARTING);
-    } else if (had_record && w->state == WORKER_STOPPED) {
+    } else if (w->state == WORKER_STOPPED && w->stop_reason &&
+               w->appended.now.phase != w->stop_phase) {
         table_worker_set_state(w, WORKER_STOPPING); /* it is written again */
     }
 }

@@ -74,7 +74,7 @@ struct worker_look { /* of its step, but for what `lock` guards */
     struct step step;
     struct ddb_stream *listing; /* a whole listing under way, page by page */
     char *last;                 /* where it goes on */
-    bool has_slot;              /* among the descriptions: asks now */
+    int64_t slot_at_ms;         /* its turn among all descriptions; monotonic, 0: none */
     unsigned tries;
     bool filter_unknown; /* the endpoint does not know ShardFilter */
 

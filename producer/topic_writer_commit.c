@@ -308,28 +308,19 @@ static void tell_aborted(struct topic_writer *w, const struct present *p,
     }
 }
 
-static bool has_stalled(struct topic_writer *w)
+/* librdkafka sends nothing more of this transaction. */
+static bool is_stuck(struct topic_writer *w)
 {
     AUTO_LOCK(&w->lock);
-    return w->trouble.stalled;
+    return w->trouble.stalled || w->trouble.kafka_failed;
 }
 
-static void purge(struct topic_writer *w, int flags)
-{
-    pthread_mutex_lock(&w->lock);
-    w->trouble.purged = true;
-    pthread_mutex_unlock(&w->lock);
-    rd_kafka_purge(w->rk, flags);
-}
-
-/* Other batches under way may be refused too; what hangs is not waited for. */
+/* What is under way may be refused too, and what was not sent would leave a hole in the numbers
+ * that the broker waits for. */
 static void drain(struct topic_writer *w)
 {
-    if (has_stalled(w))
-        return;
-    purge(w, RD_KAFKA_PURGE_F_QUEUE); /* librdkafka may wait for the abort with these */
-    if (flush(w, DRAIN_STALL_MS, false) == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        note_stall(w);
+    if (!is_stuck(w))
+        flush(w, DRAIN_STALL_MS, false);
 }
 
 static struct trouble trouble_of(struct topic_writer *w)
@@ -344,13 +335,17 @@ static struct trouble trouble_of(struct topic_writer *w)
     return t;
 }
 
-/* librdkafka's own abort waits for what is under way. */
+/* librdkafka's own abort drops what was not sent, and waits for what is under way: not for what
+ * hangs. */
 static enum outcome abort_call(struct topic_writer *w, bool stalled)
 {
     if (!atomic_load(&w->began)) /* who entered failed before its first append */
         return OUTCOME_DONE;
+    pthread_mutex_lock(&w->lock);
+    w->trouble.purged = true;
+    pthread_mutex_unlock(&w->lock);
     if (stalled)
-        purge(w, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     return outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort");
 }
 

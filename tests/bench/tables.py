@@ -219,7 +219,7 @@ class Run:
             "pause ms p50": at(pauses, 0.5),
             "pause ms p99": at(pauses, 0.99),
             "pause ms most": at(pauses, 1),
-            "late by ms, most": pauses and max(at(pauses, 1) - self.options.due, 0),
+            "late by ms, most": round(max(at(pauses, 1) - self.options.due, 0)) if pauses else None,
             "rolls": stats["rolled"],
             "child ms p50": at(stats["children_ms"], 0.5),
             "child ms most": at(stats["children_ms"], 1),

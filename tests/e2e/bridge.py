@@ -310,4 +310,8 @@ class Bridge:
         topics = self.admin.list_topics(timeout=20).topics
         mine = [t for t in topics if t.startswith((self.prefix + ".", self.prefix + "-"))]
         for future in self.admin.delete_topics(mine, operation_timeout=20).values() if mine else ():
-            future.result()
+            try:
+                future.result()
+            except confluent_kafka.KafkaException as error:  # another bridge of the prefix was sooner
+                if error.args[0].code() != confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise

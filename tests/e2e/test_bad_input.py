@@ -126,19 +126,6 @@ def test_wrong_credentials_are_named(scripted):
     assert scripted.access_key in log or "InvalidSignature" in log or "credentials" in log
 
 
-def test_a_missing_table_is_named(bridge):
-    bridge.add_table()
-    names = f"{bridge.tables[0].name};no-such-table"
-    assert "no-such-table" in ended(bridge, "producer", 78, {"filter.collection.white": names})
-
-
-def test_names_that_collide_in_kafka_are_refused(bridge):
-    for name in f"x{bridge.tag}.y", f"x{bridge.tag}_y":
-        bridge.add_table(name=name)
-    log = ended(bridge, "producer", 78)
-    assert all(table.name in log for table in bridge.tables)
-
-
 def wait_refused(bridge, table, program, reason):
     """In the ledger, and then in the log."""
     wait_until(lambda: bridge.phase(table) == "failed" or not program.running, 30, "the refusal")

@@ -47,6 +47,16 @@ def calls(ferry, op, since):
     return [e for e in ferry.fake.script.entries(op, since) if "Boto3" not in e["agent"]]
 
 
+def descriptions(ferry, since, op=None):
+    return [e for o in ("DescribeStream", "DescribeTable") if op in (None, o) for e in calls(ferry, o, since)]
+
+
+def wait_quiet(ferry, seconds):
+    """Nothing was described for so long."""
+    quiet = lambda: time.monotonic() - max(e["start"] for e in descriptions(ferry, 0)) > seconds
+    wait_until(quiet, 60, f"{seconds} s without a description", ferry.running())
+
+
 def wait_in_ledger(ferry, table, shards, seconds=60):
     keys = [f"shard/{table.name}/{shard}" for shard in shards]
 
@@ -67,6 +77,7 @@ def test_a_closed_shard_asks_for_its_children(ferry, answer):
     table, producer = in_tail(ferry, shards=13)
     known = False
     for parent in [s["id"] for s in ferry.fake.control.shards(table.name)][3:8:4]:
+        wait_quiet(ferry, 1)
         since = ferry.fake.control.requests()
         children = ferry.fake.control.split(table.name, parent)
         for n in range(30):
@@ -80,9 +91,10 @@ def test_a_closed_shard_asks_for_its_children(ferry, answer):
 
 
 def test_a_child_that_is_listed_late_is_asked_for_again(ferry):
-    table, producer = in_tail(ferry, shards=2)
+    table, producer = in_tail(ferry)
     ferry.fake.control.set(late_listing_s=1.5)
     for _ in range(2):
+        wait_quiet(ferry, 1)
         since = ferry.fake.control.requests()
         children = ferry.fake.control.roll(table.name)
         for n in range(20):
@@ -113,15 +125,10 @@ def test_sixty_tables_that_roll_at_once_stay_within_the_limit_of_calls(ferry):
 # --- idleness ---
 
 
-def descriptions(ferry, since, op=None):
-    return [e for o in ("DescribeStream", "DescribeTable") if op in (None, o) for e in calls(ferry, o, since)]
-
-
 def test_idle_tables_are_described_rarely(ferry):
     """In half a minute behind the first looks; one at each would be as many calls as there are tables."""
     *tables, producer = in_tail(ferry, count=8, shards=2, **MANY)
-    quiet = lambda: time.monotonic() - max(e["start"] for e in descriptions(ferry, 0)) > 10
-    wait_until(quiet, 60, "ten seconds without a description", [producer])
+    wait_quiet(ferry, 10)
     since, end = ferry.fake.control.requests(), time.monotonic() + 31
     wait_until(lambda: time.monotonic() > end, 60, "half a minute", [producer])
     for op in "DescribeStream", "DescribeTable":
@@ -206,23 +213,3 @@ def test_a_shard_that_was_done_two_days_ago_leaves_the_ledger(later):
     wait_in_ledger(later, table, [grandchild])
     assert later.phase(table) == "tail"
     assert len({r.generation for r in later.log(table)}) == 1
-
-
-def test_a_table_that_is_gone_for_long_leaves_the_ledger(later):
-    """Place and all; a table made under its name later is a new one."""
-    table, other, producer = in_tail(later, count=2, **{"source.doubt.ms": 1000})
-    first = later.ledger()[0][f"table/{table.name}"]["generation"]
-    later.dynamodb.delete_table(TableName=table.name)
-    wait_phase(later, table, "gone")
-    let_pass(later, other, 60)
-    producer.sigterm()
-    producer = later.producer()
-    everything = lambda: keys_of(later, table, "place", "table", "segment", "shard")
-    wait_until(lambda: not everything(), 90, "nothing of it in the ledger", [producer])
-    later.fake.control.set(check_signature=False)  # of the test's own client, which does not know the time
-    table.create(later.dynamodb)
-    put(later, table, "of the new one")
-    wait_phase(later, table, "tail")
-    assert later.ledger()[0][f"table/{table.name}"]["generation"] > first
-    rows = [r.keys["pk"]["S"] for r in later.log(table) if r.is_row and r.generation > first]
-    assert rows == ["of the new one"]

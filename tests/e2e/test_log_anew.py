@@ -1,4 +1,4 @@
-"""A data topic that was deleted and made again: its offsets mean something else, so nothing is applied from an old one."""
+"""A data topic that was deleted and made again: its offsets mean something else, nothing is applied from old ones."""
 
 import json
 import subprocess

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from oracle import KeySchema
 from running import ROOT, bin_dir, wait_until
+from scripted_source import told
 from workload import NASTY_NUMBERS
 
 
@@ -261,6 +262,116 @@ def refused_in_company(bridge, broken):
     return problems + ([] if dead == ["5"] else [f"dead letters of {dead}"])
 
 
+def put(bridge, table, value, key="x"):
+    bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": key}, "v": {"N": str(value)}})
+
+
+def version_in_log(bridge, table, value):
+    return any(r.is_change and r.after["v"]["N"] == str(value) for r in bridge.log(table))
+
+
+def a_parent_listed_after_its_child(bridge, broken):
+    """A generation adopts an open shard whose parent is listed when the child was read already."""
+    control = bridge.fake.control
+    table = bridge.add_table()
+    for value in range(3):
+        put(bridge, table, value)
+    parent = control.shards(table=table.name)[0]["id"]
+    control.roll(table=table.name)
+    put(bridge, table, 100)
+    control.hide(table=table.name, shards=[parent])
+    broken.producer()
+    wait_until(lambda: version_in_log(bridge, table, 100), 60, "the child's record", bridge.running())
+    control.show(table=table.name)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def a_first_record_in_an_abort(bridge, broken):
+    """First records of two shards are taken back by an abort, their child's is committed; killed, and gone on
+    from the ledger while the two are not listed."""
+    control = bridge.fake.control
+    control.set(shards=2, shard_filter="ignored")
+    table = bridge.add_table()
+    control.set(shards=1)
+    other = bridge.add_table()
+    control.set(late_listing_s=3600)
+    put(bridge, table, 1)
+    first = control.history(table=table.name)[-1]["shard"]
+    (beside,) = (s["id"] for s in control.shards(table=table.name) if s["id"] != first)
+    settings = {"ledger.partitions": 1, "commit.interval.ms": 5000}
+    producer = broken.producer(settings)
+    for each in (table, other):
+        wait_until(lambda: bridge.phase(each) == "tail", 60, "the snapshot's end", [producer])
+    unread = control.fault("hold", op="GetRecords", where={"ShardId": first}, times=-1)
+    assert control.wait_held(unread)
+    control.split(table=table.name, shard=beside, children=1)  # its child is looked for all the time
+    shards = [first]
+    for value in (10, 20, 30):
+        put(bridge, table, value)
+        shards += control.split(table=table.name, shard=shards[-1], children=1)
+    put(bridge, table, 40)
+    cut = held_cut_batch(bridge, other)
+    commits = lambda: producer.metric("dynaferry_producer_commits_total")
+    before = commits()
+    put(bridge, table, 1, "beside")
+    wait_until(lambda: commits() > before, 30, "a commit", [producer])
+    control.show(table=table.name, shards=shards[1:3])
+    wait_until(lambda: "shards found" in producer.log(), 30, "the shards", [producer])
+    control.release(id=cut)
+    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    control.show(table=table.name, shards=shards[3:])
+    youngest = f"shard/{table.name}/{shards[3]}"
+    wait_until(lambda: youngest in bridge.ledger()[0], 60, "the youngest shard's record", [producer])
+    producer.kill9()
+    control.hide(table=table.name, shards=shards[1:3])
+    control.clear()
+    broken.producer(settings)
+    within(lambda: version_in_log(bridge, table, 40))
+    control.show(table=table.name)
+    return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+
+
+def a_clock_a_day_behind(bridge, broken):
+    """The service's clock is 30 h ahead of ours, and trimmed what was not read yet: that is a gap."""
+    control = bridge.fake.control
+    table = bridge.add_table()
+    producer = broken.producer()
+    wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", [producer])
+    put(bridge, table, 1)
+    bridge.wait_caught_up()
+    producer.sigterm(30)
+    put(bridge, table, 2)
+    control.trim(table=table.name)
+    control.set(clock_offset_s=30 * 3600, check_signature=False)
+    put(bridge, table, 3, "y")
+    broken.producer()
+    gap = lambda: bridge.phase(table) == "gap"
+    wait_until(lambda: gap() or version_in_log(bridge, table, 3), 60, "a gap, or a record", bridge.running())
+    return [] if within(gap) else ["a record was trimmed unread, and no gap is told"]
+
+
+def empty_answers(bridge, broken):
+    """A shard's answers are empty for a while, though it holds a record."""
+    control = bridge.fake.control
+    table = bridge.add_table()
+    shard = control.shards(table=table.name)[0]["id"]
+    asks = control.fault("hold", op="GetShardIterator", where={"ShardId": shard})
+    broken.producer()
+    assert control.wait_held(asks)
+    wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", bridge.running())
+    complete_to = lambda: bridge.ledger()[0][f"shard/{table.name}/{shard}"]["complete_to_ms"]
+    before = complete_to()
+    put(bridge, table, 1)
+    control.set(clock_offset_s=600, check_signature=False)
+    control.fault("empty", op="GetRecords", where={"ShardId": shard}, times=-1)
+    control.release(id=asks)
+    control.wait_requests("GetRecords", count=4)
+    moved = within(lambda: complete_to() > before + 300_000, 10)
+    control.clear()
+    problems = settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
+    return problems + (["complete to now, with a record unread"] if moved else [])
+
+
 # name of the rule -> its scenario, and a complaint it must bring
 MUTATIONS = {
     "barrier": (slow_page, "a row as of"),
@@ -269,6 +380,10 @@ MUTATIONS = {
     # Half a page is committed, or, on a slow machine, appends and commits disturb each other for good.
     "gate": (commits_all_the_time, "a second row|a second time|segments count|is missing|never settled"),
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
+    "recorded": (a_first_record_in_an_abort, "after a newer change|never settled"),
+    "late_parent": (a_parent_listed_after_its_child, "after a newer change|after .* of its shard"),
+    "service_time": (a_clock_a_day_behind, "no gap is told"),
+    "unproven": (empty_answers, "complete to now"),
     "canonical_key": (nasty_items, "canonical|wrong partition"),
     "number": (nasty_items, " expected, "),
     "conversion": (nasty_items, " expected, "),
@@ -278,12 +393,24 @@ MUTATIONS = {
     "alone": (refused_in_company, "dead letters of"),
     "position_first": (killed_before_the_write, " expected, |no document"),
 }
-NEED_FAKE = {slow_page, page_across_an_abort, slow_parent, slow_repair, refused_in_company}
+NEED_FAKE = {
+    slow_page,
+    page_across_an_abort,
+    slow_parent,
+    slow_repair,
+    refused_in_company,
+    a_first_record_in_an_abort,
+    a_parent_listed_after_its_child,
+    a_clock_a_day_behind,
+    empty_answers,
+}
 
 
 def run(request, name, scenario):
     build_or_skip()
     bridge = request.getfixturevalue("scripted" if scenario in NEED_FAKE else "bridge")
+    if scenario in NEED_FAKE:
+        bridge.source = lambda table: told(bridge.fake, table)
     return scenario(bridge, Broken(bridge, name))
 
 
@@ -310,6 +437,13 @@ def test_the_model_of_positions_notices(name):
     program = bin_dir("mutation") / "test_position"
     done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
     assert (done.returncode == 0) == (name is None), done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not os.environ.get("DYNAFERRY_TABLE_MODEL"), reason="DYNAFERRY_TABLE_MODEL is not set")
+def test_the_model_of_tables_holds_in_its_larger_cases():
+    done = subprocess.run([bin_dir() / "test_table_model"], capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
 @pytest.mark.campaign

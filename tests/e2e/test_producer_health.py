@@ -216,7 +216,7 @@ def test_a_table_that_is_gone_is_shown_and_makes_nothing_sick(ferry):
     table, other, producer = in_tail(ferry, tables=2)
     ferry.dynamodb.delete_table(TableName=table.name)
     wait_phase(ferry, table, "gone")
-    shown = lambda: health_lines(producer, "note", f"table {table.name}", "gone")
+    shown = lambda: health_lines(producer, "note", f"table {table.name}")
     wait_until(shown, 30, "the note", [producer])
     looks = lambda: (producer.get("/healthz")[0], len(shown()))
     stays(lambda: looks() == (200, 1), 2 * LIMIT_S)

@@ -421,18 +421,25 @@ def test_an_abort_takes_the_handled_offset_back(ferry):
 
 
 def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
-    table, other = ferry.add_table(), ferry.add_table()
+    """By a table that lost something with the abort."""
+    table, other, third = (ferry.add_table() for _ in range(3))
     writer = ferry.writer(table, seed=85, keys=20)
     writer.fill()
-    producer = ferry.producer({"ledger.partitions": 1})
-    for t in (table, other):
+    producer = ferry.producer(ONE_HANDLE)
+    for t in (table, other, third):
         wait_phase(ferry, t, "tail")
         wait_placed(ferry, t)
     ferry.wait_caught_up()
     fault = ferry.fake.control.fault("hold", op="BatchGetItem", when="after")
     offset = ask_repair(ferry, table, writer.keys[:20])
     assert ferry.fake.control.wait_held(fault)
-    abort(ferry, producer, held_cut_batch(ferry, other))
+    batch = held_cut_batch(ferry, other)
+    wait_commit(ferry, producer, third)
+    changes = lambda: producer.metric("dynaferry_producer_changes_total", table=table.name)
+    before = changes()
+    writer.put(0)
+    wait_until(lambda: changes() > before, 30, "an appended change", [producer])
+    abort(ferry, producer, batch)
     ferry.fake.control.release(id=fault)
     wait_handled(ferry, table, offset)
     assert len(ferry.fake.control.log("BatchGetItem")) == 2

@@ -75,6 +75,7 @@ def optional_members(example):
         "event-update": {"before"},
         "ledger-table": {"indexes"},
         "ledger-place": {"forget"},
+        "ledger-shard": {"adopted"},
         "signal-snapshot": {"reason"},
         "signal-pause": {"reason"},
     }.get(example, set())

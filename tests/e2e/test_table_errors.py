@@ -173,7 +173,8 @@ def test_a_table_that_is_gone_and_comes_back_with_its_id_goes_on(ferry):
     text = json.dumps({"TableNames": [other.name]})
     ferry.fake.control.fault("body", op="ListTables", text=text, times=NEVER, predicate=from_producer)
     refuse(ferry, "*", table, times=NEVER)
-    wait_phase(ferry, table, "gone", 90)
+    (found,) = wait_until(lambda: given_up(ferry, table), 90, "the table to be gone", [producer])
+    assert found[0] == "gone", found
     put(ferry, other, 2)
     ferry.wait_caught_up(tables=[other])
     producer.sigterm()
@@ -213,8 +214,14 @@ DENIALS = {
 }
 
 
-@pytest.mark.parametrize("denial", DENIALS)
-@pytest.mark.parametrize("op", ["DescribeTable", "DescribeStream", "UpdateTable", "Scan"])
+FIRST_START = [("DescribeTable", denial) for denial in DENIALS] + [
+    (op, denial)
+    for op in ("DescribeStream", "UpdateTable", "Scan")
+    for denial in ("access denied", "a proxy's 404")
+]
+
+
+@pytest.mark.parametrize("op, denial", FIRST_START)
 def test_a_denial_at_the_first_start_of_a_table_is_waited_out(ferry, op, denial):
     table = ferry.add_table(stream=None if op == "UpdateTable" else "NEW_IMAGE")
     put(ferry, table, 1)
@@ -225,8 +232,10 @@ def test_a_denial_at_the_first_start_of_a_table_is_waited_out(ferry, op, denial)
     well(ferry, producer)
 
 
-@pytest.mark.parametrize("denial", DENIALS)
-@pytest.mark.parametrize("op", ["DescribeTable", "GetShardIterator"])
+@pytest.mark.parametrize(
+    "op, denial",
+    [("GetShardIterator", "access denied"), *(("DescribeTable", denial) for denial in DENIALS)],
+)
 def test_a_denial_when_a_table_goes_on_is_waited_out(ferry, op, denial):
     (table,), producer = carried(ferry)
     producer.sigterm()
@@ -237,7 +246,7 @@ def test_a_denial_when_a_table_goes_on_is_waited_out(ferry, op, denial):
     well(ferry, producer)
 
 
-@pytest.mark.parametrize("denial", DENIALS)
+@pytest.mark.parametrize("denial", ["access denied", "a proxy's 404"])
 def test_a_denial_when_a_handle_is_opened_anew_is_waited_out(ferry, denial):
     """Another handle of its transactional id fences the producer's, which then starts its tables again."""
     (table,), producer = carried(ferry, **{"ledger.partitions": 1})

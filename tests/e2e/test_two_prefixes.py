@@ -1,4 +1,4 @@
-"""A target database belongs to one topic.prefix and one source: a stranger is refused by name, and writes nothing."""
+"""A target database belongs to one topic.prefix and one source: a stranger is refused by name, writes nothing."""
 
 import json
 
@@ -72,7 +72,8 @@ def check_refused(bridge, *named, settings=()):
 def ledger_source(bridge, source):
     """What the producer writes of its source."""
     producer = confluent_kafka.Producer({"bootstrap.servers": bridge.parts.kafka})
-    producer.produce(f"{bridge.prefix}-ledger", json.dumps(source), "source", partition=0)
+    record = {"account": "", "region": "", "endpoint": "", **source, "prefix": bridge.prefix}
+    producer.produce(f"{bridge.prefix}-ledger", json.dumps(record), "source", partition=0)
     assert producer.flush(30) == 0
 
 
@@ -134,7 +135,11 @@ def test_a_database_of_an_earlier_version_is_taken_when_all_in_it_is_of_this_pre
     assert owner(bridge)["prefix"] == bridge.prefix
 
 
-OTHERS = {"before it": lambda prefix: "aaa", "behind it": lambda prefix: "zzz", "longer": lambda prefix: f"{prefix}x"}
+OTHERS = {
+    "before it": lambda prefix: "aaa",
+    "behind it": lambda prefix: "zzz",
+    "longer": lambda prefix: f"{prefix}x",
+}
 
 
 @pytest.mark.parametrize("which", OTHERS)
@@ -181,15 +186,17 @@ def test_a_table_is_not_prepared_in_a_database_that_was_handed_over_meanwhile(fe
 def test_the_source_is_noted_when_the_ledger_tells_it_and_another_one_is_refused(bridge):
     """The record may come after the database was taken; it never replaces another."""
     table, consumer = applied(bridge)
-    assert owner(bridge) == {**OWNER, "prefix": bridge.prefix}
-    consumer.sigterm()
-    ledger_source(bridge, ACCOUNT)
+    assert owner(bridge)["prefix"] == bridge.prefix
+    bridge.target()[APPLIED].update_one(OWNER, {"$unset": {"source": 1}})  # as before there was a record
     fill(bridge, table, 5, version=2)
-    bridge.consumer()
     bridge.settle()
-    assert owner(bridge) == {**OWNER, "prefix": bridge.prefix, "source": ACCOUNT}
-    for program in bridge.running():
+    for program in bridge.running():  # the producer too: the record is its own
         program.sigterm()
+    ledger_source(bridge, ACCOUNT)
+    consumer = bridge.consumer()
+    wait_until(lambda: "source" in owner(bridge), 30, "the source to be noted", [consumer])
+    assert owner(bridge) == {**OWNER, "prefix": bridge.prefix, "source": ACCOUNT}
+    consumer.sigterm()
     ledger_source(bridge, {"endpoint": "http://localhost:8000"})
     check_refused(bridge, bridge.prefix, *ACCOUNT.values(), "http://localhost:8000")
     ledger_source(bridge, ACCOUNT)

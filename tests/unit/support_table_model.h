@@ -36,11 +36,14 @@ struct model_case {
     int parent[MODEL_SHARDS]; /* -1: none */
     int items;
     struct model_event script[MODEL_SCRIPT];
+    int begun;        /* of the script has happened before the program starts */
     int lies;         /* listings that are not what the stream is */
     bool never_stale; /* they lack shards, but show none as open that was closed */
     int faults;       /* aborts and crashes */
     int days;         /* tombstones */
     int first_page;   /* shards on the first of two pages; 0: one page */
+    bool gap_ends;    /* a gap may be the end of a wrong order */
+    bool records;     /* the table's own record goes its way too */
     bool backwards;   /* shards come from the ledger in another order */
 };
 

@@ -23,6 +23,11 @@
         .known = false                                                                         \
     }
 
+#define REGION                                                                                 \
+    {                                                                                          \
+        .known = true, .region = "eu"                                                          \
+    }
+
 static const struct {
     const char *what;
     struct database_owner owner;
@@ -45,6 +50,8 @@ static const struct {
      "p",
      ACCOUNT,
      DATABASE_ANOTHERS},
+    {"an account that is not known yet", {true, "p", ACCOUNT}, "p", REGION, DATABASE_OURS},
+    {"an account that is not noted yet", {true, "p", REGION}, "p", ACCOUNT, DATABASE_UNSIGNED},
     {"another region",
      {true, "p", ACCOUNT},
      "p",

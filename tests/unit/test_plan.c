@@ -224,14 +224,9 @@ static void bench_begin_alone(struct bench *b, const char *settings, bool alone)
     b->plan = plan_start(&b->p, NULL, alone);
 }
 
-static void bench_begin_with(struct bench *b, const char *settings)
-{
-    bench_begin_alone(b, settings, true);
-}
-
 static void bench_begin(struct bench *b)
 {
-    bench_begin_with(b, "");
+    bench_begin_alone(b, "", true);
 }
 
 static void bench_end(struct bench *b)
@@ -338,7 +333,7 @@ static void a_table_is_placed_where_its_owner_carries_it(void **state)
 
     (void)state;
     tables_there = 2;
-    bench_begin_with(&b, "filter.collection.white = a\n");
+    bench_begin_alone(&b, "filter.collection.white = a\n", false);
     ledger_has("carrier/0", "{\"white\":\"a\",\"black\":\"\"}", 0);
     ledger_has("carrier/1", "{\"white\":\"b\",\"black\":\"\"}", 1);
     ledger_has("carrier/2", "{\"white\":\"\",\"black\":\"a;b\"}", 2);
@@ -382,7 +377,7 @@ static void a_name_that_collides_halts_its_table_alone_until_it_does_no_more(voi
 
     (void)state;
     tables_there = 2;
-    bench_begin_with(&b, "map.topic = a=x.y;b=x_y\n");
+    bench_begin_alone(&b, "map.topic = a=x.y;b=x_y\n", true);
     look_again(&b);
     assert_int_equal(appended_count, 1);
     assert_string_equal(appended[0], "place/a={\"partition\":0}");
@@ -404,7 +399,7 @@ static void of_two_colliding_tables_the_one_placed_earlier_stays(void **state)
 
     (void)state;
     tables_there = 2;
-    bench_begin_with(&b, "map.topic = a=x.y;b=x_y\n");
+    bench_begin_alone(&b, "map.topic = a=x.y;b=x_y\n", true);
     ledger_has("place/b", "{\"partition\":3}", 0);
     look_again(&b);
     assert_int_equal(appended_count, 0);
@@ -419,7 +414,7 @@ static void a_table_that_only_the_white_list_knows_is_halted_by_name(void **stat
 
     (void)state;
     tables_there = 1;
-    bench_begin_with(&b, "filter.collection.white = a;nobody;known\n");
+    bench_begin_alone(&b, "filter.collection.white = a;nobody;known\n", true);
     ledger_has("place/known", "{\"partition\":0}", 0);
     look_again(&b);
     assert_int_equal(appended_count, 1);

@@ -68,6 +68,14 @@ static bool is_ready(const struct shard_tree *t, const char *id)
     return shard_is_ready(t, shard_tree_find(t, id));
 }
 
+static void record_all(struct shard_tree *t)
+{
+    struct tree_shard *s;
+
+    while ((s = shard_tree_unrecorded(t)))
+        shard_recorded(t, s);
+}
+
 static void finish(struct shard_tree *t, const char *id)
 {
     shard_finish(t, shard_tree_find(t, id), NOW);
@@ -94,6 +102,21 @@ static void a_generation_reads_open_shards_and_not_the_closed_ones(void **state)
     assert_true(is_ready(&t, "open"));
     assert_false(is_ready(&t, "old"));
     assert_null(t.leaves); /* the closed one's child is listed: nothing is to be asked for */
+    shard_tree_release(&t, NULL);
+}
+
+/* Pages are not of one moment. */
+static void a_shard_that_is_listed_as_open_beside_its_child_needs_no_reading(void **state)
+{
+    struct ddb_stream stream =
+        STREAM(shard("a", "", ""), shard("b", "a", "5"), shard("c", "b", ""));
+    struct shard_tree t = adopted(&stream);
+
+    (void)state;
+    assert_int_equal(status(&t, "a"), SHARD_NO_NEED);
+    assert_int_equal(status(&t, "b"), SHARD_NO_NEED);
+    assert_false(is_ready(&t, "a"));
+    assert_true(is_ready(&t, "c"));
     shard_tree_release(&t, NULL);
 }
 
@@ -165,6 +188,7 @@ static void a_late_child_of_a_closed_shard_of_the_adoption_is_read(void **state)
     assert_int_equal(t.leaf_count, 1);
     found = merge(&t, &after, NOW);
     assert_open_ends(&found, NULL, NULL, NULL);
+    record_all(&t);
     assert_true(is_ready(&t, "b"));
     assert_int_equal(t.leaf_count, 0);
     shard_tree_release(&t, NULL);
@@ -224,6 +248,8 @@ static void a_late_ancestors_other_child_is_read(void **state)
     (void)state;
     assert_open_ends(&found, NULL, NULL, NULL);
     assert_int_equal(status(&t, "b"), SHARD_NO_NEED);
+    assert_false(is_ready(&t, "d")); /* its parent's first record comes before its own */
+    record_all(&t);
     assert_true(is_ready(&t, "d"));
     shard_tree_release(&t, NULL);
 }
@@ -382,6 +408,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_generation_reads_open_shards_and_not_the_closed_ones),
+        cmocka_unit_test(a_shard_that_is_listed_as_open_beside_its_child_needs_no_reading),
         cmocka_unit_test(a_new_generation_keeps_positions_that_are_young_enough),
         cmocka_unit_test(a_child_of_a_shard_that_is_read_is_read_behind_it_closed_or_open),
         cmocka_unit_test(a_child_begins_with_its_parents_completeness),

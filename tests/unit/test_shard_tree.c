@@ -126,6 +126,22 @@ static void any_other_waits_for_a_whole_listing_when_its_parent_is_not_known(voi
     shard_tree_release(&t, NULL);
 }
 
+/* Its parent needed no reading, and was found with it. */
+static void a_child_is_not_read_before_its_parents_first_record(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *a = add(&t, "a", "", SHARD_NO_NEED);
+    struct tree_shard *b = add(&t, "b", "a", SHARD_WAIT_FATHER);
+
+    (void)state;
+    assert_false(shard_is_ready(&t, b));
+    shard_recorded(&t, a);
+    assert_true(shard_is_ready(&t, b));
+    shard_tree_aborted(&t);
+    assert_false(shard_is_ready(&t, b));
+    shard_tree_release(&t, NULL);
+}
+
 static void a_circle_in_the_ledger_is_no_endless_walk(void **state)
 {
     struct shard_tree t = {0};
@@ -276,14 +292,15 @@ static void a_done_shard_is_forgotten_after_two_days_with_its_children_recorded(
     (void)state;
     shard_finish(&t, a, NOW);
     commit(&t);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* its child is to come */
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR)); /* its child is to come */
     b = add(&t, "b", "a", SHARD_WAIT_FATHER);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR));
     shard_recorded(&t, b);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR)); /* appended is not committed */
+    assert_null(
+        shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR)); /* appended is not committed */
     shard_tree_committed(&t, 1, NULL);
-    assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 47 * HOUR));
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 
@@ -297,9 +314,9 @@ static void a_forgotten_shard_leaves_with_the_commit_of_its_tombstone(void **sta
     shard_finish(&t, a, NOW);
     commit(&t);
     shard_forgotten(&t, a);
-    assert_null(shard_tree_forgettable(&t, NOW + 49 * HOUR));
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR));
     shard_tree_aborted(&t);
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_forgotten(&t, a);
     assert_ptr_equal(shard_tree_find(&t, "a"), a);
     shard_tree_committed(&t, 1, NULL);
@@ -318,8 +335,8 @@ static void a_shard_that_needed_no_reading_is_forgotten_without_a_child(void **s
 
     (void)state;
     commit(&t);
-    assert_null(shard_tree_forgettable(&t, NOW + 47 * HOUR));
-    assert_ptr_equal(shard_tree_forgettable(&t, NOW + 49 * HOUR), a);
+    assert_null(shard_tree_forgettable(&t, NULL, NOW + 47 * HOUR));
+    assert_ptr_equal(shard_tree_forgettable(&t, NULL, NOW + 49 * HOUR), a);
     shard_tree_release(&t, NULL);
 }
 
@@ -330,6 +347,7 @@ int main(void)
         cmocka_unit_test(a_shard_of_the_adoption_is_read_whatever_stands_above_it),
         cmocka_unit_test(of_two_shards_of_the_adoption_the_child_is_read_last),
         cmocka_unit_test(any_other_waits_for_a_whole_listing_when_its_parent_is_not_known),
+        cmocka_unit_test(a_child_is_not_read_before_its_parents_first_record),
         cmocka_unit_test(a_circle_in_the_ledger_is_no_endless_walk),
         cmocka_unit_test(a_child_that_waited_is_as_complete_as_its_parent_is_by_now),
         cmocka_unit_test(the_oldest_completeness_is_of_what_is_not_finished),

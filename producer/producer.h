@@ -29,7 +29,7 @@ struct producer { /* set once, before any thread starts, but for atomics */
     char *ledger_topic;
     char *dead_letter_topic;
     atomic_int tables;  /* that are carried now */
-    int64_t started_ms; /* wall clock: a full table finished before it is repeated */
+    int64_t started_ms; /* the service's time: a full table finished before it is repeated */
     struct ddb_source *source;
     struct ledger_cache *cache;
     struct step_pool *pool;

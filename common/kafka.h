@@ -77,7 +77,8 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
 int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error *err);
 
 /* The ledger topic keeps the newest record of every key: another cleanup.policy than compact is
- * refused by name (78); what makes reading it slow only is warned about. Once it is there. */
+ * refused by name (78); what makes reading it slow only is warned about, and so is what may not
+ * or can't be asked. Once it is there. */
 int kafka_check_ledger_topic(rd_kafka_t *rk, const struct config *c, struct error *err);
 /* ERR_FATAL 78: the topic has another number of partitions than wanted. 0 found: none yet,
  * which is well. */

@@ -164,6 +164,23 @@ int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, stru
     return result;
 }
 
+static int setting_refused(rd_kafka_resp_err_t code, const char *text, const char *topic,
+                           struct error *err)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+        return error_fatal(err, EXIT_NO_RIGHT, "no right to describe the settings of topic %s",
+                           topic);
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+        return error_set(err, ERR_DATA, "the brokers tell no settings of topic %s: %s", topic,
+                         text);
+    default:
+        return error_set(err, ERR_RETRY, "settings of topic %s: %s", topic, text);
+    }
+}
+
 static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, const char *topic,
                       const char *name, struct error *err)
 {
@@ -171,12 +188,8 @@ static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, con
     const rd_kafka_ConfigEntry_t **entries;
     size_t n;
 
-    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
-        return error_fatal(err, EXIT_NO_RIGHT, "no right to describe the settings of topic %s",
-                           topic);
     if (code)
-        return error_set(err, ERR_RETRY, "settings of topic %s: %s", topic,
-                         rd_kafka_err2str(code));
+        return setting_refused(code, rd_kafka_err2str(code), topic, err);
     entries = rd_kafka_ConfigResource_configs(resource, &n);
     for (size_t i = 0; i < n; i++) {
         const char *value = rd_kafka_ConfigEntry_value(entries[i]); /* NULL: it is a secret */
@@ -186,7 +199,7 @@ static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, con
             return 0;
         }
     }
-    return error_set(err, ERR_RETRY, "topic %s: the brokers tell no %s", topic, name);
+    return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
 }
 
 static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, const char *name,
@@ -196,8 +209,8 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
     size_t n;
 
     if (rd_kafka_event_error(ev))
-        return error_set(err, ERR_RETRY, "settings of topic %s: %s", topic,
-                         rd_kafka_event_error_string(ev));
+        return setting_refused(rd_kafka_event_error(ev), rd_kafka_event_error_string(ev), topic,
+                               err);
     resources = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result(ev), &n);
     if (n != 1)
@@ -205,8 +218,9 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
     return setting_of(ret, resources[0], topic, name, err);
 }
 
-int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
-                        struct error *err)
+/* ERR_DATA: these brokers don't tell it, however often they are asked. */
+static int ask_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                       struct error *err)
 {
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
@@ -225,6 +239,16 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     rd_kafka_queue_destroy(q);
     rd_kafka_AdminOptions_destroy(opt);
     rd_kafka_ConfigResource_destroy(resource);
+    return result;
+}
+
+int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                        struct error *err)
+{
+    int result = ask_setting(ret, rk, topic, name, err);
+
+    if (result < 0 && err->kind == ERR_DATA)
+        err->kind = ERR_RETRY;
     return result;
 }
 
@@ -280,27 +304,35 @@ int kafka_ensure_own_topics(rd_kafka_t *rk, const struct config *c, struct error
 
 /* ---- a ledger topic that somebody else made ---- */
 
+/* 1: it is told, and fits; 0: it is not told (the reason is in err). */
 static int check_policy(rd_kafka_t *rk, const char *topic, struct error *err)
 {
     AUTO(free_charp) char *policy = NULL;
 
-    if (kafka_topic_setting(&policy, rk, topic, "cleanup.policy", err) < 0)
-        return -1;
+    if (ask_setting(&policy, rk, topic, "cleanup.policy", err) < 0)
+        return err->kind == ERR_DATA || (err->kind == ERR_FATAL && err->code == EXIT_NO_RIGHT)
+                   ? 0
+                   : -1;
     if (strcmp(policy, "compact") == 0)
-        return 0;
+        return 1;
     return error_fatal(err, EXIT_CONFIGURATION,
                        "topic %s has cleanup.policy=%s, which drops records that are needed: "
                        "set it to compact",
                        topic, policy);
 }
 
+/* In *untold the name, when these brokers (older ones, or of another make) don't tell it. */
 static int warn_if_slow(rd_kafka_t *rk, const char *topic, const struct kafka_setting *ours,
-                        struct error *err)
+                        const char **untold, struct error *err)
 {
     AUTO(free_charp) char *value = NULL;
 
-    if (kafka_topic_setting(&value, rk, topic, ours->name, err) < 0)
-        return -1;
+    if (ask_setting(&value, rk, topic, ours->name, err) < 0) {
+        if (err->kind != ERR_DATA)
+            return -1;
+        *untold = ours->name;
+        return 0;
+    }
     if (strtod(value, NULL) > strtod(ours->value, NULL))
         log_warn("ledger topic is compacted late, so that starts take longer",
                  "topic=%s setting=%s value=%s better=%s", topic, ours->name, value,
@@ -311,15 +343,20 @@ static int warn_if_slow(rd_kafka_t *rk, const char *topic, const struct kafka_se
 int kafka_check_ledger_topic(rd_kafka_t *rk, const struct config *c, struct error *err)
 {
     AUTO(free_charp) char *ledger = kafka_ledger_topic(c);
+    const char *untold = NULL;
+    int told = check_policy(rk, ledger, err);
 
-    if (check_policy(rk, ledger, err) < 0) {
-        if (err->kind != ERR_FATAL || err->code != EXIT_NO_RIGHT)
-            return -1;
+    if (told < 0)
+        return -1;
+    if (told == 0) {
         log_warn("ledger topic can't be checked", "reason=%s", err->message);
         return 0;
     }
     for (const struct kafka_setting *s = ledger_settings + 1; s->name; s++)
-        if (warn_if_slow(rk, ledger, s, err) < 0)
+        if (warn_if_slow(rk, ledger, s, &untold, err) < 0)
             return -1;
+    if (untold)
+        log_info("ledger topic can't be checked as a whole: the brokers don't tell a setting",
+                 "topic=%s setting=%s", ledger, untold);
     return 0;
 }

@@ -16,13 +16,23 @@
 
 /* ---- pure ---- */
 
-/* An account may not be known (yet). */
-static bool same_source(const struct database_source *a, const struct database_source *b)
+static bool differ(const char *a, const char *b)
 {
-    bool same_account = !a->account[0] || !b->account[0] || strcmp(a->account, b->account) == 0;
+    return *a && *b && strcmp(a, b) != 0;
+}
 
-    return same_account && strcmp(a->region, b->region) == 0 &&
-           strcmp(a->endpoint, b->endpoint) == 0;
+/* What is not known (yet), "", is no difference. */
+static enum database_verdict judge_source(const struct database_source *noted,
+                                          const struct database_source *told)
+{
+    bool more =
+        (told->account[0] && !noted->account[0]) || (told->region[0] && !noted->region[0]);
+
+    if (noted->endpoint[0] || told->endpoint[0])
+        return strcmp(noted->endpoint, told->endpoint) == 0 ? DATABASE_OURS : DATABASE_ASK;
+    if (differ(noted->account, told->account) || differ(noted->region, told->region))
+        return DATABASE_ANOTHERS;
+    return more ? DATABASE_UNSIGNED : DATABASE_OURS;
 }
 
 enum database_verdict database_owner_judge(const struct database_owner *owner,
@@ -37,9 +47,7 @@ enum database_verdict database_owner_judge(const struct database_owner *owner,
         return DATABASE_OURS;
     if (!owner->source.known)
         return DATABASE_UNSIGNED;
-    if (!same_source(&owner->source, source))
-        return DATABASE_ANOTHERS;
-    return source->account[0] && !owner->source.account[0] ? DATABASE_UNSIGNED : DATABASE_OURS;
+    return judge_source(&owner->source, source);
 }
 
 /* ---- the ledger's record ---- */
@@ -270,6 +278,57 @@ static int name_source(struct mongo *m, const struct database_owner *owner,
                   err);
 }
 
+/* ---- the logs ---- */
+
+struct logs { /* of the ledger's tables */
+    bson_t *ids;
+    uint32_t count;
+};
+
+static void note_log(void *arg, struct bytes table, struct bytes value, int32_t partition)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0};
+    struct logs *logs = arg;
+    struct error ignored; /* who reads the record says so */
+    char index[16];
+
+    (void)table;
+    (void)partition;
+    if (ledger_table_decode(&t, value, &ignored) < 0 || !t.log_id || !*t.log_id)
+        return;
+    snprintf(index, sizeof(index), "%" PRIu32, logs->count++);
+    BSON_APPEND_UTF8(logs->ids, index, t.log_id);
+}
+
+static int any_position(bool *ret, struct mongo *m, bson_t *filter, struct error *err)
+{
+    bson_t reply, doc;
+    int result = find_first(&reply, &doc, ret, m, filter, err);
+
+    bson_destroy(&reply);
+    return result;
+}
+
+/* Is what was applied of the ledger's logs? True too when nothing was applied yet. */
+static int is_of_ledger(bool *ret, struct mongo *m, struct ledger_cache *ledger,
+                        struct error *err)
+{
+    AUTO(mongo_bsonp) bson_t *ids = bson_new();
+    struct logs logs = {.ids = ids};
+    bool any = false, ours = false;
+
+    ledger_cache_each(ledger, "table/", note_log, &logs);
+    if (any_position(&ours, m,
+                     BCON_NEW("epoch", "{", "$exists", BCON_BOOL(true), "}", "log_id", "{",
+                              "$in", BCON_ARRAY(ids), "}"),
+                     err) < 0 ||
+        (!ours && any_position(&any, m, BCON_NEW("epoch", "{", "$exists", BCON_BOOL(true), "}"),
+                               err) < 0))
+        return -1;
+    *ret = ours || !any;
+    return 0;
+}
+
 /* ---- the check ---- */
 
 static char *source_text(const struct database_source *s)
@@ -293,8 +352,26 @@ static int refuse(const struct database_owner *owner, const struct mongo *m, con
         m->target->database, owner->prefix, its, prefix, ours);
 }
 
+/* The ledger's source is followed, as the producer has proven it. */
+static int follow_source(struct mongo *m, const struct database_owner *owner,
+                         const struct database_source *source, struct ledger_cache *ledger,
+                         struct error *err)
+{
+    AUTO(free_charp) char *was = source_text(&owner->source), *now = source_text(source);
+    bool ours;
+
+    if (is_of_ledger(&ours, m, ledger, err) < 0)
+        return -1;
+    if (!ours)
+        return refuse(owner, m, owner->prefix, source, err);
+    log_info("database follows the ledger's source", "database=%s was=%s now=%s",
+             m->target->database, was, now);
+    return name_source(m, owner, source, err);
+}
+
 int database_owner_check(struct mongo *m, const char *prefix,
-                         const struct database_source *source, struct error *err)
+                         const struct database_source *source, struct ledger_cache *ledger,
+                         struct error *err)
 {
     for (int i = 0; i < LOOKS_MAX; i++) {
         struct database_owner owner;
@@ -306,6 +383,10 @@ int database_owner_check(struct mongo *m, const char *prefix,
             return 0;
         case DATABASE_ANOTHERS:
             return refuse(&owner, m, prefix, source, err);
+        case DATABASE_ASK:
+            if (follow_source(m, &owner, source, ledger, err) < 0)
+                return -1;
+            break;
         case DATABASE_NOBODYS:
             if (claim(m, prefix, err) < 0)
                 return -1;

@@ -6,6 +6,8 @@
  * "region": ..} or {"endpoint": ..}}. The first consumer writes it; nobody writes over it. A
  * database of a version without it is taken when all positions in it are of topics of this
  * prefix.
+ * An endpoint has many spellings, and an emulator moves: two that differ are the same source
+ * when a position in the database is of a log of the ledger.
  *
  * Of one thread with a struct mongo of its own. */
 #pragma once
@@ -32,6 +34,7 @@ enum database_verdict {
     DATABASE_OURS,
     DATABASE_NOBODYS,
     DATABASE_UNSIGNED, /* ours, and its source (or account) is known, but not named yet */
+    DATABASE_ASK,      /* of two endpoints: ours if its positions are of the ledger's logs */
     DATABASE_ANOTHERS,
 };
 /* Pure. */
@@ -46,7 +49,8 @@ int database_source_decode(struct database_source *ret, struct bytes json, struc
 int database_source_read(struct database_source *ret, struct ledger_cache *l,
                          struct error *err);
 
-/* Takes the database when nobody has it. ERR_FATAL 78: it is another's, with the names of both;
- * ERR_RETRY: that can't be told now. */
+/* Takes the database when nobody has it. The ledger may be NULL while the source is not known.
+ * ERR_FATAL 78: it is another's, with the names of both; ERR_RETRY: that can't be told now. */
 int database_owner_check(struct mongo *m, const char *prefix,
-                         const struct database_source *source, struct error *err);
+                         const struct database_source *source, struct ledger_cache *ledger,
+                         struct error *err);

@@ -54,12 +54,13 @@ static void show_health(struct partition *p)
     }
     if (!p->health) {
         p->health = health_get(p->id, HEALTH_LIMIT_MS);
-        p->said = NULL;
+        p->said = false;
     }
     health_set_limit(p->health, p->halted ? 0 : HEALTH_LIMIT_MS);
-    if (p->said != p->halted)
+    if (p->halted || p->said) /* the texts are compared there: a new reason may have the old
+                                 one's address */
         health_say(p->health, p->halted ? p->halted : "");
-    p->said = p->halted;
+    p->said = p->halted != NULL;
 }
 
 static void show_use(struct partition *p)

@@ -23,6 +23,7 @@
 #define LEAVE_MS 7000
 #define STOP_MS 1500
 #define LEDGER_SYNC_MS 5000
+#define LEDGER_LIMIT_MS 60000
 #define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
 #define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
 
@@ -71,7 +72,7 @@ static int may_write(const struct consumer *c, struct mongo *m, struct error *er
     static const struct database_source not_known = {0};
     const char *prefix = config_string(c->config, "topic.prefix");
 
-    if (database_owner_check(m, prefix, &not_known, err) < 0)
+    if (database_owner_check(m, prefix, &not_known, NULL, err) < 0)
         return -1;
     return position_prove_rights(m, err);
 }
@@ -83,7 +84,8 @@ static int is_of_its_source(const struct consumer *c, struct mongo *m, struct er
 
     if (database_source_read(&source, c->ledger, err) < 0)
         return -1;
-    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, err);
+    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, c->ledger,
+                                err);
 }
 
 /* Topics of its own may be missing when this program starts first. */
@@ -101,6 +103,7 @@ static int open_topics(struct consumer *c, struct error *err)
     while (ledger_cache_sync(c->ledger, LEDGER_SYNC_MS, err) < 0)
         if (kafka_start_again(c->config, end, err) < 0)
             return -1;
+    ledger_cache_watch(c->ledger, LEDGER_LIMIT_MS);
     return 0;
 }
 

@@ -139,8 +139,8 @@ struct partition {
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
     struct health *health;
-    const char *said; /* the halt that health tells of; never read through */
-    bool used;        /* the preparer was told that its table is */
+    bool said; /* health tells of a halt */
+    bool used; /* the preparer was told that its table is */
 
     /* any thread reads */
     atomic_bool assigned;

@@ -295,7 +295,7 @@ static int unfit(const struct run *r, struct error *err)
 static int check_owner(const struct run *r, struct error *err)
 {
     const char *prefix = config_string(r->p->config, "topic.prefix");
-    int result = database_owner_check(r->m, prefix, r->p->source, err);
+    int result = database_owner_check(r->m, prefix, r->p->source, r->p->cache, err);
 
     if (result < 0 && err->kind == ERR_FATAL)
         err->code = 0; /* it halts the table, not the program */

@@ -16,6 +16,7 @@ struct preparation {
     const struct ledger_table *ledger; /* the newest generation */
     const struct table *table;
     const struct database_source *source; /* as the ledger tells it */
+    struct ledger_cache *cache;           /* that ledger */
     rd_kafka_t *rk;                       /* asked where the log begins */
     bool preparer;                        /* this consumer owns partition 0 */
     bool patient;                         /* mongo is: steps that take long may be done */

@@ -66,6 +66,7 @@ static void prepare(struct hand *h, struct table *t, const struct ledger_table *
     struct preparation work = {.config = s->config,
                                .mongo = h->mongo,
                                .source = &source,
+                               .cache = s->ledger,
                                .ledger = ledger,
                                .table = t,
                                .rk = s->rk,

@@ -60,14 +60,16 @@ static void add_failed(struct census *c, const char *table, const char *reason, 
     c->blames[blame]++;
 }
 
-/* A record of an earlier run says nothing of this one's, while the table is ours. */
-static bool is_finished(const struct census *c, const struct ledger_table *t, bool ours)
+/* Ours begins anew when its record is older. Who owns it elsewhere may have finished it before
+ * we started, and then leaves it alone; or it has yet to begin, or has died before it could. */
+bool full_end_is_finished(const struct ledger_table *t, int64_t program_started_ms,
+                          bool is_elsewhere, bool is_stable)
 {
     return t->phase == PHASE_TAIL && t->finished_ms > 0 &&
-           (!ours || t->finished_ms >= c->asked->p->started_ms);
+           (t->finished_ms >= program_started_ms || (is_elsewhere && is_stable));
 }
 
-static void count_by_record(struct census *c, const char *table, bool ours)
+static void count_by_record(struct census *c, const char *table, bool is_elsewhere)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
     AUTO(free_charp) char *reason = NULL;
@@ -78,7 +80,8 @@ static void count_by_record(struct census *c, const char *table, bool ours)
         add_failed(c, table, err.message, false);
         return;
     }
-    if (found == 1 && is_finished(c, &t, ours))
+    if (found == 1 &&
+        full_end_is_finished(&t, c->asked->p->started_ms, is_elsewhere, c->asked->is_stable))
         return;
     if (found == 0 || t.phase == PHASE_SNAPSHOT || t.phase == PHASE_TAIL) {
         c->waiting++;
@@ -102,13 +105,13 @@ static void count_placed(struct census *c, const struct placed *placed)
     switch (c->asked->table(c->asked->arg, placed->table, placed->place.partition, why,
                             sizeof(why))) {
     case FULL_ELSEWHERE:
-        count_by_record(c, placed->table, false);
+        count_by_record(c, placed->table, true);
         break;
     case FULL_UNDER_WAY:
         c->waiting++;
         break;
     case FULL_OVER:
-        count_by_record(c, placed->table, true);
+        count_by_record(c, placed->table, false);
         break;
     case FULL_STUCK:
         add_failed(c, placed->table, why, false);

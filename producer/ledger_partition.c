@@ -8,8 +8,6 @@
 #include "producer/ledger_keeper.h"
 #include "producer/table_worker.h"
 
-#define SYNC_TIMEOUT_MS 30000
-
 struct ledger_partition {
     struct producer *p;
     int32_t partition;
@@ -33,10 +31,10 @@ int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
     struct producer *p = lp->p;
     int64_t high;
 
-    if (kafka_end_offsets(&high, p->admin, p->ledger_topic, lp->partition, 1, SYNC_TIMEOUT_MS,
-                          err) < 0)
+    if (kafka_end_offsets(&high, p->admin, p->ledger_topic, lp->partition, 1,
+                          LEDGER_PARTITION_CALL_MS, err) < 0)
         return -1;
-    return ledger_cache_sync_to(p->cache, lp->partition, high, SYNC_TIMEOUT_MS, err);
+    return ledger_cache_sync_to(p->cache, lp->partition, high, LEDGER_PARTITION_CALL_MS, err);
 }
 
 int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int32_t partition,

@@ -8,9 +8,14 @@
 
 #include "producer/producer.h"
 #include "producer/topic_writer.h"
+#include "producer/transactional_handle.h"
 
 struct ledger_partition;
 struct table_worker;
+
+#define LEDGER_PARTITION_CALL_MS 30000 /* the brokers tell the end; it is read to there */
+#define LEDGER_PARTITION_OPEN_MS                                                               \
+    (TRANSACTIONAL_HANDLE_OPEN_MS + 2 * LEDGER_PARTITION_CALL_MS) /* the longest */
 
 int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int32_t partition,
                           struct error *err);

@@ -22,7 +22,7 @@
 
 #define POLL_MS 50
 #define FULL_LOOK_MS 500
-#define BLOCK_MS 70000  /* the longest that opening a partition may take */
+#define SESSION_MS 10000
 #define PROVEN_MS 10000 /* a handle that was open for so long works */
 #define REOPEN_FLOOR_MS 200
 
@@ -39,6 +39,7 @@ struct owner { /* of the main thread */
     struct producer *p;
     rd_kafka_t *group;
     bool is_member;
+    int64_t assigned_ms;   /* the last rebalance */
     struct health *health; /* "group" */
     int64_t health_limit_ms;
     struct place *places; /* one a ledger partition */
@@ -89,6 +90,7 @@ static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t 
         o->places[p].assigned = assigned;
     }
     o->is_member = list != NULL;
+    o->assigned_ms = clock_mono_ms();
     o->view_is_old = true;
     if (o->plan)
         plan_set_alone(o->plan, is_alone(o));
@@ -116,9 +118,10 @@ static int join_group(struct owner *o, struct error *err)
     AUTO(free_charp) char *id = xasprintf("%s-producer", o->p->prefix);
     const char *instance = config_string(o->p->config, "instance.id");
     bool is_static = config_is_set(o->p->config, "instance.id");
+    AUTO(free_charp) char *session = xasprintf("%d", SESSION_MS);
     const struct kafka_setting settings[] = {{"group.id", id},
                                              {"partition.assignment.strategy", "roundrobin"},
-                                             {"session.timeout.ms", "10000"},
+                                             {"session.timeout.ms", session},
                                              {"heartbeat.interval.ms", "2000", true},
                                              {"enable.auto.commit", "false"},
                                              {"auto.offset.reset", "latest"},
@@ -229,7 +232,7 @@ static int open_partition(struct owner *o, int32_t partition, struct error *err)
     int64_t started = clock_mono_ms();
     int result;
 
-    set_limits(o, o->health_limit_ms + BLOCK_MS);
+    set_limits(o, o->health_limit_ms + LEDGER_PARTITION_OPEN_MS);
     result = ledger_partition_open(&place->open, o->p, partition, err);
     show_health(o);
     set_limits(o, o->health_limit_ms);
@@ -365,11 +368,15 @@ static int tend_partitions(struct owner *o, struct error *err)
 
 /* ---- sync_mode full ends by itself ---- */
 
+static int64_t patience_ms(const struct owner *o)
+{
+    return config_int(o->p->config, "start.timeout") * 1000;
+}
+
 static enum full_table full_table_of(void *arg, const char *table, int32_t partition,
                                      char *reason, size_t size)
 {
     struct owner *o = arg;
-    int64_t patience_ms = config_int(o->p->config, "start.timeout") * 1000;
     struct place *place = &o->places[partition];
     struct table_worker *w;
 
@@ -380,20 +387,22 @@ static enum full_table full_table_of(void *arg, const char *table, int32_t parti
         return FULL_UNDER_WAY;
     if (table_worker_is_over(w))
         return FULL_OVER;
-    return table_worker_stuck(w, patience_ms, reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
+    return table_worker_stuck(w, patience_ms(o), reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
 }
 
-/* As full_end. */
+/* As full_end. Who dies elsewhere is missed by the group when its session is over; who lives
+ * has begun, or calls its table stuck, in the patience that each has. */
 static int full_is_over(struct owner *o, struct error *err)
 {
+    int64_t now_ms = clock_mono_ms();
     const struct full_asked asked = {
         .p = o->p,
         .halted = o->halted,
         .is_settled = o->plan && plan_is_settled(o->plan),
         .table = full_table_of,
+        .is_stable = now_ms - o->assigned_ms > SESSION_MS + patience_ms(o),
         .arg = o,
     };
-    int64_t now_ms = clock_mono_ms();
 
     if (!o->is_member || now_ms - o->full_looked_ms < FULL_LOOK_MS ||
         (o->plan && !asked.is_settled) || (o->places[0].assigned && !o->plan))

@@ -7,11 +7,12 @@
 #include "common/ddb_table.h"
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "common/metrics.h"
 
 #define TABLES_ASKED 20 /* whose ids are compared */
 #define ACCOUNT_ASKED 3
 #define AGAIN_MS 1000
-#define ID_WAITS 5 /* looks until a ledger without table ids is another's */
+#define REFUSED_AGAIN_MS 5000 /* many tables were asked about */
 
 struct source_identity {
     /* set once */
@@ -26,10 +27,11 @@ struct source_identity {
     pthread_mutex_t lock; /* all below */
     struct step step;
     bool asking;
-    int waits;
     char *judged; /* the record's value that verdict is about */
     enum source_match verdict;
     struct error why; /* of SOURCE_OTHER */
+
+    struct health *doubt; /* of the step, while it can't be told */
 };
 
 /* ---- what we are ---- */
@@ -168,36 +170,83 @@ static void known_release(struct known *k)
     }
 }
 
-/* 1: a table has the id that the ledger knows, 0: none has. What may not be described proves
- * nothing. */
-static int ask_source(struct ddb_client *client, const struct known *k, struct error *err)
+enum source_match source_judge(const struct source_answers *a)
 {
-    for (size_t n = 0; n < k->count; n++) {
-        AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
+    if (a->same)
+        return SOURCE_SAME;
+    if (a->other)
+        return SOURCE_OTHER;
+    return a->absent && !a->silent ? SOURCE_OTHER : SOURCE_ASK;
+}
 
-        if (ddb_describe_table(&desc, client, k->tables[n], err) == 0) {
-            if (strcmp(desc->id, k->ids[n]) == 0)
-                return 1;
-        } else if (err->kind == ERR_RETRY) {
-            return -1;
-        }
-    }
+static bool is_listed(char *const *names, size_t count, const char *table)
+{
+    for (size_t n = 0; n < count; n++)
+        if (strcmp(names[n], table) == 0)
+            return true;
+    return false;
+}
+
+/* Those that were not found are absent if a list says so, too. In *ret how many are. */
+static int count_absent(size_t *ret, struct ddb_client *client, char *const *tables,
+                        size_t count, struct error *err)
+{
+    char **names;
+    size_t all, absent = 0;
+
+    if (count > 0 && ddb_list_tables(&names, &all, client, err) < 0)
+        return -1;
+    for (size_t n = 0; n < count; n++)
+        absent += !is_listed(names, all, tables[n]);
+    if (count > 0)
+        ddb_names_free(names, all);
+    *ret = absent;
     return 0;
 }
 
-/* 1: the same source, 0: another, -1: ERR_RETRY. ret_known: whether the ledger knows any id. */
-static int same_source(const struct source_identity *i, struct ddb_client *client,
-                       const struct ledger_source *theirs, bool *ret_known, struct error *err)
+/* Until one is the same. In err the last failure, if any is silent. */
+static void ask_source(struct source_answers *ret, struct ddb_client *client,
+                       const struct known *k, struct error *err)
+{
+    char *not_found[TABLES_ASKED];
+    size_t missing = 0;
+
+    *ret = (struct source_answers){0};
+    for (size_t n = 0; n < k->count && !ret->same; n++) {
+        AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
+
+        if (ddb_describe_table(&desc, client, k->tables[n], err) == 0)
+            ++*(strcmp(desc->id, k->ids[n]) == 0 ? &ret->same : &ret->other);
+        else if (err->kind == ERR_DATA)
+            not_found[missing++] = k->tables[n];
+        else
+            ret->silent++;
+    }
+    if (ret->same || ret->other ||
+        count_absent(&ret->absent, client, not_found, missing, err) < 0)
+        ret->silent += missing;
+    else
+        ret->silent += missing - ret->absent;
+}
+
+/* SOURCE_ASK: it can't be told now; err says why. *ret_known: the ledger knows a table's id. */
+static enum source_match compare(const struct source_identity *i, struct ddb_client *client,
+                                 const struct ledger_source *theirs, bool *ret_known,
+                                 struct error *err)
 {
     AUTO(known_release) struct known k = {0};
     enum source_match match = source_compare(&i->mine, theirs);
+    struct source_answers answers;
 
     *ret_known = true;
     if (match != SOURCE_ASK)
-        return match == SOURCE_SAME;
+        return match;
     ledger_cache_each(i->p->cache, "table/", note_id, &k);
     *ret_known = k.count > 0;
-    return ask_source(client, &k, err);
+    if (k.count == 0)
+        error_set(err, ERR_RETRY, "it knows no table's id yet");
+    ask_source(&answers, client, &k, err);
+    return source_judge(&answers);
 }
 
 /* ---- at the start ---- */
@@ -215,7 +264,7 @@ static int check_start(struct source_identity *i, struct ddb_client *client, str
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
     bool known, placed = false;
-    int same;
+    enum source_match match;
 
     if (!text || strcmp(text, i->text) == 0)
         return 0;
@@ -224,12 +273,12 @@ static int check_start(struct source_identity *i, struct ddb_client *client, str
         err->code = EXIT_CONFIGURATION;
         return error_prefix(err, "topic %s, record " LEDGER_SOURCE_KEY, i->p->ledger_topic);
     }
-    same = same_source(i, client, &theirs, &known, err);
-    if (same < 0)
-        return -1;
-    ledger_cache_each(i->p->cache, "place/", note_any, &placed);
-    if (same == 0 && (known || placed)) /* what has no table at all is nobody's yet */
+    match = compare(i, client, &theirs, &known, err);
+    if (match == SOURCE_OTHER)
         return refuse(i, &theirs, err);
+    ledger_cache_each(i->p->cache, "place/", note_any, &placed);
+    if (match == SOURCE_ASK && (known || placed)) /* what has no table at all is nobody's yet */
+        return 0;
     log_info("ledger is taken for ours", "topic=%s record=%s ours=%s", i->p->ledger_topic, text,
              i->text);
     i->judged = TAKE(text);
@@ -247,15 +296,35 @@ static void judge(struct source_identity *i, char **text, enum source_match verd
     i->verdict = verdict;
 }
 
+/* Nothing is started meanwhile, so it is told. */
+static void doubt(struct source_identity *i, const struct ledger_source *theirs,
+                  const char *reason)
+{
+    AUTO(free_charp) char *mine = in_words(&i->mine);
+    AUTO(free_charp) char *other = in_words(theirs);
+    AUTO(free_charp)
+    char *text = xasprintf("topic %s is for %s, this is %s, and whether both are the same "
+                           "can't be told now (%s): give all instances the same spelling",
+                           i->p->ledger_topic, other, mine, reason);
+
+    if (!i->doubt) {
+        i->doubt = health_new("source", config_int(i->p->config, "health.limit.ms"));
+        log_warn("source can't be compared now, and no table is started",
+                 "topic=%s theirs=%s ours=%s reason=%s", i->p->ledger_topic, other, mine,
+                 reason);
+    }
+    health_say(i->doubt, text);
+}
+
 static int64_t compare_step(void *arg, void *local)
 {
     struct source_identity *i = arg;
     struct pool_local *l = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
+    enum source_match match;
     struct error err;
     bool known;
-    int same;
 
     if (!text)
         return STEP_END;
@@ -265,14 +334,14 @@ static int64_t compare_step(void *arg, void *local)
         judge(i, &text, SOURCE_OTHER);
         return STEP_END;
     }
-    same = same_source(i, l->client, &theirs, &known, &err);
-    if (same < 0)
-        log_warn("source can't be compared now", "reason=%s", err.message);
-    if (same < 0 || (!known && ++i->waits < ID_WAITS))
-        return AGAIN_MS;
-    if (same == 0)
+    match = compare(i, l->client, &theirs, &known, &err);
+    if (match == SOURCE_ASK) {
+        doubt(i, &theirs, err.message);
+        return known ? REFUSED_AGAIN_MS : AGAIN_MS;
+    }
+    if (match == SOURCE_OTHER)
         refuse(i, &theirs, &i->why);
-    judge(i, &text, same ? SOURCE_SAME : SOURCE_OTHER);
+    judge(i, &text, match);
     return STEP_END;
 }
 
@@ -280,9 +349,9 @@ static void compare_ended(void *arg)
 {
     struct source_identity *i = arg;
 
+    health_remove(TAKE(i->doubt));
     AUTO_LOCK(&i->lock);
     i->asking = false;
-    i->waits = 0;
 }
 
 /* ---- life ---- */
@@ -308,6 +377,7 @@ void source_identity_free(struct source_identity *i)
 {
     if (!i)
         return;
+    health_remove(i->doubt);
     pthread_mutex_destroy(&i->lock);
     ledger_source_release(&i->mine);
     free(i->text);

@@ -11,7 +11,6 @@
 /* Messages time out before the transaction, so that a crash is over in seconds. */
 #define TRANSACTION_TIMEOUT "15000"
 #define MESSAGE_TIMEOUT "12000"
-#define INIT_TIMEOUT_MS 30000
 #define QUEUE_BYTES                                                                            \
     (4 * 1024 * 1024) /* beside the largest message; a full queue is waited for */
 
@@ -62,7 +61,7 @@ static int open_handle(rd_kafka_t **ret, const struct config *c, int32_t ledger_
 
 static int init_transactions(rd_kafka_t *rk, struct error *err)
 {
-    rd_kafka_error_t *error = rd_kafka_init_transactions(rk, INIT_TIMEOUT_MS);
+    rd_kafka_error_t *error = rd_kafka_init_transactions(rk, TRANSACTIONAL_HANDLE_OPEN_MS);
     rd_kafka_resp_err_t code;
 
     if (!error)

@@ -9,6 +9,8 @@
 #include "common/config.h"
 #include "common/error.h"
 
+#define TRANSACTIONAL_HANDLE_OPEN_MS 10000 /* the longest that opening one takes */
+
 /* transactional.id is <prefix>-<ledger partition>: init_transactions aborts what a predecessor
  * has open and fences it for good. ERR_RETRY when Kafka can't now; ERR_FATAL 77 for a missing
  * right. *ret may be set on failure too: the caller destroys it. alone: each record is a batch

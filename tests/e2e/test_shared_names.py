@@ -6,6 +6,7 @@ import pytest
 from bridge import Bridge, complain
 from fakes.dynamodb import FakeDynamoDB
 from fakes.http_wire import HttpServer
+from fakes.kafka_proxy import KafkaProxy
 from running import wait_until
 
 
@@ -87,6 +88,32 @@ def test_an_emulator_that_moved_to_another_port_is_the_same_source(scripted):
         door.stop()
 
 
+def test_another_spelling_of_one_endpoint_waits_until_a_table_proves_it(scripted):
+    """The ledger names no table's id while tables may not be described: not known is not another's."""
+    tables = [scripted.add_table() for _ in range(4)]  # one in each ledger partition
+    deny = dict(op="DescribeTable", times=-1, predicate=lambda r: "Boto3" not in r.headers.get("user-agent", ""))
+    scripted.fake.control.fault("access_denied", **deny)
+    first = scripted.producer()
+    placed = lambda: all(f"place/{t.name}" in scripted.ledger()[0] for t in tables)
+    wait_until(placed, 60, "the places", [first])
+    door = HttpServer(scripted.fake._handle, 0)
+    door.start()
+    try:
+        settings = {"source.endpoint_url": f"http://127.0.0.1:{door.port}", "health.limit.ms": 1000}
+        second = scripted.producer(settings)
+        named = lambda: "stuck: source: " in second.get("/healthz")[1]
+        wait_until(named, 60, "the source to be named", [first, second])
+        scripted.fake.control.clear()
+        wait_until(lambda: not named(), 60, "the source to be known", [first, second])
+        for table in tables:
+            put(scripted, table)
+            wait_in_log(scripted, table, "1")
+        first.sigterm()
+        second.sigterm()
+    finally:
+        door.stop()
+
+
 def test_producers_of_one_prefix_with_different_filters_carry_their_tables_or_say_so(scripted):
     tables = [scripted.add_table(name=name) for name in ("one", "two")]
     producers = {t.name: scripted.producer({"filter.collection.white": t.name}) for t in tables}
@@ -137,3 +164,16 @@ def test_a_ledger_topic_that_drops_records_is_refused(scripted, policy):
     assert producer.process.returncode == 78, producer.story()
     last = producer.log().splitlines()[-1]
     assert ledger in last and "cleanup.policy" in last and "compact" in last
+
+
+@pytest.mark.parametrize("setting", ["cleanup.policy", "segment.bytes", "max.compaction.lag.ms"])
+def test_a_ledger_topic_of_which_the_brokers_do_not_tell_a_setting_is_taken(scripted, setting):
+    """Older Kafka, and others that speak its protocol."""
+    table = scripted.add_table()
+    with KafkaProxy(scripted.parts.kafka) as proxy:
+        proxy.untold = [setting]
+        producer = scripted.producer({"kafka.bootstrap.servers": proxy.address, "start.timeout": 10})
+        wait_tail(scripted, table)
+        lines = [line for line in producer.log().splitlines() if "can't be checked" in line]
+        assert len(lines) == 1 and setting in lines[0], producer.story()
+        producer.sigterm()

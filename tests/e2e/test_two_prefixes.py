@@ -197,11 +197,30 @@ def test_the_source_is_noted_when_the_ledger_tells_it_and_another_one_is_refused
     wait_until(lambda: "source" in owner(bridge), 30, "the source to be noted", [consumer])
     assert owner(bridge) == {**OWNER, "prefix": bridge.prefix, "source": ACCOUNT}
     consumer.sigterm()
-    ledger_source(bridge, {"endpoint": "http://localhost:8000"})
-    check_refused(bridge, bridge.prefix, *ACCOUNT.values(), "http://localhost:8000")
+    other = {**ACCOUNT, "region": "us-east-1"}
+    ledger_source(bridge, other)
+    check_refused(bridge, bridge.prefix, *ACCOUNT.values(), other["region"])
     ledger_source(bridge, ACCOUNT)
     bridge.run("consumer", arguments=["--until-idle", "0"])
     assert owner(bridge) == {**OWNER, "prefix": bridge.prefix, "source": ACCOUNT}
+
+
+@pytest.mark.parametrize("mine", [True, False], ids=["the same log", "another log"])
+def test_another_endpoint_is_the_same_source_when_the_log_is(bridge, mine):
+    """An emulator moves, an endpoint has many spellings: the producer goes by the tables, the target by the log."""
+    table, consumer = applied(bridge)
+    noted = owner(bridge)["source"]
+    for program in bridge.running():
+        program.sigterm()
+    moved = {"endpoint": "http://localhost:8000"}
+    ledger_source(bridge, moved)
+    if not mine:
+        bridge.target()[APPLIED].update_many({"epoch": {"$exists": True}}, {"$set": {"log_id": "another"}})
+        check_refused(bridge, bridge.prefix, noted["endpoint"], moved["endpoint"])
+        bridge.target()[APPLIED].delete_many({"epoch": {"$exists": True}})  # nothing was applied yet
+    consumer = bridge.consumer()
+    wait_until(lambda: owner(bridge)["source"] == moved, 30, "the source to be followed", [consumer])
+    consumer.sigterm()
 
 
 # --- rights ---

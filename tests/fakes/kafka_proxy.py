@@ -1,5 +1,5 @@
 """A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does, and
-says of records of chosen topics that they were refused.
+says of records of chosen topics that they were refused, or does not tell chosen names.
 
 Answers that name the broker's address name the proxy instead, so that clients stay with it. Frames are a length
 of four bytes and what follows; a request begins with its kind. Each connection has a thread for each direction.
@@ -36,6 +36,7 @@ class KafkaProxy:
         self.hidden = threading.Event()  # something was swallowed
         self.connections = []
         self.refusal = None  # (part of the topic's name, code, how often)
+        self.untold = ()  # names that no answer tells
         theirs, ours = ((b"127.0.0.1" + struct.pack(">i", p)) for p in (int(port), self.listener.getsockname()[1]))
         self.rename = lambda frame: frame.replace(theirs, ours)
 
@@ -81,6 +82,8 @@ class KafkaProxy:
 
     def answered(self, frame, refused):
         code = refused.pop(struct.unpack(">i", frame[:4])[0], None)
+        for name in self.untold:
+            frame = frame.replace(name.encode(), b"x" * len(name))
         return self.rename(frame) if code is None else with_code(frame, code)
 
     @staticmethod

@@ -23,6 +23,10 @@
         .known = false                                                                         \
     }
 
+#define OTHER_ACCOUNT                                                                          \
+    {                                                                                          \
+        .known = true, .account = "2222", .region = "eu"                                       \
+    }
 #define REGION                                                                                 \
     {                                                                                          \
         .known = true, .region = "eu"                                                          \
@@ -44,7 +48,24 @@ static const struct {
     {"a source that is not noted", {true, "p", UNKNOWN}, "p", ACCOUNT, DATABASE_UNSIGNED},
     {"a source that is not told", {true, "p", ACCOUNT}, "p", UNKNOWN, DATABASE_OURS},
     {"the same source", {true, "p", ACCOUNT}, "p", ACCOUNT, DATABASE_OURS},
-    {"another kind of source", {true, "p", ACCOUNT}, "p", ENDPOINT, DATABASE_ANOTHERS},
+    {"another kind of source", {true, "p", ACCOUNT}, "p", ENDPOINT, DATABASE_ASK},
+    {"the same endpoint", {true, "p", ENDPOINT}, "p", ENDPOINT, DATABASE_OURS},
+    {"another spelling of the endpoint, or another endpoint",
+     {true, "p", ENDPOINT},
+     "p",
+     {.known = true, .endpoint = "http://e:80"},
+     DATABASE_ASK},
+    {"another account", {true, "p", ACCOUNT}, "p", OTHER_ACCOUNT, DATABASE_ANOTHERS},
+    {"a region that is not noted yet",
+     {true, "p", {.known = true, .account = "1111"}},
+     "p",
+     ACCOUNT,
+     DATABASE_UNSIGNED},
+    {"a region that is not told",
+     {true, "p", ACCOUNT},
+     "p",
+     {.known = true, .account = "1111"},
+     DATABASE_OURS},
     {"another prefix of the same source",
      {true, "q", ACCOUNT},
      "p",

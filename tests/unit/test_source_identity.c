@@ -33,10 +33,33 @@ static void sources_are_the_same_unless_something_known_differs(void **state)
             fail_msg("case %zu", i);
 }
 
+static void what_is_not_known_is_not_taken_for_another_source(void **state)
+{
+    static const struct {
+        struct source_answers answers;
+        enum source_match wanted;
+    } cases[] = {
+        {{0}, SOURCE_ASK}, /* the ledger knows no table's id yet */
+        {{.silent = 3}, SOURCE_ASK},
+        {{.absent = 2, .silent = 1}, SOURCE_ASK},
+        {{.absent = 3}, SOURCE_OTHER},
+        {{.other = 1}, SOURCE_OTHER},
+        {{.other = 1, .silent = 2}, SOURCE_OTHER},
+        {{.same = 1}, SOURCE_SAME},
+        {{.same = 1, .other = 1, .absent = 1, .silent = 1}, SOURCE_SAME}, /* made anew there */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        if (source_judge(&cases[i].answers) != cases[i].wanted)
+            fail_msg("case %zu", i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sources_are_the_same_unless_something_known_differs),
+        cmocka_unit_test(what_is_not_known_is_not_taken_for_another_source),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

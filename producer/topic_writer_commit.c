@@ -335,8 +335,17 @@ static struct trouble trouble_of(struct topic_writer *w)
     return t;
 }
 
-/* librdkafka's own abort drops what was not sent, and waits for what is under way: not for what
- * hangs. */
+/* What hangs may only be late: it would be taken into the next transaction of this handle. A
+ * new handle's epoch is a later one, so nothing of this one is taken any more. */
+static enum outcome give_up(struct topic_writer *w)
+{
+    rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    log_warn("producer handle is given up", "ledger_partition=%" PRId32 " reason=%s",
+             w->ledger_partition, "what Kafka does not take may come late");
+    return OUTCOME_LOST;
+}
+
+/* librdkafka's own abort drops what was not sent, and waits for what is under way. */
 static enum outcome abort_call(struct topic_writer *w, bool stalled)
 {
     if (!atomic_load(&w->began)) /* who entered failed before its first append */
@@ -345,7 +354,7 @@ static enum outcome abort_call(struct topic_writer *w, bool stalled)
     w->trouble.purged = true;
     pthread_mutex_unlock(&w->lock);
     if (stalled)
-        rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        return give_up(w);
     return outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort");
 }
 

@@ -165,6 +165,7 @@ static int begin(struct topic_writer *w, bool *ret_first, struct error *err)
     }
     atomic_fetch_add(&w->transaction, 1);
     atomic_store(&w->bytes, 0);
+    atomic_store(&w->records, 0);
     atomic_store(&w->began, true);
     *ret_first = true;
     return 0;
@@ -274,6 +275,7 @@ static void count(struct topic_writer *w, struct receipt *receipt, const struct 
     atomic_fetch_add(&receipt->account->appended[receipt->kind], by);
     atomic_fetch_add(&receipt->account->unreported, by);
     atomic_fetch_add(&w->bytes, by * bytes);
+    atomic_fetch_add(&w->records, by);
     atomic_fetch_add(&w->waiting_bytes, by * bytes);
     atomic_fetch_add(&w->waiting_records, by);
 }

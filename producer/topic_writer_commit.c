@@ -436,8 +436,8 @@ static int64_t commit_due_ms(const struct topic_writer *w)
         return INT64_MAX;
     if (w->hurry || trust_is_alone(w->trust))
         return 0;
-    return commit_pace_due_ms(&w->pace, w->oldest_ms, w->last_commit_ms,
-                              atomic_load(&w->bytes));
+    return commit_pace_due_ms(&w->pace, w->oldest_ms, w->last_commit_ms, atomic_load(&w->bytes),
+                              atomic_load(&w->records));
 }
 
 /* What it costs the others is the time that they can't enter. */

@@ -112,6 +112,7 @@ struct topic_writer {
     atomic_bool began;         /* a transaction: set under lock */
     atomic_ulong transaction;  /* its number */
     atomic_long bytes;         /* appended to it */
+    atomic_long records;
     atomic_long waiting_bytes; /* not reported yet */
     atomic_long waiting_records;
     atomic_ulong reports;

@@ -24,8 +24,10 @@
 #define LEDGER "dynaferry-ledger"
 
 static const char *const topics[] = {TOPIC, OTHER, LEDGER, NULL};
-static const char *const sets[] = {"kafka.queue.buffering.max.messages=40",
-                                   "commit.stall.ms=500", NULL};
+static const char *const patient[] = {"kafka.queue.buffering.max.messages=40",
+                                      "commit.stall.ms=6000", NULL};
+static const char *const impatient[] = {"kafka.queue.buffering.max.messages=40",
+                                        "commit.stall.ms=2000", NULL};
 
 struct told { /* a member that keeps what it was told, in order */
     struct topic_writer_member member;
@@ -117,7 +119,7 @@ struct shared {
     struct told other;
 };
 
-static void shared_begin(struct shared *s)
+static void shared_begin_with(struct shared *s, const char *const *sets)
 {
     struct error err;
 
@@ -130,6 +132,11 @@ static void shared_begin(struct shared *s)
     told_init(&s->other, OTHER);
     topic_writer_join(s->writer, &s->one.member);
     topic_writer_join(s->writer, &s->other.member);
+}
+
+static void shared_begin(struct shared *s)
+{
+    shared_begin_with(s, patient);
 }
 
 static void shared_end(struct shared *s)
@@ -346,7 +353,7 @@ static void who_only_wrote_to_the_ledger_is_no_suspect(void **state)
     struct shared s;
 
     (void)state;
-    shared_begin(&s);
+    shared_begin_with(&s, impatient);
     trust = refusals_trust(s.refusals);
     one = trust_member(trust, TOPIC);
     other = trust_member(trust, OTHER);
@@ -435,7 +442,7 @@ static void a_full_queue_is_not_waited_for_when_nothing_is_delivered(void **stat
     int appended = 0;
 
     (void)state;
-    shared_begin(&s);
+    shared_begin_with(&s, impatient);
     append_to(s.writer, &s.other, OTHER);
     wait_told(&s.other, "committed ");
     rd_kafka_mock_broker_set_down(s.cluster.mock, 1);

@@ -17,7 +17,7 @@ from scripted_source import VERSIONS, ferry, wait_phase
 
 API_VERSIONS, ADD_PARTITIONS = 18, 24
 NO_RIGHT, NOT_ATTEMPTED = 29, 55
-ONE_HANDLE = {"ledger.partitions": 1, "commit.stall.ms": 1000}
+ONE_HANDLE = {"ledger.partitions": 1, "commit.stall.ms": 2000}
 OVERSIZED = 200_000
 RELEASE = object()
 

@@ -47,8 +47,8 @@ struct producer { /* set once, before any thread starts, but for atomics */
 /* limits_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken. */
 #define ROOM_MS 1000
 bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s);
-/* Wakes those that wait for it: of limits_on_room. */
-void producer_room_came(void *producer);
+/* Wakes the first ones that wait for it: of limits_on_room. */
+bool producer_room_came(void *producer);
 
 struct pool_local { /* of one thread of the pool */
     struct ddb_client *client;

@@ -138,9 +138,10 @@ const struct config_option config_options[] = {
              "the time that goes into commits at about a fifth, 250 ms at most; under load 250 "
              "ms. A record that comes when nothing was committed for so long is committed at "
              "once."},
-    {NUMBER("commit.stall.ms", P, "5000", 200, 10000),
-     .help = "A transaction is aborted when Kafka has taken none of its records for so long; "
-             "the tables whose records these are wait and try again, apart from others."},
+    {NUMBER("commit.stall.ms", P, "5000", 200, 6000),
+     .help = "A transaction is given up when Kafka has taken none of its records for so long, "
+             "and its handle is opened anew; the tables whose records these are wait and try "
+             "again, apart from others."},
 
     {.section = "Kafka",
      TEXT("kafka.bootstrap.servers", ALL, "127.0.0.1:9092"),

@@ -17,7 +17,7 @@ struct limits {
     size_t budget;
     size_t scan_share;     /* of the budget: the rest is the streams' at any time */
     int64_t scans_at_most; /* requests in flight, which hold a thread each */
-    void (*on_room)(void *arg);
+    bool (*on_room)(void *arg);
     void *on_room_arg;
     pthread_mutex_t lock; /* all below */
     size_t used[LIMITS_USES];
@@ -52,7 +52,7 @@ void limits_free(struct limits *l)
     free(l);
 }
 
-void limits_on_room(struct limits *l, void (*fn)(void *arg), void *arg)
+void limits_on_room(struct limits *l, bool (*fn)(void *arg), void *arg)
 {
     l->on_room = fn;
     l->on_room_arg = arg;
@@ -67,8 +67,11 @@ static void tell_of_room(struct limits *l)
     due = l->refused;
     l->refused = false;
     pthread_mutex_unlock(&l->lock);
-    if (due && l->on_room)
-        l->on_room(l->on_room_arg);
+    if (!due || !l->on_room || !l->on_room(l->on_room_arg))
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->refused = true;
+    pthread_mutex_unlock(&l->lock);
 }
 
 static bool scan_fits(const struct limits *l, size_t bytes)

@@ -24,8 +24,9 @@ void limits_free(struct limits *l);
 DEFINE_FREEP(struct limits, limits_freep, limits_free)
 /* fn is called when something came back (bytes, a thread, a place among the scans) after
  * somebody was refused: on the thread that gave it back, under no lock of ours. Set before
- * others use l. A refused caller must be where fn finds it before it asks. */
-void limits_on_room(struct limits *l, void (*fn)(void *arg), void *arg);
+ * others use l. A refused caller must be where fn finds it before it asks. fn returns whether
+ * others wait on: then it is called again without a refusal. */
+void limits_on_room(struct limits *l, bool (*fn)(void *arg), void *arg);
 
 /* Bytes are reserved before a request, by an estimate, and settled to its true size: a larger
  * answer goes over the share rather than being lost, and nothing else of its use starts until

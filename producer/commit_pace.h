@@ -14,7 +14,7 @@ struct commit_pace {     /* zeroed: nothing measured yet */
 };
 
 void commit_pace_measured(struct commit_pace *p, int64_t us);
-/* first_ms: the transaction's first record; last_ms: the end of the commit before it; bytes:
- * appended to it so far. */
+/* first_ms: the transaction's first record; last_ms: the end of the commit before it; bytes,
+ * records: appended to it so far. */
 int64_t commit_pace_due_ms(const struct commit_pace *p, int64_t first_ms, int64_t last_ms,
-                           int64_t bytes);
+                           int64_t bytes, int64_t records);

@@ -192,7 +192,7 @@ int log_search_identity(enum log_identity *ret, const struct config *c, const ch
     AUTO(rd_kafka_freep) rd_kafka_t *rk = NULL;
     AUTO(free_offsets) int64_t *low = xcalloc((size_t)partitions, sizeof(*low));
     AUTO(free_offsets) int64_t *high = xcalloc((size_t)partitions, sizeof(*high));
-    struct begin_look look = {.generation = generation, .log_id = log_id, .is_it = true};
+    struct begin_look look = {.generation = generation, .log_id = log_id};
     int32_t present = -1;
 
     if (open_reader(&rk, c, err) < 0 ||
@@ -210,6 +210,6 @@ int log_search_identity(enum log_identity *ret, const struct config *c, const ch
     if (present >= 0 &&
         read_from(rk, topic, present, look.offset, note_identity, &look, err) < 0)
         return -1;
-    *ret = look.is_it ? LOG_SAME : LOG_ANOTHER;
+    *ret = present < 0 || look.is_it ? LOG_SAME : LOG_ANOTHER;
     return 0;
 }

@@ -117,10 +117,10 @@ static int open_all(struct producer *p, struct error *err)
     p->prefix = config_string(c, "topic.prefix");
     p->ledger_topic = kafka_ledger_topic(c);
     p->dead_letter_topic = kafka_dead_letter_topic(c);
-    p->started_ms = clock_wall_ms();
     if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
         source_check(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
         return -1;
+    p->started_ms = ddb_now_ms(p->source); /* as the end of a snapshot is noted */
     open_pool(p);
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "producer/producer.h"
 
+#define WOKEN_AT_ONCE 16 /* what one came back with is room for a few of thousands */
+
 bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
 {
     if (limits_reserve(p->limits, use, bytes))
@@ -8,9 +10,9 @@ bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, str
     return limits_reserve(p->limits, use, bytes);
 }
 
-void producer_room_came(void *arg)
+bool producer_room_came(void *arg)
 {
     struct producer *p = arg;
 
-    step_queue_wake(p->pool, &p->room);
+    return step_queue_wake_first(p->pool, &p->room, WOKEN_AT_ONCE);
 }

@@ -29,7 +29,7 @@ struct producer { /* set once, before any thread starts, but for atomics */
     char *ledger_topic;
     char *dead_letter_topic;
     atomic_int tables;  /* that are carried now */
-    int64_t started_ms; /* wall clock: a full table finished before it is repeated */
+    int64_t started_ms; /* the service's time: a full table finished before it is repeated */
     struct ddb_source *source;
     struct ledger_cache *cache;
     struct step_pool *pool;
@@ -47,8 +47,8 @@ struct producer { /* set once, before any thread starts, but for atomics */
 /* limits_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken. */
 #define ROOM_MS 1000
 bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s);
-/* Wakes those that wait for it: of limits_on_room. */
-void producer_room_came(void *producer);
+/* Wakes the first ones that wait for it: of limits_on_room. */
+bool producer_room_came(void *producer);
 
 struct pool_local { /* of one thread of the pool */
     struct ddb_client *client;

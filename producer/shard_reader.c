@@ -201,6 +201,14 @@ static int64_t shard_closed(struct shard_reader *r)
     return STEP_END;
 }
 
+/* Proof that it is idle, unless something of it waits for its commit. */
+static void nothing_came(struct shard_reader *r)
+{
+    AUTO_LOCK(&r->w->lock);
+    if (!r->shard->dirty)
+        r->shard->progress_ms = clock_mono_ms();
+}
+
 /* Under the gate. */
 static int64_t append_held(struct shard_reader *r, struct pool_local *local)
 {
@@ -221,7 +229,9 @@ static int64_t append_held(struct shard_reader *r, struct pool_local *local)
     if (append_batch(&b, &closed, &err) < 0)
         return not_appended(&b, &err);
     r->tries = 0;
-    r->from_horizon = false;
+    r->from_horizon = r->from_horizon && b.seen > 0 && b.records == 0; /* not there yet */
+    if (b.records == 0)
+        nothing_came(r); /* new, at least */
     return closed ? shard_closed(r) : next_poll_ms(r);
 }
 
@@ -251,12 +261,24 @@ static bool behind_a_page(struct shard_reader *r)
     return barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT;
 }
 
+/* What could not be appended anyway is not kept: others wait for its bytes. */
+static bool is_in_vain(struct shard_reader *r, int64_t *ret_delay)
+{
+    *ret_delay = table_worker_pause_ms(r->w);
+    return *ret_delay > 0 || barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_STALE;
+}
+
 static int64_t try_append(struct shard_reader *r, struct pool_local *local)
 {
     struct table_worker *w = r->w;
     struct error err;
     int64_t delay;
 
+    if (is_in_vain(r, &delay)) {
+        drop_answer(r);
+        drop_iterator(r);
+        return delay;
+    }
     if (behind_a_page(r))
         return BARRIER_MS;
     if (topic_writer_enter(w->writer, &w->member, &r->step, &err) < 0) {
@@ -383,14 +405,6 @@ static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
     return retry(r, local, "changes", err);
 }
 
-/* Proof that it is idle, unless something of it waits for its commit. */
-static void nothing_came(struct shard_reader *r)
-{
-    AUTO_LOCK(&r->w->lock);
-    if (!r->shard->dirty)
-        r->shard->progress_ms = clock_mono_ms();
-}
-
 static int64_t ask(struct shard_reader *r, struct pool_local *local)
 {
     struct table_worker *w = r->w;
@@ -467,16 +481,12 @@ void shard_reader_start(struct table_worker *w, struct tree_shard *s)
         r->w = w;
         r->shard = s;
         r->answer_bytes = FIRST_BATCH_BYTES;
+        r->origin = (struct append_origin){.generation = w->appended.now.generation,
+                                           .shard = bytes_of(s->now.id)};
+        r->step = (struct step){.run = reader_step, .ended = reader_ended, .arg = r};
+        s->progress_ms = clock_mono_ms();
         s->reader = r;
     }
-    if (r->step.active)
-        return;
-    r->origin = (struct append_origin){.generation = w->appended.now.generation,
-                                       .shard = bytes_of(s->now.id)};
-    s->progress_ms = clock_mono_ms();
-    r->step.run = reader_step;
-    r->step.ended = reader_ended;
-    r->step.arg = r;
     table_worker_part_begins(w, &r->step);
 }
 

@@ -1,7 +1,6 @@
 #include "producer/snapshot.h"
 
 #include <inttypes.h>
-#include <limits.h>
 #include <stdlib.h>
 
 #include "common/check.h"
@@ -13,8 +12,6 @@
 #define FIRST_PAGE_BYTES (9 * 1024 * 1024) /* a page of 1 MB of items can be that much JSON */
 #define PAGE_WAITS (-2)                    /* for the gate */
 #define FAILS 2 /* pages of a segment in a row, before its table leaves its slot to others */
-#define PAUSE_MS 500
-#define PAUSE_LONGEST_MS 60000
 
 struct page {
     struct table_worker *w;
@@ -51,12 +48,19 @@ static void no_page_came(struct page *page, enum ddb_error kind)
     page->charged = false;
 }
 
+static void segment_failed(struct segment *seg)
+{
+    AUTO_LOCK(&seg->worker->lock);
+    seg->fails++;
+}
+
 static int64_t page_failed(struct page *page, struct error *err)
 {
     enum ddb_error kind = ddb_client_error(page->local->client);
     AUTO(free_charp) char *what = xasprintf("a page of segment %" PRId64, page->seg->number);
 
     no_page_came(page, kind);
+    segment_failed(page->seg);
     if (kind == DDB_NOT_FOUND)
         table_worker_doubt(page->w);
     table_worker_trouble(page->w, what, err);
@@ -94,6 +98,8 @@ static void segment_advance(struct page *page, struct ledger_segment *next)
     AUTO_LOCK(&w->lock);
     ledger_segment_release(&state->now);
     state->now = *next;
+    page->seg->fails = 0;
+    w->scan_confirmed = false;
     table_state_segment_recorded(&w->appended, page->seg->number);
     if (table_state_all_scanned(&w->appended))
         step_wake(w->p->pool, &w->look.step);
@@ -150,6 +156,14 @@ static bool answer_is_whole(const struct page *page, struct error *err)
     return false;
 }
 
+/* What could not be appended anyway is not kept: others wait for its bytes and its thread. */
+static bool is_in_vain(struct page *page, int64_t *ret_delay)
+{
+    *ret_delay = table_worker_pause_ms(page->w);
+    return *ret_delay > 0 ||
+           barrier_page_verdict(page->w->barrier, page->ticket) == BARRIER_STALE;
+}
+
 /* The page is whole: appended, or dropped and asked for again; or it waits for the gate. */
 static int64_t page_arrived(struct page *page)
 {
@@ -159,6 +173,8 @@ static int64_t page_arrived(struct page *page)
 
     if (page->seg->distrust && !answer_is_whole(page, &err))
         return page_failed(page, &err);
+    if (is_in_vain(page, &delay))
+        return delay;
     if (topic_writer_enter(w->writer, &w->member, &page->seg->step, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : PAGE_WAITS;
     delay = append_under_gate(page);
@@ -314,38 +330,39 @@ static void segment_ended(void *arg)
     table_worker_part_ended(seg->worker);
 }
 
+void segment_init(struct segment *seg, struct table_worker *w, int64_t number)
+{
+    seg->worker = w;
+    seg->number = number;
+    seg->step = (struct step){.run = segment_step, .ended = segment_ended, .arg = seg};
+}
+
 void segment_start(struct table_worker *w, struct segment *seg)
 {
-    if (state_of(seg)->now.done || seg->step.active)
+    if (state_of(seg)->now.done)
         return;
-    if (seg->progress_ms == 0)
+    if (table_worker_part_begins(w, &seg->step) && seg->progress_ms == 0)
         seg->progress_ms = clock_mono_ms();
-    seg->step.run = segment_step;
-    seg->step.ended = segment_ended;
-    seg->step.arg = seg;
-    table_worker_part_begins(w, &seg->step);
 }
 
 bool segments_fail(const struct table_worker *w)
 {
     bool any = false;
 
+    if (w->held)
+        return true;
     for (int64_t i = 0; i < w->segment_count; i++) {
         if (w->appended.segments[i].now.done)
             continue;
-        if (w->segments[i].tries < FAILS)
+        if (w->segments[i].fails < FAILS)
             return false;
         any = true;
     }
     return any;
 }
 
-int64_t segments_pause_ms(const struct table_worker *w)
+void segments_try_anew(struct table_worker *w)
 {
-    unsigned tries = UINT_MAX;
-
     for (int64_t i = 0; i < w->segment_count; i++)
-        if (!w->appended.segments[i].now.done)
-            tries = MIN(tries, w->segments[i].tries);
-    return MIN((int64_t)PAUSE_MS << MIN(tries - FAILS, 10), PAUSE_LONGEST_MS);
+        w->segments[i].fails = 0;
 }

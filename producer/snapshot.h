@@ -7,10 +7,12 @@
 
 #include "producer/table_worker.h"
 
+void segment_init(struct segment *seg, struct table_worker *w, int64_t number);
 /* Scans the segment from where it stands, unless that is going on or it is done. Under w->lock.
  */
 void segment_start(struct table_worker *w, struct segment *seg);
-/* Under w->lock: every segment that is not done has failed the last times it was asked. */
+/* Under w->lock. Every segment that is not done has failed several times since the table has
+ * its scan slot, or nothing of the table can be appended. */
 bool segments_fail(const struct table_worker *w);
-/* Under w->lock: how long they are to be left alone then; longer each time. */
-int64_t segments_pause_ms(const struct table_worker *w);
+/* Under w->lock: the table has got a slot. */
+void segments_try_anew(struct table_worker *w);

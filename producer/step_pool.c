@@ -194,7 +194,7 @@ static void wake(struct step_pool *p, struct step *s)
         s->woken = true;
         return;
     }
-    s->due_ms = 0;
+    s->due_ms = MIN(s->due_ms, clock_mono_ms()); /* behind what is overdue */
     heap_up(p, s->slot, s);
     pthread_cond_signal(&p->changed);
 }
@@ -221,11 +221,17 @@ void step_wait(struct step_pool *p, struct step_queue *q, struct step *s)
 
 void step_queue_wake(struct step_pool *p, struct step_queue *q)
 {
+    step_queue_wake_first(p, q, SIZE_MAX);
+}
+
+bool step_queue_wake_first(struct step_pool *p, struct step_queue *q, size_t count)
+{
     AUTO_LOCK(&p->lock);
-    while (q->first) {
+    for (size_t n = 0; q->first && n < count; n++) {
         struct step *s = q->first;
 
         queue_leave(s);
         wake(p, s);
     }
+    return q->first != NULL;
 }

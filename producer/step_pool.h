@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/auto.h"
@@ -53,3 +54,5 @@ void step_wake(struct step_pool *p, struct step *s);
 void step_wait(struct step_pool *p, struct step_queue *q, struct step *s);
 /* Makes all that wait due now, in the order of their coming. Any thread. */
 void step_queue_wake(struct step_pool *p, struct step_queue *q);
+/* The first ones, where only a few can have what they wait for. Whether others wait on. */
+bool step_queue_wake_first(struct step_pool *p, struct step_queue *q, size_t count);

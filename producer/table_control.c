@@ -20,6 +20,8 @@
 #define FORGET_EVERY_MS 10000 /* tombstones */
 #define FORGET_AT_ONCE 100
 #define UNREADABLE_MS 5000
+#define SCAN_PAUSE_MS 500
+#define SCAN_PAUSE_LONGEST_MS 60000
 #define LOOK_AGAIN 4 /* doubts long: how often a table that is gone or failed is looked at */
 
 /* ---- what the ledger does not have yet ---- */
@@ -181,20 +183,23 @@ static bool end_is_due(struct table_worker *w)
 
 /* ---- running ---- */
 
-/* Under lock. A slot whose pages all fail goes back for a while: other tables wait for it. */
+/* Under lock. A slot whose pages all fail goes back for a while, a longer one each time: other
+ * tables wait for it. */
 static void tend_scan_slot(struct table_worker *w)
 {
     int64_t now = clock_mono_ms();
-    bool wants = w->appended.now.phase == PHASE_SNAPSHOT &&
-                 (!table_state_all_scanned(&w->appended) || !w->scan_confirmed);
+    bool wants =
+        w->appended.now.phase == PHASE_SNAPSHOT && !table_state_all_scanned(&w->appended);
 
     if (w->scan_slot && wants && segments_fail(w))
-        w->scan_again_ms = now + segments_pause_ms(w);
+        w->scan_again_ms = now + MIN((int64_t)SCAN_PAUSE_MS << MIN(w->scan_pauses++, 10),
+                                     SCAN_PAUSE_LONGEST_MS);
     if (w->scan_slot && (!wants || w->scan_again_ms > now)) {
         w->scan_slot = false;
         limits_scan_end(w->p->limits);
-    } else if (!w->scan_slot && wants && w->scan_again_ms <= now) {
+    } else if (!w->scan_slot && wants && !w->held && w->scan_again_ms <= now) {
         w->scan_slot = limits_scan_begin(w->p->limits);
+        segments_try_anew(w);
     }
 }
 
@@ -212,8 +217,6 @@ static void start_what_should_run(struct table_worker *w)
         if (shard_is_ready(t, s))
             shard_reader_start(w, s);
     table_look_start(w);
-    if (t->leaves)
-        step_wake(w->p->pool, &w->look.step);
 }
 
 static void show_metrics(struct table_worker *w)
@@ -259,11 +262,12 @@ static int64_t run(struct table_worker *w, struct pool_local *local)
     start_what_should_run(w);
     show_metrics(w);
     if (table_worker_is_over(w))
-        return STEP_END;
+        return CONTROL_MS;
     look_at_topic(w);
     if (table_worker_pause_ms(w) > 0)
         return CONTROL_MS;
-    if (record_is_due(w) && table_record_change(w, local, set_record, NULL, &err) < 0)
+    if (record_is_due(w) &&
+        table_record_change(w, local, &w->control, set_record, NULL, &err) < 0)
         return CONTROL_MS;
     if (end_is_due(w) && append_alone(w, local, append_end))
         topic_writer_hurry(w->writer);
@@ -294,7 +298,7 @@ static int64_t stop_table(struct table_worker *w, struct pool_local *local)
 {
     struct error err;
 
-    if (table_record_change(w, local, set_stopped, NULL, &err) < 0)
+    if (table_record_change(w, local, &w->control, set_stopped, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->stop_phase);
     log_error("table stands still", "table=%s phase=%s reason=%s", w->table,

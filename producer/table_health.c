@@ -26,15 +26,22 @@ static void worse(struct worst *worst, int64_t ms, const char *what, const char 
     snprintf(worst->what, sizeof(worst->what), "%s%s", what, name);
 }
 
-/* Under lock, as the next ones. */
+/* Under lock, as the next ones. A shard whose turn has just come is as well as its parent was.
+ */
+static int64_t shard_progress(const struct table_worker *w, const struct tree_shard *s)
+{
+    int64_t ms = MAX(s->progress_ms, s->parent ? s->parent->progress_ms : 0);
+
+    return ms > 0 ? ms : w->state_ms;
+}
+
 static void shards_progress(const struct table_worker *w, struct worst *worst)
 {
     const struct shard_tree *t = &w->appended.tree;
 
     for (const struct tree_shard *s = t->live; s; s = s->next)
         if (shard_is_ready(t, s))
-            worse(worst, s->reader ? s->progress_ms : w->state_ms, "nothing comes from shard ",
-                  s->now.id);
+            worse(worst, shard_progress(w, s), "nothing comes from shard ", s->now.id);
     for (const struct tree_shard *s = t->leaves; s; s = s->next)
         if (s->now.status == SHARD_DONE)
             worse(worst, MAX(s->progress_ms, w->state_ms),
@@ -43,21 +50,23 @@ static void shards_progress(const struct table_worker *w, struct worst *worst)
 
 static void segments_progress(const struct table_worker *w, struct worst *worst)
 {
+    bool waits = !w->scan_slot && w->scan_again_ms == 0; /* other tables have their turn */
+    int64_t last = w->state_ms;
     char number[32];
 
-    if (!w->scan_slot && w->scan_again_ms == 0) /* other tables have their turn */
-        return;
-    if (table_state_all_scanned(&w->appended))
-        worse(worst, w->look.table_seen_ms, "the scanned table is not described", "");
     for (int64_t i = 0; i < w->segment_count; i++) {
         const struct segment *seg = &w->segments[i];
         const struct segment_state *state = &w->appended.segments[i];
 
-        if (state->now.done && !state->dirty)
+        last = MAX(last, state->progress_ms);
+        if (waits || (state->now.done && !state->dirty))
             continue;
         snprintf(number, sizeof(number), "%" PRId64, i);
         worse(worst, MAX(seg->progress_ms, state->progress_ms), "no page of segment ", number);
     }
+    if (table_state_all_scanned(&w->appended))
+        worse(worst, MAX(w->look.table_seen_ms, last), "the scanned table is not described",
+              "");
 }
 
 static struct worst progress(const struct table_worker *w)
@@ -90,7 +99,8 @@ static bool stands_still(const struct table_worker *w)
 
     if (w->state == WORKER_UNREADABLE)
         return true;
-    return w->state == WORKER_STOPPED && (phase == PHASE_GAP || phase == PHASE_FAILED);
+    return (w->state == WORKER_STOPPED || w->state == WORKER_STARTING) &&
+           (phase == PHASE_GAP || phase == PHASE_FAILED);
 }
 
 void table_health_show(struct table_worker *w)

@@ -33,8 +33,9 @@ struct looking { /* one look */
     enum look what;
     int64_t delay_ms; /* LOOK_NONE */
     char *arn;
-    char *parent; /* LOOK_CHILD */
-    bool scanned; /* LOOK_TABLE: all pages were there before it was asked */
+    char *parent;    /* LOOK_CHILD */
+    bool scanned;    /* LOOK_TABLE: all pages were there before it was asked */
+    uint64_t aborts; /* of the table, until then */
 };
 
 /* ---- what is due: under lock ---- */
@@ -99,6 +100,10 @@ static enum look choose_shards(struct looking *k, int64_t now, int64_t *next_ms)
 
     if (w->p->mode == SYNC_FULL)
         return LOOK_NONE;
+    if (w->look.stream_at_ms > now) {
+        *next_ms = MIN(*next_ms, w->look.stream_at_ms);
+        return LOOK_NONE;
+    }
     if (list_is_due(&w->look, t->listed, now, next_ms))
         return LOOK_LIST;
     leaf = due_leaf(w, now, &leaves, next_ms);
@@ -132,16 +137,27 @@ static void choose(struct looking *k)
     AUTO_LOCK(&w->lock);
     routine(w, now, &next);
     k->arn = xstrdup(w->appended.now.stream_arn);
+    k->aborts = w->aborts_ever;
     k->scanned = w->appended.now.phase == PHASE_SNAPSHOT &&
                  table_state_all_scanned(&w->appended) && !w->scan_confirmed;
-    if (!l->listing && (l->wants_table || k->scanned))
+    if (!l->listing && (l->wants_table || k->scanned) && l->table_at_ms <= now)
         k->what = LOOK_TABLE;
     else
         k->what = choose_shards(k, now, &next);
+    if (l->wants_table || k->scanned)
+        next = MIN(next, MAX(l->table_at_ms, now));
     k->delay_ms = MAX(next - now, 1);
 }
 
 /* ---- the table ---- */
+
+/* Meanwhile its shards are looked after. Returns when to come again, to choose what is due. */
+static int64_t table_later(struct table_worker *w, int64_t delay_ms)
+{
+    AUTO_LOCK(&w->lock);
+    w->look.table_at_ms = clock_mono_ms() + delay_ms;
+    return 0;
+}
 
 /* 1: DynamoDB confirms by another call that there is no such table. 0: it contradicts. */
 static int confirm_gone(struct looking *k, struct error *err)
@@ -184,8 +200,9 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
     pthread_mutex_unlock(&w->lock);
     error_set(&err, ERR_RETRY, "%s", why);
     table_worker_trouble(w, "DynamoDB is asked again", &err);
+    table_later(w, again);
     if (!held)
-        return again;
+        return 0;
     if (phase == PHASE_GONE)
         confirmed = confirm_gone(k, &err);
     if (confirmed > 0)
@@ -194,7 +211,7 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
         doubt_clear(&l->table); /* only this step says and clears it */
     else
         table_worker_trouble(w, "that the table is gone can't be confirmed", &err);
-    return again;
+    return 0;
 }
 
 static void table_is_well(struct looking *k, const struct ddb_table *desc)
@@ -207,7 +224,8 @@ static void table_is_well(struct looking *k, const struct ddb_table *desc)
     l->wants_table = false;
     l->table_seen_ms = clock_mono_ms();
     w->read_capacity = desc->read_capacity;
-    if (!k->scanned)
+    table_worker_source_is_well(w);
+    if (!k->scanned || k->aborts != w->aborts_ever || !table_state_all_scanned(&w->appended))
         return;
     w->scan_confirmed = true;
     step_wake(w->p->pool, &w->control);
@@ -227,9 +245,9 @@ static int64_t look_at_table(struct looking *k)
         if (kind == DDB_NOT_FOUND)
             return table_is_doubtful(k, PHASE_GONE, "the table does not exist");
         table_worker_trouble(w, "the table can't be described", &err);
-        return ddb_retry_ms(kind, &w->look.tries);
+        return table_later(w, ddb_retry_ms(kind, &w->look.table_tries));
     }
-    w->look.tries = 0;
+    w->look.table_tries = 0;
     pthread_mutex_lock(&w->lock);
     ledger_table_copy(&now, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
@@ -239,7 +257,7 @@ static int64_t look_at_table(struct looking *k)
     if (d.verdict == START_WAIT) {
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         table_worker_trouble(w, "DynamoDB is asked again", &err);
-        return ddb_retry_ms(DDB_IN_USE, &w->look.tries);
+        return table_later(w, ddb_retry_ms(DDB_IN_USE, &w->look.table_tries));
     }
     table_is_well(k, desc);
     return 0;
@@ -251,6 +269,12 @@ static void drop_listing(struct worker_look *l)
 {
     ddb_stream_free(TAKE(l->listing));
     free(TAKE(l->last));
+    l->listed = false;
+}
+
+void table_look_drop_listing(struct table_worker *w)
+{
+    drop_listing(&w->look);
 }
 
 /* 0: it is this table's turn. Woken early, it still waits for it. */
@@ -270,9 +294,14 @@ int64_t table_look_list(struct table_worker *w, struct pool_local *local, const 
                         bool *ret_done, struct error *err)
 {
     struct worker_look *l = &w->look;
-    int64_t wait = slot_wait_ms(&w->look, w->p->limits);
+    int64_t wait;
 
-    *ret_done = false;
+    if (l->listing && l->listing->arn && strcmp(l->listing->arn, arn) != 0)
+        drop_listing(l); /* of an earlier start */
+    *ret_done = l->listed;
+    if (l->listed)
+        return 0;
+    wait = slot_wait_ms(&w->look, w->p->limits);
     if (wait > 0)
         return wait;
     if (!l->listing)
@@ -281,8 +310,8 @@ int64_t table_look_list(struct table_worker *w, struct pool_local *local, const 
         drop_listing(l);
         return -1;
     }
-    *ret_done = l->last == NULL;
-    if (*ret_done)
+    *ret_done = l->listed = l->last == NULL;
+    if (l->listed)
         ddb_stream_merge(l->listing);
     return 0;
 }
@@ -353,7 +382,9 @@ static int64_t stream_failed(struct looking *k, struct error *err)
     if (kind == DDB_NOT_FOUND)
         table_worker_doubt(w); /* the table's description tells whether it has another one */
     table_worker_trouble(w, "the stream can't be described", err);
-    return ddb_retry_ms(kind, &w->look.tries);
+    AUTO_LOCK(&w->lock);
+    w->look.stream_at_ms = clock_mono_ms() + ddb_retry_ms(kind, &w->look.tries);
+    return 0;
 }
 
 static int64_t look_at_list(struct looking *k)
@@ -453,20 +484,23 @@ static void look_ended(void *arg)
     table_worker_part_ended(arg);
 }
 
+void table_look_init(struct table_worker *w)
+{
+    w->look.step = (struct step){.run = look_step, .ended = look_ended, .arg = w};
+}
+
 void table_look_start(struct table_worker *w)
 {
     struct worker_look *l = &w->look;
 
-    if (l->step.active)
+    if (!table_worker_part_begins(w, &l->step))
         return;
-    l->step = (struct step){.run = look_step, .ended = look_ended, .arg = w};
     l->routine_at_ms = clock_mono_ms() + ROUTINE_FIRST_MS +
                        atomic_load(&w->p->tables) * (int64_t)ROUTINE_TABLE_MS / 5;
     l->table_seen_ms = l->stream_seen_ms = clock_mono_ms();
     l->wants_table = false;
     doubt_clear(&l->table);
     doubt_clear(&l->shards);
-    table_worker_part_begins(w, &l->step);
 }
 
 void table_look_release(struct table_worker *w)

@@ -9,6 +9,7 @@
 #include "producer/table_worker.h"
 
 void table_look_start(struct table_worker *w); /* a second one does nothing */
+void table_look_init(struct table_worker *w);
 void table_look_release(struct table_worker *w);
 
 /* One page of a whole listing of the stream, when its slot has come. 0: *ret_done tells whether
@@ -16,3 +17,4 @@ void table_look_release(struct table_worker *w);
  * the listing begins anew. Of the look's step, or of the control step before there is one. */
 int64_t table_look_list(struct table_worker *w, struct pool_local *local, const char *arn,
                         bool *ret_done, struct error *err);
+void table_look_drop_listing(struct table_worker *w);

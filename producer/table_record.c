@@ -21,13 +21,13 @@ int table_record_append(struct table_worker *w, struct pool_local *local,
     return result;
 }
 
-int table_record_change(struct table_worker *w, struct pool_local *local,
+int table_record_change(struct table_worker *w, struct pool_local *local, struct step *s,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
     int result;
 
-    if (topic_writer_enter(w->writer, &w->member, NULL, err) < 0)
+    if (topic_writer_enter(w->writer, &w->member, s, err) < 0)
         return -1;
     result = table_record_append(w, local, change, arg, err);
     topic_writer_exit(w->writer);

@@ -9,7 +9,8 @@
 int table_record_append(struct table_worker *w, struct pool_local *local,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err);
-/* The same in an append of its own, committed soon. ERR_FENCED, ERR_ABORT. */
-int table_record_change(struct table_worker *w, struct pool_local *local,
+/* The same in an append of its own, committed soon, by a step that is woken when it may come
+ * again (ERR_RETRY). ERR_FENCED, ERR_ABORT. */
+int table_record_change(struct table_worker *w, struct pool_local *local, struct step *s,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err);

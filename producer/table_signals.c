@@ -57,7 +57,7 @@ static int64_t take_start(struct table_worker *w, struct pool_local *local)
 
     if (start < 0)
         return WAIT_MS;
-    if (table_record_change(w, local, set_offset, &start, &err) < 0)
+    if (table_record_change(w, local, &w->signals.step, set_offset, &start, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : WAIT_MS;
     return 0;
 }

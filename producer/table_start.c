@@ -28,7 +28,7 @@ static void free_found(int64_t **offsets)
 
 static int64_t later(struct table_worker *w)
 {
-    return ddb_retry_ms(DDB_THROTTLED, &w->start_tries);
+    return MAX(ddb_retry_ms(DDB_THROTTLED, &w->start_tries), 1);
 }
 
 /* For something that is under way. */
@@ -49,7 +49,7 @@ static int64_t retry(struct table_worker *w, const char *what, const struct erro
 static int64_t doubtful(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
-    const struct ledger_table *t = &w->appended.committed;
+    const struct ledger_table *t = &w->known;
     struct error err = {0};
 
     pthread_mutex_lock(&w->lock);
@@ -84,28 +84,32 @@ static int64_t enable_stream(struct table_worker *w, struct pool_local *local)
     return soon(w);
 }
 
-/* 0: the table can be read, and its stream is there or not needed; else when to come again. */
-static int64_t ensure_stream(struct table_worker *w, struct pool_local *local,
-                             const struct ddb_table *desc)
+/* True: the table can be read, and its stream is there or not needed. Else *ret_delay: when to
+ * come again, unless the table has stopped. */
+static bool has_stream(struct table_worker *w, struct pool_local *local,
+                       const struct ddb_table *desc, int64_t *ret_delay)
 {
-    if (strcmp(desc->status, "CREATING") == 0) /* a scan would be told that it does not exist */
-        return soon(w);
-    if (w->p->mode == SYNC_FULL)
-        return 0;
-    if (desc->stream_enabled && !view_suffices(desc->stream_view)) {
+    *ret_delay = 0;
+    if (strcmp(desc->status, "CREATING") == 0) { /* a scan would be told that it is not there */
+        *ret_delay = soon(w);
+    } else if (w->p->mode == SYNC_FULL) {
+        return true;
+    } else if (desc->stream_enabled && !view_suffices(desc->stream_view)) {
         AUTO(free_charp)
         char *why =
             xasprintf("its stream has the view %s, which lacks the new images: disable the "
                       "stream and enable it with NEW_AND_OLD_IMAGES (or let dynaferry do that)",
                       desc->stream_view);
 
-        return doubtful(w, PHASE_FAILED, why);
+        *ret_delay = doubtful(w, PHASE_FAILED, why);
+    } else if (desc->stream_enabled) {
+        return desc->stream_arn[0]; /* its state is looked at when its shards are described */
+    } else if (!config_bool(w->p->config, "stream.enable")) {
+        *ret_delay = doubtful(w, PHASE_FAILED, "it has no stream, and stream.enable is false");
+    } else {
+        *ret_delay = strcmp(desc->status, "ACTIVE") == 0 ? enable_stream(w, local) : soon(w);
     }
-    if (desc->stream_enabled)
-        return 0; /* its own state is looked at when its shards are described */
-    if (!config_bool(w->p->config, "stream.enable"))
-        return doubtful(w, PHASE_FAILED, "it has no stream, and stream.enable is false");
-    return strcmp(desc->status, "ACTIVE") == 0 ? enable_stream(w, local) : soon(w);
+    return false;
 }
 
 /* The source says that there is no such table: who has just listed it says so too. */
@@ -118,7 +122,7 @@ static int64_t not_found(struct table_worker *w, struct pool_local *local)
     size_t count;
     bool listed = false;
 
-    if (doubt_is_on(&w->start) || w->appended.committed.phase == PHASE_GONE) {
+    if (doubt_is_on(&w->start) || w->known.phase == PHASE_GONE) {
         if (ddb_list_tables(&names, &count, local->client, &err) < 0)
             return retry(w, "the tables can't be listed", &err);
         for (size_t i = 0; i < count; i++)
@@ -208,7 +212,7 @@ static int check_topic(struct table_worker *w, struct error *err)
 /* Is what stands in the topic what the ledger's last generation wrote? */
 static int same_log(struct table_worker *w, bool *ret, struct error *err)
 {
-    const struct ledger_table *t = &w->appended.committed;
+    const struct ledger_table *t = &w->known;
     enum log_identity identity = LOG_ANOTHER;
 
     if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
@@ -223,7 +227,7 @@ static int same_log(struct table_worker *w, bool *ret, struct error *err)
  * too. */
 static int prepare_log(struct table_worker *w, struct ledger_table *t, struct error *err)
 {
-    int64_t newest = w->appended.committed.generation, in_log = 0;
+    int64_t newest = w->known.generation, in_log = 0;
     bool missing = w->partitions == 0, known = false;
 
     if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
@@ -240,7 +244,7 @@ static int prepare_log(struct table_worker *w, struct ledger_table *t, struct er
         return -1;
     newest = MAX(newest, in_log);
     t->generation = MAX(clock_wall_ms(), newest + 1);
-    t->log_id = known ? xstrdup(w->appended.committed.log_id) : random_id();
+    t->log_id = known ? xstrdup(w->known.log_id) : random_id();
     t->partitions = w->partitions;
     return 0;
 }
@@ -264,7 +268,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->segments = rows ? config_int(w->p->config, "full.read.concurrency") : 0;
     t->rows = rows;
     t->started_ms = clock_wall_ms();
-    t->signal_offset = w->appended.committed.signal_offset;
+    t->signal_offset = w->known.signal_offset;
     if (t->signal_offset < 0)
         t->signal_offset = signal_queue_start(w->signals.queue);
 }
@@ -305,13 +309,14 @@ static void log_begin(const struct table_worker *w, const struct ledger_table *t
              t->generation, t->rows ? "true" : "false", t->segments, shard_tree_count(tree));
 }
 
+/* 1: not now; the step is woken. */
 static int adopt(struct table_worker *w, struct pool_local *local, struct ledger_table *t,
                  struct shard_tree *tree, struct error *err)
 {
     w->begin_offsets =
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
-    if (topic_writer_enter(w->writer, &w->member, NULL, err) < 0)
-        return -1;
+    if (topic_writer_enter(w->writer, &w->member, &w->control, err) < 0)
+        return err->kind == ERR_RETRY ? 1 : -1;
     if (!w->topic_handle) /* now the topic is there: librdkafka asks for what it knows */
         w->topic_handle = topic_writer_topic(w->writer, w->topic);
     if (append_adoption(w, local, t, tree, err) < 0) {
@@ -329,7 +334,7 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
 /* What the last generation read of the same stream stands in the same log. */
 static bool positions_hold(const struct table_worker *w, const struct ledger_table *t)
 {
-    const struct ledger_table *last = &w->appended.committed;
+    const struct ledger_table *last = &w->known;
 
     return last->generation > 0 && strcmp(last->stream_arn, t->stream_arn) == 0 &&
            strcmp(last->table_id, t->table_id) == 0 && strcmp(last->log_id, t->log_id) == 0;
@@ -357,36 +362,38 @@ static void load_old_shard(void *arg, struct bytes rest, struct bytes value, int
 static void load_old_shards(struct table_worker *w, struct shard_tree *tree)
 {
     AUTO(free_charp) char *prefix = xasprintf("shard/%s/", w->table);
-    struct old_shards old = {w->appended.committed.generation, tree};
+    struct old_shards old = {w->known.generation, tree};
 
     ledger_cache_each(w->p->cache, prefix, load_old_shard, &old);
 }
 
-/* 0: the shards are in tree; else when to come again. -1: err. */
-static int64_t describe_shards(struct table_worker *w, struct pool_local *local,
-                               const struct ledger_table *t, struct shard_tree *tree,
-                               struct error *err)
+/* 0: all shards are listed, in w->look.listing; else when to come again. -1: err. */
+static int64_t list_shards(struct table_worker *w, struct pool_local *local, const char *arn,
+                           struct error *err)
 {
-    AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
-    struct shard_tree old = {0};
     bool done;
-    int64_t wait;
+    int64_t wait = table_look_list(w, local, arn, &done, err);
 
-    if (!t->stream_arn[0])
-        return 0;
-    wait = table_look_list(w, local, t->stream_arn, &done, err);
     if (wait < 0)
         return -1;
     if (!done)
         return MAX(wait, 1);
-    stream = TAKE(w->look.listing);
-    if (strcmp(stream->status, "ENABLED") != 0)
-        return error_set(err, ERR_RETRY, "stream is %s", stream->status);
+    if (strcmp(w->look.listing->status, "ENABLED") == 0)
+        return 0;
+    error_set(err, ERR_RETRY, "stream is %s", w->look.listing->status);
+    table_look_drop_listing(w);
+    return -1;
+}
+
+static void adopt_listing(struct table_worker *w, const struct ledger_table *t,
+                          struct shard_tree *tree)
+{
+    struct shard_tree old = {0};
+
     if (positions_hold(w, t))
         load_old_shards(w, &old);
-    shard_listing_adopt(tree, stream, t->generation, ddb_now_ms(w->p->source), &old);
+    shard_listing_adopt(tree, w->look.listing, t->generation, ddb_now_ms(w->p->source), &old);
     shard_tree_release(&old, NULL);
-    return 0;
 }
 
 static int64_t begin_failed(struct table_worker *w, const struct error *err)
@@ -396,23 +403,41 @@ static int64_t begin_failed(struct table_worker *w, const struct error *err)
     return retry(w, "its generation can't begin", err);
 }
 
+/* The shards are listed, if there are any. */
+static int64_t begin_generation(struct table_worker *w, struct pool_local *local,
+                                struct ledger_table *t)
+{
+    struct shard_tree tree = {0};
+    struct error err = {0};
+    int begun = -1;
+
+    if (prepare_log(w, t, &err) == 0) {
+        if (t->stream_arn[0])
+            adopt_listing(w, t, &tree);
+        begun = adopt(w, local, t, &tree, &err);
+        shard_tree_release(&tree, NULL);
+    }
+    if (begun > 0)
+        return TOPIC_WRITER_WAIT_MS;
+    table_look_drop_listing(w);
+    return begun < 0 ? begin_failed(w, &err) : 0;
+}
+
 static int64_t start_new(struct table_worker *w, struct pool_local *local,
                          const struct ddb_table *desc)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
-    struct shard_tree tree = {0};
     struct error err = {0};
-    int64_t wait = -1;
+    int64_t wait = 0;
 
     fill_table(w, &t, desc);
     key_schema_release(&w->schema);
     key_schema_copy(&w->schema, &desc->key_schema);
-    if (prepare_log(w, &t, &err) == 0)
-        wait = describe_shards(w, local, &t, &tree, &err);
-    if (wait == 0 && adopt(w, local, &t, &tree, &err) < 0)
-        wait = -1;
-    shard_tree_release(&tree, NULL);
-    return wait < 0 ? begin_failed(w, &err) : wait;
+    if (t.stream_arn[0])
+        wait = list_shards(w, local, t.stream_arn, &err);
+    if (wait < 0)
+        return begin_failed(w, &err);
+    return wait > 0 ? wait : begin_generation(w, local, &t);
 }
 
 /* ---- going on from the ledger ---- */
@@ -467,7 +492,7 @@ static int load_records(struct table_worker *w, struct error *err)
 /* A crash right after the begin: its offsets are in the log only. */
 static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct error *err)
 {
-    const struct ledger_table *t = &w->appended.committed;
+    const struct ledger_table *t = &w->known;
     int64_t *offsets = xcalloc((size_t)w->partitions, sizeof(*offsets));
 
     if (log_search_begin(offsets, w->p->config, w->topic, w->partitions, t->generation,
@@ -482,7 +507,7 @@ static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct erro
 /* 1: what the ledger knows of the topic is there. 0: it is another log. */
 static int check_log(struct table_worker *w, int64_t **found, struct error *err)
 {
-    const struct ledger_table *t = &w->appended.committed;
+    const struct ledger_table *t = &w->known;
     enum log_identity identity;
 
     if (!t->begin_offsets) {
@@ -514,7 +539,7 @@ static int load_generation(struct table_worker *w, int64_t **found, struct error
         free(w->begin_offsets);
         w->begin_offsets = TAKE(*found);
     }
-    w->begin_delivered = w->appended.committed.begin_offsets == NULL;
+    w->begin_delivered = w->known.begin_offsets == NULL;
     table_state_resume(&w->appended, shard_reader_free);
     if (load_records(w, err) < 0)
         return -1;
@@ -537,7 +562,7 @@ static int64_t start_resume(struct table_worker *w)
     if (same == 0)
         return doubtful(w, PHASE_GAP, "the data topic was made anew, or lost its end");
     key_schema_release(&w->schema);
-    key_schema_copy(&w->schema, &w->appended.committed.key_schema);
+    key_schema_copy(&w->schema, &w->known.key_schema);
     if (!w->topic_handle)
         w->topic_handle = topic_writer_topic(w->writer, w->topic);
     return load_generation(w, &found, &err) < 0 ? retry(w, "it can't go on", &err) : 0;
@@ -555,7 +580,7 @@ static int64_t start_over(struct table_worker *w)
 static int64_t decide(struct table_worker *w, struct pool_local *local,
                       const struct ddb_table *desc)
 {
-    const struct ledger_table *t = &w->appended.committed;
+    const struct ledger_table *t = &w->known;
     struct start_decision d = start_decide(w->p->mode, w->p->started_ms,
                                            t->generation ? t : NULL, desc, w->partitions);
     struct error err = {0};
@@ -565,8 +590,7 @@ static int64_t decide(struct table_worker *w, struct pool_local *local,
         return doubtful(w, d.phase, d.reason);
     switch (d.verdict) {
     case START_NEW:
-        wait = ensure_stream(w, local, desc);
-        return wait ? wait : start_new(w, local, desc);
+        return has_stream(w, local, desc, &wait) ? start_new(w, local, desc) : wait;
     case START_RESUME:
         return start_resume(w);
     case START_OVER:
@@ -577,12 +601,21 @@ static int64_t decide(struct table_worker *w, struct pool_local *local,
     }
 }
 
+/* Commits of requests may still change what was committed. */
+static void note_known(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    ledger_table_release(&w->known);
+    ledger_table_copy(&w->known, &w->appended.committed);
+}
+
 int64_t table_start(struct table_worker *w, struct pool_local *local)
 {
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
     struct error err;
     int64_t delay;
 
+    note_known(w);
     if (ddb_describe_table(&desc, local->client, w->table, &err) < 0)
         return ddb_client_error(local->client) == DDB_NOT_FOUND
                    ? not_found(w, local)

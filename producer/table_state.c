@@ -209,6 +209,8 @@ bool table_state_aborted(struct table_state *s, void (*reader_free)(void *reader
     s->dirty = false;
     s->record_due = s->record_due_committed;
     s->segments_forgotten = s->segments_forgotten_committed;
+    if (s->generation_loaded == 0)
+        return false;
     if (s->generation_loaded == s->now.generation) {
         segments_back(s);
         shard_tree_aborted(&s->tree);

@@ -10,6 +10,7 @@
 #include "common/mutation.h"
 #include "producer/ledger_partition.h"
 #include "producer/shard_reader.h"
+#include "producer/snapshot.h"
 #include "producer/table_control.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
@@ -33,8 +34,7 @@ void table_worker_make_segments(struct table_worker *w)
     w->segment_count = w->appended.segment_count;
     w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
     for (int64_t i = 0; i < w->segment_count; i++) {
-        w->segments[i].worker = w;
-        w->segments[i].number = i;
+        segment_init(&w->segments[i], w, i);
     }
 }
 
@@ -74,6 +74,7 @@ static void worker_free(struct table_worker *w)
     release_segments(w);
     table_state_release(&w->appended, shard_reader_free);
     key_schema_release(&w->schema);
+    ledger_table_release(&w->known);
     barrier_free(w->barrier);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->record_lock);
@@ -105,10 +106,12 @@ bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay
     return false;
 }
 
-void table_worker_part_begins(struct table_worker *w, struct step *s)
+bool table_worker_part_begins(struct table_worker *w, struct step *s)
 {
-    if (table_worker_schedule(w, s, 0)) /* its end waits for the lock */
-        w->parts++;
+    if (!table_worker_schedule(w, s, 0)) /* its end waits for the lock */
+        return false;
+    w->parts++;
+    return true;
 }
 
 void table_worker_part_ended(struct table_worker *w)
@@ -135,12 +138,19 @@ int64_t table_worker_pause_ms(struct table_worker *w)
     return MAX(held, w->aborts < 2 ? 0 : MAX(w->resume_ms - clock_mono_ms(), 0));
 }
 
+/* Between two of these there is no progress: aborts may go round in them for ever. */
+static bool is_on_its_way(enum worker_state state)
+{
+    return state == WORKER_STARTING || state == WORKER_ADOPTING || state == WORKER_STOPPING;
+}
+
 void table_worker_set_state(struct table_worker *w, enum worker_state state)
 {
-    if (w->state == state)
-        return;
+    bool goes_on = is_on_its_way(w->state) && is_on_its_way(state);
+
+    if (w->state != state && !goes_on)
+        w->state_ms = clock_mono_ms();
     w->state = state;
-    w->state_ms = clock_mono_ms();
 }
 
 void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason)
@@ -200,6 +210,12 @@ static void trouble_is_over(struct table_worker *w)
     health_say(w->health, "");
 }
 
+void table_worker_source_is_well(struct table_worker *w)
+{
+    if (!w->held && w->scan_again_ms == 0 && w->aborts == 0)
+        trouble_is_over(w);
+}
+
 bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, size_t size)
 {
     AUTO_LOCK(&w->lock);
@@ -211,19 +227,32 @@ bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, si
 
 /* ---- told by the writer, under its exclusive gate ---- */
 
+static bool a_segment_is_dirty(const struct table_state *s)
+{
+    for (int64_t i = 0; i < s->segment_count; i++)
+        if (s->segments[i].dirty)
+            return true;
+    return false;
+}
+
 static void on_committed(void *arg)
 {
     struct table_worker *w = arg;
-    bool record;
+    bool record, segment;
 
     refusals_committed(w->refusals, bytes_of(w->topic));
     AUTO_LOCK(&w->lock);
     record = w->appended.dirty;
+    segment = a_segment_is_dirty(&w->appended);
     if (!table_state_committed(&w->appended, clock_mono_ms(), shard_reader_free))
         return;
     w->aborts = 0;
-    w->scan_again_ms = 0;
-    trouble_is_over(w);
+    if (segment) {
+        w->scan_again_ms = 0;
+        w->scan_pauses = 0;
+    }
+    if (w->scan_again_ms == 0)
+        trouble_is_over(w);
     if (!record)
         return;
     w->adoption_committed = true;
@@ -238,6 +267,7 @@ static int64_t pause_after_abort(struct table_worker *w)
 {
     int64_t pause = 0;
 
+    w->aborts_ever++;
     if (++w->aborts > 1)
         pause = MIN((int64_t)ABORT_PAUSE_MS << MIN(w->aborts, 8), ABORT_PAUSE_LONGEST_MS);
     w->resume_ms = clock_mono_ms() + pause;
@@ -247,9 +277,8 @@ static int64_t pause_after_abort(struct table_worker *w)
 /* Under lock. */
 static void go_back(struct table_worker *w)
 {
-    bool adoption_gone = table_state_aborted(&w->appended, shard_reader_free);
-
-    if (adoption_gone) {
+    w->scan_confirmed = false; /* pages may be asked for again */
+    if (table_state_aborted(&w->appended, shard_reader_free)) {
         release_segments(w);
         table_worker_set_state(w, WORKER_STARTING);
     } else if (w->state == WORKER_STOPPED && w->stop_reason &&
@@ -277,6 +306,7 @@ static void on_aborted(void *arg)
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
         step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->look.step); /* the end of a scan is confirmed anew */
     step_wake(w->p->pool, &w->signals.step); /* a handled request is the next one again */
 }
 
@@ -450,6 +480,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     pthread_mutex_init(&w->record_lock, NULL);
     atomic_init(&w->refs, 1);
     w->control = (struct step){.run = table_control_step, .ended = control_ended, .arg = w};
+    table_look_init(w);
     make_metrics(w);
     w->health = table_health_new(w);
     w->state_ms = clock_mono_ms();

@@ -51,6 +51,7 @@ struct segment {
                             appending */
     size_t answer_bytes; /* what its pages need, for the budget */
     unsigned tries;
+    unsigned fails;    /* in a row, since its table has its scan slot; under lock */
     struct page *page; /* of its step: arrived, and waits for the gate */
 };
 
@@ -75,15 +76,19 @@ struct worker_look { /* of its step, but for what `lock` guards */
     struct ddb_stream *listing; /* a whole listing under way, page by page */
     char *last;                 /* where it goes on */
     int64_t slot_at_ms;         /* its turn among all descriptions; monotonic, 0: none */
-    unsigned tries;
+    bool listed;                /* it is whole */
+    unsigned tries;             /* of the stream's description */
+    unsigned table_tries;
     bool filter_unknown; /* the endpoint does not know ShardFilter */
 
     /* under the worker's lock */
-    struct doubt table;     /* what a description of the table says against it */
-    struct doubt shards;    /* orphans, strays */
-    bool wants_table;       /* a cause to describe the table at once */
-    bool wants_list;        /* a cause to list all shards */
-    int64_t list_at_ms;     /* not before; monotonic */
+    struct doubt table;  /* what a description of the table says against it */
+    struct doubt shards; /* orphans, strays */
+    bool wants_table;    /* a cause to describe the table at once */
+    bool wants_list;     /* a cause to list all shards */
+    int64_t table_at_ms; /* not before, as the next two; monotonic */
+    int64_t stream_at_ms;
+    int64_t list_at_ms;
     int64_t routine_at_ms;  /* the next look without a cause */
     int64_t stream_seen_ms; /* when a description of the stream last came; monotonic */
     int64_t table_seen_ms;  /* when a description of the table last spoke for it */
@@ -113,8 +118,9 @@ struct table_worker {
     rd_kafka_topic_t *topic_handle; /* of the writer; made after the topic */
     struct key_schema schema;
     int32_t partitions;
-    int64_t read_capacity; /* of the table, provisioned; 0: on demand */
-    struct doubt start;    /* of the control step */
+    struct ledger_table known; /* the ledger's record, as table_start found it */
+    int64_t read_capacity;     /* of the table, provisioned; 0: on demand */
+    struct doubt start;        /* of the control step */
     unsigned start_tries;
 
     struct worker_look look;
@@ -124,17 +130,20 @@ struct table_worker {
 
     pthread_mutex_t lock; /* all below */
     enum worker_state state;
-    int64_t state_ms; /* since when; monotonic */
+    int64_t state_ms; /* since when; monotonic. Of starting, adopting and stopping in turn: the
+                         first */
     int parts;        /* steps of segments and shards that have not ended */
     struct table_state appended;
     struct segment *segments; /* steps; as many as appended.segments */
     int64_t segment_count;
+    uint64_t aborts_ever;
     unsigned aborts;   /* in a row, without a commit that held anything of this table */
     int64_t resume_ms; /* after the second of them nothing is asked for before; monotonic */
     bool adoption_committed;
     int64_t *begin_offsets; /* of this generation, by delivery reports, known with its commit */
     bool begin_delivered;
     bool scan_slot;           /* holds a place of full.concurrency */
+    unsigned scan_pauses;     /* that it made in a row, since no page came */
     int64_t scan_again_ms;    /* its scan failed: not before; 0: it did not. Monotonic */
     bool scan_confirmed;      /* the table was described after its last page: the same */
     size_t page_bytes;        /* what the last page of any segment needed; 0: none came yet */
@@ -172,8 +181,9 @@ void table_worker_unref(struct table_worker *w);
 /* Schedules a step that holds a reference; its `ended` lets go of it (table_worker_unref).
  * False: it was scheduled already. */
 bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms);
-/* A segment's or a shard's step: begins under lock; its `ended` lets go of it. */
-void table_worker_part_begins(struct table_worker *w, struct step *s);
+/* A step that has to end before the table can start again: begins under lock, false when it
+ * goes on already; its `ended` lets go of it. */
+bool table_worker_part_begins(struct table_worker *w, struct step *s);
 void table_worker_part_ended(struct table_worker *w);
 bool table_worker_runs(struct table_worker *w); /* WORKER_RUNNING and not stopping */
 /* How long nothing is to be asked for, since nothing of the table could be appended: after
@@ -191,5 +201,8 @@ void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const ch
 void table_worker_trouble(struct table_worker *w, const char *what, const struct error *err);
 /* After a page was appended or dropped: the changes that waited for it may go on. */
 void table_worker_page_over(struct table_worker *w);
+/* Under lock: it answers, and is the table that it was: what it was in trouble for is over,
+ * unless more is wrong. */
+void table_worker_source_is_well(struct table_worker *w);
 /* The source says that there is no such table: looked at again until it is clear. */
 void table_worker_doubt(struct table_worker *w);

@@ -14,7 +14,7 @@
 #include "producer/topic_writer_internal.h"
 #include "producer/transactional_handle.h"
 
-#define STALLED_MS 1500 /* room is not waited for any longer when nothing is delivered */
+#define FLUSH_MS 1500 /* what is not reported by then is found out about elsewhere */
 
 /* ---- opening ---- */
 
@@ -86,7 +86,7 @@ static void handle_free(struct topic_writer *w)
     if (!w->rk)
         return;
     rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(w->rk, STALLED_MS);
+    rd_kafka_flush(w->rk, FLUSH_MS);
     rd_kafka_destroy(w->rk);
 }
 
@@ -165,6 +165,7 @@ static int begin(struct topic_writer *w, bool *ret_first, struct error *err)
     }
     atomic_fetch_add(&w->transaction, 1);
     atomic_store(&w->bytes, 0);
+    atomic_store(&w->records, 0);
     atomic_store(&w->began, true);
     *ret_first = true;
     return 0;
@@ -236,7 +237,7 @@ static int produce_with_patience(struct topic_writer *w, const struct topic_reco
         if (atomic_load(&w->reports) != reports) {
             reports = atomic_load(&w->reports);
             since = clock_mono_ms();
-        } else if (clock_mono_ms() - since > STALLED_MS) {
+        } else if (clock_mono_ms() - since >= w->stall_ms) {
             return stalled(w, r, err);
         }
         nanosleep(&pause, NULL); /* the reporter makes room */
@@ -274,6 +275,7 @@ static void count(struct topic_writer *w, struct receipt *receipt, const struct 
     atomic_fetch_add(&receipt->account->appended[receipt->kind], by);
     atomic_fetch_add(&receipt->account->unreported, by);
     atomic_fetch_add(&w->bytes, by * bytes);
+    atomic_fetch_add(&w->records, by);
     atomic_fetch_add(&w->waiting_bytes, by * bytes);
     atomic_fetch_add(&w->waiting_records, by);
 }
@@ -318,7 +320,7 @@ static int append_trial(struct topic_writer *w, struct error *err)
 
     if (append(w, &r, err) < 0)
         return -1;
-    rd_kafka_flush(w->rk, STALLED_MS); /* what else is wrong shows at the commit */
+    rd_kafka_flush(w->rk, FLUSH_MS); /* what else is wrong shows at the commit */
     return 0;
 }
 

@@ -80,7 +80,7 @@ bool topic_writer_is_outdated(const struct topic_writer *w);
 bool topic_writer_was_of_use(const struct topic_writer *w);
 
 void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
-/* Waits for callbacks under way, not for the gate. */
+/* Waits for callbacks under way, not for the gate. Also in a callback. */
 void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);
 
 /* The gate, shared, for one member's appends. ERR_FENCED when it is open no more: drop
@@ -108,7 +108,8 @@ struct topic_record {
     struct bytes value; /* p NULL: a tombstone */
     const struct record_header *headers;
     size_t header_count;
-    int64_t *ret_offset; /* where its offset is put before `committed`; NULL: not wanted */
+    int64_t *ret_offset; /* where its offset is put before `committed`, unless the member has
+                            left; NULL: not wanted */
 };
 
 struct record_header {

@@ -74,20 +74,20 @@ static long undelivered(struct writer_account *a, enum record_kind kind)
     return atomic_load(&a->appended[kind]) - atomic_load(&a->delivered[kind]);
 }
 
+/* Records of the ledger say nothing of a member's own topics. */
 static bool has_appended(struct writer_account *a)
 {
-    for (int kind = 0; kind < RECORD_KINDS; kind++)
-        if (atomic_load(&a->appended[kind]) > 0)
-            return true;
-    return false;
+    return atomic_load(&a->appended[RECORD_DATA]) > 0 ||
+           atomic_load(&a->appended[RECORD_DEAD_LETTER]) > 0;
 }
 
-/* Under the exclusive gate; nobody leaves until present_end. */
+/* Under the exclusive gate; nobody leaves until present_end, unless in a callback. */
 static void present_begin(struct present *p, struct topic_writer *w)
 {
     *p = (struct present){0};
     AUTO_LOCK(&w->lock);
     w->telling = true;
+    w->teller = pthread_self();
     for (struct writer_account *a = w->present; a; a = a->next_present)
         p->count++;
     p->accounts = xcalloc(p->count + 1, sizeof(*p->accounts));
@@ -188,6 +188,8 @@ static void tell_free_again(struct topic_writer *w, struct writer_account *a)
 {
     struct topic_writer_member *m = a->member;
 
+    if (!m) /* it has left in another's callback */
+        return;
     log_info("table is free again", "table=%s topic=%s ledger_partition=%" PRId32, m->table,
              m->topic, w->ledger_partition);
     if (m->free_again)
@@ -196,6 +198,7 @@ static void tell_free_again(struct topic_writer *w, struct writer_account *a)
 
 static void tell_committed(struct topic_writer *w)
 {
+    struct topic_writer_member *m;
     struct present p;
 
     metric_add(w->commits, 1);
@@ -206,7 +209,8 @@ static void tell_committed(struct topic_writer *w)
             tell_free_again(w, p.appended[i]);
     trust_all_committed(w->trust);
     for (size_t i = 0; i < p.count; i++)
-        p.accounts[i]->member->committed(p.accounts[i]->member->arg);
+        if ((m = p.accounts[i]->member))
+            m->committed(m->arg);
     present_end(&p, w);
 }
 
@@ -257,6 +261,8 @@ static void tell_held(struct topic_writer *w, struct writer_account *a,
 {
     struct topic_writer_member *m = a->member;
 
+    if (!m)
+        return;
     log_warn("table is held", "table=%s topic=%s ledger_partition=%" PRId32 " reason=%s",
              m->table, e->topic, w->ledger_partition, e->reason);
     if (m->held)
@@ -292,20 +298,25 @@ static bool is_aftermath(struct present *p, const struct trouble *t)
 
 /* ---- abort: under the exclusive gate ---- */
 
+/* Each callback may be the one that the member leaves in. */
+static void tell_one_aborted(struct writer_account *a, const struct trouble *t)
+{
+    struct topic_writer_member *m = a->member;
+
+    if (m && a->loss.is_set && m->log_lost)
+        m->log_lost(m->arg, a->loss.partition, a->loss.offset, a->loss.before);
+    if ((m = a->member) && t->stops)
+        m->topic_failed(m->arg, t->topic, t->reason);
+    if ((m = a->member))
+        m->aborted(m->arg);
+}
+
 static void tell_aborted(struct topic_writer *w, const struct present *p,
                          const struct trouble *t)
 {
     metric_add(w->aborts, 1);
-    for (size_t i = 0; i < p->count; i++) {
-        struct writer_account *a = p->accounts[i];
-        struct topic_writer_member *m = a->member;
-
-        if (a->loss.is_set && m->log_lost)
-            m->log_lost(m->arg, a->loss.partition, a->loss.offset, a->loss.before);
-        if (t->stops)
-            m->topic_failed(m->arg, t->topic, t->reason);
-        m->aborted(m->arg);
-    }
+    for (size_t i = 0; i < p->count; i++)
+        tell_one_aborted(p->accounts[i], t);
 }
 
 /* librdkafka sends nothing more of this transaction. */
@@ -335,8 +346,17 @@ static struct trouble trouble_of(struct topic_writer *w)
     return t;
 }
 
-/* librdkafka's own abort drops what was not sent, and waits for what is under way: not for what
- * hangs. */
+/* What hangs may only be late: it would be taken into the next transaction of this handle. A
+ * new handle's epoch is a later one, so nothing of this one is taken any more. */
+static enum outcome give_up(struct topic_writer *w)
+{
+    rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    log_warn("producer handle is given up", "ledger_partition=%" PRId32 " reason=%s",
+             w->ledger_partition, "what Kafka does not take may come late");
+    return OUTCOME_LOST;
+}
+
+/* librdkafka's own abort drops what was not sent, and waits for what is under way. */
 static enum outcome abort_call(struct topic_writer *w, bool stalled)
 {
     if (!atomic_load(&w->began)) /* who entered failed before its first append */
@@ -345,16 +365,18 @@ static enum outcome abort_call(struct topic_writer *w, bool stalled)
     w->trouble.purged = true;
     pthread_mutex_unlock(&w->lock);
     if (stalled)
-        rd_kafka_purge(w->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        return give_up(w);
     return outcome_of(w, rd_kafka_abort_transaction(w->rk, CALL_TIMEOUT_MS), "abort");
 }
 
 /* Not for what a batch was refused for, nor for a caller's own trouble. */
 static void find_fault(struct present *p, struct topic_writer *w, const struct trouble *t)
 {
-    if (t->ledger_failed)
+    bool of_kafka = t->kafka_failed && !t->refused && !t->has_loss && !is_aftermath(p, t);
+
+    if (t->ledger_failed || (of_kafka && p->appended_count == 0))
         trust_rest(w->trust, clock_mono_ms());
-    else if (t->kafka_failed && !t->refused && !t->has_loss && !is_aftermath(p, t))
+    else if (of_kafka)
         judge(p, w, clock_mono_ms() - w->closed_ms);
 }
 
@@ -374,11 +396,11 @@ static void abort_transaction(struct topic_writer *w)
 
     drain(w);
     t = trouble_of(w);
-    present_begin(&p, w);
-    gather(&p, w, &t);
     log_warn("transaction is aborted", "ledger_partition=%" PRId32 " topic=%s reason=%s",
              w->ledger_partition, t.topic, t.reason);
     outcome = abort_call(w, t.stalled);
+    present_begin(&p, w);
+    gather(&p, w, &t);
     find_fault(&p, w, &t);
     if (outcome == OUTCOME_DONE) {
         tell_aborted(w, &p, &t);
@@ -427,8 +449,8 @@ static int64_t commit_due_ms(const struct topic_writer *w)
         return INT64_MAX;
     if (w->hurry || trust_is_alone(w->trust))
         return 0;
-    return commit_pace_due_ms(&w->pace, w->oldest_ms, w->last_commit_ms,
-                              atomic_load(&w->bytes));
+    return commit_pace_due_ms(&w->pace, w->oldest_ms, w->last_commit_ms, atomic_load(&w->bytes),
+                              atomic_load(&w->records));
 }
 
 /* What it costs the others is the time that they can't enter. */

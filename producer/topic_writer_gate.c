@@ -62,14 +62,16 @@ static void not_present(struct topic_writer *w, struct writer_account *a)
     a->is_present = false;
 }
 
-/* Reports of its records may still come: then it goes with the writer. */
+/* Reports of its records may still come, or it is just being told: then it goes with the
+ * writer.
+ */
 static void account_leaves(struct topic_writer *w, struct writer_account *a)
 {
     struct writer_account **at = &w->accounts;
 
     a->member = NULL;
     not_present(w, a);
-    if (atomic_load(&a->unreported) > 0)
+    if (w->telling || atomic_load(&a->unreported) > 0)
         return;
     while (*at != a)
         at = &(*at)->next;
@@ -82,7 +84,7 @@ void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
     if (!m->account) /* never joined */
         return;
     AUTO_LOCK(&w->lock);
-    while (w->telling)
+    while (w->telling && !pthread_equal(w->teller, pthread_self()))
         pthread_cond_wait(&w->changed, &w->lock);
     if (m->account->trust)
         trust_member_unset(w->trust, m->account->trust, m->account);
@@ -191,9 +193,10 @@ void writer_turn_over(struct topic_writer *w)
 
 void topic_writer_exit(struct topic_writer *w)
 {
-    bool begun = atomic_load(&w->began);
+    bool begun;
 
     AUTO_LOCK(&w->lock);
+    begun = atomic_load(&w->began);
     w->holders--;
     if (begun && w->oldest_ms == 0) {
         w->oldest_ms = clock_mono_ms();

@@ -109,9 +109,10 @@ struct topic_writer {
     struct metric *commits;
     struct metric *aborts;
 
-    atomic_bool began;         /* a transaction: set under lock */
-    atomic_ulong transaction;  /* its number */
-    atomic_long bytes;         /* appended to it */
+    atomic_bool began;        /* a transaction: set under lock */
+    atomic_ulong transaction; /* its number */
+    atomic_long bytes;        /* appended to it */
+    atomic_long records;
     atomic_long waiting_bytes; /* not reported yet */
     atomic_long waiting_records;
     atomic_ulong reports;
@@ -130,6 +131,7 @@ struct topic_writer {
     int closing; /* threads that wait to have it alone */
     bool closed;
     bool telling;      /* callbacks are under way */
+    pthread_t teller;  /* on this thread */
     int64_t closed_ms; /* since when */
     struct step_queue waiting;
 

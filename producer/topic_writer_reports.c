@@ -85,12 +85,13 @@ static void note_refusal(struct topic_writer *w, const rd_kafka_message_t *m)
 
 /* ---- offsets ---- */
 
-/* Whoever wants the offset may be gone when the writer is open no more. */
-static void give_offset(struct topic_writer *w, int64_t *ret, int64_t offset)
+/* Whoever wants the offset may be gone when the member has left, or the writer is open no more.
+ */
+static void give_offset(struct topic_writer *w, const struct receipt *r, int64_t offset)
 {
     AUTO_LOCK(&w->lock);
-    if (w->state == WRITER_OPEN)
-        *ret = offset;
+    if (w->state == WRITER_OPEN && r->account->member)
+        *r->offset = offset;
 }
 
 static struct delivered_end *end_of(struct writer_account *a, int32_t partition)
@@ -160,7 +161,7 @@ static void delivered(struct topic_writer *w, const struct receipt *r,
     if (r->kind == RECORD_DATA && r->account != w->nobody)
         look_at_offset(w, r->account, m);
     if (r->offset)
-        give_offset(w, r->offset, m->offset);
+        give_offset(w, r, m->offset);
 }
 
 void writer_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)

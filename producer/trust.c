@@ -161,13 +161,6 @@ static void wait_for_turn(struct trust *t, struct trust_member *m)
     m->waits = true;
 }
 
-/* Under lock: nobody showed up. */
-static void turn_lapses(struct trust *t, int64_t now_ms)
-{
-    if (t->turn && now_ms >= t->turn_ends_ms)
-        stop_waiting(t, t->turn);
-}
-
 /* Under lock. */
 static bool suspect_may(struct trust *t, struct trust_member *m)
 {
@@ -184,7 +177,6 @@ bool trust_may_enter(struct trust *t, struct trust_member *m, int64_t now_ms)
     AUTO_LOCK(&t->lock);
     if (now_ms < t->rest_until_ms)
         return false;
-    turn_lapses(t, now_ms);
     if (m->standing == HELD && now_ms < m->until_ms)
         return false;
     if (m->standing != TRUSTED)
@@ -208,13 +200,13 @@ void trust_entered(struct trust *t, struct trust_member *m)
 
 int64_t trust_wait_ms(struct trust *t, struct trust_member *m, int64_t now_ms)
 {
-    int64_t until;
+    int64_t held = 0;
 
     AUTO_LOCK(&t->lock);
-    until = t->rest_until_ms;
     if (m->standing == HELD)
-        until = MAX(until, m->until_ms);
-    return MAX(until - now_ms, 0);
+        held = MAX(m->until_ms - now_ms, 0);
+    return MAX(m->proven ? held : MIN(held, TRUST_ASK_AGAIN_MS),
+               MAX(t->rest_until_ms - now_ms, 0));
 }
 
 bool trust_is_special(struct trust *t, struct trust_member *m)
@@ -257,7 +249,8 @@ void *trust_next(struct trust *t, int64_t now_ms)
 void *trust_turn_over(struct trust *t, int64_t now_ms)
 {
     AUTO_LOCK(&t->lock);
-    turn_lapses(t, now_ms);
+    if (t->turn && now_ms >= t->turn_ends_ms)
+        stop_waiting(t, t->turn);
     if (t->alone || t->shared || t->turn)
         return NULL;
     return choose(t, true, now_ms);
@@ -307,6 +300,15 @@ static int64_t doubled(unsigned times, int64_t longest_ms)
 }
 
 /* Under lock. Others lose what a failure costs: it must not be most of their time. */
+static int64_t hold_ms(const struct trust_member *m, int64_t spent_ms)
+{
+    if (m->proven)
+        return MAX(doubled(m->failures, TRUST_HOLD_LONGEST_MS), 2 * spent_ms);
+    return MIN(MAX(doubled(m->failures, TRUST_DOUBT_LONGEST_MS), 2 * spent_ms),
+               TRUST_DOUBT_LONGEST_MS);
+}
+
+/* Under lock. */
 static struct trust_verdict hold(struct trust *t, const struct trust_evidence *e, bool proven,
                                  int64_t spent_ms, int64_t now_ms)
 {
@@ -316,9 +318,7 @@ static struct trust_verdict hold(struct trust *t, const struct trust_evidence *e
     m->proven = proven || (m->failures > 0 && t->commits > m->commits_seen);
     m->commits_seen = t->commits;
     t->doubtful = t->doubtful || !m->proven;
-    m->until_ms = now_ms + MAX(doubled(m->failures, m->proven ? TRUST_HOLD_LONGEST_MS
-                                                              : TRUST_DOUBT_LONGEST_MS),
-                               2 * spent_ms);
+    m->until_ms = now_ms + hold_ms(m, spent_ms);
     m->failures++;
     m->standing = HELD;
     snprintf(m->topic, sizeof(m->topic), "%s", e->topic);

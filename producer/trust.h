@@ -22,6 +22,7 @@
 #define TRUST_HOLD_MS 1000LL           /* the first time */
 #define TRUST_HOLD_LONGEST_MS 180000LL /* of a proven fault */
 #define TRUST_DOUBT_LONGEST_MS 8000LL  /* of one that is not proven */
+#define TRUST_ASK_AGAIN_MS 1000LL      /* within it: what is not proven may end at any time */
 #define TRUST_REST_LONGEST_MS 30000LL  /* of all together */
 #define TRUST_TURN_MS 200LL            /* a suspect whose turn has come has to show up */
 
@@ -45,7 +46,8 @@ void trust_member_unset(struct trust *t, struct trust_member *m, const void *own
  * is remembered for its turn. */
 bool trust_may_enter(struct trust *t, struct trust_member *m, int64_t now_ms);
 void trust_entered(struct trust *t, struct trust_member *m);
-/* How long it is held for yet; 0: it is not. */
+/* How long it is held for yet; 0: it is not. Where that may end before its time, it is to be
+ * asked again within TRUST_ASK_AGAIN_MS. */
 int64_t trust_wait_ms(struct trust *t, struct trust_member *m, int64_t now_ms);
 /* It is suspected or held: it waits for its own turn. */
 bool trust_is_special(struct trust *t, struct trust_member *m);
@@ -54,7 +56,7 @@ bool trust_is_alone(struct trust *t);
 /* Nobody is in the transaction any more: who comes next? A suspect's owner, for TRUST_TURN_MS,
  * or NULL: everybody that is trusted. */
 void *trust_next(struct trust *t, int64_t now_ms);
-/* When the time below is over: likewise. */
+/* When the time below is over: likewise. Nothing else ends a turn that nobody takes. */
 void *trust_turn_over(struct trust *t, int64_t now_ms);
 /* Until when a suspect's turn is kept for it; INT64_MAX: for nobody. */
 int64_t trust_turn_ends_ms(struct trust *t);

@@ -15,14 +15,19 @@
 
 #include "common/check.h"
 #include "producer/topic_writer.h"
+#include "producer/trust.h"
 #include "support_mock_cluster.h"
 
 #define TOPIC "dynaferry.t"
 #define OTHER "dynaferry.other"
 
-static const char *const topics[] = {TOPIC, OTHER, NULL};
-static const char *const sets[] = {"kafka.queue.buffering.max.messages=40",
-                                   "commit.stall.ms=500", NULL};
+#define LEDGER "dynaferry-ledger"
+
+static const char *const topics[] = {TOPIC, OTHER, LEDGER, NULL};
+static const char *const patient[] = {"kafka.queue.buffering.max.messages=40",
+                                      "commit.stall.ms=6000", NULL};
+static const char *const impatient[] = {"kafka.queue.buffering.max.messages=40",
+                                        "commit.stall.ms=2000", NULL};
 
 struct told { /* a member that keeps what it was told, in order */
     struct topic_writer_member member;
@@ -114,7 +119,7 @@ struct shared {
     struct told other;
 };
 
-static void shared_begin(struct shared *s)
+static void shared_begin_with(struct shared *s, const char *const *sets)
 {
     struct error err;
 
@@ -127,6 +132,11 @@ static void shared_begin(struct shared *s)
     told_init(&s->other, OTHER);
     topic_writer_join(s->writer, &s->one.member);
     topic_writer_join(s->writer, &s->other.member);
+}
+
+static void shared_begin(struct shared *s)
+{
+    shared_begin_with(s, patient);
 }
 
 static void shared_end(struct shared *s)
@@ -315,6 +325,115 @@ static void a_step_gives_its_thread_back_and_is_woken(void **state)
     shared_end(&s);
 }
 
+static void wait_broken(struct topic_writer *w)
+{
+    struct timespec pause = {.tv_nsec = 2 * 1000000};
+
+    for (int i = 0; i < 30000 && topic_writer_state(w) == WRITER_OPEN; i++)
+        nanosleep(&pause, NULL);
+    assert_int_equal(topic_writer_state(w), WRITER_BROKEN);
+}
+
+static void append_to_ledger(struct topic_writer *w, struct told *t)
+{
+    struct topic_record r = {
+        .member = &t->member, .topic = LEDGER, .value = BYTES_LIT("x"), .key = BYTES_LIT("k")};
+    struct error err;
+
+    enter(w, t);
+    assert_int_equal(topic_writer_append(w, &r, &err), 0);
+    topic_writer_exit(w);
+}
+
+/* Its topic is not to blame: everybody waits. */
+static void who_only_wrote_to_the_ledger_is_no_suspect(void **state)
+{
+    struct trust_member *one, *other;
+    struct trust *trust;
+    struct shared s;
+
+    (void)state;
+    shared_begin_with(&s, impatient);
+    trust = refusals_trust(s.refusals);
+    one = trust_member(trust, TOPIC);
+    other = trust_member(trust, OTHER);
+    append_to(s.writer, &s.other, OTHER);
+    wait_told(&s.other, "committed ");
+    append_to_ledger(s.writer, &s.one);
+    wait_told(&s.one, "committed ");
+    rd_kafka_mock_broker_set_down(s.cluster.mock, 1);
+    append_to_ledger(s.writer, &s.one);
+    wait_broken(s.writer);
+    topic_writer_leave(s.writer, &s.one.member); /* all is decided */
+    assert_false(trust_is_special(trust, one));
+    assert_false(trust_may_enter(trust, other, 0));
+    rd_kafka_mock_broker_set_up(s.cluster.mock, 1);
+    shared_end(&s);
+}
+
+struct leaver {
+    struct shared *s;
+    atomic_int told;
+};
+
+static void leave_both(void *arg)
+{
+    struct leaver *l = arg;
+
+    topic_writer_leave(l->s->writer, &l->s->one.member);
+    topic_writer_leave(l->s->writer, &l->s->other.member);
+    atomic_fetch_add(&l->told, 1);
+}
+
+/* The last of a member may go in a callback: its own, or another's. */
+static void members_may_leave_in_a_callback(void **state)
+{
+    struct leaver l = {0};
+    struct told third;
+    struct shared s;
+
+    (void)state;
+    shared_begin(&s);
+    l.s = &s;
+    s.one.member.committed = s.other.member.committed = leave_both;
+    s.one.member.arg = s.other.member.arg = &l;
+    enter(s.writer, &s.other);
+    append_to(s.writer, &s.one, TOPIC);
+    topic_writer_exit(s.writer);
+    wait_for(&l.told);
+    told_init(&third, TOPIC);
+    topic_writer_join(s.writer, &third.member);
+    append_to(s.writer, &third, TOPIC);
+    wait_told(&third, "committed ");
+    topic_writer_close(s.writer);
+    topic_writer_leave(s.writer, &third.member);
+    assert_int_equal(atomic_load(&l.told), 1); /* the first was told, the second is gone */
+    shared_end(&s);
+}
+
+static void an_offset_is_not_given_to_who_has_left(void **state)
+{
+    struct topic_record r = {.topic = TOPIC, .value = BYTES_LIT("x")};
+    int64_t offset = -5, when_it_left;
+    struct shared s;
+    struct error err;
+
+    (void)state;
+    shared_begin(&s);
+    rd_kafka_mock_broker_set_rtt(s.cluster.mock, 1, 200);
+    r.member = &s.one.member;
+    r.ret_offset = &offset;
+    enter(s.writer, &s.one);
+    assert_int_equal(topic_writer_append(s.writer, &r, &err), 0);
+    topic_writer_leave(s.writer, &s.one.member);
+    when_it_left = offset; /* -5, unless this thread was held up for long */
+    topic_writer_exit(s.writer);
+    while (!topic_writer_was_of_use(s.writer))
+        sched_yield();
+    assert_int_equal(offset, when_it_left);
+    shared_end(&s);
+}
+
 static void a_full_queue_is_not_waited_for_when_nothing_is_delivered(void **state)
 {
     struct topic_record r = {.topic = OTHER, .value = BYTES_LIT("x")};
@@ -323,7 +442,7 @@ static void a_full_queue_is_not_waited_for_when_nothing_is_delivered(void **stat
     int appended = 0;
 
     (void)state;
-    shared_begin(&s);
+    shared_begin_with(&s, impatient);
     append_to(s.writer, &s.other, OTHER);
     wait_told(&s.other, "committed ");
     rd_kafka_mock_broker_set_down(s.cluster.mock, 1);
@@ -334,9 +453,10 @@ static void a_full_queue_is_not_waited_for_when_nothing_is_delivered(void **stat
     assert_int_equal(err.kind, ERR_ABORT);
     assert_int_equal(appended, 40);
     topic_writer_exit(s.writer);
+    wait_broken(s.writer); /* what is under way may come late */
     rd_kafka_mock_broker_set_up(s.cluster.mock, 1);
-    wait_told(&s.other, "committed aborted ");
     shared_end(&s);
+    assert_true(has_been_told(&s.other, "committed "));
 }
 
 int main(void)
@@ -346,6 +466,9 @@ int main(void)
         cmocka_unit_test(who_was_named_is_held_and_its_neighbour_goes_on),
         cmocka_unit_test(an_offset_that_goes_back_is_a_lost_log),
         cmocka_unit_test(a_step_gives_its_thread_back_and_is_woken),
+        cmocka_unit_test(who_only_wrote_to_the_ledger_is_no_suspect),
+        cmocka_unit_test(members_may_leave_in_a_callback),
+        cmocka_unit_test(an_offset_is_not_given_to_who_has_left),
         cmocka_unit_test(a_full_queue_is_not_waited_for_when_nothing_is_delivered),
     };
 

@@ -6,6 +6,7 @@ lists answers it, a topic whose leader hangs), or the broker's own (a topic that
 
 import random
 import struct
+import threading
 
 import confluent_kafka.admin
 import pytest
@@ -16,8 +17,9 @@ from scripted_source import VERSIONS, ferry, wait_phase
 
 API_VERSIONS, ADD_PARTITIONS = 18, 24
 NO_RIGHT, NOT_ATTEMPTED = 29, 55
-ONE_HANDLE = {"ledger.partitions": 1, "commit.stall.ms": 1000}
+ONE_HANDLE = {"ledger.partitions": 1, "commit.stall.ms": 2000}
 OVERSIZED = 200_000
+RELEASE = object()
 
 
 class TroubledBroker(KafkaProxy):
@@ -44,6 +46,36 @@ class TroubledBroker(KafkaProxy):
         if isinstance(refused.get(number), bytes):
             return refused.pop(number)
         return super().answered(frame, refused)
+
+
+class LateBroker(KafkaProxy):
+    """The first request with a topic's records comes late, and its connection with it: in the next transaction that
+    takes the topic in."""
+
+    def __init__(self, broker):
+        super().__init__(broker)
+        self.late = None
+        self.held, self.released = threading.Event(), threading.Event()
+
+    def asked(self, frame, refused):
+        kind, _, number = struct.unpack(">hhi", frame[:8])
+        if kind == PRODUCE and self.late and self.late in frame[:300] and not self.held.is_set():
+            self.held.set()
+            self.released.wait()
+        if kind == ADD_PARTITIONS and self.held.is_set() and self.late in frame:
+            refused[number] = RELEASE
+        return super().asked(frame, refused)
+
+    def answered(self, frame, refused):
+        number = struct.unpack(">i", frame[:4])[0]
+        if refused.get(number) is RELEASE:
+            refused.pop(number)
+            self.released.set()
+        return super().answered(frame, refused)
+
+    def __exit__(self, *error):
+        self.released.set()
+        super().__exit__(*error)
 
 
 def end_of_text(frame, at):
@@ -147,6 +179,21 @@ def test_a_topic_whose_leader_hangs_holds_its_own_table_alone(ferry):
         broker.hanging = None
         check_comes_back(ferry, producer, table, neighbour, ferry.topic(table))
         assert "hanging" in keys_in_log(ferry, table)
+        producer.sigterm()
+
+
+def test_what_was_only_late_is_not_taken_into_a_later_transaction(ferry):
+    with LateBroker(ferry.parts.kafka) as broker:
+        table, neighbour, producer = pair(ferry, **{"kafka.bootstrap.servers": broker.address})
+        broker.late = ferry.topic(table).encode()
+        put(ferry, table, "late")
+        wait_until(broker.held.is_set, 30, "the request that is late", [producer])
+        wait_until(broker.released.is_set, 60, "the next transaction", [producer])
+        arrives(ferry, table, "after it")
+        arrives(ferry, neighbour, "after it")
+        ferry.wait_caught_up(60)
+        for each in (table, neighbour):
+            complain(ferry.verify_log(each))
         producer.sigterm()
 
 

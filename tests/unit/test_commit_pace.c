@@ -10,33 +10,36 @@
 #include "common/auto.h"
 #include "producer/commit_pace.h"
 
-#define MB (1024 * 1024)
+#define FULL (256 * 1024)
 
 static void a_transaction_is_due_by_its_first_record_and_the_commit_before_it(void **state)
 {
     static const struct {
         const char *what;
-        int64_t interval_ms, cost_us, first_ms, last_ms, bytes, due_ms;
+        int64_t interval_ms, cost_us, first_ms, last_ms, bytes, records, due_ms;
     } cases[] = {
-        {"alone: what comes together goes together", 0, 10000, 5000, 1000, 500, 5003},
-        {"the next one waits for four times the cost", 0, 10000, 1001, 1000, 500, 1040},
-        {"that is never below the first record's few ms", 0, 500, 1001, 1000, 500, 1004},
-        {"nothing is measured yet", 0, 0, 1001, 1000, 500, 1004},
-        {"commits that cost a lot", 0, 2000000, 1001, 1000, 500, 1250},
-        {"a transaction that has filled up may take longer", 0, 10000, 1001, 1000, MB, 1250},
-        {"in proportion", 0, 10000, 1001, 1000, MB / 2, 1125},
-        {"and no longer than that", 0, 10000, 1001, 1000, 100 * (int64_t)MB, 1250},
-        {"a fixed interval", 5000, 10000, 1001, 1000, 500, 6000},
-        {"a fixed interval, however full", 100, 10000, 1001, 1000, MB, 1100},
-        {"a fixed interval that is over", 100, 10000, 5000, 1000, 500, 5003},
+        {"alone: what comes together goes together", 0, 10000, 5000, 1000, 500, 1, 5003},
+        {"the next one waits for four times the cost", 0, 10000, 1001, 1000, 500, 1, 1040},
+        {"that is never below the first record's few ms", 0, 500, 1001, 1000, 500, 1, 1004},
+        {"nothing is measured yet", 0, 0, 1001, 1000, 500, 1, 1004},
+        {"commits that cost a lot", 0, 2000000, 1001, 1000, 500, 1, 1250},
+        {"a transaction that has filled up may take longer", 0, 10000, 1001, 1000, FULL, 1,
+         1250},
+        {"in proportion", 0, 10000, 1001, 1000, FULL / 2, 1, 1125},
+        {"many small records, too", 0, 10000, 1001, 1000, 500, 500, 1250},
+        {"also in proportion", 0, 10000, 1001, 1000, 500, 100, 1050},
+        {"and no longer than that", 0, 10000, 1001, 1000, 100 * FULL, 9000, 1250},
+        {"a fixed interval", 5000, 10000, 1001, 1000, 500, 1, 6000},
+        {"a fixed interval, however full", 100, 10000, 1001, 1000, FULL, 500, 1100},
+        {"a fixed interval that is over", 100, 10000, 5000, 1000, 500, 1, 5003},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct commit_pace p = {.interval_ms = cases[i].interval_ms,
                                       .cost_us = cases[i].cost_us};
-        int64_t due =
-            commit_pace_due_ms(&p, cases[i].first_ms, cases[i].last_ms, cases[i].bytes);
+        int64_t due = commit_pace_due_ms(&p, cases[i].first_ms, cases[i].last_ms,
+                                         cases[i].bytes, cases[i].records);
 
         if (due != cases[i].due_ms)
             fail_msg("%s: due at %jd, not %jd", cases[i].what, (intmax_t)due,
@@ -55,7 +58,7 @@ static void commits_take_a_fifth_of_the_time_of_a_trickle(void **state)
         int64_t now = 1000, last = 0, in_commits = 0, began;
 
         for (int n = 0; n < 20; n++) {
-            now = commit_pace_due_ms(&p, MAX(now, last + 1), last, 500);
+            now = commit_pace_due_ms(&p, MAX(now, last + 1), last, 500, 1);
             commit_pace_measured(&p, costs_ms[i] * 1000);
             in_commits += n >= 10 ? costs_ms[i] : 0;
             last = now += costs_ms[i];

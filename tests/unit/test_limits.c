@@ -144,41 +144,67 @@ static void scans_that_hang_never_hold_all_threads(void **state)
 
 /* ---- being told of room ---- */
 
-static void count(void *arg)
+struct waiters {
+    int told;
+    int left; /* after the ones that are woken */
+};
+
+static bool wake_one(void *arg)
 {
-    ++*(int *)arg;
+    struct waiters *w = arg;
+
+    w->told++;
+    w->left -= w->left > 0;
+    return w->left > 0;
 }
 
 static void who_was_refused_is_told_when_something_comes_back(void **state)
 {
     AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
-    int told = 0;
+    struct waiters w = {0};
 
     (void)state;
-    limits_on_room(l, count, &told);
+    limits_on_room(l, wake_one, &w);
     assert_true(limits_reserve(l, LIMITS_SCAN, 70));
     limits_settle(l, LIMITS_SCAN, 70, 60);
-    assert_int_equal(told, 0); /* nobody waits */
+    assert_int_equal(w.told, 0); /* nobody waits */
     assert_false(limits_reserve(l, LIMITS_SCAN, 20));
     limits_settle(l, LIMITS_SCAN, 60, 70); /* takes more */
-    assert_int_equal(told, 0);
+    assert_int_equal(w.told, 0);
     limits_settle(l, LIMITS_SCAN, 70, 60);
-    assert_int_equal(told, 1);
+    assert_int_equal(w.told, 1);
     limits_return(l, LIMITS_SCAN, 60);
-    assert_int_equal(told, 1); /* and has come since, as far as we know */
+    assert_int_equal(w.told, 1); /* and has come since, as far as we know */
     assert_true(limits_scan_begin(l));
     assert_false(limits_scan_begin(l));
     limits_scan_end(l);
-    assert_int_equal(told, 2);
+    assert_int_equal(w.told, 2);
     assert_true(limits_reserve(l, LIMITS_STREAM, 100));
     assert_false(limits_reserve(l, LIMITS_STREAM, 1));
     limits_return(l, LIMITS_STREAM, 100);
-    assert_int_equal(told, 3);
+    assert_int_equal(w.told, 3);
 }
 
-static void take_in_the_call(void *arg)
+/* One is woken at a time, and none of them is refused. */
+static void who_waits_behind_the_woken_is_told_of_the_next_room(void **state)
+{
+    AUTO(limits_freep) struct limits *l = limits_new(100, 8, 0, 0, 1);
+    struct waiters w = {.left = 3};
+
+    (void)state;
+    limits_on_room(l, wake_one, &w);
+    for (int i = 0; i < 10; i++)
+        assert_true(limits_reserve(l, LIMITS_STREAM, 10));
+    assert_false(limits_reserve(l, LIMITS_STREAM, 10));
+    for (int i = 0; i < 10; i++)
+        limits_return(l, LIMITS_STREAM, 10);
+    assert_int_equal(w.told, 3);
+}
+
+static bool take_in_the_call(void *arg)
 {
     assert_true(limits_reserve(arg, LIMITS_SCAN, 70));
+    return false;
 }
 
 static void room_is_told_of_outside_the_lock(void **state)
@@ -247,6 +273,7 @@ int main(void)
         cmocka_unit_test(a_request_larger_than_its_share_waits_for_its_own_use_alone),
         cmocka_unit_test(scans_that_hang_never_hold_all_threads),
         cmocka_unit_test(who_was_refused_is_told_when_something_comes_back),
+        cmocka_unit_test(who_waits_behind_the_woken_is_told_of_the_next_room),
         cmocka_unit_test(room_is_told_of_outside_the_lock),
         cmocka_unit_test(descriptions_stand_in_one_row_a_tenth_of_a_second_apart),
         cmocka_unit_test(threads_give_back_what_they_took),

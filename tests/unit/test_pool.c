@@ -99,6 +99,98 @@ static void a_wake_makes_a_waiting_step_due(void **state)
     wait_end(&w);
 }
 
+struct waiter {
+    struct step step;
+    struct step_pool *pool;
+    struct step_queue *queue;
+    struct turns *turns;
+    int number;
+    bool waits;
+};
+
+struct turns { /* in which they came */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int waiting;
+    int came;
+    int order[3];
+};
+
+static int64_t wait_then_come(void *arg, void *local)
+{
+    struct waiter *w = arg;
+
+    (void)local;
+    AUTO_LOCK(&w->turns->lock);
+    pthread_cond_broadcast(&w->turns->changed);
+    if (!w->waits) {
+        w->waits = true;
+        step_wait(w->pool, w->queue, &w->step);
+        w->turns->waiting++;
+        return 3600000;
+    }
+    w->turns->order[w->turns->came++] = w->number;
+    return STEP_END;
+}
+
+static void turns_wait(struct turns *t, const int *count, int until)
+{
+    AUTO_LOCK(&t->lock);
+    while (*count < until)
+        pthread_cond_wait(&t->changed, &t->lock);
+}
+
+static void the_first_ones_of_a_queue_are_woken(void **state)
+{
+    AUTO(step_pool_freep) struct step_pool *p = step_pool_new(1, (struct step_pool_hooks){0});
+    struct turns turns = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER};
+    struct step_queue queue = {0};
+    struct waiter waiters[3];
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        waiters[i] = (struct waiter){.pool = p, .queue = &queue, .turns = &turns, .number = i};
+        waiters[i].step = (struct step){.run = wait_then_come, .arg = &waiters[i]};
+        assert_true(step_schedule(p, &waiters[i].step, 0));
+        turns_wait(&turns, &turns.waiting, i + 1);
+    }
+    assert_true(step_queue_wake_first(p, &queue, 2));
+    turns_wait(&turns, &turns.came, 2);
+    assert_ptr_equal(queue.first, &waiters[2].step);
+    assert_false(step_queue_wake_first(p, &queue, 2));
+    turns_wait(&turns, &turns.came, 3);
+    assert_int_equal(turns.order[2], 2);
+}
+
+/* What is overdue has waited for longer. */
+static void who_is_woken_does_not_overtake_what_is_overdue(void **state)
+{
+    AUTO(step_pool_freep) struct step_pool *p = step_pool_new(1, (struct step_pool_hooks){0});
+    struct turns turns = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                          .changed = PTHREAD_COND_INITIALIZER};
+    struct step_queue queue = {0};
+    struct waiter waiters[2];
+    int64_t now;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        waiters[i] = (struct waiter){
+            .pool = p, .queue = &queue, .turns = &turns, .number = i, .waits = true};
+        waiters[i].step = (struct step){.run = wait_then_come, .arg = &waiters[i]};
+    }
+    pthread_mutex_lock(&turns.lock); /* whoever comes first holds the thread up */
+    assert_true(step_schedule(p, &waiters[0].step, 0));
+    assert_true(step_schedule(p, &waiters[1].step, 3600000));
+    step_wake(p, &waiters[1].step);
+    now = clock_mono_ms();
+    assert_in_range(waiters[1].step.due_ms, now - 60000, now);
+    pthread_mutex_unlock(&turns.lock);
+    turns_wait(&turns, &turns.came, 2);
+    assert_int_equal(turns.order[0], 0);
+    assert_int_equal(turns.order[1], 1);
+}
+
 static void an_active_step_is_not_scheduled_twice(void **state)
 {
     AUTO(step_pool_freep) struct step_pool *p = step_pool_new(1, (struct step_pool_hooks){0});
@@ -128,6 +220,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_steps_run_to_their_end_on_few_threads),
         cmocka_unit_test(a_wake_makes_a_waiting_step_due),
+        cmocka_unit_test(the_first_ones_of_a_queue_are_woken),
+        cmocka_unit_test(who_is_woken_does_not_overtake_what_is_overdue),
         cmocka_unit_test(an_active_step_is_not_scheduled_twice),
         cmocka_unit_test(steps_left_over_are_ended_when_the_pool_goes),
     };

@@ -375,12 +375,40 @@ static void a_table_that_is_being_made_is_waited_for(void **state)
     struct ddb_table desc = {.name = "t", .status = "CREATING", .stream_arn = ""};
     struct ledger_table known = record(PHASE_TAIL, 1);
     struct bench b;
+    int64_t delay;
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
-    assert_true(ensure_stream(b.w, &b.local, &desc) > 0);
+    assert_false(has_stream(b.w, &b.local, &desc, &delay));
+    assert_true(delay > 0);
     desc.status = "ACTIVE";
-    assert_int_equal(ensure_stream(b.w, &b.local, &desc), 0);
+    assert_true(has_stream(b.w, &b.local, &desc, &delay));
+    bench_end(&b);
+}
+
+/* Neither while a stop is doubted, nor when the ledger tells of it already. */
+static void a_table_without_the_stream_that_it_needs_never_begins(void **state)
+{
+    struct ddb_table desc = {.name = "t",
+                             .status = "ACTIVE",
+                             .stream_arn = "arn",
+                             .stream_enabled = true,
+                             .stream_view = "KEYS_ONLY"};
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+    int64_t delay;
+
+    (void)state;
+    bench_begin(&b, SYNC_ALL, &known);
+    note_known(b.w);
+    assert_false(has_stream(b.w, &b.local, &desc, &delay));
+    assert_true(delay > 0);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    b.w->known.phase = PHASE_FAILED;
+    free(b.w->known.reason);
+    b.w->known.reason = xstrdup(b.w->start.what);
+    assert_false(has_stream(b.w, &b.local, &desc, &delay));
+    assert_int_equal(b.w->state, WORKER_STOPPED);
     bench_end(&b);
 }
 
@@ -417,6 +445,7 @@ int main(void)
         cmocka_unit_test(a_table_that_goes_on_after_a_failure_stays_so_over_an_abort),
         cmocka_unit_test(a_table_that_stops_gives_its_place_among_the_scans_back),
         cmocka_unit_test(a_table_that_is_being_made_is_waited_for),
+        cmocka_unit_test(a_table_without_the_stream_that_it_needs_never_begins),
         cmocka_unit_test(
             aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committed),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),

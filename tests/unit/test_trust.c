@@ -195,6 +195,39 @@ static void an_outage_of_all_holds_nobody_for_long(void **state)
     trust_free(c.trust);
 }
 
+/* It cost a lot, as an outage does: when it is over, nobody goes on waiting for that. */
+static void what_is_not_proven_may_end_at_any_time(void **state)
+{
+    const struct trust_evidence e = {.undelivered = true, .topic = "p.x", .reason = "why"};
+    struct trust_evidence one;
+    struct trust_verdict verdict;
+    struct crowd c;
+
+    (void)state;
+    crowd_init(&c);
+    one = e;
+    one.member = c.members[0];
+    trust_aborted(c.trust, &one, 1, &verdict, 20000, c.now_ms);
+    assert_true(verdict.held);
+    assert_int_equal(trust_wait_ms(c.trust, c.members[0], c.now_ms), TRUST_ASK_AGAIN_MS);
+    assert_false(enter(&c, 0));
+    assert_true(enter(&c, 1));
+    assert_true(end(&c));
+    assert_int_equal(trust_wait_ms(c.trust, c.members[0], c.now_ms), 0);
+    assert_true(enter(&c, 0));
+    trust_begin(c.trust);
+    c.in[0] = false;
+
+    trust_aborted(c.trust, &one, 1, &verdict, 20000, c.now_ms); /* it is proven by the one */
+    assert_int_equal(trust_wait_ms(c.trust, c.members[0], c.now_ms), 40000);
+
+    one.member = c.members[2];
+    trust_aborted(c.trust, &one, 1, &verdict, 20000, c.now_ms);
+    c.now_ms += TRUST_DOUBT_LONGEST_MS; /* nobody has committed */
+    assert_true(enter(&c, 2));
+    trust_free(c.trust);
+}
+
 static void a_topic_that_is_named_is_held_at_once_and_its_neighbours_go_on(void **state)
 {
     const struct trust_evidence known[MEMBERS] = {
@@ -258,6 +291,7 @@ static void a_turn_goes_to_who_has_waited_and_not_to_who_does_not_come(void **st
     assert_false(enter(&c, 0)); /* it is kept */
     assert_false(enter(&c, 2));
     c.now_ms += TRUST_TURN_MS;
+    assert_false(enter(&c, 0));                      /* nobody could be woken by that */
     assert_null(trust_turn_over(c.trust, c.now_ms)); /* the trusted wait, too */
     assert_true(enter(&c, 0));
     c.in[0] = false;
@@ -316,6 +350,7 @@ int main(void)
         cmocka_unit_test(who_fails_alone_is_found_and_nobody_else),
         cmocka_unit_test(who_is_held_waits_longer_each_time_and_is_free_with_its_commit),
         cmocka_unit_test(an_outage_of_all_holds_nobody_for_long),
+        cmocka_unit_test(what_is_not_proven_may_end_at_any_time),
         cmocka_unit_test(a_topic_that_is_named_is_held_at_once_and_its_neighbours_go_on),
         cmocka_unit_test(only_what_was_not_delivered_is_suspected),
         cmocka_unit_test(a_turn_goes_to_who_has_waited_and_not_to_who_does_not_come),

@@ -4,7 +4,7 @@ are not."""
 import confluent_kafka.admin
 import pytest
 from oracle import KeySchema
-from running import wait_until
+from running import stays, wait_until
 
 FULL = {"sync_mode": "full", "start.timeout": 3, "source.doubt.ms": 300}
 
@@ -107,3 +107,34 @@ def test_a_white_listed_table_that_does_not_exist(scripted):
     put(scripted, good)
     ends_with(scripted.producer({**FULL, "filter.collection.white": f"{good.name};nobody"}), 1, "nobody")
     assert copied(scripted, good)
+
+
+def test_a_table_whose_owner_dies_before_it_repeats_it_is_repeated_by_the_other(scripted):
+    """The record of the former run says that it is finished. Partitions go to instances in the order of their names."""
+    one, two = scripted.add_table(name="one"), scripted.add_table(name="two")
+    put(scripted, one, two)
+    ends_with(scripted.producer(FULL), 0)
+    before = {t.name: scripted.ledger()[0][f"table/{t.name}"]["generation"] for t in (one, two)}
+    assert [scripted.ledger()[0][f"place/{t.name}"]["partition"] for t in (one, two)] == [0, 1]
+    denied = {"one", "two"}
+    for table in one, two:
+        predicate = lambda request, name=table.name: name in denied and by_producer(request)
+        where = {"TableName": table.name}
+        scripted.fake.control.fault("access_denied", op="DescribeTable", where=where, times=-1, predicate=predicate)
+    settings = {"sync_mode": "full", "source.doubt.ms": 300}
+    first, second = (scripted.producer({**settings, "instance.id": name}) for name in "ab")
+    share = lambda p: [line for line in p.log().splitlines() if "partitions are assigned" in line][-1:]
+    shared = lambda: all("count=2" in line for p in (first, second) for line in share(p) or [""])
+    wait_until(shared, 60, "both to have a share", [first, second])
+    denied.remove("two")
+
+    def repeated(table):
+        record = scripted.ledger()[0][f"table/{table.name}"]
+        return record["generation"] > before[table.name] and record["finished_ms"] > 0
+
+    wait_until(lambda: repeated(two), 60, "the second's table", [first, second])
+    stays(lambda: second.running, 3)
+    first.kill9()
+    denied.clear()
+    ends_with(second, 0)
+    assert repeated(one)

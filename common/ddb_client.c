@@ -22,8 +22,9 @@
 #define CONTENT_TYPE "application/x-amz-json-1.0"
 #define SKEW_LARGE_MS 300000 /* it is told; the service refuses signatures of 15 minutes */
 #define SKEW_GONE_MS 240000
-#define LATEST_S 7258118400 /* 2200: a time that can be signed, and a clock that can be meant  \
-                             */
+#define LATEST_S                                                                               \
+    7258118400 /* 2200: a time that can be signed, and a clock that can be meant               \
+                */
 
 struct ddb_source {
     /* set once */

@@ -68,8 +68,8 @@ struct kafka_topic_spec {
 /* Creates it and waits until metadata shows all partitions. Existing already is well.
  * ERR_RETRY, or ERR_FATAL for a refusal (policy, authorization: 77). */
 int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err);
-/* The topic's own setting, as the brokers have it; the caller frees. ERR_RETRY, or
- * ERR_FATAL 77. */
+/* The topic's own setting, as the brokers have it; the caller frees. ERR_RETRY, ERR_DATA: these
+ * brokers don't tell it, however often they are asked; or ERR_FATAL 77. */
 int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
                         struct error *err);
 /* Creates ledger, signal and dead-letter topics where missing; another partition count is

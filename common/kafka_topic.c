@@ -218,9 +218,8 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
     return setting_of(ret, resources[0], topic, name, err);
 }
 
-/* ERR_DATA: these brokers don't tell it, however often they are asked. */
-static int ask_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
-                       struct error *err)
+int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                        struct error *err)
 {
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
@@ -239,16 +238,6 @@ static int ask_setting(char **ret, rd_kafka_t *rk, const char *topic, const char
     rd_kafka_queue_destroy(q);
     rd_kafka_AdminOptions_destroy(opt);
     rd_kafka_ConfigResource_destroy(resource);
-    return result;
-}
-
-int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
-                        struct error *err)
-{
-    int result = ask_setting(ret, rk, topic, name, err);
-
-    if (result < 0 && err->kind == ERR_DATA)
-        err->kind = ERR_RETRY;
     return result;
 }
 
@@ -309,7 +298,7 @@ static int check_policy(rd_kafka_t *rk, const char *topic, struct error *err)
 {
     AUTO(free_charp) char *policy = NULL;
 
-    if (ask_setting(&policy, rk, topic, "cleanup.policy", err) < 0)
+    if (kafka_topic_setting(&policy, rk, topic, "cleanup.policy", err) < 0)
         return err->kind == ERR_DATA || (err->kind == ERR_FATAL && err->code == EXIT_NO_RIGHT)
                    ? 0
                    : -1;
@@ -327,7 +316,7 @@ static int warn_if_slow(rd_kafka_t *rk, const char *topic, const struct kafka_se
 {
     AUTO(free_charp) char *value = NULL;
 
-    if (ask_setting(&value, rk, topic, ours->name, err) < 0) {
+    if (kafka_topic_setting(&value, rk, topic, ours->name, err) < 0) {
         if (err->kind != ERR_DATA)
             return -1;
         *untold = ours->name;

@@ -197,16 +197,28 @@ static bool ceiling_suffices(struct table_worker *w, const char *bytes, struct e
     return false;
 }
 
+/* NULL: these brokers don't tell it. */
+static int setting_if_told(char **ret, struct table_worker *w, const char *name,
+                           struct error *err)
+{
+    if (kafka_topic_setting(ret, w->p->admin, w->topic, name, err) == 0)
+        return 0;
+    return err->kind == ERR_DATA ? 0 : -1;
+}
+
 /* A topic that is there may have been made by somebody else. */
 static int check_topic(struct table_worker *w, struct error *err)
 {
     AUTO(free_charp) char *policy = NULL;
     AUTO(free_charp) char *bytes = NULL;
 
-    if (kafka_topic_setting(&policy, w->p->admin, w->topic, "cleanup.policy", err) < 0 ||
-        kafka_topic_setting(&bytes, w->p->admin, w->topic, "max.message.bytes", err) < 0)
+    if (setting_if_told(&policy, w, "cleanup.policy", err) < 0 ||
+        setting_if_told(&bytes, w, "max.message.bytes", err) < 0)
         return -1;
-    return policy_suffices(w, policy, err) && ceiling_suffices(w, bytes, err) ? 0 : -1;
+    return (!policy || policy_suffices(w, policy, err)) &&
+                   (!bytes || ceiling_suffices(w, bytes, err))
+               ? 0
+               : -1;
 }
 
 /* Is what stands in the topic what the ledger's last generation wrote? */

@@ -306,7 +306,7 @@ static void on_aborted(void *arg)
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
         step_wake(w->p->pool, &w->control);
-    step_wake(w->p->pool, &w->look.step); /* the end of a scan is confirmed anew */
+    step_wake(w->p->pool, &w->look.step);    /* the end of a scan is confirmed anew */
     step_wake(w->p->pool, &w->signals.step); /* a handled request is the next one again */
 }
 

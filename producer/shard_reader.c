@@ -69,9 +69,11 @@ static int64_t retry(struct shard_reader *r, struct pool_local *local, const cha
                      const struct error *err)
 {
     AUTO(free_charp) char *text = xasprintf("%s of shard %s", what, r->shard->now.id);
+    int64_t delay;
 
     table_worker_trouble(r->w, text, err);
-    return ddb_retry_ms(ddb_client_error(local->client), &r->tries);
+    delay = ddb_retry_ms(ddb_client_error(local->client), &r->tries);
+    return MAX(delay, 1);
 }
 
 /* ---- appending ---- */
@@ -371,11 +373,11 @@ static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
     switch (ddb_client_error(local->client)) {
     case DDB_TRIMMED:
         r->from_horizon = true;
-        return start.after ? 1 : MAX(retry(r, local, "an iterator", &err), 1);
+        return start.after ? 1 : retry(r, local, "an iterator", &err);
     case DDB_NOT_FOUND:
         return is_missing(r, local, &err);
     default:
-        return MAX(retry(r, local, "an iterator", &err), 1);
+        return retry(r, local, "an iterator", &err);
     }
 }
 

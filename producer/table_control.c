@@ -191,9 +191,12 @@ static void tend_scan_slot(struct table_worker *w)
     bool wants =
         w->appended.now.phase == PHASE_SNAPSHOT && !table_state_all_scanned(&w->appended);
 
-    if (w->scan_slot && wants && segments_fail(w))
-        w->scan_again_ms = now + MIN((int64_t)SCAN_PAUSE_MS << MIN(w->scan_pauses++, 10),
-                                     SCAN_PAUSE_LONGEST_MS);
+    if (w->scan_slot && wants && segments_fail(w)) {
+        int64_t pause = (int64_t)SCAN_PAUSE_MS << MIN(w->scan_pauses, 10);
+
+        w->scan_again_ms = now + MIN(pause, SCAN_PAUSE_LONGEST_MS);
+        w->scan_pauses++;
+    }
     if (w->scan_slot && (!wants || w->scan_again_ms > now)) {
         w->scan_slot = false;
         limits_scan_end(w->p->limits);

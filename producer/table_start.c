@@ -28,13 +28,17 @@ static void free_found(int64_t **offsets)
 
 static int64_t later(struct table_worker *w)
 {
-    return MAX(ddb_retry_ms(DDB_THROTTLED, &w->start_tries), 1);
+    int64_t delay = ddb_retry_ms(DDB_THROTTLED, &w->start_tries);
+
+    return MAX(delay, 1);
 }
 
 /* For something that is under way. */
 static int64_t soon(struct table_worker *w)
 {
-    return MIN(later(w), SOON_LONGEST_MS);
+    int64_t delay = later(w);
+
+    return MIN(delay, SOON_LONGEST_MS);
 }
 
 /* Retriable: waited out. */

@@ -164,7 +164,10 @@ def test_one_start_in_the_wrong_region_harms_no_table(ferry, doubt):
             assert ferry.phase(table) == "tail"
     producer.sigterm()
     ferry.fake.control.clear()
-    well(ferry, ferry.producer())
+    producer = ferry.producer()
+    for table in tables:
+        wait_phase(ferry, table, "tail")
+    well(ferry, producer)
 
 
 def test_a_table_that_is_gone_and_comes_back_with_its_id_goes_on(ferry):
@@ -180,7 +183,9 @@ def test_a_table_that_is_gone_and_comes_back_with_its_id_goes_on(ferry):
     producer.sigterm()
     put(ferry, table, 2)
     ferry.fake.control.clear()
-    well(ferry, ferry.producer())
+    producer = ferry.producer()
+    wait_phase(ferry, table, "tail")
+    well(ferry, producer)
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "made again"])

@@ -385,9 +385,12 @@ static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
 static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
                               struct error *err)
 {
+    int64_t slower = 2 * next_poll_ms(r);
+
     switch (ddb_client_error(local->client)) {
     case DDB_THROTTLED:
-        r->pace_ms = MIN(MAX(r->pace_ms * 3 / 2, 2 * next_poll_ms(r)), PACE_LONGEST_MS);
+        slower = MAX(r->pace_ms * 3 / 2, slower);
+        r->pace_ms = MIN(slower, PACE_LONGEST_MS);
         log_debug("shard is throttled", "table=%s shard=%s pace_ms=%" PRId64, r->w->table,
                   r->shard->now.id, r->pace_ms);
         return r->pace_ms;

@@ -9,13 +9,13 @@
 #include "common/exit_code.h"
 #include "common/kafka.h"
 #include "common/log.h"
-#include "common/random.h"
 #include "producer/appender.h"
 #include "producer/log_search.h"
 #include "producer/shard_reader.h"
 #include "producer/signals.h"
 #include "producer/start_decision.h"
 #include "producer/table_look.h"
+#include "producer/table_topic.h"
 
 #define SOON_LONGEST_MS 2000
 
@@ -139,130 +139,6 @@ static int64_t not_found(struct table_worker *w, struct pool_local *local)
     error_set(&err, ERR_RETRY, "it is listed, and DescribeTable does not know it");
     table_worker_trouble(w, "it can't start", &err);
     return doubt_again_ms(&w->start, doubt_ms);
-}
-
-/* ---- the topic ---- */
-
-static int create_topic(struct table_worker *w, struct error *err)
-{
-    const struct config *c = w->p->config;
-    AUTO(free_charp)
-    char *retention = xasprintf("%" PRId64, config_int(c, "topic.retention.ms"));
-    AUTO(free_charp)
-    char *bytes = xasprintf("%" PRId64, config_int(c, "topic.max.message.bytes"));
-    const struct kafka_setting settings[] = {{"cleanup.policy", "delete"},
-                                             {"retention.ms", retention},
-                                             {"max.message.bytes", bytes},
-                                             {NULL, NULL}};
-    const struct kafka_topic_spec spec = {
-        .name = w->topic,
-        .partitions = (int32_t)config_int(c, "topic.partitions"),
-        .replication = (int16_t)config_int(c, "topic.replication.factor"),
-        .configs = settings,
-    };
-
-    if (kafka_topic_create(w->p->admin, &spec, err) < 0)
-        return -1;
-    w->partitions = spec.partitions;
-    return 0;
-}
-
-static char *random_id(void)
-{
-    uint64_t r[2];
-
-    random_bytes(r, sizeof(r));
-    return xasprintf("%016" PRIx64 "%016" PRIx64, r[0], r[1]);
-}
-
-/* The message key is the item's only without a sort key: compaction would drop its siblings. */
-static bool policy_suffices(struct table_worker *w, const char *policy, struct error *err)
-{
-    if (!w->schema.range.name || !strstr(policy, "compact"))
-        return true;
-    error_fatal(
-        err, 0,
-        "topic %s has cleanup.policy=%s, which would drop items of a table with a sort key: "
-        "set it to delete",
-        w->topic, policy);
-    return false;
-}
-
-static bool ceiling_suffices(struct table_worker *w, const char *bytes, struct error *err)
-{
-    int64_t wanted = config_int(w->p->config, "topic.max.message.bytes");
-
-    if (strtoll(bytes, NULL, 10) >= wanted)
-        return true;
-    error_fatal(err, 0,
-                "topic %s has max.message.bytes=%s, less than topic.max.message.bytes=%" PRId64
-                ": raise the one or lower the other",
-                w->topic, bytes, wanted);
-    return false;
-}
-
-/* NULL: these brokers don't tell it. */
-static int setting_if_told(char **ret, struct table_worker *w, const char *name,
-                           struct error *err)
-{
-    if (kafka_topic_setting(ret, w->p->admin, w->topic, name, err) == 0)
-        return 0;
-    return err->kind == ERR_DATA ? 0 : -1;
-}
-
-/* A topic that is there may have been made by somebody else. */
-static int check_topic(struct table_worker *w, struct error *err)
-{
-    AUTO(free_charp) char *policy = NULL;
-    AUTO(free_charp) char *bytes = NULL;
-
-    if (setting_if_told(&policy, w, "cleanup.policy", err) < 0 ||
-        setting_if_told(&bytes, w, "max.message.bytes", err) < 0)
-        return -1;
-    return (!policy || policy_suffices(w, policy, err)) &&
-                   (!bytes || ceiling_suffices(w, bytes, err))
-               ? 0
-               : -1;
-}
-
-/* Is what stands in the topic what the ledger's last generation wrote? */
-static int same_log(struct table_worker *w, bool *ret, struct error *err)
-{
-    const struct ledger_table *t = &w->known;
-    enum log_identity identity = LOG_ANOTHER;
-
-    if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
-        log_search_identity(&identity, w->p->config, w->topic, t->partitions, t->begin_offsets,
-                            t->generation, t->log_id, err) < 0)
-        return -1;
-    *ret = identity == LOG_SAME;
-    return 0;
-}
-
-/* The generation and the log id of a new begin; a topic that the ledger does not know counts
- * too. */
-static int prepare_log(struct table_worker *w, struct ledger_table *t, struct error *err)
-{
-    int64_t newest = w->known.generation, in_log = 0;
-    bool missing = w->partitions == 0, known = false;
-
-    if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
-        return -1;
-    if (!missing && same_log(w, &known, err) < 0)
-        return -1;
-    if (!known && !missing &&
-        kafka_topic_check_partitions(w->topic, w->partitions,
-                                     (int32_t)config_int(w->p->config, "topic.partitions"),
-                                     err) < 0)
-        return -1;
-    if (!known && !missing &&
-        log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
-        return -1;
-    newest = MAX(newest, in_log);
-    t->generation = MAX(clock_wall_ms(), newest + 1);
-    t->log_id = known ? xstrdup(w->known.log_id) : random_id();
-    t->partitions = w->partitions;
-    return 0;
 }
 
 /* ---- adoption: shards, begin and phase are one transaction ---- */
@@ -427,7 +303,7 @@ static int64_t begin_generation(struct table_worker *w, struct pool_local *local
     struct error err = {0};
     int begun = -1;
 
-    if (prepare_log(w, t, &err) == 0) {
+    if (table_topic_prepare(w, t, &err) == 0) {
         if (t->stream_arn[0])
             adopt_listing(w, t, &tree);
         begun = adopt(w, local, t, &tree, &err);

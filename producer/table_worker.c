@@ -45,19 +45,6 @@ static void give_scan_slot_back(struct table_worker *w)
     w->scan_slot = false;
 }
 
-static void remove_metrics(struct table_worker *w)
-{
-    const struct worker_metrics *m = &w->metrics;
-
-    metric_remove(m->rows);
-    metric_remove(m->changes);
-    metric_remove(m->dead_letters);
-    metric_remove(m->phase);
-    metric_remove(m->trim_seconds);
-    metric_remove(m->repaired);
-    metric_remove(m->signals_refused);
-}
-
 static void worker_free(struct table_worker *w)
 {
     struct ledger_partition *home = w->home;
@@ -69,7 +56,7 @@ static void worker_free(struct table_worker *w)
         rd_kafka_topic_destroy(w->topic_handle);
     give_scan_slot_back(w);
     health_remove(w->health);
-    remove_metrics(w);
+    table_metrics_remove(&w->metrics);
     table_look_release(w);
     release_segments(w);
     table_state_release(&w->appended, shard_reader_free);
@@ -385,29 +372,6 @@ bool table_worker_is_over(struct table_worker *w)
             s->committed.begin_offsets && !s->dirty && !s->record_due);
 }
 
-static void make_metrics(struct table_worker *w)
-{
-    AUTO(free_charp) char *labels = metric_labels("table", w->table, NULL);
-
-    w->metrics = (struct worker_metrics){
-        .rows = metric_get(METRIC_COUNTER, "dynaferry_producer_rows_total",
-                           "snapshot rows appended", labels),
-        .changes = metric_get(METRIC_COUNTER, "dynaferry_producer_changes_total",
-                              "changes appended", labels),
-        .dead_letters = metric_get(METRIC_COUNTER, "dynaferry_producer_dead_letters_total",
-                                   "records that went to the dead letters", labels),
-        .phase = metric_get(METRIC_GAUGE, "dynaferry_producer_table_phase",
-                            "0 snapshot, 1 tail, 2 gap, 3 paused, 4 gone, 5 failed", labels),
-        .trim_seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_trim_seconds",
-                                   "until the stream trims what was not read yet", labels),
-        .repaired = metric_get(METRIC_COUNTER, "dynaferry_producer_repaired_total",
-                               "items appended by repairs", labels),
-        .signals_refused =
-            metric_get(METRIC_COUNTER, "dynaferry_producer_signals_refused_total",
-                       "requests that were refused", labels),
-    };
-}
-
 static void blank_record(struct ledger_table *t, const struct table_worker *w)
 {
     t->table = xstrdup(w->table);
@@ -481,7 +445,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     atomic_init(&w->refs, 1);
     w->control = (struct step){.run = table_control_step, .ended = control_ended, .arg = w};
     table_look_init(w);
-    make_metrics(w);
+    table_metrics_get(&w->metrics, w->table);
     w->health = table_health_new(w);
     w->state_ms = clock_mono_ms();
     ledger_partition_ref(home);

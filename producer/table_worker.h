@@ -21,6 +21,7 @@
 #include "producer/doubt.h"
 #include "producer/producer.h"
 #include "producer/shard_listing.h"
+#include "producer/table_metrics.h"
 #include "producer/table_state.h"
 #include "producer/topic_writer.h"
 
@@ -53,16 +54,6 @@ struct segment {
     unsigned tries;
     unsigned fails;    /* in a row, since its table has its scan slot; under lock */
     struct page *page; /* of its step: arrived, and waits for the gate */
-};
-
-struct worker_metrics {
-    struct metric *rows;
-    struct metric *changes;
-    struct metric *dead_letters;
-    struct metric *phase;
-    struct metric *trim_seconds; /* until the oldest position becomes a gap */
-    struct metric *repaired;
-    struct metric *signals_refused;
 };
 
 struct worker_signals {
@@ -108,7 +99,7 @@ struct table_worker {
     struct step_queue behind_pages; /* changes that the barrier holds back */
     struct step control;
     struct worker_signals signals;
-    struct worker_metrics metrics;
+    struct table_metrics metrics;
     struct health *health;
     atomic_int refs;
     atomic_bool stopping;

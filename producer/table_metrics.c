@@ -1,0 +1,39 @@
+#include "producer/table_metrics.h"
+
+#include <stddef.h>
+
+#include "common/auto.h"
+
+void table_metrics_get(struct table_metrics *ret, const char *table)
+{
+    AUTO(free_charp) char *labels = metric_labels("table", table, NULL);
+
+    *ret = (struct table_metrics){
+        .rows = metric_get(METRIC_COUNTER, "dynaferry_producer_rows_total",
+                           "snapshot rows appended", labels),
+        .changes = metric_get(METRIC_COUNTER, "dynaferry_producer_changes_total",
+                              "changes appended", labels),
+        .dead_letters = metric_get(METRIC_COUNTER, "dynaferry_producer_dead_letters_total",
+                                   "records that went to the dead letters", labels),
+        .phase = metric_get(METRIC_GAUGE, "dynaferry_producer_table_phase",
+                            "0 snapshot, 1 tail, 2 gap, 3 paused, 4 gone, 5 failed", labels),
+        .trim_seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_trim_seconds",
+                                   "until the stream trims what was not read yet", labels),
+        .repaired = metric_get(METRIC_COUNTER, "dynaferry_producer_repaired_total",
+                               "items appended by repairs", labels),
+        .signals_refused =
+            metric_get(METRIC_COUNTER, "dynaferry_producer_signals_refused_total",
+                       "requests that were refused", labels),
+    };
+}
+
+void table_metrics_remove(const struct table_metrics *m)
+{
+    metric_remove(m->rows);
+    metric_remove(m->changes);
+    metric_remove(m->dead_letters);
+    metric_remove(m->phase);
+    metric_remove(m->trim_seconds);
+    metric_remove(m->repaired);
+    metric_remove(m->signals_refused);
+}

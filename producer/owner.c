@@ -435,6 +435,24 @@ static void show_progress(struct progress *progress, struct owner *o)
     progress_show(progress, "rows", rows, left);
 }
 
+/* What is asked for, and how old positions are, goes by the service's clock. */
+static void tell_skew(struct owner *o)
+{
+    int64_t skew_ms;
+
+    switch (ddb_skew_news(o->p->source, &skew_ms)) {
+    case DDB_SKEW_LARGE:
+        log_warn("this machine's clock and the service's differ",
+                 "service_is_ahead_ms=%" PRId64, skew_ms);
+        break;
+    case DDB_SKEW_GONE:
+        log_info("this machine's clock and the service's agree again", NULL);
+        break;
+    case DDB_SKEW_SAME:
+        break;
+    }
+}
+
 static int loop(struct owner *o, struct error *err)
 {
     struct progress progress = {0};
@@ -445,6 +463,7 @@ static int loop(struct owner *o, struct error *err)
         if (poll_group(o, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
         show_progress(&progress, o);
+        tell_skew(o);
         if (o->p->mode == SYNC_FULL)
             over = full_is_over(o, err);
         if (over > 0)

@@ -18,7 +18,6 @@
 #define POSTPONED_LONGEST_MS 10000 /* then who has said nothing is taken to carry all */
 #define FAILED_MS 2000
 #define SYNC_TIMEOUT_MS 10000
-#define SKEW_LIMIT_MS (5 * 60 * 1000)
 
 struct plan {
     struct producer *p;
@@ -36,7 +35,6 @@ struct plan {
 
     struct halted *halted; /* of the step */
     struct name_map gone;
-    bool skewed;
 };
 
 /* ---- appending ---- */
@@ -98,17 +96,6 @@ static int append_all(struct plan *plan, struct pool_local *local,
 
 /* ---- a look ---- */
 
-static void show_skew(struct plan *plan)
-{
-    int64_t skew_ms = ddb_now_ms(plan->p->source) - clock_wall_ms();
-    bool skewed = llabs(skew_ms) > SKEW_LIMIT_MS;
-
-    if (skewed && !plan->skewed)
-        log_warn("this machine's clock and the service's differ",
-                 "service_is_ahead_ms=%" PRId64, skew_ms);
-    plan->skewed = skewed;
-}
-
 static bool source_is_due(struct plan *plan, struct pool_local *local)
 {
     buf_reset(&local->text);
@@ -150,7 +137,6 @@ static int look(struct plan *plan, struct pool_local *local, struct placement_ch
 
     if (source_list(&names, &count, local->client, err) < 0)
         return -1;
-    show_skew(plan);
     result = decide(plan, ret, names, count, err);
     ddb_names_free(names, count);
     if (result == 0 && (ret->count > 0 || source_is_due(plan, local)))

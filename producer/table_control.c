@@ -16,7 +16,7 @@
 
 #define CONTROL_MS 500
 #define PARTS_MS 50           /* for what still ends of an earlier life */
-#define RECORDS_AT_ONCE 500   /* first records of shards, in one hold of the gate */
+#define RECORDS_AT_ONCE 100   /* first records of shards, in one hold of the gate */
 #define FORGET_EVERY_MS 10000 /* tombstones */
 #define FORGET_AT_ONCE 100
 #define UNREADABLE_MS 5000

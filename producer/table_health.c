@@ -106,17 +106,17 @@ static bool stands_still(const struct table_worker *w)
 void table_health_show(struct table_worker *w)
 {
     struct worst worst;
-    bool still;
+    bool still, is_gone;
+    char gone[200];
 
     AUTO_LOCK(&w->lock);
     still = stands_still(w);
     worst = progress(w);
     health_set_limit(w->health, still ? 0 : config_int(w->p->config, "health.limit.ms"));
     health_alive_at(w->health, still ? w->state_ms : worst.ms);
-    if (w->state == WORKER_STOPPED && w->appended.now.phase == PHASE_GONE)
-        health_note(w->health, w->appended.now.reason);
-    else
-        health_note(w->health, "");
+    snprintf(gone, sizeof(gone), "gone: %s", w->appended.now.reason);
+    is_gone = w->state == WORKER_STOPPED && w->appended.now.phase == PHASE_GONE;
+    health_note(w->health, is_gone ? gone : "");
     if (still)
         health_say(w->health, w->appended.now.reason);
     else if (!w->trouble[0])

@@ -155,16 +155,17 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
 
 /* After the last record the pause grows to that of an idle shard within twice its length, so
  * that a change that follows on another is not late by it; then, over minutes, to the longest.
- */
+ * A little less at random: changes that come in step with the reads would all be late. */
 static int64_t idle_poll_ms(const struct shard_reader *r, int64_t idle_ms)
 {
     const struct config *c = r->w->p->config;
     int64_t flowing = config_int(c, "shard.poll.ms"),
             idle = config_int(c, "shard.idle.poll.ms");
-    int64_t longest = MAX(config_int(c, "shard.idle.poll.max.ms"), idle);
+    int64_t longest = MAX(config_int(c, "shard.idle.poll.max.ms"), idle), pause;
 
-    return MAX(MAX(MIN(idle_ms / 2, idle), MIN(idle, flowing)),
-               MIN(idle_ms / IDLE_SLOWER, longest));
+    pause = MAX(MIN(idle_ms / 2, idle), MIN(idle, flowing));
+    pause = MAX(pause, MIN(idle_ms / IDLE_SLOWER, longest));
+    return pause - rand() % (pause / 4 + 1);
 }
 
 /* A throttled shard has its own pace. */

@@ -72,6 +72,8 @@ class Round:
         self.start()
 
     def end(self):
+        # Before it has begun nobody listens to the signal.
+        wait_until(lambda: "event=begins" in self.producer.log(), 30, "its begin", [self.producer])
         self.producer.sigterm(30)
         self.start()
 

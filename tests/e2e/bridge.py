@@ -6,7 +6,6 @@ log against the stream, the ledger against the log, MongoDB against DynamoDB, th
 
 import functools
 import itertools
-import os
 import uuid
 
 import confluent_kafka
@@ -66,8 +65,6 @@ class Bridge:
             "discovery.interval.ms": 500,
             "source.doubt.ms": 1000,
         }
-        if "DYNAFERRY_BIN" in os.environ:
-            del self.settings["source.doubt.ms"]  # older programs don't know it
 
     # --- tables and writers ---
 

@@ -159,22 +159,29 @@ static int64_t table_later(struct table_worker *w, int64_t delay_ms)
     return 0;
 }
 
+int table_look_is_listed(const struct table_worker *w, struct pool_local *local,
+                         struct error *err)
+{
+    char **names;
+    size_t count;
+    int listed = 0;
+
+    if (ddb_list_tables(&names, &count, local->client, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        listed = listed || strcmp(names[i], w->table) == 0;
+    ddb_names_free(names, count);
+    return listed;
+}
+
 /* 1: DynamoDB confirms by another call that there is no such table. 0: it contradicts. */
 static int confirm_gone(struct looking *k, struct error *err)
 {
-    struct table_worker *w = k->w;
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
-    char **names;
-    size_t count;
-    int gone = 1;
+    int listed = table_look_is_listed(k->w, k->local, err);
 
-    if (ddb_list_tables(&names, &count, k->local->client, err) == 0) {
-        for (size_t i = 0; i < count; i++)
-            if (strcmp(names[i], w->table) == 0)
-                gone = 0;
-        ddb_names_free(names, count);
-        return gone;
-    }
+    if (listed >= 0)
+        return !listed;
     if (!k->arn[0])
         return -1;
     if (ddb_describe_stream(&stream, k->local->client, k->arn, err) == 0)

@@ -8,6 +8,10 @@
 
 #include "producer/table_worker.h"
 
+/* Does ListTables name it? 1, 0, or -1: err. Any step of the table. */
+int table_look_is_listed(const struct table_worker *w, struct pool_local *local,
+                         struct error *err);
+
 void table_look_start(struct table_worker *w); /* a second one does nothing */
 void table_look_init(struct table_worker *w);
 void table_look_release(struct table_worker *w);

@@ -122,17 +122,12 @@ static int64_t not_found(struct table_worker *w, struct pool_local *local)
     static const char reason[] = "the table does not exist";
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
     struct error err;
-    char **names;
-    size_t count;
-    bool listed = false;
+    int listed = 0;
 
-    if (doubt_is_on(&w->start) || w->known.phase == PHASE_GONE) {
-        if (ddb_list_tables(&names, &count, local->client, &err) < 0)
-            return retry(w, "the tables can't be listed", &err);
-        for (size_t i = 0; i < count; i++)
-            listed = listed || strcmp(names[i], w->table) == 0;
-        ddb_names_free(names, count);
-    }
+    if (doubt_is_on(&w->start) || w->known.phase == PHASE_GONE)
+        listed = table_look_is_listed(w, local, &err);
+    if (listed < 0)
+        return retry(w, "the tables can't be listed", &err);
     if (!listed)
         return doubtful(w, PHASE_GONE, reason);
     doubt_clear(&w->start);

@@ -32,24 +32,22 @@ static int run_on(struct mongo *m, const char *database, bson_t *command, int32_
 /* Keys that differ must be two documents, and a document may grow, be replaced and deleted. */
 static void judge_kind(struct collection_found *f, const bson_t *info)
 {
-    char type[POSITION_TEXT_MAX], locale[POSITION_TEXT_MAX] = "simple";
-    bson_t options = BSON_INITIALIZER, collation;
-    bson_iter_t it;
+    char type[16], locale[64];
+    bool view, series;
 
-    bson_read_text(type, info, "type");
-    f->can_be_renamed = strcmp(type, "view") != 0 && strcmp(type, "timeseries") != 0;
-    bson_read_document(&options, info, "options");
-    if (bson_read_document(&collation, &options, "collation"))
-        bson_read_text(locale, &collation, "locale");
-    if (strcmp(type, "view") == 0)
+    bson_read_text(type, sizeof(type), info, "type");
+    bson_read_text(locale, sizeof(locale), info, "options.collation.locale");
+    view = strcmp(type, "view") == 0;
+    series = strcmp(type, "timeseries") == 0;
+    f->can_be_renamed = !view && !series;
+    if (view)
         f->unfit = "it is a view";
-    else if (strcmp(type, "timeseries") == 0)
+    else if (series)
         f->unfit = "it is a time-series collection";
-    else if (bson_iter_init_find(&it, &options, "capped") && bson_iter_as_bool(&it))
+    else if (bson_read_bool(info, "options.capped"))
         f->unfit = "it is capped";
-    else if (strcmp(locale, "simple") != 0)
+    else if (*locale && strcmp(locale, "simple") != 0)
         f->unfit = "its default collation may take different keys for one";
-    bson_destroy(&options);
 }
 
 int collection_look(struct mongo *m, const char *name, struct collection_found *ret,
@@ -65,7 +63,7 @@ int collection_look(struct mongo *m, const char *name, struct collection_found *
         *ret = (struct collection_found){
             .exists = bson_read_document(&info, &reply, "cursor.firstBatch.0")};
         if (ret->exists) {
-            bson_read_uuid(&ret->uuid, &info, "info.uuid");
+            uuid_read(&ret->uuid, &info, "info.uuid");
             judge_kind(ret, &info);
         }
     }

@@ -108,7 +108,7 @@ static bool same_pattern(const bson_t *a, const bson_t *b)
 
 bool index_is_listed(const bson_t *reply, const struct index_wanted *w)
 {
-    bson_iter_t it, list, unique;
+    bson_iter_t it, list;
 
     if (!bson_iter_init(&it, reply) ||
         !bson_iter_find_descendant(&it, "cursor.firstBatch", &list) ||
@@ -125,8 +125,7 @@ bool index_is_listed(const bson_t *reply, const struct index_wanted *w)
         if (!bson_init_static(&index, data, len) || !bson_read_document(&keys, &index, "key") ||
             !same_pattern(&keys, w->keys))
             continue;
-        if (!w->unique ||
-            (bson_iter_init_find(&unique, &index, "unique") && bson_iter_as_bool(&unique)))
+        if (!w->unique || bson_read_bool(&index, "unique"))
             return true;
     }
     return false;

@@ -130,15 +130,6 @@ int database_source_read(struct database_source *ret, struct ledger_cache *l, st
 
 /* ---- the document ---- */
 
-static void text_member(char *ret, size_t size, const bson_t *doc, const char *path)
-{
-    bson_iter_t it, at;
-
-    if (bson_iter_init(&it, doc) && bson_iter_find_descendant(&it, path, &at) &&
-        BSON_ITER_HOLDS_UTF8(&at))
-        snprintf(ret, size, "%s", bson_iter_utf8(&at, NULL));
-}
-
 /* The first document that the filter finds among the positions; destroys the filter. */
 static int find_first(bson_t *reply, bson_t *found, bool *any, struct mongo *m, bson_t *filter,
                       struct error *err)
@@ -167,10 +158,10 @@ static int read_owner(struct database_owner *ret, struct mongo *m, struct error 
     result = find_first(&reply, &doc, &ret->found, m,
                         BCON_NEW("_id", BCON_UTF8(DATABASE_OWNER_ID)), err);
     if (ret->found) {
-        text_member(ret->prefix, sizeof(ret->prefix), &doc, "prefix");
-        text_member(s->account, sizeof(s->account), &doc, "source.account");
-        text_member(s->region, sizeof(s->region), &doc, "source.region");
-        text_member(s->endpoint, sizeof(s->endpoint), &doc, "source.endpoint");
+        bson_read_text(ret->prefix, sizeof(ret->prefix), &doc, "prefix");
+        bson_read_text(s->account, sizeof(s->account), &doc, "source.account");
+        bson_read_text(s->region, sizeof(s->region), &doc, "source.region");
+        bson_read_text(s->endpoint, sizeof(s->endpoint), &doc, "source.endpoint");
         s->known = names_something(s);
     }
     bson_destroy(&reply);
@@ -191,7 +182,7 @@ static int refuse_positions_of_others(struct mongo *m, const char *prefix, struc
                             err);
 
     if (any)
-        text_member(topic, sizeof(topic), &doc, "_id");
+        bson_read_text(topic, sizeof(topic), &doc, "_id");
     bson_destroy(&reply);
     if (result < 0 || !any)
         return result;

@@ -20,14 +20,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "consumer/uuid.h"
+
 #define POSITION_NONE (-1)
 #define POSITION_TEXT_MAX 128
-
-struct uuid {
-    bool known; /* false: the server gives none */
-    uint8_t bytes[16];
-};
-bool uuid_equal(const struct uuid *a, const struct uuid *b);
 
 /* The document `<topic>/<partition>`. */
 struct position_doc {

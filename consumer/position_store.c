@@ -27,10 +27,10 @@ static void doc_from_bson(struct position_doc *ret, const bson_t *doc)
                                  .epoch = bson_read_int64(doc, "epoch", 0),
                                  .rewind = bson_read_int64(doc, "rewind", POSITION_NONE),
                                  .again = bson_read_int64(doc, "again", POSITION_NONE)};
-    bson_read_text(ret->log_id, doc, "log_id");
-    bson_read_text(ret->owner, doc, "owner");
-    bson_read_text(ret->pass, doc, "pass");
-    bson_read_uuid(&ret->uuid, doc, "uuid");
+    bson_read_text(ret->log_id, sizeof(ret->log_id), doc, "log_id");
+    bson_read_text(ret->owner, sizeof(ret->owner), doc, "owner");
+    bson_read_text(ret->pass, sizeof(ret->pass), doc, "pass");
+    uuid_read(&ret->uuid, doc, "uuid");
 }
 
 /* Where each id stands, sorted by id. */
@@ -158,7 +158,7 @@ static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
     BSON_APPEND_INT64(set, "epoch", next->epoch);
     BSON_APPEND_UTF8(set, "owner", next->owner);
     BSON_APPEND_UTF8(set, "pass", next->pass);
-    append_uuid(set, "uuid", &next->uuid);
+    uuid_append(set, "uuid", &next->uuid);
     BSON_APPEND_BOOL(unset, "rewind", true);
     if (next->again == POSITION_NONE)
         BSON_APPEND_BOOL(unset, "again", true);

@@ -7,7 +7,6 @@
 #include "common/base/check.h"
 #include "common/kafka/kafka.h"
 #include "common/run/log.h"
-#include "consumer/bson_read.h"
 #include "consumer/collection.h"
 #include "consumer/position_store.h"
 #include "consumer/prepare_decision.h"
@@ -120,7 +119,7 @@ static int doc_ready(struct run *r, struct error *err)
 
     BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_READY));
     BSON_APPEND_BOOL(&set, "doubled", false);
-    append_uuid(&set, "uuid", &r->found.uuid);
+    uuid_append(&set, "uuid", &r->found.uuid);
     result = doc_update(r, &set, NULL, err);
     bson_destroy(&set);
     return result;

@@ -23,14 +23,14 @@ static void read_members(struct table_doc *d, const bson_t *doc)
     char text[POSITION_TEXT_MAX];
     bson_iter_t it;
 
-    bson_read_text(text, doc, "state");
+    bson_read_text(text, sizeof(text), doc, "state");
     d->state = table_doc_state_of(text);
-    bson_read_text(text, doc, "clear");
+    bson_read_text(text, sizeof(text), doc, "clear");
     d->clear = table_clear_of(text);
-    bson_read_text(d->form, doc, "form");
+    bson_read_text(d->form, sizeof(d->form), doc, "form");
     d->epoch = bson_read_int64(doc, "epoch", 0);
-    d->doubled = bson_iter_init_find(&it, doc, "doubled") && bson_iter_as_bool(&it);
-    bson_read_uuid(&d->uuid, doc, "uuid");
+    d->doubled = bson_read_bool(doc, "doubled");
+    uuid_read(&d->uuid, doc, "uuid");
     buf_reset(&d->schema);
     if (bson_iter_init_find(&it, doc, "key_schema") && BSON_ITER_HOLDS_UTF8(&it))
         buf_bytes(&d->schema, bytes_of(bson_iter_utf8(&it, NULL)));

@@ -231,7 +231,7 @@ static int identity(struct document *d, const struct key_slices *keys)
 
     if (keys->count == 1)
         return key_value(d, at, keys->value[0]) < 0 ? in_attribute(d, keys->name[0]) : 0;
-    if (value_begin(&d->v, at, BSON_OUT_DOCUMENT, &begin) < 0 || key_attributes(d, keys) < 0)
+    if (value_begin(&d->v, at, BSON_TYPE_DOCUMENT, &begin) < 0 || key_attributes(d, keys) < 0)
         return -1;
     value_end(&d->v, begin);
     return 0;
@@ -345,9 +345,9 @@ static void index_key(struct buf *out, const struct converter *c, const struct k
     struct bytes name = {k->name, k->name_len};
 
     if (bytes_is(name, "_id"))
-        bson_out_set_type(out, id_element(out, c), BSON_OUT_INT32);
+        bson_out_set_type(out, id_element(out, c), BSON_TYPE_INT32);
     else
-        bson_out_element(out, BSON_OUT_INT32, name);
+        bson_out_element(out, BSON_TYPE_INT32, name);
     if (c->type == CONVERT_RAW)
         append_type(out, k->type);
     bson_out_int32_value(out, 1);

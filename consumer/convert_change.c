@@ -12,7 +12,7 @@ static int number_as_double(struct conversion *v, size_t type_at, struct bytes t
 
     if (!number_double(&d, text))
         return value_no_number(v, text);
-    bson_out_set_type(v->out, type_at, BSON_OUT_DOUBLE);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_DOUBLE);
     bson_out_double_value(v->out, d);
     return 0;
 }
@@ -22,7 +22,7 @@ static int number_as_text(struct conversion *v, size_t type_at, struct bytes tex
 {
     size_t begin;
 
-    bson_out_set_type(v->out, type_at, BSON_OUT_STRING);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
     begin = bson_out_string_begin(v->out);
     if (ddb_number_canonical(v->out, text, v->err) < 0)
         return -1;
@@ -38,15 +38,15 @@ static int number_as_exact(struct conversion *v, size_t type_at, struct bytes te
         return value_no_number(v, text);
     switch (n.type) {
     case NUMBER_INT32:
-        bson_out_set_type(v->out, type_at, BSON_OUT_INT32);
+        bson_out_set_type(v->out, type_at, BSON_TYPE_INT32);
         bson_out_int32_value(v->out, (int32_t)n.integer);
         return 0;
     case NUMBER_INT64:
-        bson_out_set_type(v->out, type_at, BSON_OUT_INT64);
+        bson_out_set_type(v->out, type_at, BSON_TYPE_INT64);
         bson_out_int64_value(v->out, n.integer);
         return 0;
     case NUMBER_DECIMAL128:
-        bson_out_set_type(v->out, type_at, BSON_OUT_DECIMAL128);
+        bson_out_set_type(v->out, type_at, BSON_TYPE_DECIMAL128);
         bson_out_decimal128_value(v->out, n.decimal);
         return 0;
     case NUMBER_TEXT:
@@ -71,9 +71,9 @@ static int change_null(struct conversion *v, size_t type_at)
 {
     if (value_true(v) < 0)
         return -1;
-    bson_out_set_type(v->out, type_at, BSON_OUT_NULL);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_NULL);
     if (MUTATED(conversion)) {
-        bson_out_set_type(v->out, type_at, BSON_OUT_BOOL);
+        bson_out_set_type(v->out, type_at, BSON_TYPE_BOOL);
         buf_char(v->out, true);
     }
     return 0;

@@ -22,7 +22,7 @@ static int raw_number(struct conversion *v, size_t type_at)
 
     if (value_number_text(v, &text, &room) < 0)
         return -1;
-    bson_out_set_type(v->out, type_at, BSON_OUT_STRING);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
     if (v->key)
         return raw_key_number(v, text);
     if (!number_valid(text))
@@ -33,7 +33,7 @@ static int raw_number(struct conversion *v, size_t type_at)
 
 static int raw_null(struct conversion *v, size_t type_at)
 {
-    bson_out_set_type(v->out, type_at, BSON_OUT_BOOL);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_BOOL);
     buf_char(v->out, true);
     return value_true(v);
 }
@@ -86,7 +86,7 @@ int convert_raw_value(struct conversion *v, size_t type_at)
     enum ddb_type type;
     size_t begin, content_at;
 
-    if (value_open(v, &type) < 0 || value_begin(v, type_at, BSON_OUT_DOCUMENT, &begin) < 0)
+    if (value_open(v, &type) < 0 || value_begin(v, type_at, BSON_TYPE_DOCUMENT, &begin) < 0)
         return -1;
     content_at = bson_out_element(v->out, 0, type_name(type));
     if (raw_content(v, type, content_at) < 0)

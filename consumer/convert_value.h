@@ -61,7 +61,7 @@ int value_number_text(struct conversion *v, struct bytes *ret, struct number_roo
 int value_no_number(struct conversion *v, struct bytes text);
 
 /* Containers inside the document; begin refuses to go deeper than MongoDB takes. */
-int value_begin(struct conversion *v, size_t type_at, enum bson_out_type type, size_t *begin);
+int value_begin(struct conversion *v, size_t type_at, bson_type_t type, size_t *begin);
 void value_end(struct conversion *v, size_t begin);
 
 /* An element's name, unescaped; *ret is where its type byte stands. */

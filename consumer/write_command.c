@@ -34,7 +34,7 @@ void write_command_begin(struct write_command *c, const struct mongo_target *t,
     c->view = view;
     c->deletes = deletes;
     c->count = 0;
-    c->index = BSON_INDEX_INIT;
+    c->index = BSON_OUT_INDEX_INIT;
     buf_reset(out);
     c->body = bson_out_begin(out);
     bson_out_string(out, deletes ? BYTES_LIT("delete") : BYTES_LIT("update"),
@@ -74,7 +74,7 @@ static int put_filter(struct write_command *c, struct bytes keys, struct error *
 {
     const struct converter *v = &c->view->converter;
 
-    bson_out_element(&c->out, BSON_OUT_DOCUMENT, BYTES_LIT("q"));
+    bson_out_element(&c->out, BSON_TYPE_DOCUMENT, BYTES_LIT("q"));
     if (c->target->sharded && v->identity == IDENTITY_KEY && convert_key_indexable(v->schema))
         return sharded_filter(c, keys, err);
     return convert_filter(&c->out, v, keys, err);
@@ -83,14 +83,14 @@ static int put_filter(struct write_command *c, struct bytes keys, struct error *
 static int put_record(struct write_command *c, const struct batch_entry *e, struct error *err)
 {
     struct buf *out = &c->out;
-    size_t record = bson_out_document(out, bson_index_name(&c->index));
+    size_t record = bson_out_document(out, bson_out_index_name(&c->index));
 
     if (put_filter(c, e->keys, err) < 0)
         return -1;
     if (c->deletes) {
         bson_out_int32(out, BYTES_LIT("limit"), 1);
     } else {
-        bson_out_element(out, BSON_OUT_DOCUMENT, BYTES_LIT("u"));
+        bson_out_element(out, BSON_TYPE_DOCUMENT, BYTES_LIT("u"));
         if (convert_document(out, &c->view->converter, e->keys, e->after, err) < 0)
             return -1;
         bson_out_bool(out, BYTES_LIT("upsert"), true);
@@ -101,7 +101,7 @@ static int put_record(struct write_command *c, const struct batch_entry *e, stru
 
 int write_command_add(struct write_command *c, const struct batch_entry *e, struct error *err)
 {
-    struct bson_index index = c->index;
+    struct bson_out_index index = c->index;
     size_t before = c->out.len;
     int result = put_record(c, e, err);
 

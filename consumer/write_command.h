@@ -24,7 +24,7 @@ struct write_command {
     bool deletes;
     size_t body;
     size_t list;
-    struct bson_index index;
+    struct bson_out_index index;
 };
 
 void write_command_init(struct write_command *c);

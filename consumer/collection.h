@@ -8,7 +8,7 @@
 #pragma once
 
 #include "common/mongo/mongo.h"
-#include "consumer/convert.h"
+#include "consumer/converter.h"
 #include "consumer/position.h"
 
 struct collection {
@@ -62,5 +62,3 @@ bool index_is_listed(const bson_t *reply, const struct index_wanted *w);
 /* MONGO_REFUSED or MONGO_AGAIN with *code when it was answered no. */
 enum mongo_result index_create(struct mongo *m, const char *collection,
                                const struct index_wanted *w, int32_t *code, struct error *err);
-/* {"pk.S":1,"sk.N":1} or {"pk":1,"sk":1}; destroy it. */
-void index_key_pattern(bson_t *ret, const struct converter *c);

@@ -118,7 +118,7 @@ int collection_delete_doubles(struct mongo *m, const struct collection *c, struc
 
     if (mongo_open(m, err) < 0)
         return -1;
-    index_key_pattern(&keys, c->converter);
+    converter_key_pattern(&keys, c->converter);
     pipeline = doubles_pipeline(&keys);
     bson_destroy(&keys);
     collection = mongoc_client_get_collection(m->client, m->target->database, c->name);

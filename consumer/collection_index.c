@@ -5,7 +5,6 @@
 #include "consumer/collection.h"
 
 #define DUPLICATE_KEY 11000
-#define PATTERN_MAX 8192
 
 struct wanted_indexes {
     bson_t keys[2];
@@ -19,27 +18,13 @@ static void wanted_release(struct wanted_indexes *w)
         bson_destroy(&w->keys[i]);
 }
 
-void index_key_pattern(bson_t *ret, const struct converter *c)
-{
-    struct buf pattern;
-    bson_t view;
-
-    buf_init(&pattern, PATTERN_MAX);
-    convert_index_pattern(&pattern, c);
-    if (!pattern.overflow && bson_init_static(&view, (const uint8_t *)pattern.p, pattern.len))
-        bson_copy_to(&view, ret);
-    else
-        bson_init(ret);
-    buf_release(&pattern);
-}
-
 /* The name under which the partition key's value stands: "pk" or "pk.S". */
 static void partition_pattern(bson_t *ret, const struct converter *c, bool hashed)
 {
     bson_t whole;
     bson_iter_t it;
 
-    index_key_pattern(&whole, c);
+    converter_key_pattern(&whole, c);
     bson_init(ret);
     if (bson_iter_init(&it, &whole) && bson_iter_next(&it)) {
         if (hashed)
@@ -67,10 +52,10 @@ static void wanted_init(struct wanted_indexes *w, const struct mongo *m,
     bool hashed = m->target->sharded;
 
     w->count = 0;
-    if (!convert_key_indexable(v->schema))
+    if (!converter_can_index(v->schema))
         return;
     if (primary)
-        index_key_pattern(wanted_add(w, "dynaferry_key", true), v);
+        converter_key_pattern(wanted_add(w, "dynaferry_key", true), v);
     /* Without a sort key the unique one is on the partition key already. */
     if (hashed || (primary && v->schema->range.name))
         partition_pattern(wanted_add(w, "dynaferry_partition_key", false), v, hashed);
@@ -231,7 +216,7 @@ static int shard_key(bson_t *ret, struct mongo *m, const struct collection *c,
     const struct index_wanted on_id = {.keys = ret, .name = "dynaferry_id_hashed"};
     int32_t code;
 
-    if (convert_key_indexable(c->converter->schema)) { /* it is one of the wanted indexes */
+    if (converter_can_index(c->converter->schema)) { /* it is one of the wanted indexes */
         partition_pattern(ret, c->converter, true);
         return 0;
     }

@@ -2,13 +2,12 @@
  * `after` in its order. What is about to fail leaves the buffer as it was. */
 #include "consumer/convert.h"
 
-#include "common/base/check.h"
-#include "consumer/convert_value.h"
+#include "consumer/convert_change.h"
+#include "consumer/convert_raw.h"
 
 #define MAX_DOCUMENT_BYTES (16 * 1024 * 1024)
-#define OBJECT_ID_BYTES                                                                        \
-    17 /* the element _id that the server adds to a document without one                       \
-        */
+/* The element _id that the server adds to a document without one. */
+#define OBJECT_ID_BYTES 17
 
 struct key_slices { /* of `keys`, hash before range; name: raw */
     struct bytes name[2];
@@ -75,14 +74,14 @@ static struct bytes id_prefix(const struct converter *c)
     return bytes_of(c->id_prefix);
 }
 
-static size_t id_element(struct buf *out, const struct converter *c)
+/* In the place of the name at `at`. Not inlined: few tables have an _id, and names are many. */
+__attribute__((noinline)) static void store_id(struct buf *out, size_t at,
+                                               const struct converter *c)
 {
-    size_t at = out->len;
-
+    out->len = at;
     buf_char(out, 0);
     buf_bytes(out, id_prefix(c));
     buf_append(out, "_id", sizeof("_id"));
-    return at;
 }
 
 static bool is_stored_id(const struct converter *c, struct bytes name)
@@ -107,8 +106,7 @@ static int check_top_name(struct document *d, size_t at)
     if (bytes_is(name, "_id")) {
         d->id_taken = true;
         d->stored_taken |= id_prefix(d->v.c).len == 0; /* _id is the document's own */
-        out->len = at;
-        id_element(out, d->v.c);
+        store_id(out, at, d->v.c);
     } else if (is_stored_id(d->v.c, name)) {
         d->stored_taken = true;
     }
@@ -289,7 +287,7 @@ int convert_document(struct buf *out, const struct converter *c, struct bytes ke
     return document_close(&d, write_document(&d, keys, after));
 }
 
-/* --- filters and the index --- */
+/* --- filters --- */
 
 /* "pk" becomes "pk.S". */
 static void append_type(struct buf *out, char type)
@@ -338,39 +336,4 @@ int convert_filter(struct buf *out, const struct converter *c, struct bytes keys
         return no_room(err);
     d = document_open(out, c, err);
     return document_close(&d, write_filter(&d, keys));
-}
-
-static void index_key(struct buf *out, const struct converter *c, const struct key_attribute *k)
-{
-    struct bytes name = {k->name, k->name_len};
-
-    if (bytes_is(name, "_id"))
-        bson_out_set_type(out, id_element(out, c), BSON_TYPE_INT32);
-    else
-        bson_out_element(out, BSON_TYPE_INT32, name);
-    if (c->type == CONVERT_RAW)
-        append_type(out, k->type);
-    bson_out_int32_value(out, 1);
-}
-
-void convert_index_pattern(struct buf *out, const struct converter *c)
-{
-    size_t begin = bson_out_begin(out);
-
-    CHECK(convert_key_indexable(c->schema));
-    index_key(out, c, &c->schema->hash);
-    if (c->schema->range.name)
-        index_key(out, c, &c->schema->range);
-    bson_out_end(out, begin);
-}
-
-static bool indexable(const struct key_attribute *k)
-{
-    return k->name_len > 0 && k->name[0] != '$' && !memchr(k->name, '.', k->name_len) &&
-           !memchr(k->name, 0, k->name_len);
-}
-
-bool convert_key_indexable(const struct key_schema *schema)
-{
-    return indexable(&schema->hash) && (!schema->range.name || indexable(&schema->range));
 }

@@ -1,9 +1,6 @@
-/* The rules of `change`: a value becomes the BSON value that means the same.
- *
- * A number is exact by the narrowest type (number.h), or a double where that is wanted and the
- * number is no key. */
+#include "consumer/convert_change.h"
+
 #include "common/base/mutation.h"
-#include "consumer/convert_value.h"
 #include "consumer/number.h"
 
 static int number_as_double(struct conversion *v, size_t type_at, struct bytes text)

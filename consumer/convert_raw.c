@@ -1,8 +1,5 @@
-/* The rules of `raw`: a value stays wrapped in its type, at every level, and numbers stay text.
- *
- * A number's text is the message's, so that a reader sees what DynamoDB sent; a key's is
- * canonical, since filters and the unique index compare it as text. */
-#include "consumer/convert_value.h"
+#include "consumer/convert_raw.h"
+
 #include "consumer/number.h"
 
 static int raw_key_number(struct conversion *v, struct bytes text)

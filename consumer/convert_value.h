@@ -1,13 +1,13 @@
 /* consumer/convert_value.h - what raw and change have in common: one attribute value, from the
  * reader into the buffer.
  *
- * For convert*.c alone. The type byte of an element stands before its name, and the type is
+ * The type byte of an element stands before its name, and the type is
  * known only after both, so each function gets the byte's place and sets it. Each returns 0, or
- * -1 with ERR_DATA; what was appended until then is cut off by convert.c. */
+ * -1 with ERR_DATA; what was appended until then is cut off by the caller's caller. */
 #pragma once
 
 #include "consumer/bson_out.h"
-#include "consumer/convert.h"
+#include "consumer/converter.h"
 
 struct conversion {
     struct buf *out;
@@ -19,12 +19,6 @@ struct conversion {
 };
 
 typedef int value_fn(struct conversion *v, size_t type_at);
-
-/* The two kinds of conversion, of a whole attribute value {"S":"x"}. */
-value_fn convert_raw_value;
-value_fn convert_change_value;
-/* The value without its wrapper, for a filter on "pk.S". */
-value_fn convert_raw_content;
 
 enum ddb_type {
     DDB_S,

@@ -21,44 +21,22 @@ struct run {
     struct table_view *view; /* as it will be; its uuid is filled at the end */
     struct table_doc doc;
     struct buf schema; /* of the newest generation */
-    char form[POSITION_TEXT_MAX];
+    char form[CONVERTER_FORM_MAX];
     struct collection_found found;
     struct prepare_facts facts;
 };
 
 /* ---- how the documents are to look ---- */
 
-/* What can't be mixed in one collection. */
-static void write_form(char *ret, const struct converter *v)
-{
-    bool raw = v->type == CONVERT_RAW;
-
-    snprintf(ret, POSITION_TEXT_MAX, "%s%s %s %s", raw ? "raw" : "change",
-             raw || v->number == CONVERT_EXACT ? "" : "/double",
-             v->identity == IDENTITY_KEY ? "key" : "objectid", v->id_prefix);
-}
-
 static struct table_view *view_new(const struct preparation *p)
 {
     struct table_view *v = xcalloc(1, sizeof(*v));
-    const char *type = config_string(p->config, "convert.type");
-    bool key = strcmp(config_string(p->config, "target.id"), "key") == 0;
-    bool to_double = strcmp(type, "mchange") == 0 ||
-                     strcmp(config_string(p->config, "convert.number"), "double") == 0;
 
     atomic_init(&v->refs, 1);
     key_schema_copy(&v->schema, &p->ledger->key_schema);
     v->collection = xstrdup(p->table->collection);
     v->log_id = xstrdup(p->ledger->log_id);
-    v->converter = (struct converter){
-        .type = strcmp(type, "raw") == 0 ? CONVERT_RAW : CONVERT_CHANGE,
-        .number = to_double ? CONVERT_DOUBLE : CONVERT_EXACT,
-        .identity = key ? IDENTITY_KEY : IDENTITY_OBJECTID,
-        .id_prefix = config_string(p->config, "convert._id"),
-        .schema = &v->schema,
-    };
-    if (!convert_key_indexable(&v->schema))
-        v->converter.identity = IDENTITY_KEY;
+    converter_init(&v->converter, p->config, &v->schema);
     return v;
 }
 
@@ -421,7 +399,7 @@ enum preparation_result preparation_run(struct table_view **ret, const struct pr
     buf_init(&r.schema, 1 << 16);
     table_doc_init(&r.doc);
     key_schema_write(&r.schema, &view->schema);
-    write_form(r.form, &view->converter);
+    converter_form(r.form, &view->converter);
     result = go_through_steps(&r, err);
     view->uuid = r.found.uuid;
     buf_release(&r.schema);

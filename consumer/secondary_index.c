@@ -15,7 +15,7 @@ static void wanted_init(struct wanted_index *w, const struct table_view *view,
     struct converter as_key = view->converter;
 
     as_key.schema = &x->keys;
-    index_key_pattern(&w->keys, &as_key);
+    converter_key_pattern(&w->keys, &as_key);
     w->name = xasprintf("dynaferry_index_%s", x->name);
     w->index = (struct index_wanted){.keys = &w->keys, .name = w->name};
 }
@@ -32,7 +32,7 @@ static bool is_missing(const bson_t *listed, const struct table_view *view,
     struct wanted_index w;
     bool missing;
 
-    if (!convert_key_indexable(&x->keys))
+    if (!converter_can_index(&x->keys))
         return false;
     wanted_init(&w, view, x);
     missing = !index_is_listed(listed, &w.index);
@@ -67,7 +67,7 @@ static int build(struct mongo *m, const struct table_view *view, const char *tab
     struct error err;
     int32_t code;
 
-    if (!convert_key_indexable(&x->keys)) {
+    if (!converter_can_index(&x->keys)) {
         log_warn("a secondary index is left out, MongoDB can't index its attribute's name",
                  "table=%s index=%s", table, x->name);
         return 0;

@@ -90,7 +90,7 @@ static bool same_view(const struct table_view *a, const struct table_view *b)
 /* Worth a line only when it is not what was configured. */
 static void tell_identity(const struct table *t, const struct table_view *v)
 {
-    if (!convert_key_indexable(&v->schema))
+    if (!converter_can_index(&v->schema))
         log_warn("key can't be indexed by its name, so _id is the key",
                  "table=%s hash_key=%s range_key=%s", t->name, v->schema.hash.name,
                  v->schema.range.name ? v->schema.range.name : "");

@@ -15,7 +15,7 @@
 #include "common/config/config.h"
 #include "common/messages/ledger.h"
 #include "common/run/metrics.h"
-#include "consumer/convert.h"
+#include "consumer/converter.h"
 #include "consumer/position.h"
 
 #define TABLE_REASON_MAX 512

@@ -1,6 +1,7 @@
 #include "consumer/write_command.h"
 
 #include "common/base/check.h"
+#include "consumer/convert.h"
 
 #define CEILING ((16 << 20) + 2 * WRITE_COMMAND_RESERVE)
 #define SCRATCH_MAX 65536
@@ -75,7 +76,7 @@ static int put_filter(struct write_command *c, struct bytes keys, struct error *
     const struct converter *v = &c->view->converter;
 
     bson_out_element(&c->out, BSON_TYPE_DOCUMENT, BYTES_LIT("q"));
-    if (c->target->sharded && v->identity == IDENTITY_KEY && convert_key_indexable(v->schema))
+    if (c->target->sharded && v->identity == IDENTITY_KEY && converter_can_index(v->schema))
         return sharded_filter(c, keys, err);
     return convert_filter(&c->out, v, keys, err);
 }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/mongo/mongo_find.h"
 #include "consumer/bson_read.h"
 
 #define NAMESPACE_EXISTS 48
@@ -60,8 +61,7 @@ int collection_look(struct mongo *m, const char *name, struct collection_found *
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
 
     if (result == MONGO_DONE) {
-        *ret = (struct collection_found){
-            .exists = bson_read_document(&info, &reply, "cursor.firstBatch.0")};
+        *ret = (struct collection_found){.exists = mongo_find_first(&info, &reply)};
         if (ret->exists) {
             uuid_read(&ret->uuid, &info, "info.uuid");
             judge_kind(ret, &info);

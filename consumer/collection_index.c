@@ -1,6 +1,7 @@
 /* The indexes of a collection, and its shard key. */
 #include <string.h>
 
+#include "common/mongo/mongo_find.h"
 #include "consumer/bson_read.h"
 #include "consumer/collection.h"
 
@@ -93,26 +94,15 @@ static bool same_pattern(const bson_t *a, const bson_t *b)
 
 bool index_is_listed(const bson_t *reply, const struct index_wanted *w)
 {
-    bson_iter_t it, list;
+    bson_iter_t it;
+    bson_t index, keys;
 
-    if (!bson_iter_init(&it, reply) ||
-        !bson_iter_find_descendant(&it, "cursor.firstBatch", &list) ||
-        !bson_iter_recurse(&list, &it))
+    if (!mongo_find_begin(&it, reply))
         return false;
-    while (bson_iter_next(&it)) {
-        const uint8_t *data;
-        uint32_t len;
-        bson_t index, keys;
-
-        if (!BSON_ITER_HOLDS_DOCUMENT(&it))
-            continue;
-        bson_iter_document(&it, &len, &data);
-        if (!bson_init_static(&index, data, len) || !bson_read_document(&keys, &index, "key") ||
-            !same_pattern(&keys, w->keys))
-            continue;
-        if (!w->unique || bson_read_bool(&index, "unique"))
+    while (mongo_find_next(&it, &index))
+        if (bson_read_document(&keys, &index, "key") && same_pattern(&keys, w->keys) &&
+            (!w->unique || bson_read_bool(&index, "unique")))
             return true;
-    }
     return false;
 }
 

@@ -138,8 +138,8 @@ static int look(struct run *r, struct error *err)
     if (look_at_collection(r, err) < 0)
         return -1;
     if (r->doc.state == TABLE_DOC_NONE &&
-        position_any(r->m, r->p->table->topic, &f->had_position, err) != MONGO_DONE)
-        return error_prefix(err, "positions");
+        position_store_any(&f->had_position, r->m, r->p->table->topic, err) < 0)
+        return -1;
     return 0;
 }
 
@@ -231,8 +231,8 @@ static int rewind_all(struct run *r, struct error *err)
     for (int32_t i = 0; i < l->partitions; i++) {
         AUTO(free_charp) char *id = xasprintf("%s/%" PRId32, r->p->table->topic, i);
 
-        if (position_rewind(r->m, id, l->begin_offsets[i], err) != MONGO_DONE)
-            return error_prefix(err, "rewind");
+        if (position_store_rewind(r->m, id, l->begin_offsets[i], err) < 0)
+            return -1;
     }
     return 0;
 }

@@ -1,5 +1,4 @@
-/* Documents that share a key: found with one aggregation, however many there are. */
-#include "consumer/collection.h"
+#include "consumer/collection_doubles.h"
 
 #define GROUPS_A_BATCH 1000
 #define IDS_A_COMMAND 10000
@@ -103,7 +102,7 @@ static int nothing_to_delete(const char *name, struct error *err)
                        name);
 }
 
-int collection_delete_doubles(struct mongo *m, const struct collection *c, struct error *err)
+int collection_doubles_delete(struct mongo *m, const struct collection *c, struct error *err)
 {
     struct doubles d = {.m = m, .name = c->name};
     AUTO(mongo_bsonp)

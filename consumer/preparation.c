@@ -7,7 +7,9 @@
 #include "common/base/check.h"
 #include "common/kafka/kafka.h"
 #include "common/run/log.h"
-#include "consumer/collection.h"
+#include "consumer/collection_doubles.h"
+#include "consumer/collection_index.h"
+#include "consumer/collection_shard.h"
 #include "consumer/position_store.h"
 #include "consumer/prepare_decision.h"
 #include "consumer/table_doc.h"
@@ -118,7 +120,7 @@ static int look_at_collection(struct run *r, struct error *err)
     f->collection.indexed = false;
     if (!r->found.exists || r->found.unfit)
         return 0;
-    return collection_indexed(r->m, &c, &f->collection.indexed, err);
+    return collection_index_look(&f->collection.indexed, r->m, &c, err);
 }
 
 static int look(struct run *r, struct error *err)
@@ -208,7 +210,7 @@ static int delete_doubles(struct run *r, const struct collection *c, struct erro
         return result;
     log_warn("documents with the same key are deleted, the log will be applied again",
              "table=%s collection=%s", r->p->table->name, c->name);
-    return collection_delete_doubles(r->m, c, err);
+    return collection_doubles_delete(r->m, c, err);
 }
 
 static int make_indexes(struct run *r, struct error *err)
@@ -216,7 +218,7 @@ static int make_indexes(struct run *r, struct error *err)
     struct collection c = collection_of(r);
     bool doubled = false;
 
-    if (collection_index(r->m, &c, &doubled, err) < 0)
+    if (collection_index_build(&doubled, r->m, &c, err) < 0)
         return -1;
     return doubled ? delete_doubles(r, &c, err) : 0;
 }
@@ -243,7 +245,7 @@ static int finish(struct run *r, struct error *err)
     struct collection c = collection_of(r);
     bool doubled = false;
 
-    if (collection_index(r->m, &c, &doubled, err) < 0)
+    if (collection_index_build(&doubled, r->m, &c, err) < 0)
         return -1;
     if (doubled)
         return 0; /* look again */
@@ -289,7 +291,7 @@ static bool is_long(const struct run *r, enum prepare_step step)
     case PREPARE_INDEX:
         return true;
     case PREPARE_FINISH:
-        return r->m->target->sharded || collection_wants_indexes(r->m, &c);
+        return r->m->target->sharded || collection_index_is_wanted(r->m, &c);
     default:
         return false;
     }

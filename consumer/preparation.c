@@ -57,13 +57,13 @@ static int doc_update(struct run *r, const bson_t *set, bool *matched, struct er
     return table_doc_update(&r->doc, r->m, r->p->table->topic, set, matched, err);
 }
 
-static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
+static int doc_claim(struct run *r, enum table_doc_clear clear, struct error *err)
 {
     const char *state =
         table_doc_state_name(clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING);
     AUTO(mongo_bsonp)
     bson_t *set =
-        BCON_NEW("state", BCON_UTF8(state), "clear", BCON_UTF8(table_clear_name(clear)),
+        BCON_NEW("state", BCON_UTF8(state), "clear", BCON_UTF8(table_doc_clear_name(clear)),
                  "generation", BCON_INT64(r->p->ledger->generation), "uuid", BCON_NULL,
                  "key_schema", BCON_UTF8(buf_cstr(&r->schema)), "form", BCON_UTF8(r->form),
                  "doubled", BCON_BOOL(false));
@@ -72,7 +72,7 @@ static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
 
     log_info("table is prepared", "table=%s collection=%s generation=%" PRId64 " clear=%s",
              r->p->table->name, r->view->collection, r->p->ledger->generation,
-             table_clear_name(clear));
+             table_doc_clear_name(clear));
     bson_concat(&with_epoch, set);
     if (r->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
         BSON_APPEND_INT64(&with_epoch, "epoch", r->doc.epoch + 1);
@@ -130,7 +130,7 @@ static int look(struct run *r, struct error *err)
     if (table_doc_read(&r->doc, r->m, r->p->table->topic, err) < 0)
         return -1;
     f->preparer = r->p->preparer;
-    f->exist = table_clear_of(config_string(r->p->config, "target.mongodb.exist"));
+    f->exist = table_doc_clear_of(config_string(r->p->config, "target.mongodb.exist"));
     f->doc.state = r->doc.state;
     f->doc.clear = r->doc.clear;
     f->doc.uuid = r->doc.uuid;
@@ -297,7 +297,7 @@ static bool is_long(const struct run *r, enum prepare_step step)
     }
 }
 
-static int do_step(struct run *r, enum prepare_step step, enum table_clear what,
+static int do_step(struct run *r, enum prepare_step step, enum table_doc_clear what,
                    struct error *err)
 {
     switch (step) {
@@ -365,7 +365,7 @@ static enum preparation_result go_through_steps(struct run *r, struct error *err
     bool checked = false;
 
     for (int i = 0; i < STEPS_MAX; i++) {
-        enum table_clear what = CLEAR_NOTHING;
+        enum table_doc_clear what = CLEAR_NOTHING;
         enum prepare_step step;
 
         if (look(r, err) < 0)

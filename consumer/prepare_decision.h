@@ -15,35 +15,19 @@
  * Pure: preparation.c reads the facts and does the steps. */
 #pragma once
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "consumer/position.h"
-
-enum table_doc_state {
-    TABLE_DOC_NONE,     /* there is no document */
-    TABLE_DOC_CLEARING, /* `clear` is to be done to what stands under the name */
-    TABLE_DOC_BUILDING, /* collection and indexes are to be made */
-    TABLE_DOC_READY,
-};
-
-enum table_clear {
-    CLEAR_NOTHING, /* write into what is there */
-    CLEAR_DROP,
-    CLEAR_RENAME,
-};
+#include "consumer/table_doc.h"
 
 struct prepare_facts {
-    bool preparer;          /* this consumer owns partition 0 */
-    bool had_position;      /* this database held a position of the table before */
-    enum table_clear exist; /* target.mongodb.exist */
+    bool preparer;              /* this consumer owns partition 0 */
+    bool had_position;          /* this database held a position of the table before */
+    enum table_doc_clear exist; /* target.mongodb.exist */
     struct {
         enum table_doc_state state;
         bool same_schema; /* as the newest generation's */
         bool same_form;   /* converted and identified as configured now */
         bool doubled;     /* copies were deleted, the partitions are not told yet */
         struct uuid uuid;
-        enum table_clear clear;
+        enum table_doc_clear clear;
     } doc;
     struct {
         bool exists;
@@ -67,9 +51,5 @@ enum prepare_step {
     PREPARE_FINISH,  /* ready, with the collection's UUID */
 };
 
-enum prepare_step prepare_decision_next(const struct prepare_facts *f, enum table_clear *clear);
-
-const char *table_doc_state_name(enum table_doc_state s);
-enum table_doc_state table_doc_state_of(const char *name);
-const char *table_clear_name(enum table_clear c); /* "" | "drop" | "rename" */
-enum table_clear table_clear_of(const char *name);
+enum prepare_step prepare_decision_next(const struct prepare_facts *f,
+                                        enum table_doc_clear *clear);

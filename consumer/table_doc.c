@@ -1,9 +1,40 @@
 #include "consumer/table_doc.h"
 
+#include <string.h>
+
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
 #include "consumer/bson_read.h"
 #include "consumer/position_store.h"
+
+static const char *const state_names[] = {"none", "clearing", "building", "ready"};
+static const char *const clear_names[] = {"", "drop", "rename"};
+
+const char *table_doc_state_name(enum table_doc_state s)
+{
+    return state_names[s];
+}
+
+enum table_doc_state table_doc_state_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(state_names); i++)
+        if (strcmp(state_names[i], name) == 0)
+            return (enum table_doc_state)i;
+    return TABLE_DOC_NONE;
+}
+
+const char *table_doc_clear_name(enum table_doc_clear c)
+{
+    return clear_names[c];
+}
+
+enum table_doc_clear table_doc_clear_of(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(clear_names); i++)
+        if (strcmp(clear_names[i], name) == 0)
+            return (enum table_doc_clear)i;
+    return CLEAR_NOTHING;
+}
 
 void table_doc_init(struct table_doc *d)
 {
@@ -18,13 +49,13 @@ void table_doc_release(struct table_doc *d)
 
 static void read_members(struct table_doc *d, const bson_t *doc)
 {
-    char text[POSITION_TEXT_MAX];
+    char text[16];
     bson_iter_t it;
 
     bson_read_text(text, sizeof(text), doc, "state");
     d->state = table_doc_state_of(text);
     bson_read_text(text, sizeof(text), doc, "clear");
-    d->clear = table_clear_of(text);
+    d->clear = table_doc_clear_of(text);
     bson_read_text(d->form, sizeof(d->form), doc, "form");
     d->epoch = bson_read_int64(doc, "epoch", 0);
     d->doubled = bson_read_bool(doc, "doubled");

@@ -20,7 +20,7 @@ struct dead_letters {
     pthread_mutex_t lock; /* of the rounds */
 };
 
-struct dead_letter_round {
+struct dead_letters_round {
     /* set once */
     struct dead_letters *to;
     void (*ended)(void *arg);
@@ -34,7 +34,7 @@ struct dead_letter_round {
 };
 
 /* One letter less is under way. A dropped round is freed with its last one. */
-static void letter_ended(struct dead_letter_round *r, const char *failure)
+static void letter_ended(struct dead_letters_round *r, const char *failure)
 {
     struct dead_letters *to = r->to;
     void (*ended)(void *arg) = r->ended;
@@ -163,7 +163,7 @@ static void write_letter(struct buf *out, const struct dead_letters *d,
     buf_release(&headers);
 }
 
-static rd_kafka_resp_err_t produce(struct dead_letter_round *r, const rd_kafka_message_t *m,
+static rd_kafka_resp_err_t produce(struct dead_letters_round *r, const rd_kafka_message_t *m,
                                    const struct buf *value)
 {
     AUTO(free_charp)
@@ -178,10 +178,10 @@ static rd_kafka_resp_err_t produce(struct dead_letter_round *r, const rd_kafka_m
 
 /* ---- rounds ---- */
 
-struct dead_letter_round *dead_letter_round_new(struct dead_letters *d,
-                                                void (*ended)(void *arg), void *arg)
+struct dead_letters_round *dead_letters_round_new(struct dead_letters *d,
+                                                  void (*ended)(void *arg), void *arg)
 {
-    struct dead_letter_round *r = xcalloc(1, sizeof(*r));
+    struct dead_letters_round *r = xcalloc(1, sizeof(*r));
 
     r->to = d;
     r->ended = ended;
@@ -189,7 +189,7 @@ struct dead_letter_round *dead_letter_round_new(struct dead_letters *d,
     return r;
 }
 
-void dead_letter_round_drop(struct dead_letter_round *r)
+void dead_letters_round_drop(struct dead_letters_round *r)
 {
     struct dead_letters *to;
     bool pending;
@@ -205,8 +205,8 @@ void dead_letter_round_drop(struct dead_letter_round *r)
         free(r);
 }
 
-void dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
-                      const struct event *ev, const char *table, const char *reason)
+void dead_letters_send(struct dead_letters_round *r, const rd_kafka_message_t *m,
+                       const struct event *ev, const char *table, const char *reason)
 {
     struct buf value;
     rd_kafka_resp_err_t code;
@@ -222,7 +222,8 @@ void dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
         letter_ended(r, rd_kafka_err2str(code));
 }
 
-enum dead_letter_result dead_letter_round_result(struct dead_letter_round *r, struct error *err)
+enum dead_letters_result dead_letters_round_result(struct dead_letters_round *r,
+                                                   struct error *err)
 {
     AUTO_LOCK(&r->to->lock);
     if (r->pending > 0)

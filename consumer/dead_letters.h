@@ -20,19 +20,19 @@ DEFINE_FREEP(struct dead_letters, dead_letters_freep, dead_letters_free)
 void dead_letters_poll(struct dead_letters *d, int timeout_ms);
 
 /* The letters of one batch. */
-struct dead_letter_round;
-enum dead_letter_result {
+struct dead_letters_round;
+enum dead_letters_result {
     DEAD_LETTERS_UNDER_WAY,
     DEAD_LETTERS_RECEIVED, /* all, or there were none */
     DEAD_LETTERS_FAILED,
 };
 /* ended: called from dead_letters_poll when the last one is told of, unless it was dropped. */
-struct dead_letter_round *dead_letter_round_new(struct dead_letters *d,
-                                                void (*ended)(void *arg), void *arg);
+struct dead_letters_round *dead_letters_round_new(struct dead_letters *d,
+                                                  void (*ended)(void *arg), void *arg);
 /* The caller does not want to know any more. NULL is fine. */
-void dead_letter_round_drop(struct dead_letter_round *r);
+void dead_letters_round_drop(struct dead_letters_round *r);
 /* ev NULL: a message that is no event. Kafka does not take it now: the round has failed. */
-void dead_letter_send(struct dead_letter_round *r, const rd_kafka_message_t *m,
-                      const struct event *ev, const char *table, const char *reason);
-enum dead_letter_result dead_letter_round_result(struct dead_letter_round *r,
-                                                 struct error *err);
+void dead_letters_send(struct dead_letters_round *r, const rd_kafka_message_t *m,
+                       const struct event *ev, const char *table, const char *reason);
+enum dead_letters_result dead_letters_round_result(struct dead_letters_round *r,
+                                                   struct error *err);

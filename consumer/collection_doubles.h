@@ -8,4 +8,5 @@
  * once never delete both. Documents without the whole key are the user's own and stay.
  * ERR_FATAL without a code: there are none, so it is not for them that the unique index is
  * refused. Long. */
-int collection_doubles_delete(struct mongo *m, const struct collection *c, struct error *err);
+int collection_doubles_delete(struct mongo *m, const struct collection *coll,
+                              struct error *err);

@@ -19,12 +19,12 @@ static void wanted_release(struct wanted_indexes *wanted)
         bson_destroy(&wanted->keys[i]);
 }
 
-void collection_index_partition_key(bson_t *ret, const struct converter *c, bool hashed)
+void collection_index_partition_key(bson_t *ret, const struct converter *converter, bool hashed)
 {
     bson_t whole;
     bson_iter_t it;
 
-    converter_key_pattern(&whole, c);
+    converter_key_pattern(&whole, converter);
     bson_init(ret);
     if (bson_iter_init(&it, &whole) && bson_iter_next(&it)) {
         if (hashed)
@@ -46,28 +46,28 @@ static bson_t *wanted_add(struct wanted_indexes *wanted, const char *name, bool 
 
 /* In place: a bson_t must not be moved. */
 static void wanted_init(struct wanted_indexes *wanted, const struct mongo *m,
-                        const struct collection *c)
+                        const struct collection *coll)
 {
-    const struct converter *v = c->converter;
-    bool primary = c->want_index && v->identity == IDENTITY_OBJECTID;
+    const struct converter *converter = coll->converter;
+    bool primary = coll->want_index && converter->identity == IDENTITY_OBJECTID;
     bool hashed = m->target->sharded;
 
     wanted->count = 0;
-    if (!converter_can_index(v->schema))
+    if (!converter_can_index(converter->schema))
         return;
     if (primary)
-        converter_key_pattern(wanted_add(wanted, "dynaferry_key", true), v);
+        converter_key_pattern(wanted_add(wanted, "dynaferry_key", true), converter);
     /* Without a sort key the unique one is on the partition key already. */
-    if (hashed || (primary && v->schema->range.name))
-        collection_index_partition_key(wanted_add(wanted, "dynaferry_partition_key", false), v,
-                                       hashed);
+    if (hashed || (primary && converter->schema->range.name))
+        collection_index_partition_key(wanted_add(wanted, "dynaferry_partition_key", false),
+                                       converter, hashed);
 }
 
-bool collection_index_is_wanted(const struct mongo *m, const struct collection *c)
+bool collection_index_is_wanted(const struct mongo *m, const struct collection *coll)
 {
     struct wanted_indexes wanted;
 
-    wanted_init(&wanted, m, c);
+    wanted_init(&wanted, m, coll);
     wanted_release(&wanted);
     return wanted.count > 0;
 }
@@ -117,7 +117,7 @@ enum mongo_result collection_index_list(struct mongo *m, const char *collection,
     return mongo_read(m, m->target->database, command, reply, err);
 }
 
-int collection_index_look(bool *ret, struct mongo *m, const struct collection *c,
+int collection_index_look(bool *ret, struct mongo *m, const struct collection *coll,
                           struct error *err)
 {
     struct wanted_indexes wanted;
@@ -125,16 +125,16 @@ int collection_index_look(bool *ret, struct mongo *m, const struct collection *c
     enum mongo_result result = MONGO_DONE;
     bson_t reply;
 
-    wanted_init(&wanted, m, c);
+    wanted_init(&wanted, m, coll);
     if (wanted.count > 0) {
-        result = collection_index_list(m, c->name, &reply, err);
+        result = collection_index_list(m, coll->name, &reply, err);
         for (int i = 0; result == MONGO_DONE && i < wanted.count; i++)
             all = all && collection_index_is_listed(&reply, &wanted.index[i]);
         bson_destroy(&reply);
     }
     wanted_release(&wanted);
     if (result != MONGO_DONE)
-        return error_prefix(err, "indexes of %s", c->name);
+        return error_prefix(err, "indexes of %s", coll->name);
     *ret = all;
     return 0;
 }
@@ -158,16 +158,16 @@ enum mongo_result collection_index_create(struct mongo *m, const char *collectio
     return result;
 }
 
-int collection_index_build(bool *doubled, struct mongo *m, const struct collection *c,
+int collection_index_build(bool *doubled, struct mongo *m, const struct collection *coll,
                            struct error *err)
 {
     struct wanted_indexes wanted;
     enum mongo_result result = MONGO_DONE;
     int32_t code = 0;
 
-    wanted_init(&wanted, m, c);
+    wanted_init(&wanted, m, coll);
     for (int i = 0; i < wanted.count && result == MONGO_DONE; i++)
-        result = collection_index_create(m, c->name, &wanted.index[i], &code, err);
+        result = collection_index_create(m, coll->name, &wanted.index[i], &code, err);
     wanted_release(&wanted);
     *doubled = result != MONGO_DONE && code == DUPLICATE_KEY;
     return result == MONGO_DONE || *doubled ? 0 : -1;

@@ -11,19 +11,20 @@ struct collection_index {
 };
 
 /* Is there an index that applying wants? */
-bool collection_index_is_wanted(const struct mongo *m, const struct collection *c);
+bool collection_index_is_wanted(const struct mongo *m, const struct collection *coll);
 /* Are all of them there? (One that is being built counts as there for MongoDB;
  * collection_index_build waits for it.) */
-int collection_index_look(bool *ret, struct mongo *m, const struct collection *c,
+int collection_index_look(bool *ret, struct mongo *m, const struct collection *coll,
                           struct error *err);
 /* Makes the missing ones. *doubled: documents that share a key stand in the way of the unique
  * one. Long. */
-int collection_index_build(bool *doubled, struct mongo *m, const struct collection *c,
+int collection_index_build(bool *doubled, struct mongo *m, const struct collection *coll,
                            struct error *err);
 
 /* {"pk":1}, or {"pk":"hashed"} for sharding, under the name where the partition key is stored.
  * The caller destroys it. */
-void collection_index_partition_key(bson_t *ret, const struct converter *c, bool hashed);
+void collection_index_partition_key(bson_t *ret, const struct converter *converter,
+                                    bool hashed);
 
 /* The reply of listIndexes, to be destroyed in every case. */
 enum mongo_result collection_index_list(struct mongo *m, const char *collection, bson_t *reply,

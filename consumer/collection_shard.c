@@ -30,31 +30,31 @@ static int enable_sharding(struct mongo *m, struct error *err)
 }
 
 /* shardCollection makes the index it needs only when the collection is empty. */
-static int shard_key(bson_t *ret, struct mongo *m, const struct collection *c,
+static int shard_key(bson_t *ret, struct mongo *m, const struct collection *coll,
                      struct error *err)
 {
     const struct collection_index on_id = {.keys = ret, .name = "dynaferry_id_hashed"};
     int32_t code;
 
-    if (converter_can_index(c->converter->schema)) { /* it is one of the wanted indexes */
-        collection_index_partition_key(ret, c->converter, true);
+    if (converter_can_index(coll->converter->schema)) { /* it is one of the wanted indexes */
+        collection_index_partition_key(ret, coll->converter, true);
         return 0;
     }
     bson_init(ret);
     BSON_APPEND_UTF8(ret, "_id", "hashed");
-    return collection_index_create(m, c->name, &on_id, &code, err) == MONGO_DONE ? 0 : -1;
+    return collection_index_create(m, coll->name, &on_id, &code, err) == MONGO_DONE ? 0 : -1;
 }
 
-int collection_shard(struct mongo *m, const struct collection *c, struct error *err)
+int collection_shard(struct mongo *m, const struct collection *coll, struct error *err)
 {
-    AUTO(free_charp) char *namespace = xasprintf("%s.%s", m->target->database, c->name);
+    AUTO(free_charp) char *namespace = xasprintf("%s.%s", m->target->database, coll->name);
     enum mongo_result result;
     int32_t code;
     bson_t key;
 
     if (enable_sharding(m, err) < 0)
         return -1;
-    if (shard_key(&key, m, c, err) < 0) {
+    if (shard_key(&key, m, coll, err) < 0) {
         bson_destroy(&key);
         return -1;
     }

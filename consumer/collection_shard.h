@@ -5,4 +5,4 @@
 
 /* enableSharding and shardCollection: hashed on the partition key, or on _id where the key
  * can't be indexed. Long. */
-int collection_shard(struct mongo *m, const struct collection *c, struct error *err);
+int collection_shard(struct mongo *m, const struct collection *coll, struct error *err);

@@ -15,10 +15,10 @@
  * that `_id` is stored under, a malformed value, over 16 MiB: dead letter. ERR_RETRY: the
  * document is fine, but the buffer's ceiling is nearer than its end: empty it and convert
  * again. On failure out is as it was. */
-int convert_document(struct buf *out, const struct converter *c, struct bytes keys,
+int convert_document(struct buf *out, const struct converter *converter, struct bytes keys,
                      struct bytes after, struct error *err);
 
 /* Appends a whole BSON document that filters the item: {"_id":v}, or {"pk":v,"sk":v} (change),
  * or {"pk.S":v,"sk.N":v} (raw), which is right only for a schema that converter_can_index. */
-int convert_filter(struct buf *out, const struct converter *c, struct bytes keys,
+int convert_filter(struct buf *out, const struct converter *converter, struct bytes keys,
                    struct error *err);

@@ -59,7 +59,7 @@ static int change_number(struct conversion *v, size_t type_at)
 
     if (value_number_text(v, &text, &room) < 0)
         return -1;
-    if (v->c->number == CONVERT_DOUBLE && !v->key)
+    if (v->converter->number == CONVERT_DOUBLE && !v->key)
         return number_as_double(v, type_at, text);
     return number_as_exact(v, type_at, text);
 }

@@ -12,7 +12,7 @@
 struct conversion {
     struct buf *out;
     struct json_reader r;
-    const struct converter *c;
+    const struct converter *converter;
     bool key; /* a key attribute: N in canonical spelling (raw), never a double (change) */
     unsigned depth; /* of the BSON container that is being written */
     struct error *err;

@@ -34,9 +34,9 @@ static void read_member(struct database_source *ret, struct json_reader *r, stru
         json_skip(r, NULL);
 }
 
-static bool names_something(const struct database_source *s)
+static bool names_something(const struct database_source *source)
 {
-    return s->account[0] || s->region[0] || s->endpoint[0];
+    return source->account[0] || source->region[0] || source->endpoint[0];
 }
 
 int database_source_decode(struct database_source *ret, struct bytes json, struct error *err)
@@ -71,11 +71,12 @@ static void take_record(void *arg, struct bytes rest, struct bytes value, int32_
         record->result = database_source_decode(&record->source, value, &record->err);
 }
 
-int database_source_read(struct database_source *ret, struct ledger_cache *l, struct error *err)
+int database_source_read(struct database_source *ret, struct ledger_cache *cache,
+                         struct error *err)
 {
     struct source_record record = {.result = 0};
 
-    ledger_cache_each(l, "source", take_record, &record);
+    ledger_cache_each(cache, "source", take_record, &record);
     if (record.result < 0)
         return error_fatal(err, EXIT_CONFIGURATION, "the ledger's record \"source\": %s",
                            record.err.message);
@@ -91,24 +92,24 @@ void database_source_from_bson(struct database_source *ret, const bson_t *doc)
     ret->known = names_something(ret);
 }
 
-bson_t *database_source_to_bson(const struct database_source *s)
+bson_t *database_source_to_bson(const struct database_source *source)
 {
     bson_t *doc = bson_new();
 
-    if (s->account[0])
-        BSON_APPEND_UTF8(doc, "account", s->account);
-    if (s->region[0])
-        BSON_APPEND_UTF8(doc, "region", s->region);
-    if (s->endpoint[0])
-        BSON_APPEND_UTF8(doc, "endpoint", s->endpoint);
+    if (source->account[0])
+        BSON_APPEND_UTF8(doc, "account", source->account);
+    if (source->region[0])
+        BSON_APPEND_UTF8(doc, "region", source->region);
+    if (source->endpoint[0])
+        BSON_APPEND_UTF8(doc, "endpoint", source->endpoint);
     return doc;
 }
 
-char *database_source_text(const struct database_source *s)
+char *database_source_text(const struct database_source *source)
 {
-    if (!s->known)
+    if (!source->known)
         return xstrdup("");
-    if (s->endpoint[0])
-        return xasprintf(" with source endpoint %s", s->endpoint);
-    return xasprintf(" with source account %s, region %s", s->account, s->region);
+    if (source->endpoint[0])
+        return xasprintf(" with source endpoint %s", source->endpoint);
+    return xasprintf(" with source account %s, region %s", source->account, source->region);
 }

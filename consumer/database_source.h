@@ -19,11 +19,12 @@ struct database_source { /* "": not there */
 /* ERR_DATA: no object. */
 int database_source_decode(struct database_source *ret, struct bytes json, struct error *err);
 /* Not known while the ledger has no such record. ERR_FATAL 78: it can't be read. */
-int database_source_read(struct database_source *ret, struct ledger_cache *l,
+int database_source_read(struct database_source *ret, struct ledger_cache *cache,
                          struct error *err);
 
 /* Not known when the document has no such member. */
 void database_source_from_bson(struct database_source *ret, const bson_t *doc);
-bson_t *database_source_to_bson(const struct database_source *s); /* the caller destroys it */
+bson_t *
+database_source_to_bson(const struct database_source *source); /* the caller destroys it */
 /* " with source ...", for messages; the caller frees. "" when not known. */
-char *database_source_text(const struct database_source *s);
+char *database_source_text(const struct database_source *source);

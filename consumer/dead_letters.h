@@ -14,10 +14,10 @@
 struct dead_letters;
 
 int dead_letters_new(struct dead_letters **ret, const struct config *c, struct error *err);
-void dead_letters_free(struct dead_letters *d);
+void dead_letters_free(struct dead_letters *letters);
 DEFINE_FREEP(struct dead_letters, dead_letters_freep, dead_letters_free)
 /* Serves receipts, for at most timeout_ms: rounds end here. */
-void dead_letters_poll(struct dead_letters *d, int timeout_ms);
+void dead_letters_poll(struct dead_letters *letters, int timeout_ms);
 
 /* The letters of one batch. */
 struct dead_letters_round;
@@ -27,12 +27,12 @@ enum dead_letters_result {
     DEAD_LETTERS_FAILED,
 };
 /* ended: called from dead_letters_poll when the last one is told of, unless it was dropped. */
-struct dead_letters_round *dead_letters_round_new(struct dead_letters *d,
+struct dead_letters_round *dead_letters_round_new(struct dead_letters *letters,
                                                   void (*ended)(void *arg), void *arg);
 /* The caller does not want to know any more. NULL is fine. */
-void dead_letters_round_drop(struct dead_letters_round *r);
+void dead_letters_round_drop(struct dead_letters_round *round);
 /* ev NULL: a message that is no event. Kafka does not take it now: the round has failed. */
-void dead_letters_send(struct dead_letters_round *r, const rd_kafka_message_t *m,
+void dead_letters_send(struct dead_letters_round *round, const rd_kafka_message_t *message,
                        const struct event *ev, const char *table, const char *reason);
-enum dead_letters_result dead_letters_round_result(struct dead_letters_round *r,
+enum dead_letters_result dead_letters_round_result(struct dead_letters_round *round,
                                                    struct error *err);

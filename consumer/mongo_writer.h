@@ -34,8 +34,8 @@ struct mongo_writer {
     struct error unclear; /* ERR_NONE, or why records are waited out */
 };
 
-void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes);
-void mongo_writer_release(struct mongo_writer *w);
+void mongo_writer_init(struct mongo_writer *writer, struct mongo *m, size_t batch_bytes);
+void mongo_writer_release(struct mongo_writer *writer);
 
 struct mongo_write_job {
     struct batch *batch;
@@ -57,5 +57,5 @@ struct mongo_write_job {
  * refused. MONGO_AGAIN, MONGO_UNKNOWN: any part of the batch may have been applied; err says
  * why. The batch is spent in every case (entries may have fallen back): empty it, and on
  * failure read it again from the position. */
-enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_job *job,
+enum mongo_result mongo_writer_apply(struct mongo_writer *writer, struct mongo_write_job *job,
                                      struct error *err);

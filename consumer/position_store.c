@@ -116,25 +116,25 @@ static void append_offset(bson_t *q, const char *name, int64_t offset)
         BSON_APPEND_INT64(q, name, offset);
 }
 
-static void append_query(bson_t *q, const char *id, const struct position_change *c)
+static void append_query(bson_t *q, const char *id, const struct position_change *change)
 {
-    const struct position_doc *seen = &c->seen;
+    const struct position_doc *seen = &change->seen;
 
     BSON_APPEND_UTF8(q, "_id", id);
     if (!seen->found) {
         BCON_APPEND(q, "epoch", "{", "$exists", BCON_BOOL(false), "}");
         return;
     }
-    if (c->kind == POSITION_CHANGE_MARK) {
+    if (change->kind == POSITION_CHANGE_MARK) {
         BSON_APPEND_INT64(q, "generation", seen->generation);
         BSON_APPEND_UTF8(q, "log_id", seen->log_id);
         return;
     }
     BSON_APPEND_INT64(q, "epoch", seen->epoch);
     BSON_APPEND_UTF8(q, "owner", seen->owner);
-    if (c->kind != POSITION_CHANGE_GOODBYE)
+    if (change->kind != POSITION_CHANGE_GOODBYE)
         append_offset(q, "rewind", seen->rewind);
-    if (c->kind != POSITION_CHANGE_TAKE)
+    if (change->kind != POSITION_CHANGE_TAKE)
         return;
     append_offset(q, "again", seen->again);
     append_offset(q, "offset", seen->offset);
@@ -162,32 +162,32 @@ static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
         BSON_APPEND_INT64(set, "again", next->again);
 }
 
-static void append_update(bson_t *u, const struct position_change *c)
+static void append_update(bson_t *u, const struct position_change *change)
 {
     bson_t set = BSON_INITIALIZER, unset = BSON_INITIALIZER;
 
-    switch (c->kind) {
+    switch (change->kind) {
     case POSITION_CHANGE_TAKE:
-        set_all(&set, &unset, &c->next);
+        set_all(&set, &unset, &change->next);
         break;
     case POSITION_CHANGE_GOODBYE:
         BSON_APPEND_UTF8(&set, "owner", "");
-        if (c->next.offset != POSITION_NONE)
-            set_place(&set, &c->next);
+        if (change->next.offset != POSITION_NONE)
+            set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_MOVE:
-        set_place(&set, &c->next);
+        set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_SET_BACK:
-        BSON_APPEND_INT64(&set, "offset", c->next.offset);
+        BSON_APPEND_INT64(&set, "offset", change->next.offset);
         BSON_APPEND_BOOL(&unset, "rewind", true);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
-        BSON_APPEND_INT64(&set, "offset", c->next.offset);
+        BSON_APPEND_INT64(&set, "offset", change->next.offset);
         BSON_APPEND_BOOL(&unset, "again", true);
         break;
     case POSITION_CHANGE_MARK:
-        BCON_APPEND(u, "$min", "{", "rewind", BCON_INT64(c->next.rewind), "}");
+        BCON_APPEND(u, "$min", "{", "rewind", BCON_INT64(change->next.rewind), "}");
         break;
     }
     if (bson_count_keys(&set) > 0)
@@ -199,7 +199,7 @@ static void append_update(bson_t *u, const struct position_change *c)
 }
 
 static void append_statement(bson_t *list, size_t index, const char *id,
-                             const struct position_change *c)
+                             const struct position_change *change)
 {
     char digits[16];
     const char *key;
@@ -208,12 +208,12 @@ static void append_statement(bson_t *list, size_t index, const char *id,
     bson_uint32_to_string((uint32_t)index, &key, digits, sizeof(digits));
     BSON_APPEND_DOCUMENT_BEGIN(list, key, &statement);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &q);
-    append_query(&q, id, c);
+    append_query(&q, id, change);
     bson_append_document_end(&statement, &q);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "u", &u);
-    append_update(&u, c);
+    append_update(&u, change);
     bson_append_document_end(&statement, &u);
-    if (!c->seen.found)
+    if (!change->seen.found)
         BSON_APPEND_BOOL(&statement, "upsert", true);
     bson_append_document_end(list, &statement);
 }

@@ -7,25 +7,26 @@
 #include "common/base/check.h"
 #include "common/run/log.h"
 
-static void metrics_register(struct table_metrics *m, const char *table)
+static void metrics_register(struct table_metrics *metrics, const char *table)
 {
     AUTO(free_charp) char *labels = metric_labels("table", table, NULL);
 
-    m->applied = metric_get(METRIC_COUNTER, "dynaferry_consumer_applied_total",
-                            "Documents written.", labels);
-    m->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
-                            "Deletes applied.", labels);
-    m->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
-                                 "Records that could not be applied.", labels);
-    m->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
-                            "Batches acknowledged by the target.", labels);
-    m->lag = metric_get(METRIC_GAUGE, "dynaferry_consumer_lag",
-                        "Offsets between the position and the end, over this instance's "
-                        "partitions.",
-                        labels);
-    m->progressed = metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
-                               "When a position was last moved, or found at the end.", labels);
-    m->failed =
+    metrics->applied = metric_get(METRIC_COUNTER, "dynaferry_consumer_applied_total",
+                                  "Documents written.", labels);
+    metrics->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
+                                  "Deletes applied.", labels);
+    metrics->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
+                                       "Records that could not be applied.", labels);
+    metrics->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
+                                  "Batches acknowledged by the target.", labels);
+    metrics->lag = metric_get(METRIC_GAUGE, "dynaferry_consumer_lag",
+                              "Offsets between the position and the end, over this instance's "
+                              "partitions.",
+                              labels);
+    metrics->progressed =
+        metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
+                   "When a position was last moved, or found at the end.", labels);
+    metrics->failed =
         metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
                    "1: the table, or a partition of it, is halted: see the log.", labels);
 }
@@ -65,20 +66,20 @@ struct table_view *table_view_get(struct table *t)
     return t->view;
 }
 
-void table_view_put(struct table_view *v)
+void table_view_put(struct table_view *view)
 {
-    if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
+    if (!view || atomic_fetch_sub(&view->refs, 1) > 1)
         return;
-    key_schema_release(&v->schema);
-    free(v->collection);
-    free(v->log_id);
-    free(v);
+    key_schema_release(&view->schema);
+    free(view->collection);
+    free(view->log_id);
+    free(view);
 }
 
-bool table_is_current(struct table *t, const struct table_view *v)
+bool table_is_current(struct table *t, const struct table_view *view)
 {
     AUTO_LOCK(&t->lock);
-    return t->view && v && t->version == v->version;
+    return t->view && view && t->version == view->version;
 }
 
 static bool same_view(const struct table_view *a, const struct table_view *b)
@@ -88,12 +89,12 @@ static bool same_view(const struct table_view *a, const struct table_view *b)
 }
 
 /* Worth a line only when it is not what was configured. */
-static void tell_identity(const struct table *t, const struct table_view *v)
+static void tell_identity(const struct table *t, const struct table_view *view)
 {
-    if (!converter_can_index(&v->schema))
+    if (!converter_can_index(&view->schema))
         log_warn("key can't be indexed by its name, so _id is the key",
-                 "table=%s hash_key=%s range_key=%s", t->name, v->schema.hash.name,
-                 v->schema.range.name ? v->schema.range.name : "");
+                 "table=%s hash_key=%s range_key=%s", t->name, view->schema.hash.name,
+                 view->schema.range.name ? view->schema.range.name : "");
 }
 
 static void show_halts(const struct table *t)

@@ -61,9 +61,9 @@ void table_free(struct table *t);
 
 /* A reference to give back, or NULL when the table is not ready. */
 struct table_view *table_view_get(struct table *t);
-void table_view_put(struct table_view *v);
+void table_view_put(struct table_view *view);
 DEFINE_FREEP(struct table_view, table_view_putp, table_view_put)
-bool table_is_current(struct table *t, const struct table_view *v);
+bool table_is_current(struct table *t, const struct table_view *view);
 
 bool table_is_halted(struct table *t);
 /* One partition of it; logged once, and shown by the metric until it is over. */

@@ -70,21 +70,22 @@ struct look { /* what came of one */
 };
 
 struct watch *watch_new(struct table *t);
-void watch_free(struct watch *w);
+void watch_free(struct watch *watch);
 
 /* One more partition uses the table, or one less. */
-void watch_use(struct watch *w, bool used, int64_t now);
+void watch_use(struct watch *watch, bool used, int64_t now);
 /* Look at once, but keep to the delay of a failure. */
-void watch_look_soon(struct watch *w, int64_t now);
+void watch_look_soon(struct watch *watch, int64_t now);
 /* Is there something to do for this role? *due says since when, to be fair. */
-bool watch_is_due(const struct watch *w, enum watch_role role, int64_t now, int64_t *due);
+bool watch_is_due(const struct watch *watch, enum watch_role role, int64_t now, int64_t *due);
 
 /* A look, or a preparation by the builder, begins and ends. Takes what l owns; true: the view
  * or the halt has changed. */
-void watch_look_begins(struct watch *w, enum watch_role role, int64_t now);
-bool watch_look_ended(struct watch *w, enum watch_role role, struct look *l, int64_t now);
+void watch_look_begins(struct watch *watch, enum watch_role role, int64_t now);
+bool watch_look_ended(struct watch *watch, enum watch_role role, struct look *look,
+                      int64_t now);
 /* The same for the user's indexes. */
-void watch_index_begins(struct watch *w, int64_t now);
-void watch_index_ended(struct watch *w, bool all, int64_t now);
+void watch_index_begins(struct watch *watch, int64_t now);
+void watch_index_ended(struct watch *watch, bool all, int64_t now);
 /* About every second: long work is alive, and is told of. */
-void watch_tick(struct watch *w, int64_t now);
+void watch_tick(struct watch *watch, int64_t now);

@@ -118,7 +118,7 @@ static int claim(struct mongo *m, const char *prefix, struct error *err)
 
     if (refuse_positions_of_others(m, prefix, err) < 0)
         return -1;
-    log_info("database is taken", "database=%s prefix=%s", m->target->database, prefix);
+    log_info("database taken", "database=%s prefix=%s", m->target->database, prefix);
     return update(m, query, change, true, err);
 }
 
@@ -194,8 +194,7 @@ static int refuse(const struct database_owner *owner, const struct mongo *m, con
                   const struct database_source *source, struct error *err)
 {
     AUTO(free_charp)
-    char *its = database_source_text(&owner->source),
-         *ours = database_source_text(source);
+    char *its = database_source_text(&owner->source), *ours = database_source_text(source);
 
     return error_fatal(
         err, EXIT_CONFIGURATION,
@@ -210,8 +209,7 @@ static int follow_source(struct mongo *m, const struct database_owner *owner,
                          struct error *err)
 {
     AUTO(free_charp)
-    char *was = database_source_text(&owner->source),
-         *now = database_source_text(source);
+    char *was = database_source_text(&owner->source), *now = database_source_text(source);
     bool ours;
 
     if (is_of_ledger(&ours, m, ledger, err) < 0)

@@ -41,14 +41,15 @@ static void letter_ended(struct dead_letters_round *round, const char *failure)
     void *arg = round->arg;
     bool last, dropped;
 
-    auto_lock(&to->lock);
-    last = --round->pending == 0;
-    dropped = round->dropped;
-    if (failure) {
-        round->failed++;
-        snprintf(round->why, sizeof(round->why), "%s", failure);
+    {
+        AUTO_LOCK(&to->lock);
+        last = --round->pending == 0;
+        dropped = round->dropped;
+        if (failure) {
+            round->failed++;
+            snprintf(round->why, sizeof(round->why), "%s", failure);
+        }
     }
-    pthread_mutex_unlock(&to->lock);
     if (last && dropped)
         free(round);
     else if (last)
@@ -191,16 +192,15 @@ struct dead_letters_round *dead_letters_round_new(struct dead_letters *letters,
 
 void dead_letters_round_drop(struct dead_letters_round *round)
 {
-    struct dead_letters *to;
     bool pending;
 
     if (!round)
         return;
-    to = round->to;
-    auto_lock(&to->lock);
-    round->dropped = true;
-    pending = round->pending > 0;
-    pthread_mutex_unlock(&to->lock);
+    {
+        AUTO_LOCK(&round->to->lock);
+        round->dropped = true;
+        pending = round->pending > 0;
+    }
     if (!pending)
         free(round);
 }
@@ -211,9 +211,10 @@ void dead_letters_send(struct dead_letters_round *round, const rd_kafka_message_
     struct buf value;
     rd_kafka_resp_err_t code;
 
-    auto_lock(&round->to->lock);
-    round->pending++;
-    pthread_mutex_unlock(&round->to->lock);
+    {
+        AUTO_LOCK(&round->to->lock);
+        round->pending++;
+    }
     buf_init(&value, SIZE_MAX / 4);
     write_letter(&value, round->to, message, ev, table, reason);
     code = produce(round, message, &value);

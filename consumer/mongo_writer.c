@@ -1,3 +1,10 @@
+/* A round sends its entries once: updates, then deletes. Those that were refused come again in
+ * the next round with the next older event of their key.
+ *
+ * Each answer is read twice. First: is the server in trouble? Then the whole batch has to wait,
+ * since blaming records would turn an outage into dead letters. Only if it is well: what
+ * becomes of each refused record. A command that is refused as a whole names no record, so it
+ * is halved until the guilty one is alone. */
 #include "consumer/mongo_writer.h"
 
 #include <inttypes.h>
@@ -121,7 +128,7 @@ static void in_trouble(struct judging *j, enum mongo_result result,
     error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
 }
 
-/* The first look: is it the server, and how many records are concerned? */
+/* The first reading: is it the server, and how many records are concerned? */
 static void weigh(void *arg, const struct mongo_write_error *e)
 {
     struct judging *j = arg;
@@ -168,7 +175,7 @@ static void suspect_record(struct judging *j, uint32_t i, const struct mongo_wri
     refuse(j->sending, i, reason);
 }
 
-/* The second look, when the server is well: what becomes of each record. */
+/* The second reading, when the server is well: what becomes of each record. */
 static void judge_record(void *arg, const struct mongo_write_error *e)
 {
     struct judging *j = arg;

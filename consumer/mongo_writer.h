@@ -48,9 +48,9 @@ struct mongo_write_job {
      * older event takes its place, and so for each that is refused. */
     void (*refused)(void *arg, struct batch_entry *e, const char *reason);
     void *arg;
-    size_t written; /* out: upserts and deletes acknowledged */
-    size_t deleted;
-    bool hopeless; /* out, with MONGO_AGAIN: the partition has to be halted, err says why */
+    size_t written; /* out: upserts that were acknowledged */
+    size_t deleted; /* out: deletes */
+    bool hopeless;  /* out, with MONGO_AGAIN: the partition has to be halted, err says why */
 };
 
 /* MONGO_DONE: of every key the newest event that holds was applied, and each newer one was

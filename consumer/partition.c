@@ -184,7 +184,7 @@ static void end_halt(struct partition *p)
     if (!p->halted)
         return;
     free(TAKE(p->halted));
-    table_partition_goes_on(p->table, p->number);
+    table_partition_halt_ended(p->table, p->number);
 }
 
 void partition_progressed(struct partition *p)

@@ -1,16 +1,19 @@
 /* consumer/prepare_decision.h - what a table's collection needs before its partitions may be
  * applied.
  *
- * The target holds a document a table. Whoever owns partition 0 prepares: it claims the
- * document (epoch + 1), clears what stood there before, builds collection and indexes, and says
- * `ready` with the collection's UUID; the others wait for that. Each step leaves a state from
- * which a successor goes on, so a preparation that was cut by a crash is taken up again, and a
- * step done twice does no harm. A collection that is not the one that was prepared (another
- * UUID, a lost index) is prepared again.
+ * The target holds one document per table (table_doc.h). The owner of partition 0 prepares: it
+ * claims the document (epoch + 1), clears what stands under the name if that is configured,
+ * builds collection and indexes, and says `ready` with the collection's UUID; the others wait
+ * for that. Each step leaves a state from which a successor goes on, so a preparation that a
+ * crash has cut is taken up again. A collection that is not the one that was prepared (another
+ * UUID, a lost index) is prepared again: that also heals a step that a paused preparer does too
+ * late.
  *
- * Copies of a doubled key are deleted so that the unique index can be made. Which was the
- * newest is not known, so every partition then goes back to the begin: the document says
- * `doubled` from before the first delete until all of them were told.
+ * Documents that share a key stand in the way of the unique index. If the log still holds every
+ * value, all but one of each key are deleted; which one was the newest is not known, so every
+ * partition then goes back to the begin. The document says `doubled` from before the first
+ * delete until all of them were told. If the log holds less, nothing is deleted: the table is
+ * halted.
  *
  * Pure: preparation.c reads the facts and does the steps. */
 #pragma once

@@ -170,14 +170,14 @@ static void look(struct hand *h, struct watch *watch)
     watch_look_begins(watch, h->role, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
     look_at(h, watch->table, &result);
-    auto_lock(&p->lock);
+    pthread_mutex_lock(&p->lock);
     changed = watch_look_ended(watch, h->role, &result, clock_mono_ms());
     pthread_cond_broadcast(&p->changed);
     if (!changed)
         return;
     pthread_mutex_unlock(&p->lock);
     p->setup.changed(p->setup.arg, watch->table);
-    auto_lock(&p->lock);
+    pthread_mutex_lock(&p->lock);
 }
 
 static int build_secondary(struct hand *h, struct table *t)
@@ -202,7 +202,7 @@ static void index_secondary(struct hand *h, struct watch *watch)
     watch_index_begins(watch, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
     result = build_secondary(h, watch->table);
-    auto_lock(&p->lock);
+    pthread_mutex_lock(&p->lock);
     watch_index_ended(watch, result == 0, clock_mono_ms());
 }
 
@@ -212,7 +212,7 @@ static void *hand_loop(void *arg)
     struct preparer *p = h->p;
     struct watch *watch;
 
-    auto_lock(&p->lock);
+    AUTO_LOCK(&p->lock);
     while ((watch = wait_for_work(h))) {
         if (h->role == ROLE_INDEXES)
             index_secondary(h, watch);
@@ -221,7 +221,6 @@ static void *hand_loop(void *arg)
     }
     p->running--;
     pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 

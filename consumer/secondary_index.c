@@ -68,15 +68,15 @@ static int build(struct mongo *m, const struct table_view *view, const char *tab
     int32_t code;
 
     if (!converter_can_index(&x->keys)) {
-        log_warn("a secondary index is left out, MongoDB can't index its attribute's name",
+        log_warn("secondary index left out: MongoDB can't index its attribute's name",
                  "table=%s index=%s", table, x->name);
         return 0;
     }
     wanted_init(&wanted, view, x);
     result = collection_index_create(m, view->collection, &wanted.index, &code, &err);
     if (result != MONGO_DONE)
-        log_warn("a secondary index can't be made now", "table=%s index=%s reason=%s", table,
-                 x->name, err.message);
+        log_warn("secondary index not made", "table=%s index=%s reason=%s", table, x->name,
+                 err.message);
     wanted_release(&wanted);
     return result == MONGO_DONE ? 0 : -1;
 }

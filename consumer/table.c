@@ -92,7 +92,7 @@ static bool same_view(const struct table_view *a, const struct table_view *b)
 static void tell_identity(const struct table *t, const struct table_view *view)
 {
     if (!converter_can_index(&view->schema))
-        log_warn("key can't be indexed by its name, so _id is the key",
+        log_warn("key can't be indexed by its name: _id is the key",
                  "table=%s hash_key=%s range_key=%s", t->name, view->schema.hash.name,
                  view->schema.range.name ? view->schema.range.name : "");
 }
@@ -102,14 +102,14 @@ static void show_halts(const struct table *t)
     metric_set(t->metrics.failed, t->halted[0] || t->partitions_halted > 0);
 }
 
-/* Under the lock: was the table halted? */
-static bool go_on(struct table *t)
+/* Under the lock. Was there a halt to end? */
+static bool end_halt(struct table *t)
 {
     if (!t->halted[0])
         return false;
     t->halted[0] = '\0';
     show_halts(t);
-    log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
+    log_info("table no longer halted", "table=%s topic=%s", t->name, t->topic);
     return true;
 }
 
@@ -120,7 +120,7 @@ bool table_ready(struct table *t, struct table_view **view)
 
     {
         AUTO_LOCK(&t->lock);
-        changed = go_on(t);
+        changed = end_halt(t);
         if (!same_view(t->view, new)) {
             old = t->view;
             new->version = ++t->version;
@@ -140,7 +140,7 @@ bool table_waits(struct table *t)
 
     {
         AUTO_LOCK(&t->lock);
-        was_halted = go_on(t);
+        was_halted = end_halt(t);
         old = TAKE(t->view);
     }
     table_view_put(old);
@@ -174,13 +174,13 @@ void table_partition_halted(struct table *t, int32_t partition, const char *reas
               t->topic, partition, reason);
 }
 
-void table_partition_goes_on(struct table *t, int32_t partition)
+void table_partition_halt_ended(struct table *t, int32_t partition)
 {
     AUTO_LOCK(&t->lock);
     t->partitions_halted--;
     show_halts(t);
-    log_info("partition goes on", "table=%s topic=%s partition=%" PRId32, t->name, t->topic,
-             partition);
+    log_info("partition no longer halted", "table=%s topic=%s partition=%" PRId32, t->name,
+             t->topic, partition);
 }
 
 bool table_is_halted(struct table *t)

@@ -68,9 +68,9 @@ bool table_is_current(struct table *t, const struct table_view *view);
 bool table_is_halted(struct table *t);
 /* One partition of it; logged once, and shown by the metric until it is over. */
 void table_partition_halted(struct table *t, int32_t partition, const char *reason);
-void table_partition_goes_on(struct table *t, int32_t partition);
+void table_partition_halt_ended(struct table *t, int32_t partition);
 
-/* The preparer's. Each says whether something has changed, and ends a halt but for the last: */
+/* The preparer's. Each says whether something has changed; the first two end a halt. */
 /* Ready as view says; a view equal to the present one changes nothing. Takes view. */
 bool table_ready(struct table *t, struct table_view **view);
 /* Not ready (yet). */

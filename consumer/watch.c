@@ -89,7 +89,7 @@ static bool look_failed(struct watch *watch, enum watch_role role, const struct 
     watch->failing = true;
     if (is_for_good(watch, look, now))
         return halt(watch, role, look, now);
-    log_warn("table can't be looked at", "table=%s for_ms=%" PRId64 " reason=%s",
+    log_warn("look at table failed", "table=%s for_ms=%" PRId64 " reason=%s",
              watch->table->name, delay, look->err.message);
     watch->due = now + (watch->shown == SHOWN_HALTED ? AGAIN_MS : delay);
     return false;
@@ -149,12 +149,12 @@ static void long_begins(const struct watch *watch, struct long_work *work, const
                         int64_t now)
 {
     *work = (struct long_work){what, now, now};
-    log_info("work on a table begins", "table=%s what=%s", watch->table->name, what);
+    log_info("work on table started", "table=%s what=%s", watch->table->name, what);
 }
 
 static void long_ends(const struct watch *watch, struct long_work *work, int64_t now)
 {
-    log_info("work on a table ended", "table=%s what=%s took_ms=%" PRId64, watch->table->name,
+    log_info("work on table ended", "table=%s what=%s took_ms=%" PRId64, watch->table->name,
              work->what, now - work->since);
     work->since = 0;
 }
@@ -164,7 +164,7 @@ static void tell(const struct watch *watch, struct long_work *work, int64_t now)
     if (!work->since || now < work->told_at + TELL_MS)
         return;
     work->told_at = now;
-    log_info("work on a table goes on", "table=%s what=%s for_s=%" PRId64, watch->table->name,
+    log_info("work on table continues", "table=%s what=%s for_s=%" PRId64, watch->table->name,
              work->what, (now - work->since) / 1000);
 }
 

@@ -3,7 +3,7 @@
  *
  * The type byte of an element stands before its name, and the type is
  * known only after both, so each function gets the byte's place and sets it. Each returns 0, or
- * -1 with ERR_DATA; what was appended until then is cut off by the caller's caller. */
+ * -1 with ERR_DATA; what was appended until then is cut off by convert.c. */
 #pragma once
 
 #include "consumer/bson_out.h"

@@ -26,12 +26,13 @@ enum dead_letters_result {
     DEAD_LETTERS_RECEIVED, /* all, or there were none */
     DEAD_LETTERS_FAILED,
 };
-/* ended: called from dead_letters_poll when the last one is told of, unless it was dropped. */
+/* ended: called without a lock when none of its letters is under way any more, unless it was
+ * dropped: from dead_letters_poll, or from dead_letters_send when Kafka does not take one. */
 struct dead_letters_round *dead_letters_round_new(struct dead_letters *letters,
                                                   void (*ended)(void *arg), void *arg);
-/* The caller does not want to know any more. NULL is fine. */
+/* The caller does not want to know any more, or has the result. NULL is fine. */
 void dead_letters_round_drop(struct dead_letters_round *round);
-/* ev NULL: a message that is no event. Kafka does not take it now: the round has failed. */
+/* ev NULL: a message that is no event. If Kafka does not take it now, the round has failed. */
 void dead_letters_send(struct dead_letters_round *round, const rd_kafka_message_t *message,
                        const struct event *ev, const char *table, const char *reason);
 enum dead_letters_result dead_letters_round_result(struct dead_letters_round *round,

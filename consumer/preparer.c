@@ -1,9 +1,9 @@
-/* The threads: each takes the watch that has been due for its role the longest, works without
- * the lock, and tells the watch how it ended.
+/* Each thread takes the watch that has been due for its role the longest, works without the
+ * lock, and tells the watch how it ended.
  *
  * A look that finds something long to do leaves it to the builder, whose own look then does it.
- * The user's secondary indexes have a thread of their own, or the building of one would hold up
- * the tables that can't be applied yet. */
+ * Secondary indexes have a thread of their own, or building one would hold up the tables that
+ * can't be applied yet. */
 #include "consumer/preparer.h"
 
 #include <inttypes.h>
@@ -108,7 +108,7 @@ static void look_at(struct hand *h, struct table *t, struct look *ret)
 
 /* ---- what each thread does ---- */
 
-/* By those that look, since those that work can't. */
+/* By the threads that look: the others may be in a command for hours. */
 static void tick(struct preparer *p)
 {
     int64_t now = clock_mono_ms();

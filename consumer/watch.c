@@ -6,17 +6,22 @@
 #include "common/base/check.h"
 #include "common/run/log.h"
 
-#define WAIT_MS 500 /* for the producer's records, or another preparer */
+/* For the producer's records, or another preparer. */
+#define WAIT_MS 500
 /* Is the collection still the same? Has someone mended it? */
 #define AGAIN_MS 10000
 #define FAILED_MAX_MS 10000
-#define REBUILD_MAX_MS 600000 /* after a long command was refused */
-#define NOES_TO_HALT 5        /* and over so long: an election is over by then */
+/* After a long command was refused. */
+#define REBUILD_MAX_MS 600000
+/* An election is over by then. */
+#define NOES_TO_HALT 5
 #define NOES_OVER_MS 15000
 #define NOT_READY_MAX_MS 120000
-#define SECONDARY_MIN_MS 30000 /* a refused index of the user's */
+/* After a secondary index was refused. */
+#define SECONDARY_MIN_MS 30000
 #define SECONDARY_MAX_MS 3600000
-#define TELL_MS 60000 /* how often a long command is told of */
+/* How often the log says that long work continues. */
+#define TELL_MS 60000
 /* Work that takes longer is alive; shorter work that fails again and again is no progress. */
 #define LONG_MS 30000
 

@@ -14,19 +14,6 @@ static int number_as_double(struct conversion *v, size_t type_at, struct bytes t
     return 0;
 }
 
-/* More digits than any BSON number has. */
-static int number_as_text(struct conversion *v, size_t type_at, struct bytes text)
-{
-    size_t begin;
-
-    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
-    begin = bson_out_string_begin(v->out);
-    if (ddb_number_canonical(v->out, text, v->err) < 0)
-        return -1;
-    bson_out_string_end(v->out, begin);
-    return 0;
-}
-
 static int number_as_exact(struct conversion *v, size_t type_at, struct bytes text)
 {
     struct number n;
@@ -49,7 +36,7 @@ static int number_as_exact(struct conversion *v, size_t type_at, struct bytes te
     case NUMBER_TEXT:
         break;
     }
-    return number_as_text(v, type_at, text);
+    return value_number_canonical(v, type_at, text);
 }
 
 static int change_number(struct conversion *v, size_t type_at)
@@ -76,40 +63,13 @@ static int change_null(struct conversion *v, size_t type_at)
     return 0;
 }
 
-static int change_content(struct conversion *v, enum ddb_type type, size_t type_at)
-{
-    switch (type) {
-    case DDB_S:
-        return value_string(v, type_at);
-    case DDB_N:
-        return change_number(v, type_at);
-    case DDB_B:
-        return value_binary(v, type_at);
-    case DDB_BOOL:
-        return value_bool(v, type_at);
-    case DDB_NULL:
-        return change_null(v, type_at);
-    case DDB_SS:
-        return value_list(v, type_at, value_string);
-    case DDB_NS:
-        return value_list(v, type_at, change_number);
-    case DDB_BS:
-        return value_list(v, type_at, value_binary);
-    case DDB_L:
-        return value_list(v, type_at, convert_change_value);
-    case DDB_M:
-        return value_map(v, type_at, convert_change_value);
-    case DDB_EMPTY:
-        break;
-    }
-    return value_empty(v, type_at);
-}
+static const struct value_rules rules = {change_number, change_null, convert_change_value};
 
 int convert_change_value(struct conversion *v, size_t type_at)
 {
     enum ddb_type type;
 
-    if (value_open(v, &type) < 0 || change_content(v, type, type_at) < 0)
+    if (value_open(v, &type) < 0 || value_content(v, type, type_at, &rules) < 0)
         return -1;
     return type == DDB_EMPTY ? 0 : value_close(v);
 }

@@ -1,7 +1,5 @@
 #include "consumer/convert_value.h"
 
-#include "consumer/number.h"
-
 #define MAX_DEPTH 100  /* what MongoDB takes; DynamoDB's 32 levels are 66 in raw */
 #define SHOWN_BYTES 64 /* of a name or a text in a message */
 
@@ -290,6 +288,18 @@ int value_number_text(struct conversion *v, struct bytes *ret, struct number_roo
     if (text.overflow)
         return value_no_number(v, *ret);
     *ret = buf_slice(&text);
+    return 0;
+}
+
+int value_number_canonical(struct conversion *v, size_t type_at, struct bytes text)
+{
+    size_t begin;
+
+    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
+    begin = bson_out_string_begin(v->out);
+    if (ddb_number_canonical(v->out, text, v->err) < 0)
+        return -1;
+    bson_out_string_end(v->out, begin);
     return 0;
 }
 

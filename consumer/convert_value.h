@@ -47,11 +47,51 @@ int value_true(struct conversion *v); /* reads the true of NULL */
 int value_list(struct conversion *v, size_t type_at, value_fn *element);
 int value_map(struct conversion *v, size_t type_at, value_fn *element);
 
+/* What raw and change do each in its own way. */
+struct value_rules {
+    value_fn *number;
+    value_fn *null;
+    value_fn *nested; /* an element of L or M */
+};
+
+/* Here, so that the rules are constants and no call goes through a pointer. */
+static inline int value_content(struct conversion *v, enum ddb_type type, size_t type_at,
+                                const struct value_rules *rules)
+{
+    switch (type) {
+    case DDB_S:
+        return value_string(v, type_at);
+    case DDB_N:
+        return rules->number(v, type_at);
+    case DDB_B:
+        return value_binary(v, type_at);
+    case DDB_BOOL:
+        return value_bool(v, type_at);
+    case DDB_NULL:
+        return rules->null(v, type_at);
+    case DDB_SS:
+        return value_list(v, type_at, value_string);
+    case DDB_NS:
+        return value_list(v, type_at, rules->number);
+    case DDB_BS:
+        return value_list(v, type_at, value_binary);
+    case DDB_L:
+        return value_list(v, type_at, rules->nested);
+    case DDB_M:
+        return value_map(v, type_at, rules->nested);
+    case DDB_EMPTY:
+        break;
+    }
+    return value_empty(v, type_at);
+}
+
 /* The N text without escapes, in room when it has some. */
 struct number_room {
     char p[256];
 };
 int value_number_text(struct conversion *v, struct bytes *ret, struct number_room *room);
+/* Writes it as a string with all its digits. */
+int value_number_canonical(struct conversion *v, size_t type_at, struct bytes text);
 int value_no_number(struct conversion *v, struct bytes text);
 
 /* Containers inside the document; begin refuses to go deeper than MongoDB takes. */

@@ -54,9 +54,8 @@ bool preparer_stop(struct preparer *p, int64_t timeout_ms);
 void preparer_free(struct preparer *p); /* after preparer_stop; NULL is fine */
 
 /* One more partition of the table is assigned (true), or one less. Only tables in use are
- * looked at; each call makes the next look come at once. Never for a table that the filter
- * leaves out.
- */
+ * looked at; the next look comes at once, unless a failure's delay runs. Never for a table that
+ * the filter leaves out. */
 void preparer_use(struct preparer *p, struct table *t, bool used);
 /* A reason to look now (a write found the collection gone): unless a failure's delay runs. */
 void preparer_look_soon(struct preparer *p, struct table *t);

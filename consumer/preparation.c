@@ -59,50 +59,40 @@ static int doc_update(struct attempt *try, const bson_t *set, bool *matched, str
 
 static int doc_claim(struct attempt *try, enum table_doc_clear clear, struct error *err)
 {
-    const char *state =
-        table_doc_state_name(clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING);
+    const struct preparation *prep = try->prep;
+    enum table_doc_state state =
+        clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING;
     AUTO(mongo_bsonp)
-    bson_t *set =
-        BCON_NEW("state", BCON_UTF8(state), "clear", BCON_UTF8(table_doc_clear_name(clear)),
-                 "generation", BCON_INT64(try->prep->ledger->generation), "uuid", BCON_NULL,
-                 "key_schema", BCON_UTF8(buf_cstr(&try->schema)), "form", BCON_UTF8(try->form),
-                 "doubled", BCON_BOOL(false));
-    bson_t with_epoch = BSON_INITIALIZER;
-    int result;
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(state)), "clear",
+                           BCON_UTF8(table_doc_clear_name(clear)), "generation",
+                           BCON_INT64(prep->ledger->generation), "uuid", BCON_NULL,
+                           "key_schema", BCON_UTF8(buf_cstr(&try->schema)), "form",
+                           BCON_UTF8(try->form), "doubled", BCON_BOOL(false));
 
-    log_info("table preparation started",
-             "table=%s collection=%s generation=%" PRId64 " clear=%s", try->prep->table->name,
-             try->view->collection, try->prep->ledger->generation, table_doc_clear_name(clear));
-    bson_concat(&with_epoch, set);
     if (try->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
-        BSON_APPEND_INT64(&with_epoch, "epoch", try->doc.epoch + 1);
-    result = doc_update(try, &with_epoch, NULL, err);
-    bson_destroy(&with_epoch);
-    return result;
+        BSON_APPEND_INT64(set, "epoch", try->doc.epoch + 1);
+    log_info("table preparation started",
+             "table=%s collection=%s generation=%" PRId64 " clear=%s", prep->table->name,
+             try->view->collection, prep->ledger->generation, table_doc_clear_name(clear));
+    return doc_update(try, set, NULL, err);
 }
 
 static int doc_building(struct attempt *try, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
-    int result;
+    AUTO(mongo_bsonp)
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(TABLE_DOC_BUILDING)));
 
-    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_BUILDING));
-    result = doc_update(try, &set, NULL, err);
-    bson_destroy(&set);
-    return result;
+    return doc_update(try, set, NULL, err);
 }
 
 static int doc_ready(struct attempt *try, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
-    int result;
+    AUTO(mongo_bsonp)
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(TABLE_DOC_READY)), "doubled",
+                           BCON_BOOL(false));
 
-    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_READY));
-    BSON_APPEND_BOOL(&set, "doubled", false);
-    uuid_append(&set, "uuid", &try->found.uuid);
-    result = doc_update(try, &set, NULL, err);
-    bson_destroy(&set);
-    return result;
+    uuid_append(set, "uuid", &try->found.uuid);
+    return doc_update(try, set, NULL, err);
 }
 
 /* ---- looking ---- */
@@ -198,17 +188,13 @@ static int check_log(struct attempt *try, struct error *err)
 
 static int delete_doubles(struct attempt *try, const struct collection *coll, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
+    AUTO(mongo_bsonp) bson_t *set = BCON_NEW("doubled", BCON_BOOL(true));
     bool matched = false;
-    int result;
 
-    if (check_log(try, err) < 0)
+    if (check_log(try, err) < 0 || doc_update(try, set, &matched, err) < 0)
         return -1;
-    BSON_APPEND_BOOL(&set, "doubled", true);
-    result = doc_update(try, &set, &matched, err);
-    bson_destroy(&set);
-    if (result < 0 || !matched) /* another preparer: look again */
-        return result;
+    if (!matched) /* another preparer: look again */
+        return 0;
     log_warn("deleting documents with the same key, the log will be applied again",
              "table=%s collection=%s", try->prep->table->name, coll->name);
     return collection_doubles_delete(try->m, coll, err);

@@ -10,6 +10,15 @@
 static const char *const state_names[] = {"none", "clearing", "building", "ready"};
 static const char *const clear_names[] = {"", "drop", "rename"};
 
+/* 0, nothing, for another name. */
+static size_t index_of(const char *const names[], size_t count, const char *name)
+{
+    while (count-- > 0)
+        if (strcmp(names[count], name) == 0)
+            return count;
+    return 0;
+}
+
 const char *table_doc_state_name(enum table_doc_state s)
 {
     return state_names[s];
@@ -17,10 +26,7 @@ const char *table_doc_state_name(enum table_doc_state s)
 
 enum table_doc_state table_doc_state_of(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(state_names); i++)
-        if (strcmp(state_names[i], name) == 0)
-            return (enum table_doc_state)i;
-    return TABLE_DOC_NONE;
+    return (enum table_doc_state)index_of(state_names, ARRAY_LEN(state_names), name);
 }
 
 const char *table_doc_clear_name(enum table_doc_clear c)
@@ -30,10 +36,7 @@ const char *table_doc_clear_name(enum table_doc_clear c)
 
 enum table_doc_clear table_doc_clear_of(const char *name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(clear_names); i++)
-        if (strcmp(clear_names[i], name) == 0)
-            return (enum table_doc_clear)i;
-    return CLEAR_NOTHING;
+    return (enum table_doc_clear)index_of(clear_names, ARRAY_LEN(clear_names), name);
 }
 
 void table_doc_init(struct table_doc *d)

@@ -51,7 +51,7 @@ static void judge_kind(struct collection_found *f, const bson_t *info)
         f->unfit = "its default collation may take different keys for one";
 }
 
-int collection_look(struct mongo *m, const char *name, struct collection_found *ret,
+int collection_look(struct collection_found *ret, struct mongo *m, const char *name,
                     struct error *err)
 {
     AUTO(mongo_bsonp)
@@ -95,7 +95,7 @@ static int rename_once(struct mongo *m, const char *name, const char *to, struct
     enum mongo_result result;
     int32_t code;
 
-    if (collection_look(m, to, &taken, err) < 0)
+    if (collection_look(&taken, m, to, err) < 0)
         return -1;
     if (taken.exists)
         return 1;

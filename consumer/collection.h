@@ -24,7 +24,7 @@ struct collection_found {
     bool can_be_renamed;
 };
 
-int collection_look(struct mongo *m, const char *name, struct collection_found *ret,
+int collection_look(struct collection_found *ret, struct mongo *m, const char *name,
                     struct error *err);
 int collection_create(struct mongo *m, const char *name, struct error *err);
 /* Long. */

@@ -102,7 +102,7 @@ static int look_at_collection(struct attempt *try, struct error *err)
     struct prepare_facts *f = &try->facts;
     struct collection coll = collection_of(try);
 
-    if (collection_look(try->m, coll.name, &try->found, err) < 0)
+    if (collection_look(&try->found, try->m, coll.name, err) < 0)
         return -1;
     f->collection.exists = try->found.exists;
     f->collection.unfit = try->found.unfit;

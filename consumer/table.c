@@ -31,14 +31,20 @@ static void metrics_register(struct table_metrics *metrics, const char *table)
                    "1: the table, or a partition of it, is halted: see the log.", labels);
 }
 
+char *table_collection_name(const struct config *c, const char *name)
+{
+    char *renamed = config_map_get(c, "map.collection", name);
+
+    return renamed ? renamed : xstrdup(name);
+}
+
 struct table *table_new(const struct config *c, const char *name, const char *topic)
 {
     struct table *t = xcalloc(1, sizeof(*t));
-    char *renamed = config_map_get(c, "map.collection", name);
 
     t->name = xstrdup(name);
     t->topic = xstrdup(topic);
-    t->collection = renamed ? renamed : xstrdup(name);
+    t->collection = table_collection_name(c, name);
     pthread_mutex_init(&t->lock, NULL);
     t->filtered = !config_wants_table(c, name);
     if (!t->filtered)

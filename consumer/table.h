@@ -56,6 +56,9 @@ struct table {
     int partitions_halted;
 };
 
+/* Where the table is applied to, as map.collection says; the caller frees. */
+char *table_collection_name(const struct config *c, const char *name);
+
 struct table *table_new(const struct config *c, const char *name, const char *topic);
 void table_free(struct table *t);
 

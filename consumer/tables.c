@@ -133,15 +133,13 @@ static void add_mapped(void *arg, struct bytes rest, struct bytes value, int32_t
     struct tables *tables = arg;
     AUTO(free_charp) char *name = bytes_dup(rest);
     struct mapped *mapped;
-    char *renamed;
 
     (void)value;
     (void)partition;
     if (!config_wants_table(tables->config, name))
         return;
-    renamed = config_map_get(tables->config, "map.collection", name);
     mapped = xcalloc(1, sizeof(*mapped));
-    mapped->collection = renamed ? renamed : xstrdup(name);
+    mapped->collection = table_collection_name(tables->config, name);
     mapped->table = TAKE(name);
     HASH_ADD_KEYPTR(hh, tables->mapped, mapped->table, strlen(mapped->table), mapped);
 }

@@ -26,12 +26,12 @@ void write_command_trim(struct write_command *command)
         buf_release(&command->out);
 }
 
-void write_command_begin(struct write_command *command, const struct mongo_target *t,
+void write_command_begin(struct write_command *command, const struct mongo_target *target,
                          const struct table_view *view, bool deletes)
 {
     struct buf *out = &command->out;
 
-    command->target = t;
+    command->target = target;
     command->view = view;
     command->deletes = deletes;
     command->count = 0;
@@ -41,7 +41,7 @@ void write_command_begin(struct write_command *command, const struct mongo_targe
     bson_out_string(out, deletes ? BYTES_LIT("delete") : BYTES_LIT("update"),
                     bytes_of(view->collection));
     bson_out_bool(out, BYTES_LIT("ordered"), false);
-    bson_out_int64(out, BYTES_LIT("maxTimeMS"), t->max_time_ms);
+    bson_out_int64(out, BYTES_LIT("maxTimeMS"), target->max_time_ms);
     command->list = bson_out_array(out, deletes ? BYTES_LIT("deletes") : BYTES_LIT("updates"));
 }
 

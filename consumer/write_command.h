@@ -31,7 +31,7 @@ void write_command_init(struct write_command *command);
 void write_command_release(struct write_command *command);
 
 /* Empties it. The limit is set before. */
-void write_command_begin(struct write_command *command, const struct mongo_target *t,
+void write_command_begin(struct write_command *command, const struct mongo_target *target,
                          const struct table_view *view, bool deletes);
 /* On failure the command is as it was. ERR_DATA: this record can't be converted. ERR_RETRY: it
  * does not fit into this command any more. */

@@ -7,8 +7,7 @@ enum {
     P = CONFIG_PRODUCER,
     C = CONFIG_CONSUMER,
     F = CONFIG_FULLCHECK,
-    S = CONFIG_STATUS,
-    ALL = P | C | F | S,
+    ALL = P | C | F,
 };
 
 #define MIB (INT64_C(1024) * 1024)
@@ -29,7 +28,7 @@ enum {
 
 const struct config_option config_options[] = {
     {.section = "General",
-     TEXT("id", ALL, "dynamo-shake"),
+     TEXT("id", C | F, "dynamo-shake"),
      .pattern = DATABASE_NAME,
      .allowed = DATABASE_WORDS,
      .help = "Name of this replication: the database in MongoDB that the tables go to."},
@@ -43,8 +42,10 @@ const struct config_option config_options[] = {
      .help = "Name of this process among its like. Set, it becomes a static member of its "
              "group: no two processes may have the same."},
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
-     .help = "Seconds that a part may be unreachable at the start before the program ends with "
-             "exit code 69 (fullcheck: 2). Later outages are waited out."},
+     .help =
+         "Seconds that DynamoDB, Kafka or MongoDB may be unreachable at the start before the "
+         "program ends with exit code 69. Later outages are waited out. fullcheck gives up "
+         "on any outage after this time, with exit code 2."},
     {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},
@@ -63,8 +64,10 @@ const struct config_option config_options[] = {
 
     {.section = "Source: DynamoDB",
      TEXT("source.access_key_id", P | F, ""),
-     .help = "Access key. Empty: the environment, web identity, the shared profile, the "
-             "container or the instance role."},
+     .help =
+         "Access key id. Empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else the keys of "
+         "the shared profile (AWS_PROFILE, ~/.aws). Roles, web identity, container and "
+         "instance credentials are not supported."},
     {TEXT("source.secret_access_key", P | F, ""), .secrecy = CONFIG_SECRET,
      .help = "Secret of the access key."},
     {TEXT("source.session_token", P | F, ""), .secrecy = CONFIG_SECRET,
@@ -79,22 +82,23 @@ const struct config_option config_options[] = {
     {CHOICE("source.gzip", P | F, "auto", "auto|on|off"),
      .help = "Ask for compressed answers. auto: unless the endpoint is this machine."},
     {BOOLEAN("stream.enable", P, "true"),
-     .help = "Enable the stream (NEW_IMAGE) of a table that has none. false: such a table is "
-             "refused by name."},
+     .help = "Enable the stream of a table that has none, with NEW_AND_OLD_IMAGES, which "
+             "event.before needs. false: such a table fails, and the log names it."},
     {LIST("filter.collection.white", ALL),
      .help = "Only these tables; ; between names. Empty: all."},
     {LIST("filter.collection.black", ALL),
      .help = "All tables but these. At most one of white and black may be given."},
     {NUMBER("discovery.interval.ms", P, "10000", 100, DAY_MS),
-     .help = "How often new tables are looked for."},
+     .help = "Milliseconds between two looks for new tables."},
 
     {.section = "Snapshot",
      NUMBER("full.concurrency", P, "4", 1, 256),
-     .help = "Tables that are scanned at the same time."},
+     .help = "Tables that one producer scans at the same time."},
     {NUMBER("full.read.concurrency", P, "4", 1, 1024),
      .help = "Scan segments of one table. A running snapshot keeps the number it began with."},
     {NUMBER("qps.full", P | F, "0", 0, 1000000),
-     .help = "Scan requests a second for each table. 0: unlimited (NimoShake: 1000)."},
+     .help = "Requests a second for items (Scan, BatchGetItem), all tables of the program "
+             "together. 0: unlimited (NimoShake: 1000)."},
     {NUMBER("qps.full.batch_num", P | F, "0", 0, 1000000),
      .help = "Items asked for in one Scan request. 0: whole pages of 1 MB, which cost the "
              "source least (NimoShake: 128)."},
@@ -105,7 +109,8 @@ const struct config_option config_options[] = {
 
     {.section = "Changes",
      NUMBER("qps.incr", P, "0", 0, 1000000),
-     .help = "GetRecords requests a second for each table. 0: unlimited (NimoShake: 1000)."},
+     .help = "GetRecords requests a second, all tables of the program together. 0: unlimited "
+             "(NimoShake: 1000)."},
     {NUMBER("qps.incr.batch_num", P, "0", 0, 1000),
      .help = "Records asked for in one GetRecords request. 0: as many as the service gives, "
              "1000 or 1 MB (NimoShake: 128)."},
@@ -121,8 +126,10 @@ const struct config_option config_options[] = {
     {BOOLEAN("event.before", P, "false"),
      .help = "Put the item as it was before a change into the event, if the stream has it."},
     {CHOICE("on_gap", P, "fail", "fail"),
-     .help = "When changes were lost for good (a stream read too late, disabled or replaced): "
-             "fail stops that table in a clear state, the others go on. The one value so far."},
+     .help =
+         "What becomes of a table whose changes were lost for good (a stream read too late, "
+         "disabled or replaced). fail, the one value so far: the table is halted in the "
+         "phase gap, the others go on."},
     {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
      .help = "How long DynamoDB has to say that a table or a shard does not exist before that "
              "is believed: its answers lag behind what was just made."},
@@ -153,11 +160,12 @@ const struct config_option config_options[] = {
     {TEXT("topic.prefix", ALL, "dynaferry"), .pattern = "^[A-Za-z0-9_-]{1,100}$",
      .allowed = "1 to 100 letters, digits, _ and - (no dots)",
      .help = "Topics are PREFIX.TABLE, PREFIX-ledger, PREFIX-signal and PREFIX-dead-letter."},
-    {MAP("map.topic", ALL),
+    {MAP("map.topic", P),
      .help = "What stands in the place of a table's name in its topic: table=name;table=name."},
     {NUMBER("topic.partitions", P, "12", 1, 1000),
-     .help = "Partitions of a new data topic. Later changes are refused: an item would move to "
-             "another partition."},
+     .help = "Partitions of a new data topic. A topic that is there keeps its number, and one "
+             "made by hand needs this number. When a topic's number changes later, its table "
+             "fails, since items would move to other partitions."},
     {NUMBER("topic.replication.factor", P | C, "-1", 1, 1000), .also = "-1",
      .help = "Replicas of a new topic. -1: the broker's default."},
     {NUMBER("topic.retention.ms", P, "604800000", 60000, INT64_MAX / 2), .also = "-1",
@@ -166,9 +174,9 @@ const struct config_option config_options[] = {
     {NUMBER("topic.max.message.bytes", P | C, "8388608", 65536, 1000 * MIB),
      .derived = "8388608, or 16777216 with event.before = true",
      .help = "Largest message of a data topic. An item of 400 KB can be 3.7 MB of JSON."},
-    {NUMBER("ledger.partitions", P | C | S, "16", 1, 1000),
+    {NUMBER("ledger.partitions", P | C, "16", 1, 1000),
      .help = "Partitions of the ledger topic, which bound how many producers can share the "
-             "work. Fixed when the topic is created."},
+             "work. Fixed when the topic is created: another value is refused at the start."},
 
     {.section = "Target: MongoDB",
      TEXT("target.address", C | F, ""),

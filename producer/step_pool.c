@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 
 struct step_pool {
     /* set once */

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define STEP_END (-1)
 

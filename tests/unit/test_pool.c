@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 #include "producer/step_pool.h"
 
 struct work {

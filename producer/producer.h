@@ -8,8 +8,8 @@
 #include "common/config/config.h"
 #include "common/dynamodb/ddb_client.h"
 #include "common/messages/ledger_cache.h"
+#include "common/run/step_pool.h"
 #include "common/run/throttle.h"
-#include "producer/step_pool.h"
 
 struct signal_topic;
 struct poison;

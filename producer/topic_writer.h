@@ -22,8 +22,8 @@
 #include "common/base/error.h"
 #include "common/config/config.h"
 #include "common/messages/event.h"
+#include "common/run/step_pool.h"
 #include "producer/poison.h"
-#include "producer/step_pool.h"
 
 struct topic_writer;
 struct writer_account;

@@ -8,7 +8,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
-#include "producer/step_pool.h"
+#include "common/run/step_pool.h"
 
 struct work {
     struct step step;

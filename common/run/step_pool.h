@@ -1,4 +1,4 @@
-/* producer/step_pool.h - a bounded number of threads that run steps when they are due.
+/* common/run/step_pool.h - a bounded number of threads that run steps when they are due.
  *
  * A step is a piece of work that comes again: one request and its append. Its run function says
  * in how many milliseconds it is due next, or STEP_END. A step runs on one thread at a time. */

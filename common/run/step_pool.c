@@ -1,4 +1,4 @@
-#include "producer/step_pool.h"
+#include "common/run/step_pool.h"
 
 #include <stdlib.h>
 

@@ -265,6 +265,7 @@ int main(int argc, char **argv)
                                     .name = "dynaferry-consumer",
                                     .extras = extras,
                                     .ends_within_ms = ENDS_WITHIN_MS,
+                                    .serve = metrics_http_start,
                                     .run = run};
 
     return program_main(&program, argc, argv);

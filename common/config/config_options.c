@@ -45,7 +45,8 @@ const struct config_option config_options[] = {
      .help =
          "Seconds that DynamoDB, Kafka or MongoDB may be unreachable at the start before the "
          "program ends with exit code 69. Later outages are waited out. fullcheck gives up "
-         "on any outage after this time, with exit code 2."},
+         "on any outage after this time, with exit code 2. With sync_mode = full the "
+         "producer does not wait longer for a table that makes no progress."},
     {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},
@@ -58,7 +59,8 @@ const struct config_option config_options[] = {
     {CHOICE("log.format", ALL, "text", "text|json"),
      .help = "text: key=value pairs. json: one object a line."},
     {NUMBER("http.port", P | C, "0", 0, 65535),
-     .help = "Port of /metrics, /healthz and /readyz. 0: none."},
+     .help = "Port of /metrics, /healthz and /readyz. 0: none. On one machine each program "
+             "needs its own: --set http.port=..."},
     {TEXT("http.listen", P | C, "127.0.0.1"), .pattern = "^[0-9a-fA-F.:]+$",
      .allowed = "an IPv4 or IPv6 address", .help = "Address that http.port listens on."},
 
@@ -217,7 +219,8 @@ const struct config_option config_options[] = {
     {NUMBER("target.socket.timeout.ms", C | F, "10000", 100, 600000),
      .help = "How long an answer of MongoDB is waited for."},
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
-     .help = "Create the index on the primary key. With target.id = objectid it is unique."},
+     .help = "With target.id = objectid: create the unique index on the primary key and, for a "
+             "table with a sort key, an index on the partition key."},
     {BOOLEAN("full.enable_index.user", C, "true"),
      .help = "Create plain indexes for the table's secondary indexes, while the table is "
              "already applied: dynaferry_index_<name>."},

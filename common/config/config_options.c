@@ -39,8 +39,8 @@ const struct config_option config_options[] = {
          "that were there before."},
     {TEXT("instance.id", P | C, ""), .derived = "host name and a random part",
      .pattern = "^[A-Za-z0-9._-]{0,200}$", .allowed = "letters, digits, . _ and -, at most 200",
-     .help = "Name of this process among its like. Set, it becomes a static member of its "
-             "group: no two processes may have the same."},
+     .help = "Name of this process. When it is set, the process is a static member of its "
+             "Kafka group, and no two producers and no two consumers may have the same name."},
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
      .help =
          "Seconds that DynamoDB, Kafka or MongoDB may be unreachable at the start before the "
@@ -123,8 +123,8 @@ const struct config_option config_options[] = {
          "Pause between two reads of an open shard that has nothing new. Reads of streams are "
          "billed: 200 ms all month are 13 million requests a shard, 1000 ms 2.6 million."},
     {NUMBER("shard.idle.poll.max.ms", P, "1000", 1, 60000),
-     .help = "The same of a shard that has had nothing new for minutes: the pause grows up to "
-             "this."},
+     .help = "The longest such pause: it grows to this when a shard has had nothing new for "
+             "minutes."},
     {BOOLEAN("event.before", P, "false"),
      .help = "Put the item as it was before a change into the event, if the stream has it."},
     {CHOICE("on_gap", P, "fail", "fail"),
@@ -133,24 +133,23 @@ const struct config_option config_options[] = {
          "disabled or replaced). fail, the one value so far: the table is halted in the "
          "phase gap, the others go on."},
     {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
-     .help = "How long DynamoDB has to say that a table or a shard does not exist before that "
-             "is believed: its answers lag behind what was just made."},
+     .help = "How long DynamoDB must say that a table or a shard does not exist before that is "
+             "believed, since its answers lag behind."},
     {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
-     .help = "/healthz names a table that made no progress, and was not seen to have nothing "
-             "to do, for so long."},
+     .help = "/healthz names a table, or another part of the producer, that made no progress "
+             "for so long although there was something to do."},
     {NUMBER("gone.forget.ms", P, "3600000", 1000, 7 * DAY_MS),
      .help = "A table that is gone and was not listed for so long is forgotten: its records "
              "leave the ledger. One that comes back later is a new table."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
     {NUMBER("commit.interval.ms", P, "0", 0, 5000),
-     .help = "Transactions are committed so long after one another. 0: as far apart as keeps "
-             "the time that goes into commits at about a fifth, 250 ms at most; under load 250 "
-             "ms. A record that comes when nothing was committed for so long is committed at "
-             "once."},
+     .help = "Milliseconds between two commits. 0: as the cost of commits allows, so that they "
+             "take about a fifth of the time: 250 ms at most, and under load. A record that "
+             "comes when nothing was committed for so long is committed at once."},
     {NUMBER("commit.stall.ms", P, "5000", 200, 6000),
-     .help = "A transaction is given up when Kafka has taken none of its records for so long, "
-             "and its handle is opened anew; the tables whose records these are wait and try "
-             "again, apart from others."},
+     .help = "A transaction is given up when Kafka has taken none of its records for so long. "
+             "Its handle is opened anew, and the tables of these records wait and try again, "
+             "apart from others."},
 
     {.section = "Kafka",
      TEXT("kafka.bootstrap.servers", ALL, "127.0.0.1:9092"),
@@ -163,7 +162,7 @@ const struct config_option config_options[] = {
      .allowed = "1 to 100 letters, digits, _ and - (no dots)",
      .help = "Topics are PREFIX.TABLE, PREFIX-ledger, PREFIX-signal and PREFIX-dead-letter."},
     {MAP("map.topic", P),
-     .help = "What stands in the place of a table's name in its topic: table=name;table=name."},
+     .help = "Another name for a table in its topic's name: table=name;table=name."},
     {NUMBER("topic.partitions", P, "12", 1, 1000),
      .help = "Partitions of a new data topic. A topic that is there keeps its number, and one "
              "made by hand needs this number. When a topic's number changes later, its table "
@@ -226,8 +225,8 @@ const struct config_option config_options[] = {
              "already applied: dynaferry_index_<name>."},
     {TEXT("checkpoint.db", C, ""), .derived = "id and -checkpoint",
      .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS,
-     .help = "Not yet: nothing is written there. A database that shows the position of each "
-             "shard, for reading."},
+     .help = "Not used yet: nothing is written there. The name of a database that is to show "
+             "the position of each shard."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),

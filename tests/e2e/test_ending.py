@@ -62,7 +62,7 @@ def test_nobody_is_ready_while_it_ends(bridge):
     try:
         for program in programs:
             program.signal(signal.SIGTERM)
-            assert program.get("/readyz") == (503, "not ready\n") and program.running
+            wait_until(lambda: program.get("/readyz") == (503, "not ready\n"), 5, "the end of readiness", [program])
     finally:
         back()
     for program in programs:

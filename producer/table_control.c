@@ -126,6 +126,19 @@ static void set_halted(struct table_worker *w, void *arg)
     w->scan_slot = false;
 }
 
+/* Of a gap with the setting that says what becomes of its table. */
+static void log_halted(const struct table_worker *w)
+{
+    const char *phase = ledger_phase_name(w->halt_phase);
+
+    if (w->halt_phase == PHASE_GAP)
+        log_error("table halted", "table=%s phase=%s reason=%s on_gap=%s", w->table, phase,
+                  w->halt_reason, config_string(w->p->config, "on_gap"));
+    else
+        log_error("table halted", "table=%s phase=%s reason=%s", w->table, phase,
+                  w->halt_reason);
+}
+
 static int64_t halt_table(struct append_context *a)
 {
     struct table_worker *w = a->w;
@@ -134,8 +147,7 @@ static int64_t halt_table(struct append_context *a)
     if (table_record_change(a, &w->control, set_halted, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->halt_phase);
-    log_error("table halted", "table=%s phase=%s reason=%s", w->table,
-              ledger_phase_name(w->halt_phase), w->halt_reason);
+    log_halted(w);
     return CONTROL_MS;
 }
 

@@ -486,7 +486,7 @@ def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(fer
     abort(ferry, producer, batch)
     wait_handled(ferry, table, offset)
     assert [o for o, _ in refusals(producer)] == [offset, offset], "it was committed before the abort"
-    assert ferry.phase(table) == "gap" and producer.log().count("table stands still") == 1
+    assert ferry.phase(table) == "gap" and producer.log().count("table halted") == 1
 
 
 def test_a_deleted_table_refuses(bridge):

@@ -20,7 +20,7 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
 struct bench { /* a worker and a thread's buffers, as far as records need them */
     struct producer p;
     struct table_worker w;
-    struct pool_local local;
+    struct append_context a;
 };
 
 static void bench_init(struct bench *b)
@@ -29,18 +29,19 @@ static void bench_init(struct bench *b)
     b->w.p = &b->p;
     b->w.table = "t";
     b->w.topic = "p.t";
-    buf_init(&b->local.message_key, 4096);
-    buf_init(&b->local.keys, 4096);
-    buf_init(&b->local.value, 4096);
-    buf_init(&b->local.text, 4096);
+    b->a.w = &b->w;
+    buf_init(&b->a.message_key, 4096);
+    buf_init(&b->a.keys, 4096);
+    buf_init(&b->a.value, 4096);
+    buf_init(&b->a.text, 4096);
 }
 
 static void bench_release(struct bench *b)
 {
-    buf_release(&b->local.message_key);
-    buf_release(&b->local.keys);
-    buf_release(&b->local.value);
-    buf_release(&b->local.text);
+    buf_release(&b->a.message_key);
+    buf_release(&b->a.keys);
+    buf_release(&b->a.value);
+    buf_release(&b->a.text);
 }
 
 /* Whatever was refused for: the ledger's record stands for others. */
@@ -54,7 +55,7 @@ static void a_refused_ledger_record_says_why(void **state)
     bench_init(&b);
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         refusal = kinds[i];
-        assert_int_equal(append_ledger_shard_tombstone(&b.w, &b.local, "s", &err), -1);
+        assert_int_equal(append_ledger_shard_tombstone(&b.a, "s", &err), -1);
         assert_int_equal(err.kind, ERR_ABORT);
         assert_string_equal(err.message, "ledger: topic p-ledger: refused");
     }
@@ -71,8 +72,7 @@ static void a_refused_control_record_says_which_and_why(void **state)
     bench_init(&b);
     refusal = ERR_DATA;
     t.key_schema.hash = (struct key_attribute){.name = "k", .type = 'S'};
-    assert_int_equal(append_control(&b.w, &b.local, CONTROL_SNAPSHOT_BEGIN, &t, NULL, &err),
-                     -1);
+    assert_int_equal(append_control(&b.a, CONTROL_SNAPSHOT_BEGIN, &t, NULL, &err), -1);
     assert_int_equal(err.kind, ERR_ABORT);
     assert_string_equal(err.message, "snapshot-begin: topic p.t: refused");
     bench_release(&b);

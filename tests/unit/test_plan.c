@@ -204,7 +204,7 @@ void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_memb
 
 struct bench {
     struct producer p;
-    struct pool_local local;
+    struct append_context local;
     struct config *config;
     struct plan *plan;
 };

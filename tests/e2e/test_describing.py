@@ -7,8 +7,8 @@ import statistics
 import time
 
 import pytest
-from running import wait_until
-from scripted_source import (  # noqa: F401 (ferry is a fixture)
+from support.running import wait_until
+from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
     begin,
     ferry,
     from_producer,

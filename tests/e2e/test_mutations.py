@@ -12,10 +12,10 @@ import subprocess
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
-from oracle import KeySchema
-from running import ROOT, bin_dir, wait_until
-from scripted_source import told
-from workload import NASTY_NUMBERS
+from support.oracle import KeySchema
+from support.running import ROOT, bin_dir, wait_until
+from support.scripted_source import told
+from support.workload import NASTY_NUMBERS
 
 
 def build_or_skip():

@@ -3,11 +3,11 @@
 import random
 
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
-from scripted_source import ferry, from_producer, wait_phase, write_on
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
+from support.scripted_source import ferry, from_producer, wait_phase, write_on
 from test_mutations import limit_messages
 
 LIMIT = 100_000  # bytes of a batch that the topic takes from some moment on

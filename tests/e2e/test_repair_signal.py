@@ -10,11 +10,11 @@ import re
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema, canonical_key
-from running import wait_until
-from scripted_source import begin, ferry, from_producer, wait_commit, wait_phase, write_on
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema, canonical_key
+from support.running import wait_until
+from support.scripted_source import begin, ferry, from_producer, wait_commit, wait_phase, write_on
 from test_mutations import held_cut_batch
 
 SENDER = "test"

@@ -10,10 +10,9 @@ import uuid
 
 import confluent_kafka
 import confluent_kafka.admin
-import oracle
-import topic_check
-import workload
-from running import Program, wait_until
+
+from . import oracle, topic_check, workload
+from .running import Program, wait_until
 
 SECRET_KEY = "e2eSecretKeyThatNoLogMayShow"
 ACCESS_KEY = "E2EACCESSKEY"

@@ -9,11 +9,12 @@ from collections import defaultdict
 
 import confluent_kafka
 import pytest
-import topic_check
-from bridge import complain
-from running import wait_until
-from spelling import plain_value
-from topic_check import OP_OF_EVENT, Change, Source
+
+from . import topic_check
+from .bridge import complain
+from .running import wait_until
+from .spelling import plain_value
+from .topic_check import OP_OF_EVENT, Change, Source
 
 VERSIONS = itertools.count(1)
 RECORDS_BESIDE = 25  # writes between two events of a test

@@ -9,11 +9,8 @@ import time
 import pytest
 from support.running import wait_until
 from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
-    begin,
     ferry,
-    from_producer,
     settle_log,
-    wait_phase,
 )
 
 HOUR_S = 3600

@@ -12,7 +12,6 @@ from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
     from_producer,
     settle_log,
     wait_phase,
-    write_on,
 )
 
 ANY_TABLE = {"filter.collection.white": ""}

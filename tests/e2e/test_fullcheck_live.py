@@ -11,9 +11,8 @@ from support.bridge import Bridge
 from support.fullcheck_cases import n, s
 from support.fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
 from support.oracle import KeySchema
-from support.running import PATIENCE, ROOT, WORKER, wait_until
+from support.running import PATIENCE, ROOT, WORKER, build_or_skip, wait_until
 from support.workload import NASTY_NUMBERS
-from test_mutations import build_or_skip
 
 COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
 BATCH = 25

@@ -9,7 +9,6 @@ import struct
 import threading
 
 import confluent_kafka.admin
-import pytest
 from fakes.kafka_proxy import PRODUCE, KafkaProxy
 from support.bridge import complain
 from support.running import wait_until

@@ -13,7 +13,6 @@ import pytest
 from fakes.kafka_proxy import KafkaProxy
 from support.running import stays, wait_until
 from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
-    begin,
     ferry,
     from_producer,
     settle_log,

@@ -144,6 +144,17 @@ def shard_record(ferry, table, shard):
     return ferry.ledger()[0].get(f"shard/{table.name}/{shard}")
 
 
+def held_cut_batch(ferry, table):
+    """The table's next changes, held; let go, they prove to be cut behind what was appended of them already."""
+    where = {"TableName": table.name}
+    fault = ferry.fake.control.fault("hold", op="GetRecords", where=where)
+    ferry.fake.control.fault("cut_json", op="GetRecords", where=where, keep=0.9)
+    assert ferry.fake.control.wait_held(fault)
+    for number in range(10):
+        ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": f"cut {number}"}, "v": {"N": "1"}})
+    return fault
+
+
 def write_on(ferry, writer, count=RECORDS_BESIDE):
     goal = writer.written + count
     wait_until(lambda: writer.written >= goal, 60, f"{count} writes", ferry.running())

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
 
 #define FIRST_CAPACITY 64
 #define SLOTS_PER_ENTRY 2

@@ -15,9 +15,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/auto.h"
-#include "common/bytes.h"
-#include "common/event.h"
+#include "common/base/auto.h"
+#include "common/base/bytes.h"
+#include "common/messages/event.h"
 #include "consumer/position.h"
 
 struct batch_entry {

@@ -14,7 +14,7 @@
  *     bson_out_end(out, doc); */
 #pragma once
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 enum bson_out_type {
     BSON_OUT_DOUBLE = 0x01,

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "consumer/bson_member.h"
+#include "consumer/bson_read.h"
 
 #define NAMESPACE_EXISTS 48
 #define NAMESPACE_NOT_FOUND 26
@@ -36,11 +36,11 @@ static void judge_kind(struct collection_found *f, const bson_t *info)
     bson_t options = BSON_INITIALIZER, collation;
     bson_iter_t it;
 
-    member_text(type, info, "type");
+    bson_read_text(type, info, "type");
     f->can_be_renamed = strcmp(type, "view") != 0 && strcmp(type, "timeseries") != 0;
-    member_document(&options, info, "options");
-    if (member_document(&collation, &options, "collation"))
-        member_text(locale, &collation, "locale");
+    bson_read_document(&options, info, "options");
+    if (bson_read_document(&collation, &options, "collation"))
+        bson_read_text(locale, &collation, "locale");
     if (strcmp(type, "view") == 0)
         f->unfit = "it is a view";
     else if (strcmp(type, "timeseries") == 0)
@@ -63,9 +63,9 @@ int collection_look(struct mongo *m, const char *name, struct collection_found *
 
     if (result == MONGO_DONE) {
         *ret = (struct collection_found){
-            .exists = member_document(&info, &reply, "cursor.firstBatch.0")};
+            .exists = bson_read_document(&info, &reply, "cursor.firstBatch.0")};
         if (ret->exists) {
-            member_uuid(&ret->uuid, &info, "info.uuid");
+            bson_read_uuid(&ret->uuid, &info, "info.uuid");
             judge_kind(ret, &info);
         }
     }

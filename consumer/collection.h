@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "common/mongo.h"
+#include "common/mongo/mongo.h"
 #include "consumer/convert.h"
 #include "consumer/position.h"
 

@@ -1,7 +1,7 @@
 /* The indexes of a collection, and its shard key. */
 #include <string.h>
 
-#include "consumer/bson_member.h"
+#include "consumer/bson_read.h"
 #include "consumer/collection.h"
 
 #define DUPLICATE_KEY 11000
@@ -122,7 +122,7 @@ bool index_is_listed(const bson_t *reply, const struct index_wanted *w)
         if (!BSON_ITER_HOLDS_DOCUMENT(&it))
             continue;
         bson_iter_document(&it, &len, &data);
-        if (!bson_init_static(&index, data, len) || !member_document(&keys, &index, "key") ||
+        if (!bson_init_static(&index, data, len) || !bson_read_document(&keys, &index, "key") ||
             !same_pattern(&keys, w->keys))
             continue;
         if (!w->unique ||

@@ -3,22 +3,22 @@
 
 #include <stdatomic.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/ledger_cache.h"
-#include "consumer/dead_letter.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/messages/ledger_cache.h"
+#include "consumer/dead_letters.h"
 #include "consumer/dispatcher.h"
+#include "consumer/end_offsets.h"
 #include "consumer/fetch.h"
 #include "consumer/intake.h"
 #include "consumer/keeper.h"
-#include "consumer/log_ends.h"
 #include "consumer/mongo_writer.h"
 #include "consumer/preparer.h"
 #include "consumer/tables.h"
 
 struct consumer { /* set once, but for the atomics */
     const struct config *config;
-    struct target *target;
+    struct mongo_target *target;
     struct fetch *fetch;
     struct ledger_cache *ledger;
     struct dead_letters *letters;
@@ -26,7 +26,7 @@ struct consumer { /* set once, but for the atomics */
     struct preparer *preparer;
     struct keeper *keeper;
     struct dispatcher *dispatcher;
-    struct log_ends *ends;
+    struct end_offsets *ends;
     char me[POSITION_TEXT_MAX];
     struct intake_limits limits;
     int64_t linger_ms;      /* target.batch.ms */

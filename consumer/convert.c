@@ -2,7 +2,7 @@
  * `after` in its order. What is about to fail leaves the buffer as it was. */
 #include "consumer/convert.h"
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "consumer/convert_value.h"
 
 #define MAX_DOCUMENT_BYTES (16 * 1024 * 1024)

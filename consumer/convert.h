@@ -5,9 +5,9 @@
  * in convert_change.c. */
 #pragma once
 
-#include "common/bytes.h"
-#include "common/ddb_value.h"
-#include "common/error.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+#include "common/item/ddb_item.h"
 
 enum convert_type {
     CONVERT_RAW,

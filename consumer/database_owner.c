@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/exit_code.h"
-#include "common/json_reader.h"
-#include "common/log.h"
-#include "consumer/bson_member.h"
+#include "common/base/exit_code.h"
+#include "common/json/json_reader.h"
+#include "common/run/log.h"
+#include "consumer/bson_read.h"
 #include "consumer/position_store.h"
 
 #define DUPLICATE_KEY 11000
@@ -153,7 +153,7 @@ static int find_first(bson_t *reply, bson_t *found, bool *any, struct mongo *m, 
     bson_destroy(filter);
     if (result != MONGO_DONE)
         return error_prefix(err, "reading whose database %s is", m->target->database);
-    *any = member_document(found, reply, FIRST);
+    *any = bson_read_document(found, reply, FIRST);
     return 0;
 }
 

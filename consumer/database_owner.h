@@ -12,8 +12,8 @@
  * Of one thread with a struct mongo of its own. */
 #pragma once
 
-#include "common/ledger_cache.h"
-#include "common/mongo.h"
+#include "common/messages/ledger_cache.h"
+#include "common/mongo/mongo.h"
 
 #define DATABASE_OWNER_ID "belongs to" /* no topic has a space */
 

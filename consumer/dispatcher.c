@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 
 #define SLOW_MS 1000 /* a step that takes longer holds its table's other partitions back */
 #define LOOK_MS 1000

@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
 #include "consumer/fetch_internal.h"
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest
@@ -109,8 +109,8 @@ static void nudge(struct fetch *f, const rd_kafka_topic_t *rkt, int32_t partitio
     if (f->pulled < f->queue_bytes || !rkt)
         return;
     f->pulled = 0;
-    kafka_end_offsets(&end, f->rk, rd_kafka_topic_name(rkt), partition, 1, NUDGE_TIMEOUT_MS,
-                      &ignored);
+    kafka_topic_end_offsets(&end, f->rk, rd_kafka_topic_name(rkt), partition, 1,
+                            NUDGE_TIMEOUT_MS, &ignored);
 }
 
 /* What the table that has taken nothing for longest holds, when nothing else helps. */

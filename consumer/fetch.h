@@ -15,9 +15,9 @@
  * when messages come to a stream that had none. */
 #pragma once
 
-#include "common/config.h"
-#include "common/error.h"
-#include "common/kafka.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/kafka/kafka.h"
 
 struct fetch;
 struct fetch_stream;

@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 #include "consumer/fetch_internal.h"
 
 #define MESSAGE_OVERHEAD 600 /* librdkafka's own around a message */

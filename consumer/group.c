@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/exit_code.h"
-#include "common/log.h"
-#include "common/progress.h"
-#include "common/stop.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/run/log.h"
+#include "common/run/progress.h"
+#include "common/run/stop.h"
 
 #define POLL_MS 100
 #define COMMIT_MS 5000
@@ -239,7 +239,7 @@ static bool is_idle_for(struct group *g, int64_t ms, int *halted)
 
     dispatcher_each(g->consumer->dispatcher, count_one, &c);
     if (c.offsets != g->offsets || c.busy > 0 || !g->member ||
-        log_ends_age_ms(g->consumer->ends) > ENDS_LIMIT_MS)
+        end_offsets_age_ms(g->consumer->ends) > ENDS_LIMIT_MS)
         g->moved_at = now;
     g->offsets = c.offsets;
     *halted = c.halted;
@@ -296,7 +296,7 @@ static void show_progress(struct progress *progress, struct consumer *c)
 {
     if (progress_is_due(progress))
         progress_show(progress, "records applied", atomic_load(&c->records),
-                      log_ends_lag(c->ends));
+                      end_offsets_lag(c->ends));
 }
 
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err)

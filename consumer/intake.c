@@ -2,8 +2,8 @@
 
 #include <inttypes.h>
 
-#include "common/clock.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
 
 #define PULL_MAX 256
 

@@ -3,8 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 #include "consumer/position_store.h"
 
 /* One of them may wait for an answer that does not come: the other one goes on. */
@@ -12,7 +12,7 @@
 
 struct keeper {
     /* set once */
-    const struct target *target;
+    const struct mongo_target *target;
     void (*answered)(void *owner);
     pthread_t threads[THREADS];
 
@@ -184,7 +184,7 @@ static void *keeper_loop(void *arg)
 
 /* ---- the keeper ---- */
 
-struct keeper *keeper_new(const struct target *t, void (*answered)(void *owner))
+struct keeper *keeper_new(const struct mongo_target *t, void (*answered)(void *owner))
 {
     struct keeper *k = xcalloc(1, sizeof(*k));
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 /* A wait for its grace is long; nothing legal takes longer than this without progress. */
 #define HEALTH_LIMIT_MS 120000

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/exit_code.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/program.h"
-#include "common/random.h"
-#include "common/stop.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/base/random.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
+#include "common/run/program.h"
+#include "common/run/stop.h"
 #include "consumer/database_owner.h"
 #include "consumer/group.h"
 #include "consumer/life.h"
@@ -96,7 +96,7 @@ static int open_topics(struct consumer *c, struct error *err)
 
     if (kafka_wait_broker(rk, c->config, start_timeout_ms(c->config), err) < 0)
         return -1;
-    while (kafka_ensure_own_topics(rk, c->config, err) < 0 ||
+    while (kafka_topic_ensure_own(rk, c->config, err) < 0 ||
            ledger_cache_new(&c->ledger, c->config, err) < 0)
         if (kafka_start_again(c->config, end, err) < 0)
             return -1;
@@ -109,10 +109,10 @@ static int open_topics(struct consumer *c, struct error *err)
 
 static int open_parts(struct consumer *c, struct error *err)
 {
-    if (target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
+    if (mongo_target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
-        target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
+        mongo_target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
         try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
     return try_target(c, is_of_its_source, err);
@@ -167,14 +167,14 @@ static void start_threads(struct consumer *c)
                                      .owns_first = owns_first,
                                      .changed = table_changed,
                                      .arg = c};
-    struct log_ends_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
+    struct end_offsets_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
     c->keeper = keeper_new(c->target, position_answered);
     c->dispatcher = dispatcher_new((int)config_int(c->config, "target.writers"), &work);
     c->preparer = preparer_new(&prepare);
     ends.dispatcher = c->dispatcher;
-    c->ends = log_ends_new(&ends);
+    c->ends = end_offsets_new(&ends);
 }
 
 /* ---- closing ---- */
@@ -182,7 +182,7 @@ static void start_threads(struct consumer *c)
 /* false: one of them still waits for an answer. */
 static bool stop_threads(struct consumer *c, int64_t timeout_ms)
 {
-    return (!c->ends || log_ends_stop(c->ends, timeout_ms)) &&
+    return (!c->ends || end_offsets_stop(c->ends, timeout_ms)) &&
            (!c->preparer || preparer_stop(c->preparer, timeout_ms)) &&
            (!c->dispatcher || dispatcher_stop(c->dispatcher, timeout_ms)) &&
            (!c->keeper || keeper_stop(c->keeper, timeout_ms));
@@ -191,7 +191,7 @@ static bool stop_threads(struct consumer *c, int64_t timeout_ms)
 static void close_all(struct consumer *c, struct group *g)
 {
     group_free(g);
-    log_ends_free(c->ends);
+    end_offsets_free(c->ends);
     preparer_free(c->preparer);
     fetch_stop(c->fetch);
     dispatcher_free(c->dispatcher);
@@ -200,7 +200,7 @@ static void close_all(struct consumer *c, struct group *g)
     ledger_cache_free(c->ledger);
     dead_letters_free(c->letters);
     fetch_free(c->fetch);
-    target_free(c->target);
+    mongo_target_free(c->target);
 }
 
 /* ---- running ---- */

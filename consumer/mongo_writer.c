@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
-#include "common/stop.h"
+#include "common/base/check.h"
+#include "common/run/stop.h"
 
 #define DUPLICATE_KEY 11000
 #define DUPLICATE_TRIES 5
@@ -131,7 +131,7 @@ static void weigh(void *arg, const struct mongo_write_error *e)
     }
     j->failed += !w->failed[e->index];
     w->failed[e->index] = true;
-    switch (mongo_fault_of(e->code)) {
+    switch (mongo_reply_fault(e->code)) {
     case MONGO_FAULT_RECORD:
         break;
     case MONGO_FAULT_OUTCOME:
@@ -175,7 +175,7 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
     if (!w->failed[e->index]) /* told twice */
         return;
     w->failed[e->index] = false;
-    if (mongo_fault_of(e->code) == MONGO_FAULT_UNCLEAR) {
+    if (mongo_reply_fault(e->code) == MONGO_FAULT_UNCLEAR) {
         suspect_record(j, w->sent[e->index], e);
         return;
     }
@@ -239,7 +239,7 @@ static enum mongo_result post(struct command *c, struct error *err)
     if (result == MONGO_DONE)
         result = judge(c, &reply, err);
     else if (mongo_reply_is_no(&reply) &&
-             mongo_fault_of(mongo_reply_code(&reply)) == MONGO_FAULT_UNCLEAR)
+             mongo_reply_fault(mongo_reply_code(&reply)) == MONGO_FAULT_UNCLEAR)
         c->w->all_refused = true;
     bson_destroy(&reply);
     return result;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/mutation.h"
+#include "common/base/mutation.h"
 
 #define DECIMAL128_DIGITS 34
 #define DECIMAL128_BIAS 6176

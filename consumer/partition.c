@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/log.h"
+#include "common/run/log.h"
 #include "consumer/consumer.h"
 
 #define BACKOFF_BASE_MS 200
@@ -173,7 +173,7 @@ struct partition_next partition_run(struct partition *p)
     p->stop = PARTITION_STOP_NOT;
     atomic_store(&p->offset, p->position.offset);
     atomic_store(&p->log_shrank, false);
-    p->check = (struct log_check){0};
+    p->check = (struct topic_check){0};
     return partition_go(PARTITION_CHECKING);
 }
 

@@ -19,16 +19,16 @@
 #include <stdint.h>
 #include <uthash.h>
 
-#include "common/backoff.h"
-#include "common/metrics.h"
+#include "common/base/backoff.h"
+#include "common/run/metrics.h"
 #include "consumer/batch.h"
-#include "consumer/dead_letter.h"
+#include "consumer/dead_letters.h"
 #include "consumer/fetch.h"
 #include "consumer/keeper.h"
-#include "consumer/log_check.h"
 #include "consumer/position.h"
 #include "consumer/suspects.h"
 #include "consumer/table.h"
+#include "consumer/topic_check.h"
 
 /*   state      waits for                                 what it is to others
  *
@@ -134,7 +134,7 @@ struct partition {
         PARTITION_STOP_SCHEMA, /* a begin of another key schema is next */
         PARTITION_STOP_LOG     /* the log does not bring what has to follow */
     } stop;                    /* nothing may be taken in past it */
-    struct log_check check;    /* CHECKING */
+    struct topic_check check;  /* CHECKING */
     bool log_doubted;          /* it stopped with PARTITION_STOP_LOG: is it the same log? */
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
@@ -149,10 +149,10 @@ struct partition {
     atomic_bool halted_shown; /* it, or its table */
     atomic_llong offset;      /* confirmed; -1: none yet */
     atomic_llong end_shown;   /* end_seen */
-    atomic_llong log_end;     /* as the brokers say (log_ends.h); -1: not known */
+    atomic_llong log_end;     /* as the brokers say (end_offsets.h); -1: not known */
     atomic_bool log_shrank; /* they said an end below what was confirmed before, or no topic */
 
-    /* of the thread of log_ends */
+    /* of the thread of end_offsets */
     int64_t offset_before; /* what was confirmed when it asked for the end */
 };
 

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "common/auto.h"
-#include "common/check.h"
-#include "common/mutation.h"
+#include "common/base/auto.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
 
 bool uuid_equal(const struct uuid *a, const struct uuid *b)
 {

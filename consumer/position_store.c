@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bytes.h"
-#include "common/check.h"
-#include "consumer/bson_member.h"
+#include "common/base/bytes.h"
+#include "common/base/check.h"
+#include "consumer/bson_read.h"
 
 #define FIRST_BATCH "cursor.firstBatch"
 #define DUPLICATE_KEY 11000
@@ -21,16 +21,16 @@ static const struct position_doc absent = {.offset = POSITION_NONE,
 static void doc_from_bson(struct position_doc *ret, const bson_t *doc)
 {
     *ret = (struct position_doc){.found = true,
-                                 .offset = member_int64(doc, "offset", POSITION_NONE),
-                                 .generation = member_int64(doc, "generation", 0),
-                                 .begin = member_int64(doc, "begin", POSITION_NONE),
-                                 .epoch = member_int64(doc, "epoch", 0),
-                                 .rewind = member_int64(doc, "rewind", POSITION_NONE),
-                                 .again = member_int64(doc, "again", POSITION_NONE)};
-    member_text(ret->log_id, doc, "log_id");
-    member_text(ret->owner, doc, "owner");
-    member_text(ret->pass, doc, "pass");
-    member_uuid(&ret->uuid, doc, "uuid");
+                                 .offset = bson_read_int64(doc, "offset", POSITION_NONE),
+                                 .generation = bson_read_int64(doc, "generation", 0),
+                                 .begin = bson_read_int64(doc, "begin", POSITION_NONE),
+                                 .epoch = bson_read_int64(doc, "epoch", 0),
+                                 .rewind = bson_read_int64(doc, "rewind", POSITION_NONE),
+                                 .again = bson_read_int64(doc, "again", POSITION_NONE)};
+    bson_read_text(ret->log_id, doc, "log_id");
+    bson_read_text(ret->owner, doc, "owner");
+    bson_read_text(ret->pass, doc, "pass");
+    bson_read_uuid(&ret->uuid, doc, "uuid");
 }
 
 /* Where each id stands, sorted by id. */
@@ -295,7 +295,7 @@ enum mongo_result position_any(struct mongo *m, const char *topic, bool *any, st
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
 
     if (result == MONGO_DONE)
-        *any = member_document(&first, &reply, FIRST_BATCH ".0");
+        *any = bson_read_document(&first, &reply, FIRST_BATCH ".0");
     bson_destroy(&reply);
     return result;
 }

@@ -4,7 +4,7 @@
  * decisions are in position.h. Of one thread with a struct mongo of its own. */
 #pragma once
 
-#include "common/mongo.h"
+#include "common/mongo/mongo.h"
 #include "consumer/position.h"
 
 /* Positions and table documents: a name no table can have. */

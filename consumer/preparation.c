@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "consumer/bson_member.h"
+#include "common/base/check.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "consumer/bson_read.h"
 #include "consumer/collection.h"
-#include "consumer/generation.h"
 #include "consumer/position_store.h"
+#include "consumer/prepare_decision.h"
 #include "consumer/table_doc.h"
 
 #define STEPS_MAX 20 /* of one look; more means that another preparer undoes them */
@@ -203,7 +203,8 @@ static int check_log(struct run *r, struct error *err)
                            r->view->collection, advice);
     if (!l->begin_offsets)
         return error_set(err, ERR_RETRY, "where the newest generation begins is not known yet");
-    if (kafka_begin_offsets(low, r->p->rk, l->topic, 0, l->partitions, LOG_TIMEOUT_MS, err) < 0)
+    if (kafka_topic_begin_offsets(low, r->p->rk, l->topic, 0, l->partitions, LOG_TIMEOUT_MS,
+                                  err) < 0)
         return -1;
     for (int32_t i = 0; i < l->partitions; i++)
         if (low[i] > l->begin_offsets[i])
@@ -390,7 +391,7 @@ static enum preparation_result go_through_steps(struct run *r, struct error *err
 
         if (look(r, err) < 0)
             return PREPARATION_FAILED;
-        step = prepare_next(&r->facts, &what);
+        step = prepare_decision_next(&r->facts, &what);
         if (step == PREPARE_USE)
             return PREPARATION_READY;
         if (step == PREPARE_WAIT)

@@ -1,12 +1,12 @@
-/* consumer/preparation.h - does what generation.h decides about a table's collection.
+/* consumer/preparation.h - does what prepare_decision.h decides about a table's collection.
  *
  * Any thread, but one at a time for a table, with a struct mongo of its own. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
 
-#include "common/ledger.h"
-#include "common/mongo.h"
+#include "common/messages/ledger.h"
+#include "common/mongo/mongo.h"
 #include "consumer/database_owner.h"
 #include "consumer/table.h"
 

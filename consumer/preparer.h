@@ -25,9 +25,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/ledger_cache.h"
-#include "common/target.h"
+#include "common/config/config.h"
+#include "common/messages/ledger_cache.h"
+#include "common/mongo/mongo_target.h"
 #include "consumer/table.h"
 #include "consumer/tables.h"
 
@@ -35,7 +35,7 @@ struct preparer;
 
 struct preparer_setup { /* all borrowed for the preparer's life */
     const struct config *config;
-    const struct target *target;
+    const struct mongo_target *target;
     struct ledger_cache *ledger;
     struct tables *tables;
     rd_kafka_t *rk; /* any handle: asked where a log begins */

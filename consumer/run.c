@@ -3,9 +3,9 @@
  * no write waits for it. */
 #include <inttypes.h>
 
-#include "common/check.h"
-#include "common/log.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
+#include "common/run/log.h"
 #include "consumer/life.h"
 #include "consumer/ownership.h"
 

@@ -1,6 +1,6 @@
 #include "consumer/secondary_index.h"
 
-#include "common/log.h"
+#include "common/run/log.h"
 #include "consumer/collection.h"
 
 struct wanted_index {

@@ -8,8 +8,8 @@
  * secondary_index_build. */
 #pragma once
 
-#include "common/ledger.h"
-#include "common/mongo.h"
+#include "common/messages/ledger.h"
+#include "common/mongo/mongo.h"
 #include "consumer/table.h"
 
 /* Is there one to be made? -1: can't be told. Not long. */

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define FIRST_CAPACITY 16
 

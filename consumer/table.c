@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/check.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/run/log.h"
 
 static void metrics_register(struct table_metrics *m, const char *table)
 {

@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/ledger.h"
-#include "common/metrics.h"
+#include "common/config/config.h"
+#include "common/messages/ledger.h"
+#include "common/run/metrics.h"
 #include "consumer/convert.h"
 #include "consumer/position.h"
 

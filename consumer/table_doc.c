@@ -2,7 +2,7 @@
 
 #include <inttypes.h>
 
-#include "consumer/bson_member.h"
+#include "consumer/bson_read.h"
 #include "consumer/position_store.h"
 
 #define DUPLICATE_KEY 11000
@@ -23,14 +23,14 @@ static void read_members(struct table_doc *d, const bson_t *doc)
     char text[POSITION_TEXT_MAX];
     bson_iter_t it;
 
-    member_text(text, doc, "state");
+    bson_read_text(text, doc, "state");
     d->state = table_doc_state_of(text);
-    member_text(text, doc, "clear");
+    bson_read_text(text, doc, "clear");
     d->clear = table_clear_of(text);
-    member_text(d->form, doc, "form");
-    d->epoch = member_int64(doc, "epoch", 0);
+    bson_read_text(d->form, doc, "form");
+    d->epoch = bson_read_int64(doc, "epoch", 0);
     d->doubled = bson_iter_init_find(&it, doc, "doubled") && bson_iter_as_bool(&it);
-    member_uuid(&d->uuid, doc, "uuid");
+    bson_read_uuid(&d->uuid, doc, "uuid");
     buf_reset(&d->schema);
     if (bson_iter_init_find(&it, doc, "key_schema") && BSON_ITER_HOLDS_UTF8(&it))
         buf_bytes(&d->schema, bytes_of(bson_iter_utf8(&it, NULL)));
@@ -49,7 +49,7 @@ int table_doc_read(struct table_doc *d, struct mongo *m, const char *topic, stru
     d->state = TABLE_DOC_NONE;
     d->epoch = 0;
     d->doubled = false;
-    if (result == MONGO_DONE && member_document(&doc, &reply, "cursor.firstBatch.0"))
+    if (result == MONGO_DONE && bson_read_document(&doc, &reply, "cursor.firstBatch.0"))
         read_members(d, &doc);
     bson_destroy(&reply);
     return result == MONGO_DONE ? 0 : error_prefix(err, "table document");

@@ -1,13 +1,13 @@
 /* consumer/table_doc.h - the document `<topic>` among the positions: how far a table is
  * prepared.
  *
- * Read, and changed by compare-and-set on what was read; what it says means is in generation.h.
- * Of one thread at a time. */
+ * Read, and changed by compare-and-set on what was read; what it says means is in
+ * prepare_decision.h. Of one thread at a time. */
 #pragma once
 
-#include "common/bytes.h"
-#include "common/mongo.h"
-#include "consumer/generation.h"
+#include "common/base/bytes.h"
+#include "common/mongo/mongo.h"
+#include "consumer/prepare_decision.h"
 
 struct table_doc { /* `<topic>` in the collection of positions */
     enum table_doc_state state;

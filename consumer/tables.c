@@ -5,7 +5,7 @@
 
 #include <uthash.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define MAPPED_FOR_MS 2000 /* the ledger changes all the time, its tables seldom */
 

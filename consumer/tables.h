@@ -3,8 +3,8 @@
  * Any thread. A table lives until the process ends. */
 #pragma once
 
-#include "common/config.h"
-#include "common/ledger_cache.h"
+#include "common/config/config.h"
+#include "common/messages/ledger_cache.h"
 #include "consumer/table.h"
 
 struct tables;

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "common/log.h"
+#include "common/run/log.h"
 #include "consumer/life.h"
 #include "consumer/ownership.h"
 

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/run/log.h"
 
 #define WAIT_MS 500 /* for the producer's records, or another preparer */
 /* Is the collection still the same? Has someone mended it? */

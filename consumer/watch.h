@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/backoff.h"
-#include "common/error.h"
-#include "common/metrics.h"
+#include "common/base/backoff.h"
+#include "common/base/error.h"
+#include "common/run/metrics.h"
 #include "consumer/preparation.h"
 #include "consumer/table.h"
 

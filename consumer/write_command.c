@@ -1,6 +1,6 @@
 #include "consumer/write_command.h"
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 #define CEILING ((16 << 20) + 2 * WRITE_COMMAND_RESERVE)
 #define SCRATCH_MAX 65536
@@ -25,7 +25,7 @@ void write_command_trim(struct write_command *c)
         buf_release(&c->out);
 }
 
-void write_command_begin(struct write_command *c, const struct target *t,
+void write_command_begin(struct write_command *c, const struct mongo_target *t,
                          const struct table_view *view, bool deletes)
 {
     struct buf *out = &c->out;

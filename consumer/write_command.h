@@ -4,7 +4,7 @@
  * keys of a batch differ. Pure; of one thread. */
 #pragma once
 
-#include "common/target.h"
+#include "common/mongo/mongo_target.h"
 #include "consumer/batch.h"
 #include "consumer/bson_out.h"
 #include "consumer/table.h"
@@ -19,7 +19,7 @@ struct write_command {
     size_t limit;       /* of its bytes, unless one record alone is larger */
 
     /* since it was begun */
-    const struct target *target;
+    const struct mongo_target *target;
     const struct table_view *view;
     bool deletes;
     size_t body;
@@ -31,7 +31,7 @@ void write_command_init(struct write_command *c);
 void write_command_release(struct write_command *c);
 
 /* Empties it. The limit is set before. */
-void write_command_begin(struct write_command *c, const struct target *t,
+void write_command_begin(struct write_command *c, const struct mongo_target *t,
                          const struct table_view *view, bool deletes);
 /* On failure the command is as it was. ERR_DATA: this record can't be converted. ERR_RETRY: it
  * does not fit into this command any more. */

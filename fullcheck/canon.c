@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "common/ddb_value.h"
+#include "common/item/ddb_item.h"
 
 #define obstack_chunk_alloc xmalloc
 #define obstack_chunk_free free

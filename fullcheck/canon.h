@@ -14,8 +14,8 @@
 #include <obstack.h>
 #include <stdbool.h>
 
-#include "common/bytes.h"
-#include "common/error.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
 #include "fullcheck/decimal.h"
 
 enum canon_type {

@@ -1,6 +1,6 @@
 /* fullcheck/canon_item.c - from DynamoDB JSON. */
-#include "common/ddb_value.h"
-#include "common/json_reader.h"
+#include "common/item/ddb_item.h"
+#include "common/json/json_reader.h"
 #include "fullcheck/canon.h"
 
 static struct canon *read_value(struct canon_arena *a, struct json_reader *r,

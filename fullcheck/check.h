@@ -6,14 +6,14 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "fullcheck/canon.h"
 #include "fullcheck/ddb_side.h"
 #include "fullcheck/fingerprint.h"
+#include "fullcheck/fullcheck_options.h"
 #include "fullcheck/key.h"
 #include "fullcheck/misplaced.h"
 #include "fullcheck/mongo_side.h"
-#include "fullcheck/options.h"
 #include "fullcheck/pending.h"
 #include "fullcheck/report.h"
 #include "fullcheck/sample.h"
@@ -25,9 +25,9 @@ struct check { /* set once */
     struct fullcheck_options options;
     struct canon_form form;
     bool by_id; /* target.id = key */
-    struct target *target;
+    struct mongo_target *target;
     struct ddb_source *source;
-    struct limits *limits;
+    struct throttle *throttle;
     struct repair *repair; /* NULL: not asked for */
     int64_t patience_ms;
     struct report report;
@@ -77,7 +77,7 @@ struct table_check {
     struct sample sample; /* most 0: none */
     int64_t differences[DIFFERENCE_KINDS];
     int64_t repaired;
-    int64_t untold;       /* keys that changed too often */
+    int64_t undecided;    /* keys that changed too often */
     struct error failure; /* the first */
 };
 

@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/stop.h"
-#include "fullcheck/patience.h"
+#include "common/base/clock.h"
+#include "common/run/retry.h"
+#include "common/run/stop.h"
 
 /* A page of 1 MB of items can be that much JSON. */
 #define FIRST_ANSWER_BYTES ((size_t)9 << 20)
@@ -24,12 +24,12 @@ static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
 {
     int64_t wait;
 
-    while (!limits_reserve(s->limits, LIMITS_SCAN, bytes))
+    while (!throttle_reserve(s->throttle, THROTTLE_SCAN, bytes))
         if (stop_wait_ms(NO_BUDGET_MS))
             return stopped(err);
-    while ((wait = limits_scan_wait_ms(s->limits, clock_mono_ms())) > 0)
+    while ((wait = throttle_scan_wait_ms(s->throttle, clock_mono_ms())) > 0)
         if (stop_wait_ms(wait)) {
-            limits_return(s->limits, LIMITS_SCAN, bytes);
+            throttle_return(s->throttle, THROTTLE_SCAN, bytes);
             return stopped(err);
         }
     return 0;
@@ -38,7 +38,7 @@ static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
 void ddb_side_release(struct ddb_side_answer *a)
 {
     if (a->side)
-        limits_return(a->side->limits, LIMITS_SCAN, a->held);
+        throttle_return(a->side->throttle, THROTTLE_SCAN, a->held);
     a->side = NULL;
     a->held = 0;
     http_answer_release(&a->http);
@@ -67,12 +67,12 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
     if (reserve(s, expected, err) < 0)
         return -1;
     if (r->ask(&a->http, s->client, r->what, err) < 0) {
-        limits_return(s->limits, LIMITS_SCAN, expected);
+        throttle_return(s->throttle, THROTTLE_SCAN, expected);
         return -1;
     }
     a->side = s;
     a->held = a->http.body.cap;
-    limits_settle(s->limits, LIMITS_SCAN, expected, a->held);
+    throttle_settle(s->throttle, THROTTLE_SCAN, expected, a->held);
     s->expected = MAX(MAX(a->held, s->expected / 2), SMALLEST_BYTES);
     if (r->read(r->into, buf_slice(&a->http.body), err) == 0)
         return 0;
@@ -84,11 +84,11 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
 static int request(struct ddb_side *s, struct ddb_side_answer *a, const struct request *r,
                    struct error *err)
 {
-    struct patience patience;
+    struct retry patience;
 
-    patience_init(&patience, s->patience_ms);
+    retry_init(&patience, s->patience_ms);
     while (one_try(s, a, r, err) < 0) {
-        if (!patience_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
+        if (!retry_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
         if (r->count && ddb_client_error(s->client) == DDB_BROKEN)
             *r->count = MAX(*r->count / 2, 1);
@@ -169,7 +169,7 @@ static int ask_items(struct http_answer *ret, struct ddb_client *c, const void *
 {
     const struct items_asked *asked = what;
 
-    return ddb_get_items(ret, c, asked->table, asked->keys, asked->count, err);
+    return ddb_items_get(ret, c, asked->table, asked->keys, asked->count, err);
 }
 
 static int too_many(struct error *err)

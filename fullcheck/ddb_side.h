@@ -4,13 +4,13 @@
  * ends. Of one thread each. */
 #pragma once
 
-#include "common/ddb_items.h"
-#include "common/ddb_table.h"
-#include "common/limits.h"
+#include "common/dynamodb/ddb_items.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/throttle.h"
 
 struct ddb_side {
     struct ddb_client *client;
-    struct limits *limits;
+    struct throttle *throttle;
     int64_t patience_ms;
     size_t expected; /* bytes of the next answer, by the last one */
     size_t keys;     /* ddb_side_keys; 0: nothing is known yet */

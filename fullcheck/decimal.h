@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 struct decimal { /* digits * 10^exponent; digits without zeros at either end; zero: no digits,
                     not negative, exponent 0 */

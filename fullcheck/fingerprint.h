@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/auto.h"
-#include "common/bytes.h"
+#include "common/base/auto.h"
+#include "common/base/bytes.h"
 
 struct fingerprint;
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/compare.h"
 
 #define DIGITS_OF_DECIMAL128 34

@@ -3,7 +3,7 @@
  * Set once for a table; any thread may read. */
 #pragma once
 
-#include "common/ddb_value.h"
+#include "common/item/ddb_item.h"
 #include "fullcheck/canon.h"
 
 struct key_form {

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/program.h"
-#include "common/stop.h"
-#include "fullcheck/patience.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
+#include "common/run/program.h"
+#include "common/run/retry.h"
+#include "common/run/stop.h"
 #include "fullcheck/repair.h"
 #include "fullcheck/table_check.h"
 
@@ -59,11 +59,11 @@ static void add_missing(void *arg, const char *name)
 
 static int list_tables(struct tables *t, struct worker *own, struct error *err)
 {
-    struct patience patience;
+    struct retry patience;
 
-    patience_init(&patience, own->check->patience_ms);
-    while (ddb_list_tables(&t->at_source, &t->at_source_count, own->ddb.client, err) < 0)
-        if (!patience_again(&patience, ddb_client_error(own->ddb.client) == DDB_THROTTLED, err))
+    retry_init(&patience, own->check->patience_ms);
+    while (ddb_names_list(&t->at_source, &t->at_source_count, own->ddb.client, err) < 0)
+        if (!retry_again(&patience, ddb_client_error(own->ddb.client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
     for (size_t i = 0; i < t->at_source_count; i++)
         if (config_wants_table(t->config, t->at_source[i]))
@@ -92,7 +92,7 @@ static struct worker *workers_new(struct check *c)
         workers[i].check = c;
         workers[i].mongo = mongo_new(c->target);
         workers[i].ddb = (struct ddb_side){.client = ddb_client_new(c->source),
-                                           .limits = c->limits,
+                                           .throttle = c->throttle,
                                            .patience_ms = c->patience_ms};
         canon_arena_init(&workers[i].arena);
     }
@@ -207,9 +207,9 @@ static void check_release(struct check *c)
     if (c->report.differences)
         report_close(&c->report, &ignored); /* the check has failed already */
     repair_free(c->repair);
-    limits_free(c->limits);
+    throttle_free(c->throttle);
     ddb_source_free(c->source);
-    target_free(c->target);
+    mongo_target_free(c->target);
 }
 
 static bool is(const struct config *c, const char *key, const char *value)
@@ -222,9 +222,9 @@ static int open_ends(struct check *c, const struct config *config, struct error 
     int64_t started_ms = clock_wall_ms();
 
     if (ddb_source_new(&c->source, config, err) < 0 ||
-        target_new(&c->target, config, "dynaferry-fullcheck", err) < 0)
+        mongo_target_new(&c->target, config, "dynaferry-fullcheck", err) < 0)
         return -1;
-    if (target_wait(c->target, c->patience_ms, err) < 0 ||
+    if (mongo_target_wait(c->target, c->patience_ms, err) < 0 ||
         (c->options.repair && repair_new(&c->repair, config, err) < 0))
         return could_not_begin(c, started_ms, err);
     return report_open(&c->report, c->options.diff_file, err);
@@ -245,8 +245,8 @@ static int run(const struct config *config, const struct config_extra *extras,
 
     if (fullcheck_options_read(&c.options, extras, err) < 0)
         return -1;
-    c.limits =
-        limits_new(config_int(config, "memory.bytes"), 0, config_int(config, "qps.full"), 0, 1);
+    c.throttle = throttle_new(config_int(config, "memory.bytes"), 0,
+                              config_int(config, "qps.full"), 0, 1);
     if (open_ends(&c, config, err) < 0)
         return -1;
     if (c.options.sample > 0)

@@ -7,7 +7,7 @@
 #include <bson/bson.h>
 #include <uthash.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 struct misplaced_key {
     char *text;

@@ -4,7 +4,7 @@
  * right. */
 #pragma once
 
-#include "common/mongo.h"
+#include "common/mongo/mongo.h"
 
 struct mongo_find {
     const char *collection;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 #define KEYS_AT_MOST 100000
 #define IMAGE_BYTES_AT_MOST ((size_t)32 << 20)
@@ -40,7 +40,7 @@ void pending_release(struct pending *p)
         HASH_DEL(p->by_text, k);
         key_free(p, k);
     }
-    key_set_release(&p->told);
+    key_set_release(&p->reported);
 }
 
 bool pending_has_room(const struct pending *p)
@@ -58,7 +58,7 @@ void pending_add(struct pending *p, struct bytes key, enum pending_origin origin
     struct pending_key *k;
 
     HASH_FIND(hh, p->by_text, key.p, key.len, k);
-    if (k || key_set_has(&p->told, key))
+    if (k || key_set_has(&p->reported, key))
         return;
     k = xcalloc(1, sizeof(*k));
     k->text = bytes_dup(key);
@@ -96,15 +96,15 @@ void pending_done(struct pending *p, struct pending_key *k)
     key_free(p, k);
 }
 
-void pending_told(struct pending *p, struct pending_key *k)
+void pending_reported(struct pending *p, struct pending_key *k)
 {
-    key_set_add(&p->told, (struct bytes){k->text, k->len});
+    key_set_add(&p->reported, (struct bytes){k->text, k->len});
     pending_done(p, k);
 }
 
-bool pending_remembers_told(const struct pending *p)
+bool pending_remembers_reported(const struct pending *p)
 {
-    return p->told.count < KEY_SET_AT_MOST;
+    return p->reported.count < KEY_SET_AT_MOST;
 }
 
 int64_t pending_due_ms(const struct pending *p)

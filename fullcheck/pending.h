@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <uthash.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "fullcheck/key_set.h"
 #include "fullcheck/settle.h"
 
@@ -42,7 +42,7 @@ struct pending {
     struct pending_key *queues[PENDING_QUEUES]; /* each in the order of due times */
     int64_t limit_ms;
     size_t image_bytes;
-    struct key_set told; /* so that a key which is met again is not told again */
+    struct key_set reported; /* so that a key which is met again is not told again */
 };
 
 void pending_init(struct pending *p, int64_t settle_limit_ms);
@@ -56,8 +56,8 @@ void pending_add(struct pending *p, struct bytes key, enum pending_origin origin
 size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, int64_t now_ms);
 void pending_again(struct pending *p, struct pending_key *k, int64_t now_ms);
 void pending_done(struct pending *p, struct pending_key *k);
-void pending_told(struct pending *p, struct pending_key *k); /* done, and counted */
-bool pending_remembers_told(const struct pending *p);        /* false: they were too many */
+void pending_reported(struct pending *p, struct pending_key *k); /* done, and counted */
+bool pending_remembers_reported(const struct pending *p);        /* false: they were too many */
 /* When the next key is due; INT64_MAX: none waits. */
 int64_t pending_due_ms(const struct pending *p);
 

@@ -4,12 +4,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/exit_code.h"
-#include "common/kafka.h"
-#include "common/ledger_cache.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/kafka/kafka.h"
+#include "common/messages/ledger_cache.h"
+#include "common/run/log.h"
 
 #define MESSAGE_TIMEOUT "10000"
 #define SERVE_MS 100
@@ -63,7 +63,7 @@ static int find_topics(struct repair *r, const struct config *c, struct error *e
 {
     int32_t partitions;
 
-    if (kafka_partition_count(&partitions, r->rk, r->topic, err) < 0)
+    if (kafka_topic_partition_count(&partitions, r->rk, r->topic, err) < 0)
         return -1;
     if (partitions == 0)
         return error_fatal(err, EXIT_UNREACHABLE,

@@ -4,8 +4,8 @@
  * the changes. Nothing is ever written to MongoDB or a data topic from here. Any thread. */
 #pragma once
 
-#include "common/config.h"
-#include "common/table_signal.h"
+#include "common/config/config.h"
+#include "common/messages/table_signal.h"
 
 struct repair;
 

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 struct sample_key {
     uint64_t hash;

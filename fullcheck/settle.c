@@ -1,6 +1,6 @@
 #include "fullcheck/settle.h"
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define FIRST_PAUSE_MS 100
 #define LONGEST_PAUSE_MS 8000

@@ -3,14 +3,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/progress.h"
-#include "common/stop.h"
-#include "fullcheck/look.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
+#include "common/run/progress.h"
+#include "common/run/retry.h"
+#include "common/run/stop.h"
 #include "fullcheck/outline.h"
-#include "fullcheck/page.h"
-#include "fullcheck/patience.h"
+#include "fullcheck/page_check.h"
+#include "fullcheck/recheck.h"
 #include "fullcheck/target_keys.h"
 
 #define AWHILE_MS 200 /* how late a stop may be noticed */
@@ -88,7 +88,7 @@ static void *work(void *arg)
 
     while (next_job(t, &job, &w->ddb)) {
         int result = job.segment ? page_check(w, job.segment, &err)
-                                 : look_at(w, job.keys, job.count, &err);
+                                 : recheck_keys(w, job.keys, job.count, &err);
 
         if (result < 0)
             table_check_fail(t, &err);
@@ -229,11 +229,11 @@ static bool check_all(struct table_check *t, struct worker *workers)
 static int describe(struct table_check *t, struct worker *own, struct error *err)
 {
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
-    struct patience patience;
+    struct retry patience;
 
-    patience_init(&patience, t->check->patience_ms);
-    while (ddb_describe_table(&desc, own->ddb.client, t->name, err) < 0)
-        if (!patience_again(&patience, ddb_client_error(own->ddb.client) == DDB_THROTTLED, err))
+    retry_init(&patience, t->check->patience_ms);
+    while (ddb_table_describe(&desc, own->ddb.client, t->name, err) < 0)
+        if (!retry_again(&patience, ddb_client_error(own->ddb.client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
     if (!desc->key_schema.hash.name)
         return error_set(err, ERR_DATA, "the table is being deleted");
@@ -363,9 +363,9 @@ static void conclude(struct table_result *ret, const struct table_check *t, bool
         add_reason(ret, "interrupted");
     else if (!told)
         add_reason(ret, "%s", t->failure.message);
-    if (t->untold)
-        add_reason(ret, "%" PRId64 " items changed too often to be compared", t->untold);
-    told = told && !stop_requested() && !t->untold;
+    if (t->undecided)
+        add_reason(ret, "%" PRId64 " items changed too often to be compared", t->undecided);
+    told = told && !stop_requested() && !t->undecided;
     ret->complete = ret->complete && told;
     ret->result = different ? RESULT_DIFFERENT : told ? RESULT_SAME : RESULT_UNKNOWN;
 }

@@ -1,8 +1,8 @@
 #include "fullcheck/target_keys.h"
 
-#include "common/progress.h"
-#include "common/stop.h"
-#include "fullcheck/patience.h"
+#include "common/run/progress.h"
+#include "common/run/retry.h"
+#include "common/run/stop.h"
 
 #define ROOM_MS 50
 #define LOOK_AT_THE_CLOCK 1024 /* documents */
@@ -106,21 +106,21 @@ static int read_once(struct reading *r, const bson_t *projection, struct error *
 static bool may_begin_anew(struct reading *r)
 {
     AUTO_LOCK(&r->t->lock);
-    return !r->doubt || pending_remembers_told(&r->t->pending);
+    return !r->doubt || pending_remembers_reported(&r->t->pending);
 }
 
 static int read_all(struct reading *r, struct error *err)
 {
-    struct patience patience;
+    struct retry patience;
     bson_t projection;
     int result;
 
     buf_init(&r->text, (size_t)1 << 20);
     key_projection(&projection, &r->t->key);
-    patience_init(&patience, r->w->check->patience_ms);
+    retry_init(&patience, r->w->check->patience_ms);
     do {
         result = read_once(r, &projection, err);
-    } while (result < 0 && may_begin_anew(r) && patience_again(&patience, false, err));
+    } while (result < 0 && may_begin_anew(r) && retry_again(&patience, false, err));
     progress_end(&r->progress);
     bson_destroy(&projection);
     buf_release(&r->text);

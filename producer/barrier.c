@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
 
 struct barrier {
     pthread_mutex_t lock;

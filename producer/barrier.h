@@ -18,7 +18,7 @@
 
 #include <stdint.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 struct barrier;
 

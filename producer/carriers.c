@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/log.h"
+#include "common/run/log.h"
 
 struct carriers {
     const struct config *config;

@@ -6,7 +6,7 @@
  * none yet. Of one thread. */
 #pragma once
 
-#include "common/ledger_cache.h"
+#include "common/messages/ledger_cache.h"
 
 struct carriers;
 

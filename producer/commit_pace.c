@@ -1,6 +1,6 @@
 #include "producer/commit_pace.h"
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define LINGER_MS 3 /* what comes together goes together */
 #define LONGEST_MS 250

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define SOONEST_MS 50
 #define LATEST_MS 5000

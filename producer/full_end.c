@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/exit_code.h"
-#include "common/log.h"
+#include "common/base/exit_code.h"
+#include "common/run/log.h"
 #include "producer/placement.h"
 #include "producer/table_names.h"
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 struct halted;
 

@@ -5,8 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/run/log.h"
 #include "producer/carriers.h"
 #include "producer/ledger_partition.h"
 
@@ -145,16 +145,16 @@ static int append_all(struct ledger_keeper *k, struct pool_local *local, bool ca
 {
     int result = 0;
 
-    if (topic_writer_enter(k->writer, &k->member, &k->step, err) < 0)
+    if (topic_writer_gate_enter(k->writer, &k->member, &k->step, err) < 0)
         return -1;
     if (carrier)
         result = append_carrier(k, local, err);
     for (size_t i = 0; i < records->count && result == 0; i++)
         result = append(k, bytes_of(records->all[i]), (struct bytes){0}, err);
     if (result < 0)
-        topic_writer_fail(k->writer, err->message);
-    topic_writer_exit(k->writer);
-    topic_writer_hurry(k->writer);
+        topic_writer_request_abort(k->writer, err->message);
+    topic_writer_gate_exit(k->writer);
+    topic_writer_commit_soon(k->writer);
     return result;
 }
 
@@ -224,7 +224,7 @@ static void keeper_ended(void *arg)
     struct ledger_keeper *k = arg;
     struct ledger_partition *home = k->home;
 
-    topic_writer_leave(k->writer, &k->member);
+    topic_writer_remove_member(k->writer, &k->member);
     keeper_unref(k);
     ledger_partition_unref(home);
 }
@@ -248,7 +248,7 @@ struct ledger_keeper *ledger_keeper_start(struct producer *p, struct ledger_part
     atomic_init(&k->refs, 2);
     pthread_mutex_init(&k->lock, NULL);
     ledger_partition_ref(home);
-    topic_writer_join(writer, &k->member);
+    topic_writer_add_member(writer, &k->member);
     CHECK(step_schedule(p->pool, &k->step, 0));
     return k;
 }

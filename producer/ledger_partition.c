@@ -3,8 +3,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/kafka.h"
+#include "common/base/check.h"
+#include "common/kafka/kafka.h"
 #include "producer/ledger_keeper.h"
 #include "producer/table_worker.h"
 
@@ -31,8 +31,8 @@ int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
     struct producer *p = lp->p;
     int64_t high;
 
-    if (kafka_end_offsets(&high, p->admin, p->ledger_topic, lp->partition, 1,
-                          LEDGER_PARTITION_CALL_MS, err) < 0)
+    if (kafka_topic_end_offsets(&high, p->admin, p->ledger_topic, lp->partition, 1,
+                                LEDGER_PARTITION_CALL_MS, err) < 0)
         return -1;
     return ledger_cache_sync_to(p->cache, lp->partition, high, LEDGER_PARTITION_CALL_MS, err);
 }
@@ -45,7 +45,7 @@ int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int
     lp->p = p;
     lp->partition = partition;
     atomic_init(&lp->refs, 1);
-    if (topic_writer_open(&lp->writer, p->config, partition, p->refusals[partition], p->pool,
+    if (topic_writer_open(&lp->writer, p->config, partition, p->poison[partition], p->pool,
                           err) < 0 ||
         ledger_partition_sync(lp, err) < 0) {
         if (lp->writer)

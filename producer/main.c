@@ -4,15 +4,15 @@
  * opposite order. */
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/ddb_table.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/program.h"
+#include "common/base/clock.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
+#include "common/run/program.h"
 #include "producer/owner.h"
-#include "producer/refusals.h"
-#include "producer/signals.h"
+#include "producer/poison.h"
+#include "producer/signal_topic.h"
 #include "producer/source_check.h"
 #include "producer/source_identity.h"
 
@@ -60,8 +60,8 @@ static enum sync_mode mode_of(const struct config *c)
 
 static int open_ledger(struct producer *p, int64_t end, struct error *err)
 {
-    if (kafka_ensure_own_topics(p->admin, p->config, err) < 0 ||
-        kafka_check_ledger_topic(p->admin, p->config, err) < 0 ||
+    if (kafka_topic_ensure_own(p->admin, p->config, err) < 0 ||
+        kafka_topic_check_ledger(p->admin, p->config, err) < 0 ||
         (!p->cache && ledger_cache_new(&p->cache, p->config, err) < 0))
         return -1;
     return ledger_cache_sync(p->cache, MAX(end - clock_mono_ms(), 1), err);
@@ -95,15 +95,15 @@ static void open_pool(struct producer *p)
 {
     const struct config *c = p->config;
 
-    p->refusals_count = ledger_cache_partitions(p->cache);
-    p->refusals = xcalloc((size_t)p->refusals_count, sizeof(*p->refusals));
-    for (int32_t i = 0; i < p->refusals_count; i++)
-        p->refusals[i] = refusals_new();
+    p->poison_count = ledger_cache_partitions(p->cache);
+    p->poison = xcalloc((size_t)p->poison_count, sizeof(*p->poison));
+    for (int32_t i = 0; i < p->poison_count; i++)
+        p->poison[i] = poison_new();
 
-    p->limits = limits_new(config_int(c, "memory.bytes"), config_int(c, "threads"),
-                           config_int(c, "qps.full"), config_int(c, "qps.incr"),
-                           config_int(c, "full.concurrency"));
-    limits_on_room(p->limits, producer_room_came, p);
+    p->throttle = throttle_new(config_int(c, "memory.bytes"), config_int(c, "threads"),
+                               config_int(c, "qps.full"), config_int(c, "qps.incr"),
+                               config_int(c, "full.concurrency"));
+    throttle_on_room(p->throttle, producer_room_came, p);
     p->pool = step_pool_new((int)config_int(c, "threads"),
                             (struct step_pool_hooks){local_begin, local_end, p});
 }
@@ -118,22 +118,22 @@ static int open_all(struct producer *p, struct error *err)
     p->ledger_topic = kafka_ledger_topic(c);
     p->dead_letter_topic = kafka_dead_letter_topic(c);
     if (ddb_source_new(&p->source, c, err) < 0 || open_kafka(p, err) < 0 ||
-        source_check(p, err) < 0 || signals_new(&p->signals, c, p->cache, err) < 0)
+        source_check(p, err) < 0 || signal_topic_new(&p->signals, c, p->cache, err) < 0)
         return -1;
-    p->started_ms = ddb_now_ms(p->source); /* as the end of a snapshot is noted */
+    p->started_ms = ddb_source_now_ms(p->source); /* as the end of a snapshot is noted */
     open_pool(p);
     return 0;
 }
 
 static void close_all(struct producer *p)
 {
-    signals_stop(p->signals); /* it wakes steps of the pool */
+    signal_topic_stop(p->signals); /* it wakes steps of the pool */
     step_pool_free(p->pool);
-    signals_free(p->signals);
-    for (int32_t i = 0; i < p->refusals_count; i++)
-        refusals_free(p->refusals[i]);
-    free(p->refusals);
-    limits_free(p->limits);
+    signal_topic_free(p->signals);
+    for (int32_t i = 0; i < p->poison_count; i++)
+        poison_free(p->poison[i]);
+    free(p->poison);
+    throttle_free(p->throttle);
     source_identity_free(p->identity);
     ddb_names_free(p->listed, p->listed_count);
     ledger_cache_free(p->cache);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 struct name_entry {
     char *name;

@@ -3,20 +3,20 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/backoff.h"
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/exit_code.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/progress.h"
-#include "common/stop.h"
+#include "common/base/backoff.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
+#include "common/run/progress.h"
+#include "common/run/stop.h"
 #include "producer/full_end.h"
 #include "producer/ledger_partition.h"
 #include "producer/owner_view.h"
 #include "producer/plan.h"
-#include "producer/refusals.h"
+#include "producer/poison.h"
 #include "producer/source_identity.h"
 #include "producer/table_worker.h"
 
@@ -93,7 +93,7 @@ static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t 
 
         if (!assigned) {
             close_partition(o, p);
-            refusals_clear(o->p->refusals[p]); /* another may handle what it is about */
+            poison_clear(o->p->poison[p]); /* another may handle what it is about */
             health_remove(TAKE(o->places[p].health));
         }
         o->places[p].assigned = assigned;
@@ -274,7 +274,7 @@ static void check_open(struct owner *o, int32_t partition)
     if (state == WRITER_OPEN && !topic_writer_is_outdated(w))
         return;
     if (state == WRITER_FENCED)
-        refusals_clear(o->p->refusals[partition]);
+        poison_clear(o->p->poison[partition]);
     if (topic_writer_was_of_use(w)) /* also one that was given up before anybody looked */
         backoff_reset(&place->backoff);
     close_partition(o, partition);
@@ -440,7 +440,7 @@ static void tell_skew(struct owner *o)
 {
     int64_t skew_ms;
 
-    switch (ddb_skew_news(o->p->source, &skew_ms)) {
+    switch (ddb_source_skew_news(o->p->source, &skew_ms)) {
     case DDB_SKEW_LARGE:
         log_warn("this machine's clock and the service's differ",
                  "service_is_ahead_ms=%" PRId64, skew_ms);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/log.h"
+#include "common/run/log.h"
 #include "producer/carriers.h"
 #include "producer/table_names.h"
 

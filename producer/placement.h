@@ -7,7 +7,7 @@
  * table that comes back begins with nothing. Of one thread. */
 #pragma once
 
-#include "common/ledger_cache.h"
+#include "common/messages/ledger_cache.h"
 #include "producer/halted.h"
 #include "producer/name_map.h"
 

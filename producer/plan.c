@@ -4,11 +4,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/ddb_table.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
 #include "producer/placement.h"
 #include "producer/source_check.h"
 #include "producer/source_identity.h"
@@ -83,14 +83,14 @@ static int append_all(struct plan *plan, struct pool_local *local,
 {
     int result;
 
-    if (topic_writer_enter(plan->writer, &plan->member, NULL, err) < 0)
+    if (topic_writer_gate_enter(plan->writer, &plan->member, NULL, err) < 0)
         return -1;
     result = append_source(plan, local, err);
     for (size_t i = 0; i < changes->count && result == 0; i++)
         result = append_change(plan, local, &changes->all[i], err);
     if (result < 0)
-        topic_writer_fail(plan->writer, err->message);
-    topic_writer_exit(plan->writer);
+        topic_writer_request_abort(plan->writer, err->message);
+    topic_writer_gate_exit(plan->writer);
     return result;
 }
 
@@ -135,7 +135,7 @@ static int look(struct plan *plan, struct pool_local *local, struct placement_ch
     size_t count;
     int result;
 
-    if (source_list(&names, &count, local->client, err) < 0)
+    if (source_check_list(&names, &count, local->client, err) < 0)
         return -1;
     result = decide(plan, ret, names, count, err);
     ddb_names_free(names, count);
@@ -204,7 +204,7 @@ static void plan_ended(void *arg)
     struct plan *plan = arg;
     struct ledger_partition *zero = plan->zero;
 
-    topic_writer_leave(plan->writer, &plan->member);
+    topic_writer_remove_member(plan->writer, &plan->member);
     health_remove(plan->health);
     plan_unref(plan);
     ledger_partition_unref(zero);
@@ -231,7 +231,7 @@ struct plan *plan_start(struct producer *p, struct ledger_partition *zero, bool 
                                                 .arg = plan};
     plan->step = (struct step){.run = plan_step, .ended = plan_ended, .arg = plan};
     ledger_partition_ref(zero);
-    topic_writer_join(plan->writer, &plan->member);
+    topic_writer_add_member(plan->writer, &plan->member);
     CHECK(step_schedule(p->pool, &plan->step, 0));
     return plan;
 }

@@ -5,14 +5,14 @@
 #include <librdkafka/rdkafka.h>
 #include <stdatomic.h>
 
-#include "common/config.h"
-#include "common/ddb_client.h"
-#include "common/ledger_cache.h"
-#include "common/limits.h"
-#include "producer/step_pool.h"
+#include "common/config/config.h"
+#include "common/dynamodb/ddb_client.h"
+#include "common/messages/ledger_cache.h"
+#include "common/run/step_pool.h"
+#include "common/run/throttle.h"
 
-struct signals;
-struct refusals;
+struct signal_topic;
+struct poison;
 struct source_identity;
 
 enum sync_mode {
@@ -34,20 +34,21 @@ struct producer { /* set once, before any thread starts, but for atomics */
     struct ledger_cache *cache;
     struct step_pool *pool;
     struct step_queue room; /* steps that wait for bytes of the budget */
-    struct limits *limits;
-    struct signals *signals;
+    struct throttle *throttle;
+    struct signal_topic *signals;
     struct source_identity *identity;
     char **listed; /* the source's tables that pass the filters, at the start */
     size_t listed_count;
-    struct refusals **refusals; /* one a ledger partition */
-    int32_t refusals_count;
+    struct poison **poison; /* one a ledger partition */
+    int32_t poison_count;
     rd_kafka_t *admin; /* for metadata, topics, watermarks (read_uncommitted) */
 };
 
-/* limits_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken. */
+/* throttle_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken.
+ */
 #define ROOM_MS 1000
-bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s);
-/* Wakes the first ones that wait for it: of limits_on_room. */
+bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, struct step *s);
+/* Wakes the first ones that wait for it: of throttle_on_room. */
 bool producer_room_came(void *producer);
 
 struct pool_local { /* of one thread of the pool */

@@ -8,7 +8,7 @@ static int canonical(struct buf *out, const struct ddb_item *item,
                      const struct key_schema *schema, struct error *err)
 {
     buf_reset(out);
-    return ddb_keys_canonical(NULL, out, item, schema, err);
+    return ddb_item_keys(NULL, out, item, schema, err);
 }
 
 /* The index of a key in canonical spelling; r->count: none. */

@@ -2,8 +2,8 @@
  * says of each, which are appended. Pure. */
 #pragma once
 
-#include "common/ddb_items.h"
-#include "common/table_signal.h"
+#include "common/dynamodb/ddb_items.h"
+#include "common/messages/table_signal.h"
 
 enum repair_state {
     REPAIR_LEFT,   /* to be asked for */

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
 
 static struct ledger_shard shard_new(const struct ddb_shard *from, int64_t generation,
                                      enum shard_status status, int64_t complete_to_ms,

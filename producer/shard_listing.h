@@ -15,7 +15,7 @@
  * Pure; the owner locks the tree. */
 #pragma once
 
-#include "common/ddb_streams.h"
+#include "common/dynamodb/ddb_stream.h"
 #include "producer/shard_tree.h"
 
 struct listing_result {

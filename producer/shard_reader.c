@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/ddb_streams.h"
-#include "common/log.h"
-#include "producer/appender.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/dynamodb/ddb_stream.h"
+#include "common/run/log.h"
+#include "producer/append.h"
 #include "producer/shard_tip.h"
 
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
@@ -55,7 +55,7 @@ static void drop_answer(struct shard_reader *r)
         return;
     r->holds = false;
     http_answer_release(&r->answer);
-    limits_return(r->w->p->limits, LIMITS_STREAM, r->held_bytes);
+    throttle_return(r->w->p->throttle, THROTTLE_STREAM, r->held_bytes);
 }
 
 /* A chain of iterators ends. */
@@ -72,7 +72,7 @@ static int64_t retry(struct shard_reader *r, struct pool_local *local, const cha
     int64_t delay;
 
     table_worker_trouble(r->w, text, err);
-    delay = ddb_retry_ms(ddb_client_error(local->client), &r->tries);
+    delay = ddb_error_retry_ms(ddb_client_error(local->client), &r->tries);
     return MAX(delay, 1);
 }
 
@@ -85,7 +85,7 @@ static int each_record(void *arg, const struct ddb_record *rec, struct error *er
     b->seen++;
     if (rec->created_ms > 0)
         b->source_ms = rec->created_ms;
-    if (b->position[0] && sequence_compare(rec->sequence, bytes_of(b->position)) <= 0)
+    if (b->position[0] && ddb_sequence_compare(rec->sequence, bytes_of(b->position)) <= 0)
         return 0; /* read again after the horizon */
     if (append_change(b->r->w, b->local, &b->r->origin, rec, err) < 0)
         return -1;
@@ -116,7 +116,7 @@ static int append_position(struct batch *b, bool closed, struct error *err)
     struct tree_shard *s = r->shard;
     struct shard_tree *t = &w->appended.tree;
     AUTO(ledger_shard_release) struct ledger_shard copy = {0};
-    int64_t now = ddb_now_ms(w->p->source);
+    int64_t now = ddb_source_now_ms(w->p->source);
     bool idle = b->seen == 0 && idle_record_is_due(r);
 
     if (b->records == 0 && !closed && !idle)
@@ -192,7 +192,8 @@ static int64_t not_appended(struct batch *b, struct error *err)
     struct shard_reader *r = b->r;
 
     if (b->records > 0 || err->kind == ERR_ABORT)
-        topic_writer_fail(r->w->writer, err->message); /* half a batch is never committed */
+        topic_writer_request_abort(r->w->writer,
+                                   err->message); /* half a batch is never committed */
     drop_iterator(r);
     return retry(r, b->local, "appending changes", err);
 }
@@ -284,14 +285,14 @@ static int64_t try_append(struct shard_reader *r, struct pool_local *local)
     }
     if (behind_a_page(r))
         return BARRIER_MS;
-    if (topic_writer_enter(w->writer, &w->member, &r->step, &err) < 0) {
+    if (topic_writer_gate_enter(w->writer, &w->member, &r->step, &err) < 0) {
         if (err.kind != ERR_FENCED)
             return TOPIC_WRITER_WAIT_MS;
         drop_answer(r);
         return STEP_END;
     }
     delay = append_held(r, local);
-    topic_writer_exit(w->writer);
+    topic_writer_gate_exit(w->writer);
     drop_answer(r);
     return delay;
 }
@@ -364,10 +365,10 @@ static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
         return 0;
     if (!read_start(r, &start))
         return STEP_END;
-    if (start.complete_to < ddb_now_ms(r->w->p->source) - SHARD_GAP_MS)
+    if (start.complete_to < ddb_source_now_ms(r->w->p->source) - SHARD_GAP_MS)
         return gap(r, "its position is older than 23 h: changes may be lost");
-    if (ddb_shard_iterator(&r->iterator, local->client, start.arn, r->shard->now.id,
-                           start.after, &err) == 0) {
+    if (ddb_stream_iterator(&r->iterator, local->client, start.arn, r->shard->now.id,
+                            start.after, &err) == 0) {
         doubt_clear(&r->missing);
         return 0;
     }
@@ -400,7 +401,7 @@ static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
         return retry(r, local, "changes", err);
     case DDB_EXPIRED_ITERATOR:
         drop_iterator(r);
-        return r->tries++ ? ddb_retry_ms(DDB_BROKEN, &r->tries) : 0;
+        return r->tries++ ? ddb_error_retry_ms(DDB_BROKEN, &r->tries) : 0;
     case DDB_TRIMMED:
         r->from_horizon = true;
         break;
@@ -418,20 +419,20 @@ static int64_t ask(struct shard_reader *r, struct pool_local *local)
 
     r->ticket = barrier_change_asked(w->barrier);
     if (r->ticket.epoch != r->iterator_epoch) {
-        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
+        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
         drop_iterator(r);
         return 0;
     }
-    r->asked_ms = ddb_now_ms(w->p->source);
-    if (ddb_get_records(&r->answer, local->client, r->iterator,
+    r->asked_ms = ddb_source_now_ms(w->p->source);
+    if (ddb_records_get(&r->answer, local->client, r->iterator,
                         config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {
-        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
+        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
         return records_failed(r, local, &err);
     }
     barrier_change_received(w->barrier, &r->ticket);
     r->holds = true;
     r->held_bytes = r->answer.body.cap;
-    limits_settle(w->p->limits, LIMITS_STREAM, r->answer_bytes, r->held_bytes);
+    throttle_settle(w->p->throttle, THROTTLE_STREAM, r->answer_bytes, r->held_bytes);
     r->answer_bytes = MAX(r->held_bytes, 65536);
     r->origin.read_ms = clock_wall_ms();
     if (pass_empty_answer(r)) {
@@ -461,11 +462,11 @@ static int64_t reader_step(void *arg, void *local)
     delay = ensure_iterator(r, local);
     if (delay != 0)
         return delay;
-    if (!producer_reserve(w->p, LIMITS_STREAM, r->answer_bytes, &r->step))
+    if (!producer_reserve(w->p, THROTTLE_STREAM, r->answer_bytes, &r->step))
         return ROOM_MS;
-    delay = limits_stream_wait_ms(w->p->limits, clock_mono_ms());
+    delay = throttle_stream_wait_ms(w->p->throttle, clock_mono_ms());
     if (delay > 0) {
-        limits_return(w->p->limits, LIMITS_STREAM, r->answer_bytes);
+        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
         return delay;
     }
     return ask(r, local);

@@ -1,6 +1,6 @@
 #include "producer/shard_tip.h"
 
-#include "common/mutation.h"
+#include "common/base/mutation.h"
 
 void shard_tip_answer(struct shard_tip *t, int64_t records, int64_t source_ms, int64_t asked_ms,
                       int64_t mono_ms)

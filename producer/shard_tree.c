@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#include "common/check.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/mutation.h"
 
 /* ---- lists ---- */
 

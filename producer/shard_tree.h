@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
-#include "common/ledger.h"
+#include "common/messages/ledger.h"
 
 #define SHARD_GAP_MS                                                                           \
     (23 * 3600 * 1000LL) /* older than that: what the stream still has can't be told */

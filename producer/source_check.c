@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/ddb_table.h"
-#include "common/exit_code.h"
-#include "common/stop.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/stop.h"
 #include "producer/source_identity.h"
 #include "producer/table_names.h"
 
@@ -14,9 +14,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int source_list(char ***ret, size_t *ret_count, struct ddb_client *client, struct error *err)
+int source_check_list(char ***ret, size_t *ret_count, struct ddb_client *client,
+                      struct error *err)
 {
-    if (ddb_list_tables(ret, ret_count, client, err) < 0)
+    if (ddb_names_list(ret, ret_count, client, err) < 0)
         return -1;
     if (*ret_count > 1)
         qsort(*ret, *ret_count, sizeof(**ret), by_name);
@@ -29,7 +30,7 @@ static int list_wanted(struct producer *p, struct ddb_client *client, struct err
     char **names;
     size_t all, kept = 0;
 
-    if (source_list(&names, &all, client, err) < 0)
+    if (source_check_list(&names, &all, client, err) < 0)
         return -1;
     for (size_t i = 0; i < all; i++) {
         if (config_wants_table(p->config, names[i]))

@@ -4,7 +4,8 @@
 #include "producer/producer.h"
 
 /* All tables of the source, sorted; the caller frees (ddb_names_free). */
-int source_list(char ***ret, size_t *ret_count, struct ddb_client *client, struct error *err);
+int source_check_list(char ***ret, size_t *ret_count, struct ddb_client *client,
+                      struct error *err);
 
 /* At the start, before anything runs: the source must answer within start.timeout (69), accept
  * the credentials (77), and be the one that the ledger is for (78). The white list must name

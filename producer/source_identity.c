@@ -3,11 +3,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/ddb_table.h"
-#include "common/exit_code.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
 
 #define TABLES_ASKED 20 /* whose ids are compared */
 #define ACCOUNT_ASKED 3
@@ -69,7 +69,7 @@ static char *find_account(struct ddb_client *client, char *const *names, size_t 
     for (size_t n = 0; n < MIN(count, ACCOUNT_ASKED); n++) {
         AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
 
-        if (ddb_describe_table(&desc, client, names[n], &err) == 0)
+        if (ddb_table_describe(&desc, client, names[n], &err) == 0)
             return account_of(desc->arn);
         log_info("table tells no account", "table=%s reason=%s", names[n], err.message);
     }
@@ -85,7 +85,7 @@ static int describe_mine(struct source_identity *i, struct ddb_client *client,
     struct ddb_endpoint endpoint;
     bool amazons;
 
-    if (aws_region(&region, c, err) < 0 ||
+    if (aws_credentials_region(&region, c, err) < 0 ||
         ddb_endpoint_find(&endpoint, DDB_TABLES, config_string(c, "source.endpoint_url"),
                           region, err) < 0)
         return -1;
@@ -108,8 +108,8 @@ static bool differ(const char *mine, const char *theirs)
     return *mine && *theirs && strcmp(mine, theirs) != 0;
 }
 
-enum source_match source_compare(const struct ledger_source *mine,
-                                 const struct ledger_source *theirs)
+enum source_match source_identity_compare(const struct ledger_source *mine,
+                                          const struct ledger_source *theirs)
 {
     if (strcmp(mine->prefix, theirs->prefix) != 0)
         return SOURCE_OTHER;
@@ -170,7 +170,7 @@ static void known_release(struct known *k)
     }
 }
 
-enum source_match source_judge(const struct source_answers *a)
+enum source_match source_identity_judge(const struct source_answers *a)
 {
     if (a->same)
         return SOURCE_SAME;
@@ -194,7 +194,7 @@ static int count_absent(size_t *ret, struct ddb_client *client, char *const *tab
     char **names;
     size_t all, absent = 0;
 
-    if (count > 0 && ddb_list_tables(&names, &all, client, err) < 0)
+    if (count > 0 && ddb_names_list(&names, &all, client, err) < 0)
         return -1;
     for (size_t n = 0; n < count; n++)
         absent += !is_listed(names, all, tables[n]);
@@ -215,7 +215,7 @@ static void ask_source(struct source_answers *ret, struct ddb_client *client,
     for (size_t n = 0; n < k->count && !ret->same; n++) {
         AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
 
-        if (ddb_describe_table(&desc, client, k->tables[n], err) == 0)
+        if (ddb_table_describe(&desc, client, k->tables[n], err) == 0)
             ++*(strcmp(desc->id, k->ids[n]) == 0 ? &ret->same : &ret->other);
         else if (err->kind == ERR_DATA)
             not_found[missing++] = k->tables[n];
@@ -235,7 +235,7 @@ static enum source_match compare(const struct source_identity *i, struct ddb_cli
                                  struct error *err)
 {
     AUTO(known_release) struct known k = {0};
-    enum source_match match = source_compare(&i->mine, theirs);
+    enum source_match match = source_identity_compare(&i->mine, theirs);
     struct source_answers answers;
 
     *ret_known = true;
@@ -246,7 +246,7 @@ static enum source_match compare(const struct source_identity *i, struct ddb_cli
     if (k.count == 0)
         error_set(err, ERR_RETRY, "it knows no table's id yet");
     ask_source(&answers, client, &k, err);
-    return source_judge(&answers);
+    return source_identity_judge(&answers);
 }
 
 /* ---- at the start ---- */
@@ -431,7 +431,7 @@ static bool says_as_much(const struct source_identity *i, const char *text)
     if (strcmp(text, i->text) == 0)
         return true;
     return ledger_source_decode(&theirs, bytes_of(text), &ignored) == 0 &&
-           source_compare(&i->mine, &theirs) == SOURCE_SAME && !*i->mine.account;
+           source_identity_compare(&i->mine, &theirs) == SOURCE_SAME && !*i->mine.account;
 }
 
 bool source_identity_to_write(struct source_identity *i, struct buf *out)

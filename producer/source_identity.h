@@ -26,12 +26,12 @@ struct source_answers { /* about tables of which the ledger knows the id */
 };
 
 /* Pure. What is not known ("") is no difference. */
-enum source_match source_compare(const struct ledger_source *mine,
-                                 const struct ledger_source *theirs);
+enum source_match source_identity_compare(const struct ledger_source *mine,
+                                          const struct ledger_source *theirs);
 
 /* Pure. What may not be described proves nothing, and neither does a ledger that knows no id.
  */
-enum source_match source_judge(const struct source_answers *a);
+enum source_match source_identity_judge(const struct source_answers *a);
 
 /* At the start, when the ledger is read: names are tables of the source, one of which tells the
  * account. ERR_FATAL 78: the ledger is another source's. What can't be told yet is asked again

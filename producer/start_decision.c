@@ -36,9 +36,9 @@ static struct start_decision decide_tail(enum sync_mode mode, const struct ledge
     return (struct start_decision){.verdict = START_RESUME};
 }
 
-struct start_decision start_decide(enum sync_mode mode, int64_t program_started_ms,
-                                   const struct ledger_table *known,
-                                   const struct ddb_table *now, int32_t topic_partitions)
+struct start_decision start_decision_make(enum sync_mode mode, int64_t program_started_ms,
+                                          const struct ledger_table *known,
+                                          const struct ddb_table *now, int32_t topic_partitions)
 {
     if (strcmp(now->status, "DELETING") == 0 || !now->key_schema.hash.name)
         return (struct start_decision){.verdict = START_WAIT};

@@ -2,8 +2,8 @@
  * the source and the topic. Pure. */
 #pragma once
 
-#include "common/ddb_table.h"
-#include "common/ledger.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/messages/ledger.h"
 #include "producer/producer.h"
 
 enum start_verdict {
@@ -22,6 +22,7 @@ struct start_decision {
 
 /* known: the ledger's record, NULL for none. topic_partitions: 0 when the data topic does not
  * exist. */
-struct start_decision start_decide(enum sync_mode mode, int64_t program_started_ms,
-                                   const struct ledger_table *known,
-                                   const struct ddb_table *now, int32_t topic_partitions);
+struct start_decision start_decision_make(enum sync_mode mode, int64_t program_started_ms,
+                                          const struct ledger_table *known,
+                                          const struct ddb_table *now,
+                                          int32_t topic_partitions);

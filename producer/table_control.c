@@ -3,12 +3,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "producer/appender.h"
+#include "common/base/clock.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "producer/append.h"
+#include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
-#include "producer/snapshot.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
 #include "producer/table_record.h"
@@ -81,7 +81,7 @@ static int append_tombstones(struct table_worker *w, struct pool_local *local,
                              struct error *err)
 {
     struct table_state *s = &w->appended;
-    int64_t now = ddb_now_ms(w->p->source);
+    int64_t now = ddb_source_now_ms(w->p->source);
     bool segments;
 
     pthread_mutex_lock(&w->lock);
@@ -102,12 +102,12 @@ static bool append_alone(struct table_worker *w, struct pool_local *local,
     struct error err;
     bool done;
 
-    if (topic_writer_enter(w->writer, &w->member, &w->control, &err) < 0)
+    if (topic_writer_gate_enter(w->writer, &w->member, &w->control, &err) < 0)
         return false;
     done = append(w, local, &err) == 0;
     if (!done)
-        topic_writer_fail(w->writer, err.message);
-    topic_writer_exit(w->writer);
+        topic_writer_request_abort(w->writer, err.message);
+    topic_writer_gate_exit(w->writer);
     return done;
 }
 
@@ -137,7 +137,7 @@ static bool shards_are_due(struct table_worker *w)
 
 static bool tombstones_are_due(struct table_worker *w)
 {
-    int64_t now = clock_mono_ms(), service = ddb_now_ms(w->p->source);
+    int64_t now = clock_mono_ms(), service = ddb_source_now_ms(w->p->source);
 
     AUTO_LOCK(&w->lock);
     if (now - w->forget_ms < FORGET_EVERY_MS && w->forget_ms > 0)
@@ -159,7 +159,7 @@ static void set_finished(struct table_worker *w, void *arg)
 static int append_end(struct table_worker *w, struct pool_local *local, struct error *err)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
-    int64_t now = ddb_now_ms(w->p->source);
+    int64_t now = ddb_source_now_ms(w->p->source);
     bool due;
 
     pthread_mutex_lock(&w->lock);
@@ -191,7 +191,7 @@ static void tend_scan_slot(struct table_worker *w)
     bool wants =
         w->appended.now.phase == PHASE_SNAPSHOT && !table_state_all_scanned(&w->appended);
 
-    if (w->scan_slot && wants && segments_fail(w)) {
+    if (w->scan_slot && wants && segment_reader_all_fail(w)) {
         int64_t pause = (int64_t)SCAN_PAUSE_MS << MIN(w->scan_pauses, 10);
 
         w->scan_again_ms = now + MIN(pause, SCAN_PAUSE_LONGEST_MS);
@@ -199,10 +199,10 @@ static void tend_scan_slot(struct table_worker *w)
     }
     if (w->scan_slot && (!wants || w->scan_again_ms > now)) {
         w->scan_slot = false;
-        limits_scan_end(w->p->limits);
+        throttle_scan_end(w->p->throttle);
     } else if (!w->scan_slot && wants && !w->held && w->scan_again_ms <= now) {
-        w->scan_slot = limits_scan_begin(w->p->limits);
-        segments_try_anew(w);
+        w->scan_slot = throttle_scan_begin(w->p->throttle);
+        segment_reader_try_anew(w);
     }
 }
 
@@ -215,7 +215,7 @@ static void start_what_should_run(struct table_worker *w)
     tend_scan_slot(w);
     if (w->scan_slot && w->appended.now.phase == PHASE_SNAPSHOT)
         for (int64_t i = 0; i < w->segment_count; i++)
-            segment_start(w, &w->segments[i]);
+            segment_reader_start(w, &w->segments[i]);
     for (struct tree_shard *s = t->live; s; s = s->next)
         if (shard_is_ready(t, s))
             shard_reader_start(w, s);
@@ -231,7 +231,7 @@ static void show_metrics(struct table_worker *w)
     metric_set(w->metrics.phase, w->appended.now.phase);
     if (complete_to != INT64_MAX)
         metric_set(w->metrics.trim_seconds,
-                   (complete_to + 24 * 3600000LL - ddb_now_ms(w->p->source)) / 1000);
+                   (complete_to + 24 * 3600000LL - ddb_source_now_ms(w->p->source)) / 1000);
 }
 
 /* What takes nothing may be gone: only the brokers' metadata say so. */
@@ -245,7 +245,7 @@ static void look_at_topic(struct table_worker *w)
     pthread_mutex_lock(&w->lock);
     due = w->held && w->topic_at_ms <= now;
     pthread_mutex_unlock(&w->lock);
-    if (!due || kafka_partition_count(&partitions, w->p->admin, w->topic, &err) < 0)
+    if (!due || kafka_topic_partition_count(&partitions, w->p->admin, w->topic, &err) < 0)
         return;
     pthread_mutex_lock(&w->lock);
     gone =
@@ -273,7 +273,7 @@ static int64_t run(struct table_worker *w, struct pool_local *local)
         table_record_change(w, local, &w->control, set_record, NULL, &err) < 0)
         return CONTROL_MS;
     if (end_is_due(w) && append_alone(w, local, append_end))
-        topic_writer_hurry(w->writer);
+        topic_writer_commit_soon(w->writer);
     if (shards_are_due(w))
         return append_alone(w, local, append_unrecorded) ? 0 : CONTROL_MS;
     if (tombstones_are_due(w))
@@ -293,7 +293,7 @@ static void set_stopped(struct table_worker *w, void *arg)
     t->reason = xstrdup(w->stop_reason);
     table_worker_set_state(w, WORKER_STOPPED);
     if (w->scan_slot) /* other tables wait for it */
-        limits_scan_end(w->p->limits);
+        throttle_scan_end(w->p->throttle);
     w->scan_slot = false;
 }
 

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 
 struct health *table_health_new(const struct table_worker *w)
 {
@@ -55,7 +55,7 @@ static void segments_progress(const struct table_worker *w, struct worst *worst)
     char number[32];
 
     for (int64_t i = 0; i < w->segment_count; i++) {
-        const struct segment *seg = &w->segments[i];
+        const struct segment_reader *seg = &w->segments[i];
         const struct segment_state *state = &w->appended.segments[i];
 
         last = MAX(last, state->progress_ms);

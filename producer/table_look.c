@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/ddb_table.h"
-#include "common/log.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/log.h"
 #include "producer/start_decision.h"
 
 #define CHILD_FIRST_MS 50 /* a closed shard's child is looked for, then ever more slowly */
@@ -166,7 +166,7 @@ int table_look_is_listed(const struct table_worker *w, struct pool_local *local,
     size_t count;
     int listed = 0;
 
-    if (ddb_list_tables(&names, &count, local->client, err) < 0)
+    if (ddb_names_list(&names, &count, local->client, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
         listed = listed || strcmp(names[i], w->table) == 0;
@@ -184,7 +184,7 @@ static int confirm_gone(struct looking *k, struct error *err)
         return !listed;
     if (!k->arn[0])
         return -1;
-    if (ddb_describe_stream(&stream, k->local->client, k->arn, err) == 0)
+    if (ddb_stream_describe(&stream, k->local->client, k->arn, err) == 0)
         return 0;
     return ddb_client_error(k->local->client) == DDB_NOT_FOUND ? 1 : -1;
 }
@@ -246,25 +246,25 @@ static int64_t look_at_table(struct looking *k)
     struct start_decision d;
     struct error err;
 
-    if (ddb_describe_table(&desc, k->local->client, w->table, &err) < 0) {
+    if (ddb_table_describe(&desc, k->local->client, w->table, &err) < 0) {
         enum ddb_error kind = ddb_client_error(k->local->client);
 
         if (kind == DDB_NOT_FOUND)
             return table_is_doubtful(k, PHASE_GONE, "the table does not exist");
         table_worker_trouble(w, "the table can't be described", &err);
-        return table_later(w, ddb_retry_ms(kind, &w->look.table_tries));
+        return table_later(w, ddb_error_retry_ms(kind, &w->look.table_tries));
     }
     w->look.table_tries = 0;
     pthread_mutex_lock(&w->lock);
     ledger_table_copy(&now, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
-    d = start_decide(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
+    d = start_decision_make(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
     if (d.verdict == START_STOP)
         return table_is_doubtful(k, d.phase, d.reason);
     if (d.verdict == START_WAIT) {
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         table_worker_trouble(w, "DynamoDB is asked again", &err);
-        return table_later(w, ddb_retry_ms(DDB_IN_USE, &w->look.table_tries));
+        return table_later(w, ddb_error_retry_ms(DDB_IN_USE, &w->look.table_tries));
     }
     table_is_well(k, desc);
     return 0;
@@ -285,12 +285,12 @@ void table_look_drop_listing(struct table_worker *w)
 }
 
 /* 0: it is this table's turn. Woken early, it still waits for it. */
-static int64_t slot_wait_ms(struct worker_look *l, struct limits *limits)
+static int64_t slot_wait_ms(struct worker_look *l, struct throttle *throttle)
 {
     int64_t now = clock_mono_ms();
 
     if (l->slot_at_ms == 0)
-        l->slot_at_ms = now + limits_describe_slot_ms(limits, now);
+        l->slot_at_ms = now + throttle_describe_slot_ms(throttle, now);
     if (l->slot_at_ms > now)
         return l->slot_at_ms - now;
     l->slot_at_ms = 0;
@@ -308,12 +308,12 @@ int64_t table_look_list(struct table_worker *w, struct pool_local *local, const 
     *ret_done = l->listed;
     if (l->listed)
         return 0;
-    wait = slot_wait_ms(&w->look, w->p->limits);
+    wait = slot_wait_ms(&w->look, w->p->throttle);
     if (wait > 0)
         return wait;
     if (!l->listing)
         l->listing = xcalloc(1, sizeof(*l->listing));
-    if (ddb_describe_stream_page(l->listing, &l->last, local->client, arn, err) < 0) {
+    if (ddb_stream_describe_page(l->listing, &l->last, local->client, arn, err) < 0) {
         drop_listing(l);
         return -1;
     }
@@ -358,7 +358,7 @@ static void take_listing(struct table_worker *w, const struct ddb_stream *stream
 
     pthread_mutex_lock(&w->lock);
     shard_listing_merge(&w->appended.tree, stream, whole, w->appended.now.generation,
-                        ddb_now_ms(w->p->source), &found);
+                        ddb_source_now_ms(w->p->source), &found);
     w->look.stream_seen_ms = started;
     note_open_ends(w, &found, whole);
     if (strcmp(stream->status, "ENABLED") != 0)
@@ -390,7 +390,7 @@ static int64_t stream_failed(struct looking *k, struct error *err)
         table_worker_doubt(w); /* the table's description tells whether it has another one */
     table_worker_trouble(w, "the stream can't be described", err);
     AUTO_LOCK(&w->lock);
-    w->look.stream_at_ms = clock_mono_ms() + ddb_retry_ms(kind, &w->look.tries);
+    w->look.stream_at_ms = clock_mono_ms() + ddb_error_retry_ms(kind, &w->look.tries);
     return 0;
 }
 
@@ -434,11 +434,11 @@ static int64_t look_for_child(struct looking *k)
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
     struct error err;
     bool filtered = false;
-    int64_t wait = slot_wait_ms(&w->look, w->p->limits);
+    int64_t wait = slot_wait_ms(&w->look, w->p->throttle);
 
     if (wait > 0)
         return wait;
-    if (ddb_describe_children(&stream, &filtered, k->local->client, k->arn, k->parent, &err) <
+    if (ddb_stream_children(&stream, &filtered, k->local->client, k->arn, k->parent, &err) <
         0) {
         if (ddb_client_error(k->local->client) != DDB_OTHER)
             return stream_failed(k, &err);

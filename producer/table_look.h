@@ -3,7 +3,7 @@
  *
  * It looks when there is cause (a shard was closed, an answer was doubtful, a listing left
  * something open), and now and then without one. One request a step; descriptions of streams
- * wait for their slot among those of all tables (limits.h). */
+ * wait for their slot among those of all tables (throttle.h). */
 #pragma once
 
 #include "producer/table_worker.h"

@@ -2,7 +2,7 @@
 
 #include <stddef.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 void table_metrics_get(struct table_metrics *ret, const char *table)
 {

@@ -1,7 +1,7 @@
 /* producer/table_metrics.h - the series of one table: there as long as somebody carries it. */
 #pragma once
 
-#include "common/metrics.h"
+#include "common/run/metrics.h"
 
 struct table_metrics {
     struct metric *rows;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
-#include "common/kafka.h"
+#include "common/kafka/kafka.h"
 
 struct taken {
     char *spelling; /* with every '.' as '_' */

@@ -5,8 +5,8 @@
  * that comes first keeps it: the one placed earlier, of new ones the first by name. */
 #pragma once
 
-#include "common/auto.h"
-#include "common/config.h"
+#include "common/base/auto.h"
+#include "common/config/config.h"
 
 struct table_names;
 

@@ -1,6 +1,6 @@
 #include "producer/table_record.h"
 
-#include "producer/appender.h"
+#include "producer/append.h"
 
 int table_record_append(struct table_worker *w, struct pool_local *local,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
@@ -17,7 +17,7 @@ int table_record_append(struct table_worker *w, struct pool_local *local,
     pthread_mutex_unlock(&w->lock);
     result = append_ledger_table(w, local, &copy, err);
     if (result < 0)
-        topic_writer_fail(w->writer, err->message);
+        topic_writer_request_abort(w->writer, err->message);
     return result;
 }
 
@@ -27,10 +27,10 @@ int table_record_change(struct table_worker *w, struct pool_local *local, struct
 {
     int result;
 
-    if (topic_writer_enter(w->writer, &w->member, s, err) < 0)
+    if (topic_writer_gate_enter(w->writer, &w->member, s, err) < 0)
         return -1;
     result = table_record_append(w, local, change, arg, err);
-    topic_writer_exit(w->writer);
-    topic_writer_hurry(w->writer);
+    topic_writer_gate_exit(w->writer);
+    topic_writer_commit_soon(w->writer);
     return result;
 }

@@ -3,12 +3,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mutation.h"
-#include "producer/appender.h"
+#include "common/base/clock.h"
+#include "common/base/mutation.h"
+#include "common/run/log.h"
+#include "producer/append.h"
 #include "producer/repair_keys.h"
-#include "producer/table_signals.h"
+#include "producer/table_requests.h"
 
 #define FIRST_ANSWER_BYTES (1024 * 1024)
 
@@ -92,7 +92,7 @@ static int append_answer(struct request *q, struct error *err)
     if (append_items(q, err) < 0)
         return -1;
     if (repair_keys_count(&r->keys, REPAIR_LEFT) == 0 &&
-        table_signals_pass(r->w, q->local, r->signal, err) < 0)
+        table_requests_pass(r->w, q->local, r->signal, err) < 0)
         return -1;
     repair_keys_appended(&r->keys);
     if (rows + deletes > 0)
@@ -110,20 +110,21 @@ static int64_t append_under_gate(struct request *q)
     struct error err;
 
     if (barrier_page_verdict(r->w->barrier, q->ticket) == BARRIER_STALE ||
-        !table_worker_runs(r->w) || !table_signals_is_next(r->w, r->signal)) {
+        !table_worker_runs(r->w) || !table_requests_is_next(r->w, r->signal)) {
         repair_keys_drop(&r->keys);
         return 0;
     }
     if (append_answer(q, &err) == 0) {
-        return repair_keys_count(&r->keys, REPAIR_LEFT) ? ddb_retry_ms(DDB_THROTTLED, &r->tries)
-                                                        : 0;
+        return repair_keys_count(&r->keys, REPAIR_LEFT)
+                   ? ddb_error_retry_ms(DDB_THROTTLED, &r->tries)
+                   : 0;
     }
     if (err.kind == ERR_ABORT)
-        topic_writer_fail(r->w->writer, err.message);
+        topic_writer_request_abort(r->w->writer, err.message);
     log_warn("repair can't be appended", "table=%s signal=%s offset=%" PRId64 " reason=%s",
              r->w->table, r->signal->signal.id, r->signal->offset, err.message);
     repair_keys_drop(&r->keys);
-    return ddb_retry_ms(DDB_BROKEN, &r->tries);
+    return ddb_error_retry_ms(DDB_BROKEN, &r->tries);
 }
 
 /* ---- asking ---- */
@@ -142,7 +143,7 @@ static int64_t failed(struct request *q, struct error *err)
         repair_keys_ask_fewer(&r->keys);
     log_warn("items will be asked for again", "table=%s signal=%s offset=%" PRId64 " reason=%s",
              r->w->table, r->signal->signal.id, r->signal->offset, err->message);
-    return ddb_retry_ms(kind, &r->tries);
+    return ddb_error_retry_ms(kind, &r->tries);
 }
 
 static int64_t arrived(struct request *q, struct error *err)
@@ -156,13 +157,13 @@ static int64_t arrived(struct request *q, struct error *err)
         return failed(q, err);
     }
     /* Waits: the answer would have to be asked for again. */
-    if (topic_writer_enter(r->w->writer, &r->w->member, NULL, err) < 0) {
+    if (topic_writer_gate_enter(r->w->writer, &r->w->member, NULL, err) < 0) {
         repair_keys_drop(&r->keys);
         return err->kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
     }
     delay = append_under_gate(q);
     barrier_page_appended(r->w->barrier, q->ticket);
-    topic_writer_exit(r->w->writer);
+    topic_writer_gate_exit(r->w->writer);
     return delay;
 }
 
@@ -192,16 +193,16 @@ static int64_t ask(struct request *q, struct error *err)
         barrier_page_dropped(w->barrier, q->ticket);
     read_state(q);
     count = repair_keys_ask(&r->keys, keys);
-    if (ddb_get_items(&q->answer, q->local->client, w->table, keys, count, err) < 0) {
+    if (ddb_items_get(&q->answer, q->local->client, w->table, keys, count, err) < 0) {
         delay = failed(q, err);
-        limits_return(w->p->limits, LIMITS_SCAN, reserved);
+        throttle_return(w->p->throttle, THROTTLE_SCAN, reserved);
     } else {
         actual = q->answer.body.cap;
-        limits_settle(w->p->limits, LIMITS_SCAN, reserved, actual);
+        throttle_settle(w->p->throttle, THROTTLE_SCAN, reserved, actual);
         r->answer_bytes = MAX(actual, 65536);
         delay = arrived(q, err);
         http_answer_release(&q->answer);
-        limits_return(w->p->limits, LIMITS_SCAN, actual);
+        throttle_return(w->p->throttle, THROTTLE_SCAN, actual);
     }
     barrier_page_dropped(w->barrier, q->ticket); /* nothing, when it was appended */
     table_worker_page_over(w);
@@ -211,14 +212,14 @@ static int64_t ask(struct request *q, struct error *err)
 int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, struct error *err)
 {
     struct request q = {.r = r, .local = local};
-    struct limits *limits = r->w->p->limits;
+    struct throttle *throttle = r->w->p->throttle;
     int64_t wait;
 
-    if (!producer_reserve(r->w->p, LIMITS_SCAN, r->answer_bytes, &r->w->signals.step))
+    if (!producer_reserve(r->w->p, THROTTLE_SCAN, r->answer_bytes, &r->w->requests.step))
         return ROOM_MS;
-    wait = limits_scan_wait_ms(limits, clock_mono_ms());
+    wait = throttle_scan_wait_ms(throttle, clock_mono_ms());
     if (wait > 0) {
-        limits_return(limits, LIMITS_SCAN, r->answer_bytes);
+        throttle_return(throttle, THROTTLE_SCAN, r->answer_bytes);
         return wait;
     }
     return ask(&q, err);

@@ -10,7 +10,7 @@
  * Of the step that handles the table's requests. */
 #pragma once
 
-#include "producer/signal_list.h"
+#include "producer/signal_queue.h"
 #include "producer/table_worker.h"
 
 struct table_repair;

@@ -3,19 +3,19 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/ddb_streams.h"
-#include "common/ddb_table.h"
-#include "common/exit_code.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "producer/appender.h"
-#include "producer/log_search.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "producer/append.h"
 #include "producer/shard_reader.h"
-#include "producer/signals.h"
+#include "producer/signal_topic.h"
 #include "producer/start_decision.h"
 #include "producer/table_look.h"
 #include "producer/table_topic.h"
+#include "producer/topic_search.h"
 
 #define SOON_LONGEST_MS 2000
 
@@ -28,7 +28,7 @@ static void free_found(int64_t **offsets)
 
 static int64_t later(struct table_worker *w)
 {
-    int64_t delay = ddb_retry_ms(DDB_THROTTLED, &w->start_tries);
+    int64_t delay = ddb_error_retry_ms(DDB_THROTTLED, &w->start_tries);
 
     return MAX(delay, 1);
 }
@@ -82,7 +82,7 @@ static int64_t enable_stream(struct table_worker *w, struct pool_local *local)
     struct error err;
 
     log_info("stream is being enabled", "table=%s", w->table);
-    if (ddb_enable_stream(local->client, w->table, "NEW_AND_OLD_IMAGES", &err) < 0 &&
+    if (ddb_table_enable_stream(local->client, w->table, "NEW_AND_OLD_IMAGES", &err) < 0 &&
         ddb_client_error(local->client) != DDB_IN_USE)
         return retry(w, "its stream can't be enabled", &err);
     return soon(w);
@@ -157,7 +157,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->started_ms = clock_wall_ms();
     t->signal_offset = w->known.signal_offset;
     if (t->signal_offset < 0)
-        t->signal_offset = signal_queue_start(w->signals.queue);
+        t->signal_offset = signal_topic_start_of(w->requests.queue);
 }
 
 static int append_adoption(struct table_worker *w, struct pool_local *local,
@@ -202,19 +202,19 @@ static int adopt(struct table_worker *w, struct pool_local *local, struct ledger
 {
     w->begin_offsets =
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
-    if (topic_writer_enter(w->writer, &w->member, &w->control, err) < 0)
+    if (topic_writer_gate_enter(w->writer, &w->member, &w->control, err) < 0)
         return err->kind == ERR_RETRY ? 1 : -1;
     if (!w->topic_handle) /* now the topic is there: librdkafka asks for what it knows */
         w->topic_handle = topic_writer_topic(w->writer, w->topic);
     if (append_adoption(w, local, t, tree, err) < 0) {
-        topic_writer_fail(w->writer, err->message);
-        topic_writer_exit(w->writer);
+        topic_writer_request_abort(w->writer, err->message);
+        topic_writer_gate_exit(w->writer);
         return -1;
     }
     log_begin(w, t, tree);
     enter_generation(w, t, tree);
-    topic_writer_exit(w->writer);
-    topic_writer_hurry(w->writer);
+    topic_writer_gate_exit(w->writer);
+    topic_writer_commit_soon(w->writer);
     return 0;
 }
 
@@ -279,7 +279,8 @@ static void adopt_listing(struct table_worker *w, const struct ledger_table *t,
 
     if (positions_hold(w, t))
         load_old_shards(w, &old);
-    shard_listing_adopt(tree, w->look.listing, t->generation, ddb_now_ms(w->p->source), &old);
+    shard_listing_adopt(tree, w->look.listing, t->generation, ddb_source_now_ms(w->p->source),
+                        &old);
     shard_tree_release(&old, NULL);
 }
 
@@ -382,8 +383,8 @@ static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct erro
     const struct ledger_table *t = &w->known;
     int64_t *offsets = xcalloc((size_t)w->partitions, sizeof(*offsets));
 
-    if (log_search_begin(offsets, w->p->config, w->topic, w->partitions, t->generation,
-                         t->started_ms - 60000, err) < 0) {
+    if (topic_search_begin(offsets, w->p->config, w->topic, w->partitions, t->generation,
+                           t->started_ms - 60000, err) < 0) {
         free(offsets);
         return -1;
     }
@@ -395,17 +396,17 @@ static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct erro
 static int check_log(struct table_worker *w, int64_t **found, struct error *err)
 {
     const struct ledger_table *t = &w->known;
-    enum log_identity identity;
+    enum topic_identity identity;
 
     if (!t->begin_offsets) {
         if (find_begin_offsets(w, found, err) == 0)
             return 1;
         return err->kind == ERR_DATA ? 0 : -1;
     }
-    if (log_search_identity(&identity, w->p->config, w->topic, w->partitions, t->begin_offsets,
-                            t->generation, t->log_id, err) < 0)
+    if (topic_search_identity(&identity, w->p->config, w->topic, w->partitions,
+                              t->begin_offsets, t->generation, t->log_id, err) < 0)
         return -1;
-    return identity == LOG_SAME;
+    return identity == TOPIC_SAME;
 }
 
 static void log_resume(const struct table_worker *w)
@@ -468,8 +469,8 @@ static int64_t decide(struct table_worker *w, struct pool_local *local,
                       const struct ddb_table *desc)
 {
     const struct ledger_table *t = &w->known;
-    struct start_decision d = start_decide(w->p->mode, w->p->started_ms,
-                                           t->generation ? t : NULL, desc, w->partitions);
+    struct start_decision d = start_decision_make(
+        w->p->mode, w->p->started_ms, t->generation ? t : NULL, desc, w->partitions);
     struct error err = {0};
     int64_t wait;
 
@@ -503,11 +504,11 @@ int64_t table_start(struct table_worker *w, struct pool_local *local)
     int64_t delay;
 
     note_known(w);
-    if (ddb_describe_table(&desc, local->client, w->table, &err) < 0)
+    if (ddb_table_describe(&desc, local->client, w->table, &err) < 0)
         return ddb_client_error(local->client) == DDB_NOT_FOUND
                    ? not_found(w, local)
                    : retry(w, "the table can't be described", &err);
-    if (kafka_partition_count(&w->partitions, w->p->admin, w->topic, &err) < 0)
+    if (kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, &err) < 0)
         return retry(w, "its topic can't be described", &err);
     w->read_capacity = desc->read_capacity;
     delay = decide(w, local, desc);

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 static void release_segments(struct table_state *s)
 {

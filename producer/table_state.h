@@ -9,7 +9,7 @@
  * Pure; the owner locks. */
 #pragma once
 
-#include "common/ledger.h"
+#include "common/messages/ledger.h"
 #include "producer/shard_tree.h"
 
 struct segment_state {

@@ -3,11 +3,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/kafka.h"
-#include "common/random.h"
-#include "producer/log_search.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/kafka/kafka.h"
+#include "producer/topic_search.h"
 
 static int create_topic(struct table_worker *w, struct error *err)
 {
@@ -95,13 +95,13 @@ static int check_topic(struct table_worker *w, struct error *err)
 static int same_log(struct table_worker *w, bool *ret, struct error *err)
 {
     const struct ledger_table *t = &w->known;
-    enum log_identity identity = LOG_ANOTHER;
+    enum topic_identity identity = TOPIC_ANOTHER;
 
     if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
-        log_search_identity(&identity, w->p->config, w->topic, t->partitions, t->begin_offsets,
-                            t->generation, t->log_id, err) < 0)
+        topic_search_identity(&identity, w->p->config, w->topic, t->partitions,
+                              t->begin_offsets, t->generation, t->log_id, err) < 0)
         return -1;
-    *ret = identity == LOG_SAME;
+    *ret = identity == TOPIC_SAME;
     return 0;
 }
 
@@ -120,7 +120,7 @@ int table_topic_prepare(struct table_worker *w, struct ledger_table *t, struct e
                                      err) < 0)
         return -1;
     if (!known && !missing &&
-        log_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
+        topic_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
         return -1;
     newest = MAX(newest, in_log);
     t->generation = MAX(clock_wall_ms(), newest + 1);

@@ -3,18 +3,18 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/mutation.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
 #include "producer/ledger_partition.h"
+#include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
-#include "producer/snapshot.h"
 #include "producer/table_control.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
-#include "producer/table_signals.h"
+#include "producer/table_requests.h"
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
@@ -34,14 +34,14 @@ void table_worker_make_segments(struct table_worker *w)
     w->segment_count = w->appended.segment_count;
     w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
     for (int64_t i = 0; i < w->segment_count; i++) {
-        segment_init(&w->segments[i], w, i);
+        segment_reader_init(&w->segments[i], w, i);
     }
 }
 
 static void give_scan_slot_back(struct table_worker *w)
 {
     if (w->scan_slot)
-        limits_scan_end(w->p->limits);
+        throttle_scan_end(w->p->throttle);
     w->scan_slot = false;
 }
 
@@ -50,8 +50,8 @@ static void worker_free(struct table_worker *w)
     struct ledger_partition *home = w->home;
 
     atomic_fetch_sub(&w->p->tables, 1);
-    topic_writer_leave(w->writer, &w->member);
-    table_signals_release(w);
+    topic_writer_remove_member(w->writer, &w->member);
+    table_requests_release(w);
     if (w->topic_handle)
         rd_kafka_topic_destroy(w->topic_handle);
     give_scan_slot_back(w);
@@ -119,7 +119,7 @@ bool table_worker_runs(struct table_worker *w)
 
 int64_t table_worker_pause_ms(struct table_worker *w)
 {
-    int64_t held = topic_writer_wait_ms(w->writer, &w->member);
+    int64_t held = topic_writer_gate_wait_ms(w->writer, &w->member);
 
     AUTO_LOCK(&w->lock);
     return MAX(held, w->aborts < 2 ? 0 : MAX(w->resume_ms - clock_mono_ms(), 0));
@@ -227,7 +227,7 @@ static void on_committed(void *arg)
     struct table_worker *w = arg;
     bool record, segment;
 
-    refusals_committed(w->refusals, bytes_of(w->topic));
+    poison_committed(w->poison, bytes_of(w->topic));
     AUTO_LOCK(&w->lock);
     record = w->appended.dirty;
     segment = a_segment_is_dirty(&w->appended);
@@ -245,7 +245,7 @@ static void on_committed(void *arg)
     w->adoption_committed = true;
     w->begin_delivered = w->begin_offsets != NULL;
     step_wake(w->p->pool, &w->control);
-    step_wake(w->p->pool, &w->signals.step); /* handled requests make room */
+    step_wake(w->p->pool, &w->requests.step); /* handled requests make room */
 }
 
 /* Under lock. One abort is gone on from at once; what is aborted again and again (a topic that
@@ -279,7 +279,7 @@ static void on_aborted(void *arg)
     struct table_worker *w = arg;
     int64_t pause;
 
-    refusals_aborted(w->refusals, bytes_of(w->topic));
+    poison_aborted(w->poison, bytes_of(w->topic));
     pthread_mutex_lock(&w->lock);
     pause = pause_after_abort(w);
     if (!MUTATED(epoch))
@@ -293,8 +293,8 @@ static void on_aborted(void *arg)
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
         step_wake(w->p->pool, &w->control);
-    step_wake(w->p->pool, &w->look.step);    /* the end of a scan is confirmed anew */
-    step_wake(w->p->pool, &w->signals.step); /* a handled request is the next one again */
+    step_wake(w->p->pool, &w->look.step);     /* the end of a scan is confirmed anew */
+    step_wake(w->p->pool, &w->requests.step); /* a handled request is the next one again */
 }
 
 static void on_topic_failed(void *arg, const char *topic, const char *reason)
@@ -426,7 +426,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     w->p = p;
     w->home = home;
     w->writer = writer;
-    w->refusals = p->refusals[ledger_partition];
+    w->poison = p->poison[ledger_partition];
     w->ledger_partition = ledger_partition;
     w->table = xstrdup(table);
     w->topic = kafka_data_topic(p->config, table);
@@ -458,9 +458,9 @@ void table_worker_start(struct table_worker *w)
 {
     /* what an older worker has in a transaction of unknown outcome is found again, if it must
      */
-    refusals_committed(w->refusals, bytes_of(w->topic));
-    topic_writer_join(w->writer, &w->member);
-    table_signals_start(w);
+    poison_committed(w->poison, bytes_of(w->topic));
+    topic_writer_add_member(w->writer, &w->member);
+    table_requests_start(w);
     table_worker_schedule(w, &w->control, 0);
 }
 
@@ -472,7 +472,7 @@ void table_worker_stop(struct table_worker *w)
     pthread_mutex_lock(&w->lock);
     step_wake(w->p->pool, &w->control);
     step_wake(w->p->pool, &w->look.step);
-    step_wake(w->p->pool, &w->signals.step);
+    step_wake(w->p->pool, &w->requests.step);
     for (int64_t i = 0; i < w->segment_count; i++)
         step_wake(w->p->pool, &w->segments[i].step);
     for (s = w->appended.tree.shards; s; s = s->hh.next)

@@ -3,7 +3,7 @@
  *
  * Everything it does is a step on the pool: one control step (table_control.c: the table's
  * life), one that looks at the source (table_look.c: doubts, shards), a step a segment
- * (snapshot.c), a step a shard (shard_reader.c), one for its requests (table_signals.c).
+ * (segment_reader.c), a step a shard (shard_reader.c), one for its requests (table_requests.c).
  * Appends go through the writer of the table's ledger partition together with the ledger
  * records they came from. What was appended and what was committed is table_state's.
  *
@@ -14,12 +14,12 @@
 
 #include <stdatomic.h>
 
-#include "common/event.h"
-#include "common/metrics.h"
-#include "common/scan_pace.h"
+#include "common/messages/event.h"
+#include "common/run/metrics.h"
 #include "producer/barrier.h"
 #include "producer/doubt.h"
 #include "producer/producer.h"
+#include "producer/scan_pace.h"
 #include "producer/shard_listing.h"
 #include "producer/table_metrics.h"
 #include "producer/table_state.h"
@@ -27,7 +27,7 @@
 
 struct ledger_partition;
 struct table_repair;
-struct signal_queue;
+struct signal_subscription;
 
 /* The life of a table in this program; table_control.c has a function for each, which returns
  * the next one. What stands behind a name may follow. */
@@ -43,7 +43,7 @@ enum worker_state {
     WORKER_STATES
 };
 
-struct segment {
+struct segment_reader {
     struct table_worker *worker;
     struct step step;
     int64_t number;
@@ -56,8 +56,8 @@ struct segment {
     struct page *page; /* of its step: arrived, and waits for the gate */
 };
 
-struct worker_signals {
-    struct signal_queue *queue; /* set once */
+struct worker_requests {
+    struct signal_subscription *queue; /* set once */
     struct step step;
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
@@ -91,14 +91,14 @@ struct table_worker {
     struct ledger_partition *home;
     struct topic_writer *writer;
     struct topic_writer_member member;
-    struct refusals *refusals; /* of the ledger partition */
+    struct poison *poison; /* of the ledger partition */
     int32_t ledger_partition;
     char *table;
     char *topic;
     struct barrier *barrier;
     struct step_queue behind_pages; /* changes that the barrier holds back */
     struct step control;
-    struct worker_signals signals;
+    struct worker_requests requests;
     struct table_metrics metrics;
     struct health *health;
     atomic_int refs;
@@ -125,7 +125,7 @@ struct table_worker {
                          first */
     int parts;        /* steps of segments and shards that have not ended */
     struct table_state appended;
-    struct segment *segments; /* steps; as many as appended.segments */
+    struct segment_reader *segments; /* steps; as many as appended.segments */
     int64_t segment_count;
     uint64_t aborts_ever;
     unsigned aborts;   /* in a row, without a commit that held anything of this table */

@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/kafka.h"
-#include "common/log.h"
-#include "common/metrics.h"
-#include "common/mutation.h"
-#include "common/thread.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/mutation.h"
+#include "common/base/thread.h"
+#include "common/kafka/kafka.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
 #include "producer/topic_writer_internal.h"
 #include "producer/transactional_handle.h"
 
@@ -19,7 +19,7 @@
 /* ---- opening ---- */
 
 static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_partition,
-                                         struct refusals *refusals, struct step_pool *pool)
+                                         struct poison *poison, struct step_pool *pool)
 {
     struct topic_writer *w = xcalloc(1, sizeof(*w));
     AUTO(free_charp) char *number = xasprintf("%" PRId32, ledger_partition);
@@ -28,10 +28,10 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
     w->ledger_partition = ledger_partition;
     w->pace.interval_ms = config_int(c, "commit.interval.ms");
     w->stall_ms = config_int(c, "commit.stall.ms");
-    w->refusals = refusals;
-    w->trust = refusals_trust(refusals);
+    w->poison = poison;
+    w->trust = poison_trust(poison);
     w->pool = pool;
-    w->alone = refusals_alone(refusals, clock_mono_ms());
+    w->alone = poison_alone(poison, clock_mono_ms());
     w->ledger_topic = kafka_ledger_topic(c);
     w->dead_letter_topic = kafka_dead_letter_topic(c);
     w->nobody = writer_account_new(w, NULL);
@@ -46,11 +46,11 @@ static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_
 }
 
 int topic_writer_open(struct topic_writer **ret, const struct config *c,
-                      int32_t ledger_partition, struct refusals *refusals,
-                      struct step_pool *pool, struct error *err)
+                      int32_t ledger_partition, struct poison *poison, struct step_pool *pool,
+                      struct error *err)
 {
     AUTO(topic_writer_freep)
-    struct topic_writer *w = writer_alloc(c, ledger_partition, refusals, pool);
+    struct topic_writer *w = writer_alloc(c, ledger_partition, poison, pool);
 
     if (transactional_handle_open(&w->rk, c, ledger_partition, w->alone, writer_on_delivery, w,
                                   err) < 0)
@@ -130,7 +130,7 @@ enum topic_writer_state topic_writer_state(const struct topic_writer *w)
 
 bool topic_writer_is_outdated(const struct topic_writer *w)
 {
-    return w->alone && !refusals_alone(w->refusals, clock_mono_ms());
+    return w->alone && !poison_alone(w->poison, clock_mono_ms());
 }
 
 bool topic_writer_was_of_use(const struct topic_writer *w)
@@ -335,7 +335,7 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
 }
 
 /* By the caller's own trouble, unless Kafka's was noted before. */
-void topic_writer_fail(struct topic_writer *w, const char *why)
+void topic_writer_request_abort(struct topic_writer *w, const char *why)
 {
     log_warn("transaction can't be finished", "ledger_partition=%" PRId32 " reason=%s",
              w->ledger_partition, why);
@@ -343,7 +343,7 @@ void topic_writer_fail(struct topic_writer *w, const char *why)
     writer_note(w, "", false, why);
 }
 
-void topic_writer_hurry(struct topic_writer *w)
+void topic_writer_commit_soon(struct topic_writer *w)
 {
     AUTO_LOCK(&w->lock);
     w->hurry = true;

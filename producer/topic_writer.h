@@ -18,12 +18,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/bytes.h"
-#include "common/config.h"
-#include "common/error.h"
-#include "common/event.h"
-#include "producer/refusals.h"
-#include "producer/step_pool.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
+#include "common/messages/event.h"
+#include "common/run/step_pool.h"
+#include "producer/poison.h"
 
 struct topic_writer;
 struct writer_account;
@@ -33,7 +33,7 @@ struct writer_account;
 struct topic_writer_member {
     void (*committed)(void *arg);
     void (*aborted)(void *arg); /* all appended since the last commit is gone: back to there */
-    /* A topic refuses too many records, or what only stands for others (refusals.h): a person
+    /* A topic refuses too many records, or what only stands for others (poison.h): a person
      * has to decide. Comes before aborted. */
     void (*topic_failed)(void *arg, const char *topic, const char *reason);
 
@@ -62,11 +62,11 @@ enum topic_writer_state {
 };
 
 /* Fences predecessors (init_transactions): ERR_RETRY when Kafka can't now, ERR_FATAL for a
- * missing right. Records are sent as refusals says: alone, or in batches. pool: of the steps
+ * missing right. Records are sent as poison says: alone, or in batches. pool: of the steps
  * that wait to enter. */
 int topic_writer_open(struct topic_writer **ret, const struct config *c,
-                      int32_t ledger_partition, struct refusals *refusals,
-                      struct step_pool *pool, struct error *err);
+                      int32_t ledger_partition, struct poison *poison, struct step_pool *pool,
+                      struct error *err);
 /* Commits what is appended (unless fenced or broken), then refuses appends. Waits for
  * appenders. */
 void topic_writer_close(struct topic_writer *w);
@@ -79,21 +79,21 @@ bool topic_writer_is_outdated(const struct topic_writer *w);
  * waits longer each time. */
 bool topic_writer_was_of_use(const struct topic_writer *w);
 
-void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m);
+void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m);
 /* Waits for callbacks under way, not for the gate. Also in a callback. */
-void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m);
+void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m);
 
 /* The gate, shared, for one member's appends. ERR_FENCED when it is open no more: drop
  * everything. ERR_RETRY: not now (a commit or an abort is under way, the queue is full, or the
  * member has to wait for its turn): the step returns TOPIC_WRITER_WAIT_MS and is woken when it
  * may; s NULL: waits, not longer than about TOPIC_WRITER_WAIT_MS. */
 #define TOPIC_WRITER_WAIT_MS 1000
-int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
-                       struct error *err);
+int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
+                            struct step *s, struct error *err);
 /* How long this member's transactions have to wait, after it failed alone; 0: not at all. Asked
  * before a request whose answer could not be appended. */
-int64_t topic_writer_wait_ms(struct topic_writer *w, struct topic_writer_member *m);
-void topic_writer_exit(struct topic_writer *w);
+int64_t topic_writer_gate_wait_ms(struct topic_writer *w, struct topic_writer_member *m);
+void topic_writer_gate_exit(struct topic_writer *w);
 
 /* A topic's handle, for appends without looking its name up; the caller destroys it before the
  * writer goes. */
@@ -123,6 +123,6 @@ struct record_header {
 int topic_writer_append(struct topic_writer *w, const struct topic_record *r,
                         struct error *err);
 /* For a caller that appended half of what belongs together: the transaction will be aborted. */
-void topic_writer_fail(struct topic_writer *w, const char *why);
+void topic_writer_request_abort(struct topic_writer *w, const char *why);
 /* Commit without waiting for the interval (a state that others wait for). */
-void topic_writer_hurry(struct topic_writer *w);
+void topic_writer_commit_soon(struct topic_writer *w);

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/metrics.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
 #include "producer/topic_writer_internal.h"
 #include "producer/transactional_handle.h"
 

@@ -2,10 +2,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "common/log.h"
-#include "common/mutation.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/mutation.h"
+#include "common/run/log.h"
 #include "producer/topic_writer_internal.h"
 
 /* ---- members ---- */
@@ -40,7 +40,7 @@ static void tell_held_before(struct topic_writer *w, struct topic_writer_member 
         m->held(m->arg, topic, reason);
 }
 
-void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     struct writer_account *a = m->account = writer_account_new(w, m);
 
@@ -79,7 +79,7 @@ static void account_leaves(struct topic_writer *w, struct writer_account *a)
     writer_account_free(a);
 }
 
-void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     if (!m->account) /* never joined */
         return;
@@ -91,7 +91,7 @@ void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
     account_leaves(w, TAKE(m->account));
 }
 
-int64_t topic_writer_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
+int64_t topic_writer_gate_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
 {
     struct trust_member *t = m->account ? m->account->trust : NULL;
 
@@ -152,8 +152,8 @@ static void wait_as_step(struct topic_writer *w, struct writer_account *a, enum 
                   s);
 }
 
-int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
-                       struct error *err)
+int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
+                            struct step *s, struct error *err)
 {
     struct writer_account *a = m->account;
     int64_t end = clock_mono_ms() + TOPIC_WRITER_WAIT_MS;
@@ -191,7 +191,7 @@ void writer_turn_over(struct topic_writer *w)
     wake(w, trust_turn_over(w->trust, clock_mono_ms()));
 }
 
-void topic_writer_exit(struct topic_writer *w)
+void topic_writer_gate_exit(struct topic_writer *w)
 {
     bool begun;
 

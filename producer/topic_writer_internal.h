@@ -94,8 +94,8 @@ struct topic_writer {
     /* set once */
     rd_kafka_t *rk;
     int32_t ledger_partition;
-    struct refusals *refusals;
-    struct trust *trust; /* of refusals */
+    struct poison *poison;
+    struct trust *trust; /* of poison */
     struct step_pool *pool;
     int64_t stall_ms;   /* without a delivery: then none is to be expected */
     bool alone;         /* each record is a batch of its own */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "producer/refused_report.h"
+#include "producer/delivery_report.h"
 #include "producer/topic_writer_internal.h"
 
 /* ---- failures ---- */
@@ -75,9 +75,9 @@ void writer_note_code(struct topic_writer *w, struct writer_account *a, enum rec
  * partition would be refused too. */
 static void note_refusal(struct topic_writer *w, const rd_kafka_message_t *m)
 {
-    struct refused_report report;
+    struct delivery_report report;
 
-    refused_report(&report, w->refusals, m, w->alone, w->dead_letter_topic);
+    delivery_report_read(&report, w->poison, m, w->alone, w->dead_letter_topic);
     AUTO_LOCK(&w->lock);
     writer_note(w, report.topic, report.stops, report.reason);
     w->trouble.refused = w->trouble.refused || !report.stops;
@@ -176,7 +176,7 @@ void writer_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     atomic_fetch_sub(&w->waiting_records, 1);
     if (!m->err)
         delivered(w, r, m);
-    else if (refused_report_is_due(m->err))
+    else if (delivery_report_is_refusal(m->err))
         note_refusal(w, m);
     else
         writer_note_code(w, a, r->kind, m->err, rd_kafka_topic_name(m->rkt));

@@ -3,10 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/auto.h"
-#include "common/check.h"
-#include "common/exit_code.h"
-#include "common/kafka.h"
+#include "common/base/auto.h"
+#include "common/base/check.h"
+#include "common/base/exit_code.h"
+#include "common/kafka/kafka.h"
 
 /* Messages time out before the transaction, so that a crash is over in seconds. */
 #define TRANSACTION_TIMEOUT "15000"

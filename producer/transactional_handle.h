@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "common/config.h"
-#include "common/error.h"
+#include "common/base/error.h"
+#include "common/config/config.h"
 
 #define TRANSACTIONAL_HANDLE_OPEN_MS 10000 /* the longest that opening one takes */
 

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 #define TRUST_HOLD_MS 1000LL           /* the first time */
 #define TRUST_HOLD_LONGEST_MS 180000LL /* of a proven fault */

@@ -8,7 +8,7 @@
  * too. Of one thread. */
 #pragma once
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 #define SHARD_NONE (-1)
 

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 #include "tests/bench/bench_support.h"
 
 #define MAX_THREADS 64

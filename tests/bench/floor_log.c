@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "tests/bench/bench_support.h"
 #include "tests/bench/topic_load.h"
 

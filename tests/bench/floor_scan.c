@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/auto.h"
-#include "common/bytes.h"
+#include "common/base/auto.h"
+#include "common/base/bytes.h"
 #include "tests/bench/bench_support.h"
 
 #define ANSWER_CEILING (64 * 1024 * 1024)

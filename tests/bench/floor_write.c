@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "common/event.h"
+#include "common/messages/event.h"
 #include "consumer/bson_out.h"
 #include "consumer/convert.h"
 #include "tests/bench/bench_support.h"

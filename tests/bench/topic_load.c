@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "tests/bench/bench_support.h"
 
 struct source {

@@ -5,7 +5,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdint.h>
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 #define LOADED_MAX_HEADERS 8
 

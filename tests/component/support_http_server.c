@@ -10,7 +10,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 #define SCRIPT_MAX 64
 

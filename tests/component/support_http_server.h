@@ -5,7 +5,7 @@
  * that uses it; requests are looked at after it was answered. */
 #pragma once
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 struct http_server;
 

@@ -6,7 +6,7 @@
 
 #include <librdkafka/rdkafka_mock.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 #define MOCK_PRODUCE_REQUEST 0
 

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "common/ddb_streams.h"
-#include "common/ddb_table.h"
+#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_table.h"
 #include "support_http_server.h"
 
 struct fixture {
@@ -90,7 +90,7 @@ static int children(struct fixture *f, bool *filtered)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *s = NULL;
 
-    if (ddb_describe_children(&s, filtered, f->client, "arn", "p\"1", &f->err) < 0)
+    if (ddb_stream_children(&s, filtered, f->client, "arn", "p\"1", &f->err) < 0)
         return -1;
     return (int)s->shard_count;
 }
@@ -146,17 +146,17 @@ static void a_page_is_one_request_however_it_ends(void **state)
     AUTO(free_charp) char *last = NULL;
 
     reply(f, 400, SLOW);
-    assert_int_equal(ddb_describe_stream_page(s, &last, f->client, "arn", &f->err), -1);
+    assert_int_equal(ddb_stream_describe_page(s, &last, f->client, "arn", &f->err), -1);
     assert_int_equal(ddb_client_error(f->client), DDB_THROTTLED);
     assert_int_equal(http_server_requests(f->server), 1);
     reply(f, 200, STREAM("\"Shards\":[" SHARD("a", "") "],\"LastEvaluatedShardId\":\"a\""));
-    assert_int_equal(ddb_describe_stream_page(s, &last, f->client, "arn", &f->err), 0);
+    assert_int_equal(ddb_stream_describe_page(s, &last, f->client, "arn", &f->err), 0);
     assert_string_equal(last, "a");
     reply(f, 400, SLOW);
-    assert_int_equal(ddb_describe_stream_page(s, &last, f->client, "arn", &f->err), -1);
+    assert_int_equal(ddb_stream_describe_page(s, &last, f->client, "arn", &f->err), -1);
     assert_string_equal(last, "a"); /* the place is kept */
     reply(f, 200, STREAM("\"Shards\":[" SHARD("b", "a") "]"));
-    assert_int_equal(ddb_describe_stream_page(s, &last, f->client, "arn", &f->err), 0);
+    assert_int_equal(ddb_stream_describe_page(s, &last, f->client, "arn", &f->err), 0);
     assert_null(last);
     was_asked(f, 3, "{\"StreamArn\":\"arn\",\"ExclusiveStartShardId\":\"a\"}");
     assert_int_equal(s->shard_count, 2);
@@ -170,7 +170,7 @@ static void the_whole_list_is_asked_for_patiently(void **state)
     reply(f, 200, STREAM("\"Shards\":[" SHARD("b", "") "],\"LastEvaluatedShardId\":\"b\""));
     reply(f, 400, SLOW);
     reply(f, 200, STREAM("\"Shards\":[" SHARD("a", "") "," SHARD("b", "") "]"));
-    assert_int_equal(ddb_describe_stream(&s, f->client, "arn", &f->err), 0);
+    assert_int_equal(ddb_stream_describe(&s, f->client, "arn", &f->err), 0);
     assert_int_equal(s->shard_count, 2);
     assert_string_equal(s->shards[0].id, "a");
     assert_int_equal(http_server_requests(f->server), 3);

@@ -9,9 +9,9 @@
 #include <time.h>
 #include <zlib.h>
 
-#include "common/clock.h"
-#include "common/ddb_client.h"
-#include "common/exit_code.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_client.h"
 #include "support_http_server.h"
 
 struct fixture {
@@ -81,8 +81,8 @@ static int call(struct fixture *f, const char *operation)
     http_answer_release(&f->answer);
     f->answer = (struct http_answer){0};
     f->err = (struct error){0};
-    return ddb_call(f->client, DDB_TABLES, operation, BYTES_LIT("{\"TableName\":\"t\"}"),
-                    &f->answer, &f->err);
+    return ddb_client_call(f->client, DDB_TABLES, operation, BYTES_LIT("{\"TableName\":\"t\"}"),
+                           &f->answer, &f->err);
 }
 
 static void succeeds(struct fixture *f, const char *operation, const char *body)
@@ -137,9 +137,9 @@ static void a_call_to_streams_has_their_target(void **state)
     struct fixture *f = *state;
 
     http_server_reply(f->server, 200, "", BYTES_LIT("{}"));
-    assert_int_equal(
-        ddb_call(f->client, DDB_STREAMS, "GetRecords", BYTES_LIT("{}"), &f->answer, &f->err),
-        0);
+    assert_int_equal(ddb_client_call(f->client, DDB_STREAMS, "GetRecords", BYTES_LIT("{}"),
+                                     &f->answer, &f->err),
+                     0);
     assert_non_null(strstr(http_server_request(f->server, 0),
                            "X-Amz-Target: DynamoDBStreams_20120810.GetRecords\r\n"));
 }
@@ -151,7 +151,7 @@ static const struct refusal {
     enum error_kind kind;
     int code;
     const char *words;
-} refusals[] = {
+} poison[] = {
     {400,
      "{\"__type\":\"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException\","
      "\"message\":\"Requested resource not found\"}",
@@ -201,8 +201,8 @@ static void each_refusal_is_sorted_by_what_the_caller_may_do(void **state)
 {
     struct fixture *f = *state;
 
-    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
-        const struct refusal *r = &refusals[i];
+    for (size_t i = 0; i < ARRAY_LEN(poison); i++) {
+        const struct refusal *r = &poison[i];
 
         http_server_reply(f->server, r->status, "", bytes_of(r->body));
         is_refused(f, "DescribeTable", r->error, r->kind, r->words);
@@ -335,8 +335,9 @@ static void another_invalid_signature_is_not_tried_again(void **state)
 /* Within a second and the time of a request. */
 static void skew_is(struct fixture *f, int64_t skew_ms)
 {
-    assert_in_range(ddb_skew_ms(f->source) - skew_ms + 60000, 0, 120000);
-    assert_in_range(ddb_now_ms(f->source) - clock_wall_ms() - skew_ms + 60000, 0, 120000);
+    assert_in_range(ddb_source_skew_ms(f->source) - skew_ms + 60000, 0, 120000);
+    assert_in_range(ddb_source_now_ms(f->source) - clock_wall_ms() - skew_ms + 60000, 0,
+                    120000);
 }
 
 static void each_answer_tells_the_services_time(void **state)
@@ -383,21 +384,21 @@ static void a_skew_moves_only_as_far_as_an_answer_contradicts_it(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_int_equal(
-            ddb_skew_by_answer(cases[i].skew, cases[i].date, cases[i].asked, cases[i].answered),
-            cases[i].becomes);
+        assert_int_equal(ddb_source_skew_by_answer(cases[i].skew, cases[i].date, cases[i].asked,
+                                                   cases[i].answered),
+                         cases[i].becomes);
 }
 
-static void skewed(struct fixture *f, int64_t skew_ms, enum ddb_skew_news news)
+static void skewed(struct fixture *f, int64_t skew_ms, enum ddb_source_skew_news news)
 {
     AUTO(free_charp) char *date = date_header(skew_ms);
     int64_t told;
 
     http_server_reply(f->server, 200, date, BYTES_LIT("{}"));
     succeeds(f, "Scan", "{}");
-    assert_int_equal(ddb_skew_news(f->source, &told), news);
-    assert_int_equal(told, ddb_skew_ms(f->source));
-    assert_int_equal(ddb_skew_news(f->source, &told), DDB_SKEW_SAME);
+    assert_int_equal(ddb_source_skew_news(f->source, &told), news);
+    assert_int_equal(told, ddb_source_skew_ms(f->source));
+    assert_int_equal(ddb_source_skew_news(f->source, &told), DDB_SKEW_SAME);
 }
 
 static void a_large_skew_is_news_once_until_it_is_gone(void **state)

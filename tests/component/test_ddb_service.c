@@ -9,11 +9,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/ddb_streams.h"
-#include "common/ddb_table.h"
-#include "common/exit_code.h"
-#include "common/stop.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_table.h"
+#include "common/run/stop.h"
 
 #define PATIENCE_MS 60000
 
@@ -53,7 +53,7 @@ static void call(const char *operation, const char *fmt, const char *name)
             buf_printf(&body, "%s", name);
         else
             buf_char(&body, *fmt);
-    if (ddb_call(client, DDB_TABLES, operation, buf_slice(&body), &answer, &err) < 0)
+    if (ddb_client_call(client, DDB_TABLES, operation, buf_slice(&body), &answer, &err) < 0)
         fail_msg("%s", err.message);
 }
 
@@ -62,7 +62,7 @@ static struct ddb_table *describe(void)
     struct ddb_table *t = NULL;
     struct error err;
 
-    if (ddb_describe_table(&t, client, table, &err) < 0)
+    if (ddb_table_describe(&t, client, table, &err) < 0)
         fail_msg("%s", err.message);
     return t;
 }
@@ -142,7 +142,7 @@ static void the_table_is_described_and_listed(void **state)
     assert_int_equal(t->key_schema.range.type, 'N');
     assert_false(t->stream_enabled);
     assert_true(strlen(t->id) > 0);
-    assert_int_equal(ddb_list_tables(&names, &count, client, &err), 0);
+    assert_int_equal(ddb_names_list(&names, &count, client, &err), 0);
     for (size_t i = 0; i < count; i++)
         found += strcmp(names[i], table) == 0;
     assert_int_equal(found, 1);
@@ -156,7 +156,7 @@ static void a_missing_table_is_told(void **state)
 
     (void)state;
     needs_a_server();
-    assert_int_equal(ddb_describe_table(&t, client, "dynaferry-no-such-table", &err), -1);
+    assert_int_equal(ddb_table_describe(&t, client, "dynaferry-no-such-table", &err), -1);
     assert_int_equal(ddb_client_error(client), DDB_NOT_FOUND);
     assert_int_equal(err.kind, ERR_DATA);
     assert_non_null(strstr(err.message, "table dynaferry-no-such-table: DescribeTable: "
@@ -232,13 +232,13 @@ static int read_shard(const char *arn, const char *shard, const char *after,
     struct error err;
     int n = 0;
 
-    if (ddb_shard_iterator(&iterator, client, arn, shard, after, &err) < 0)
+    if (ddb_stream_iterator(&iterator, client, arn, shard, after, &err) < 0)
         fail_msg("%s", err.message);
     while (n < wanted && clock_mono_ms() < end) {
         AUTO(http_answer_release) struct http_answer answer = {0};
         struct bytes next;
 
-        if (ddb_get_records(&answer, client, iterator, 2, &err) < 0 ||
+        if (ddb_records_get(&answer, client, iterator, 2, &err) < 0 ||
             ddb_records_each(buf_slice(&answer.body), &schema, note_sequence, sequences, &next,
                              &err) < 0)
             fail_msg("%s", err.message);
@@ -259,14 +259,14 @@ static void changes_are_read_from_the_begin_and_after_a_number(void **state)
 
     (void)state;
     needs_a_server();
-    if (ddb_enable_stream(client, table, "NEW_IMAGE", &err) < 0)
+    if (ddb_table_enable_stream(client, table, "NEW_IMAGE", &err) < 0)
         fail_msg("%s", err.message);
     wait_for_active(true);
     for (int i = 100; i < 105; i++)
         put_item(7 * i); /* of one partition key, so of one shard */
     t = describe();
     assert_string_equal(t->stream_view, "NEW_IMAGE");
-    if (ddb_describe_stream(&s, client, t->stream_arn, &err) < 0)
+    if (ddb_stream_describe(&s, client, t->stream_arn, &err) < 0)
         fail_msg("%s", err.message);
     assert_true(s->shard_count > 0);
     if (s->shard_count > 1)

@@ -24,7 +24,7 @@
 struct fixture {
     struct http_server *server;
     struct ddb_source *source;
-    struct limits *limits;
+    struct throttle *throttle;
     struct key_schema schema;
     struct ddb_side side;
     struct error err;
@@ -58,10 +58,11 @@ static int setup(void **state)
 
     f->server = http_server_start();
     open_source(f);
-    f->limits = limits_new((int64_t)BUDGET, 0, 0, 0, 1);
+    f->throttle = throttle_new((int64_t)BUDGET, 0, 0, 0, 1);
     f->schema.hash = (struct key_attribute){(char *)"pk", 2, 'S'};
-    f->side = (struct ddb_side){
-        .client = ddb_client_new(f->source), .limits = f->limits, .patience_ms = PATIENCE_MS};
+    f->side = (struct ddb_side){.client = ddb_client_new(f->source),
+                                .throttle = f->throttle,
+                                .patience_ms = PATIENCE_MS};
     *state = f;
     return 0;
 }
@@ -72,7 +73,7 @@ static int teardown(void **state)
 
     ddb_client_free(f->side.client);
     ddb_source_free(f->source);
-    limits_free(f->limits);
+    throttle_free(f->throttle);
     http_server_stop(f->server);
     free(f);
     return 0;
@@ -81,9 +82,9 @@ static int teardown(void **state)
 /* Nothing is reserved any more: all of it can be. */
 static void assert_budget_is_whole(struct fixture *f)
 {
-    assert_true(limits_reserve(f->limits, LIMITS_SCAN, BUDGET));
-    assert_false(limits_reserve(f->limits, LIMITS_SCAN, 1));
-    limits_return(f->limits, LIMITS_SCAN, BUDGET);
+    assert_true(throttle_reserve(f->throttle, THROTTLE_SCAN, BUDGET));
+    assert_false(throttle_reserve(f->throttle, THROTTLE_SCAN, 1));
+    throttle_return(f->throttle, THROTTLE_SCAN, BUDGET);
 }
 
 static void get(struct ddb_side_items *ret, struct fixture *f, size_t count)

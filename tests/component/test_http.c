@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <zlib.h>
 
-#include "common/clock.h"
-#include "common/http.h"
-#include "common/stop.h"
+#include "common/base/clock.h"
+#include "common/dynamodb/http.h"
+#include "common/run/stop.h"
 #include "support_http_server.h"
 
 struct fixture {

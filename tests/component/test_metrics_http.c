@@ -1,6 +1,6 @@
 /* tests/component/test_metrics_http.c - the three pages over a real socket, and nothing else.
  */
-#include "common/metrics_http.h"
+#include "common/run/metrics_http.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "common/config_internal.h"
-#include "common/metrics.h"
-#include "common/stop.h"
+#include "common/base/auto.h"
+#include "common/config/config_internal.h"
+#include "common/run/metrics.h"
+#include "common/run/stop.h"
 
 static struct metrics_http *server;
 static char port_text[8];

@@ -17,9 +17,9 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "common/bytes.h"
-#include "common/clock.h"
+#include "common/base/auto.h"
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
 
 #define SECRET "c0ffee-do-not-show"
 #define PATIENCE_MS 30000

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "producer/topic_writer.h"
 #include "producer/trust.h"
 #include "support_mock_cluster.h"
@@ -112,7 +112,7 @@ static void wait_told(struct told *t, const char *story)
 /* A writer with two members. */
 struct shared {
     struct mock_cluster cluster;
-    struct refusals *refusals;
+    struct poison *poison;
     struct step_pool *pool;
     struct topic_writer *writer;
     struct told one;
@@ -124,14 +124,14 @@ static void shared_begin_with(struct shared *s, const char *const *sets)
     struct error err;
 
     mock_cluster_begin(&s->cluster, topics, sets);
-    s->refusals = refusals_new();
+    s->poison = poison_new();
     s->pool = step_pool_new(2, (struct step_pool_hooks){0});
-    if (topic_writer_open(&s->writer, s->cluster.config, 0, s->refusals, s->pool, &err) < 0)
+    if (topic_writer_open(&s->writer, s->cluster.config, 0, s->poison, s->pool, &err) < 0)
         fail_msg("%s", err.message);
     told_init(&s->one, TOPIC);
     told_init(&s->other, OTHER);
-    topic_writer_join(s->writer, &s->one.member);
-    topic_writer_join(s->writer, &s->other.member);
+    topic_writer_add_member(s->writer, &s->one.member);
+    topic_writer_add_member(s->writer, &s->other.member);
 }
 
 static void shared_begin(struct shared *s)
@@ -142,11 +142,11 @@ static void shared_begin(struct shared *s)
 static void shared_end(struct shared *s)
 {
     topic_writer_close(s->writer);
-    topic_writer_leave(s->writer, &s->one.member);
-    topic_writer_leave(s->writer, &s->other.member);
+    topic_writer_remove_member(s->writer, &s->one.member);
+    topic_writer_remove_member(s->writer, &s->other.member);
     step_pool_free(s->pool);
     topic_writer_free(s->writer);
-    refusals_free(s->refusals);
+    poison_free(s->poison);
     mock_cluster_end(&s->cluster);
 }
 
@@ -155,7 +155,7 @@ static void enter(struct topic_writer *w, struct told *t)
 {
     struct error err;
 
-    while (topic_writer_enter(w, &t->member, NULL, &err) < 0)
+    while (topic_writer_gate_enter(w, &t->member, NULL, &err) < 0)
         if (err.kind != ERR_RETRY)
             fail_msg("%s", err.message);
 }
@@ -169,7 +169,7 @@ static void append_to(struct topic_writer *w, struct told *t, const char *topic)
     enter(w, t);
     if (topic_writer_append(w, &r, &err) < 0)
         fail_msg("%s", err.message);
-    topic_writer_exit(w);
+    topic_writer_gate_exit(w);
     rd_kafka_topic_destroy(r.handle);
 }
 
@@ -201,13 +201,13 @@ static void a_transaction_without_records_is_no_commit(void **state)
     (void)state;
     shared_begin(&s);
     enter(s.writer, &s.one);
-    topic_writer_exit(s.writer);
-    topic_writer_hurry(s.writer);
+    topic_writer_gate_exit(s.writer);
+    topic_writer_commit_soon(s.writer);
     append_to(s.writer, &s.other, OTHER);
     wait_told(&s.other, "committed ");
     assert_true(topic_writer_was_of_use(s.writer));
     enter(s.writer, &s.one);
-    topic_writer_exit(s.writer);
+    topic_writer_gate_exit(s.writer);
     shared_end(&s);
     assert_true(has_been_told(&s.other, "committed "));
 }
@@ -229,7 +229,7 @@ static void who_was_named_is_held_and_its_neighbour_goes_on(void **state)
     append_until_committed(s.writer, &s.one, TOPIC);
     assert_non_null(strstr(s.one.story, "aborted free committed "));
     assert_null(strstr(s.one.story + 1, "held"));
-    assert_int_equal(topic_writer_wait_ms(s.writer, &s.one.member), 0);
+    assert_int_equal(topic_writer_gate_wait_ms(s.writer, &s.one.member), 0);
     shared_end(&s);
 }
 
@@ -247,11 +247,11 @@ static void an_offset_that_goes_back_is_a_lost_log(void **state)
     append_to(s.writer, &s.one, TOPIC); /* in order: no loss */
     topic_writer_close(s.writer);
     assert_null(strstr(s.one.story, "aborted"));
-    topic_writer_leave(s.writer, &s.one.member);
-    topic_writer_leave(s.writer, &s.other.member);
+    topic_writer_remove_member(s.writer, &s.one.member);
+    topic_writer_remove_member(s.writer, &s.other.member);
     topic_writer_free(TAKE(s.writer));
     mock_cluster_end(&s.cluster);
-    refusals_free(s.refusals);
+    poison_free(s.poison);
     step_pool_free(s.pool);
 
     shared_begin(&s);
@@ -276,13 +276,13 @@ static int64_t try_to_enter(void *arg, void *local)
     struct error err;
 
     (void)local;
-    if (topic_writer_enter(ws->s->writer, &ws->s->one.member, &ws->step, &err) < 0) {
+    if (topic_writer_gate_enter(ws->s->writer, &ws->s->one.member, &ws->step, &err) < 0) {
         CHECK(err.kind == ERR_RETRY);
         atomic_fetch_add(&ws->refused, 1);
         return 1000 * TOPIC_WRITER_WAIT_MS; /* only a wake helps */
     }
     atomic_fetch_add(&ws->entered, 1);
-    topic_writer_exit(ws->s->writer);
+    topic_writer_gate_exit(ws->s->writer);
     return STEP_END;
 }
 
@@ -318,7 +318,7 @@ static void a_step_gives_its_thread_back_and_is_woken(void **state)
         assert_int_equal(topic_writer_append(s.writer, &r, &err), 0);
     assert_true(step_schedule(s.pool, &ws.step, 0));
     wait_for(&ws.refused);
-    topic_writer_exit(s.writer);
+    topic_writer_gate_exit(s.writer);
     wait_for(&ws.entered);
     while (!atomic_load(&ws.ended))
         sched_yield();
@@ -342,7 +342,7 @@ static void append_to_ledger(struct topic_writer *w, struct told *t)
 
     enter(w, t);
     assert_int_equal(topic_writer_append(w, &r, &err), 0);
-    topic_writer_exit(w);
+    topic_writer_gate_exit(w);
 }
 
 /* Its topic is not to blame: everybody waits. */
@@ -354,7 +354,7 @@ static void who_only_wrote_to_the_ledger_is_no_suspect(void **state)
 
     (void)state;
     shared_begin_with(&s, impatient);
-    trust = refusals_trust(s.refusals);
+    trust = poison_trust(s.poison);
     one = trust_member(trust, TOPIC);
     other = trust_member(trust, OTHER);
     append_to(s.writer, &s.other, OTHER);
@@ -364,7 +364,7 @@ static void who_only_wrote_to_the_ledger_is_no_suspect(void **state)
     rd_kafka_mock_broker_set_down(s.cluster.mock, 1);
     append_to_ledger(s.writer, &s.one);
     wait_broken(s.writer);
-    topic_writer_leave(s.writer, &s.one.member); /* all is decided */
+    topic_writer_remove_member(s.writer, &s.one.member); /* all is decided */
     assert_false(trust_is_special(trust, one));
     assert_false(trust_may_enter(trust, other, 0));
     rd_kafka_mock_broker_set_up(s.cluster.mock, 1);
@@ -380,8 +380,8 @@ static void leave_both(void *arg)
 {
     struct leaver *l = arg;
 
-    topic_writer_leave(l->s->writer, &l->s->one.member);
-    topic_writer_leave(l->s->writer, &l->s->other.member);
+    topic_writer_remove_member(l->s->writer, &l->s->one.member);
+    topic_writer_remove_member(l->s->writer, &l->s->other.member);
     atomic_fetch_add(&l->told, 1);
 }
 
@@ -399,14 +399,14 @@ static void members_may_leave_in_a_callback(void **state)
     s.one.member.arg = s.other.member.arg = &l;
     enter(s.writer, &s.other);
     append_to(s.writer, &s.one, TOPIC);
-    topic_writer_exit(s.writer);
+    topic_writer_gate_exit(s.writer);
     wait_for(&l.told);
     told_init(&third, TOPIC);
-    topic_writer_join(s.writer, &third.member);
+    topic_writer_add_member(s.writer, &third.member);
     append_to(s.writer, &third, TOPIC);
     wait_told(&third, "committed ");
     topic_writer_close(s.writer);
-    topic_writer_leave(s.writer, &third.member);
+    topic_writer_remove_member(s.writer, &third.member);
     assert_int_equal(atomic_load(&l.told), 1); /* the first was told, the second is gone */
     shared_end(&s);
 }
@@ -425,9 +425,9 @@ static void an_offset_is_not_given_to_who_has_left(void **state)
     r.ret_offset = &offset;
     enter(s.writer, &s.one);
     assert_int_equal(topic_writer_append(s.writer, &r, &err), 0);
-    topic_writer_leave(s.writer, &s.one.member);
+    topic_writer_remove_member(s.writer, &s.one.member);
     when_it_left = offset; /* -5, unless this thread was held up for long */
-    topic_writer_exit(s.writer);
+    topic_writer_gate_exit(s.writer);
     while (!topic_writer_was_of_use(s.writer))
         sched_yield();
     assert_int_equal(offset, when_it_left);
@@ -452,7 +452,7 @@ static void a_full_queue_is_not_waited_for_when_nothing_is_delivered(void **stat
         appended++;
     assert_int_equal(err.kind, ERR_ABORT);
     assert_int_equal(appended, 40);
-    topic_writer_exit(s.writer);
+    topic_writer_gate_exit(s.writer);
     wait_broken(s.writer); /* what is under way may come late */
     rd_kafka_mock_broker_set_up(s.cluster.mock, 1);
     shared_end(&s);

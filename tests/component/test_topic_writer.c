@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 #include "producer/topic_writer.h"
 #include "support_mock_cluster.h"
 
@@ -69,7 +69,7 @@ static void *append_until_fenced(void *arg)
     struct error err;
 
     for (;;) {
-        if (topic_writer_enter(a->writer, &a->counts->member, NULL, &err) < 0) {
+        if (topic_writer_gate_enter(a->writer, &a->counts->member, NULL, &err) < 0) {
             if (err.kind == ERR_RETRY)
                 continue;
             CHECK(err.kind == ERR_FENCED);
@@ -77,7 +77,7 @@ static void *append_until_fenced(void *arg)
         }
         CHECK(topic_writer_append(a->writer, &r, &err) == 0);
         atomic_fetch_add(&a->counts->appended, 1);
-        topic_writer_exit(a->writer);
+        topic_writer_gate_exit(a->writer);
     }
 }
 
@@ -87,7 +87,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
 {
     struct timespec pause = {.tv_nsec = 300 * 1000000};
     struct mock_cluster cluster;
-    AUTO(refusals_freep) struct refusals *refusals = refusals_new();
+    AUTO(poison_freep) struct poison *poison = poison_new();
     struct topic_writer *w = NULL;
     struct counts counts;
     struct appender appenders[3];
@@ -96,9 +96,9 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
     (void)state;
     mock_cluster_begin(&cluster, topics, no_sets);
     counts_init(&counts);
-    if (topic_writer_open(&w, cluster.config, 0, refusals, NULL, &err) < 0)
+    if (topic_writer_open(&w, cluster.config, 0, poison, NULL, &err) < 0)
         fail_msg("%s", err.message);
-    topic_writer_join(w, &counts.member);
+    topic_writer_add_member(w, &counts.member);
     for (size_t i = 0; i < ARRAY_LEN(appenders); i++) {
         appenders[i] = (struct appender){.writer = w, .counts = &counts};
         pthread_create(&appenders[i].thread, NULL, append_until_fenced, &appenders[i]);
@@ -110,7 +110,7 @@ static void a_close_beside_appenders_leaves_no_transaction_open(void **state)
         pthread_join(appenders[i].thread, NULL);
     assert_true(counts.committed > 0);
     assert_int_equal(counts.committed, counts.appended);
-    topic_writer_leave(w, &counts.member);
+    topic_writer_remove_member(w, &counts.member);
     topic_writer_free(w);
     mock_cluster_end(&cluster);
 }
@@ -129,12 +129,12 @@ static void append_three(struct topic_writer *w, struct counts *counts)
     struct topic_record r = {.member = &counts->member, .topic = TOPIC};
     struct error err;
 
-    assert_int_equal(topic_writer_enter(w, &counts->member, NULL, &err), 0);
+    assert_int_equal(topic_writer_gate_enter(w, &counts->member, NULL, &err), 0);
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         r.value = bytes_of(values[i]);
         assert_int_equal(topic_writer_append(w, &r, &err), 0);
     }
-    topic_writer_exit(w);
+    topic_writer_gate_exit(w);
 }
 
 static void wait_broken(const struct topic_writer *w)
@@ -147,7 +147,7 @@ static void wait_broken(const struct topic_writer *w)
 }
 
 /* Three records, the broker refuses the first request that holds any. */
-static void append_to_a_refusing_broker(struct mock_cluster *cluster, struct refusals *refusals)
+static void append_to_a_refusing_broker(struct mock_cluster *cluster, struct poison *poison)
 {
     struct topic_writer *w = NULL;
     struct counts counts;
@@ -155,42 +155,42 @@ static void append_to_a_refusing_broker(struct mock_cluster *cluster, struct ref
 
     counts_init(&counts);
     counts.member.aborted = on_expected_abort;
-    if (topic_writer_open(&w, cluster->config, 0, refusals, NULL, &err) < 0)
+    if (topic_writer_open(&w, cluster->config, 0, poison, NULL, &err) < 0)
         fail_msg("%s", err.message);
-    topic_writer_join(w, &counts.member);
+    topic_writer_add_member(w, &counts.member);
     rd_kafka_mock_push_request_errors(cluster->mock, MOCK_PRODUCE_REQUEST, 1,
                                       RD_KAFKA_RESP_ERR_INVALID_RECORD);
     append_three(w, &counts);
     wait_broken(w);
     assert_int_equal(counts.aborted, 1);
     assert_int_equal(counts.committed, 0);
-    topic_writer_leave(w, &counts.member);
+    topic_writer_remove_member(w, &counts.member);
     topic_writer_close(w);
     topic_writer_free(w);
 }
 
-static bool is_poison(struct refusals *r, const char *keys)
+static bool is_poison(struct poison *r, const char *keys)
 {
-    struct refused_record record = {.topic = bytes_of(TOPIC), .keys = bytes_of(keys)};
+    struct poison_record record = {.topic = bytes_of(TOPIC), .keys = bytes_of(keys)};
     char reason[64];
 
-    return refusals_take(r, &record, reason, sizeof(reason));
+    return poison_take(r, &record, reason, sizeof(reason));
 }
 
 static void only_a_record_refused_alone_is_poison(void **state)
 {
-    AUTO(refusals_freep) struct refusals *refusals = refusals_new();
+    AUTO(poison_freep) struct poison *poison = poison_new();
     struct mock_cluster cluster;
 
     (void)state;
     mock_cluster_begin(&cluster, topics, no_sets);
-    append_to_a_refusing_broker(&cluster, refusals);
-    assert_true(refusals_alone(refusals, clock_mono_ms()));
-    assert_false(refusals_any(refusals));
-    append_to_a_refusing_broker(&cluster, refusals);
-    assert_true(is_poison(refusals, "{\"k\":1}"));
-    assert_false(is_poison(refusals, "{\"k\":2}"));
-    assert_false(is_poison(refusals, "{\"k\":3}"));
+    append_to_a_refusing_broker(&cluster, poison);
+    assert_true(poison_alone(poison, clock_mono_ms()));
+    assert_false(poison_any(poison));
+    append_to_a_refusing_broker(&cluster, poison);
+    assert_true(is_poison(poison, "{\"k\":1}"));
+    assert_false(is_poison(poison, "{\"k\":2}"));
+    assert_false(is_poison(poison, "{\"k\":3}"));
     mock_cluster_end(&cluster);
 }
 

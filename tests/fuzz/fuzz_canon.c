@@ -6,7 +6,7 @@
 #include <bson/bson.h>
 #include <stdint.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/compare.h"
 #include "fullcheck/key.h"
 
@@ -85,7 +85,7 @@ static void check_key(struct fuzz *f, const struct canon *item, struct bytes jso
     buf_reset(&f->text);
     buf_reset(&f->wanted);
     valid = ddb_item_read(&read, &r, &f->schema, &err) == 0 &&
-            ddb_keys_canonical(NULL, &f->wanted, &read, &f->schema, &err) == 0;
+            ddb_item_keys(NULL, &f->wanted, &read, &f->schema, &err) == 0;
     if (!valid)
         return;
     CHECK(key_text(&f->text, &f->key, item));

@@ -5,7 +5,7 @@
 #include <bson/bson.h>
 #include <stdint.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "consumer/convert.h"
 #include "consumer/number.h"
 

@@ -2,11 +2,11 @@
  * reader gives slices of it or asks again, and leaves its outputs alone when it fails. */
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "common/ddb_items.h"
-#include "common/ddb_refusal.h"
-#include "common/ddb_streams.h"
-#include "common/ddb_table.h"
+#include "common/base/check.h"
+#include "common/dynamodb/ddb_error.h"
+#include "common/dynamodb/ddb_items.h"
+#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_table.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -108,7 +108,7 @@ static void streams(struct bytes answer)
               s->shards[i].ending);
     ddb_stream_free(s);
     free(last);
-    CHECK(ddb_iterator_read(&iterator, answer, &err) == 0 || err.kind == ERR_RETRY);
+    CHECK(ddb_stream_iterator_read(&iterator, answer, &err) == 0 || err.kind == ERR_RETRY);
     free(iterator);
 }
 
@@ -118,7 +118,7 @@ static void refusals(struct bytes answer)
     struct error err;
 
     for (size_t i = 0; i < ARRAY_LEN(statuses); i++) {
-        struct ddb_refusal r = ddb_refusal_read(statuses[i], answer, "Scan", &err);
+        struct ddb_error_answer r = ddb_error_read(statuses[i], answer, "Scan", &err);
 
         CHECK(r.error != DDB_OK && err.kind == ddb_error_kind(r.error));
         CHECK(strncmp(err.message, "Scan: ", 6) == 0);

@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_ddb_value.c - any bytes as an item, a number, a key schema and base64: what
  * is canonical stays as it is when it is made canonical again. */
-#include "common/check.h"
-#include "common/ddb_value.h"
+#include "common/base/check.h"
+#include "common/item/ddb_item.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -19,10 +19,10 @@ static void try_keys(struct bytes text, char hash_type, char range_type)
         return;
     buf_init(&once, text.len * 6 + 4096);
     buf_init(&twice, text.len * 6 + 4096);
-    if (ddb_keys_canonical(NULL, &once, &item, &schema, &err) == 0) {
+    if (ddb_item_keys(NULL, &once, &item, &schema, &err) == 0) {
         json_reader_init(&r, buf_slice(&once));
         CHECK(!once.overflow && ddb_item_read(&again, &r, &schema, &err) == 0 && json_end(&r));
-        CHECK(ddb_keys_canonical(NULL, &twice, &again, &schema, &err) == 0);
+        CHECK(ddb_item_keys(NULL, &twice, &again, &schema, &err) == 0);
         CHECK(bytes_equal(buf_slice(&once), buf_slice(&twice)));
     } else {
         CHECK(err.kind == ERR_DATA && once.len == 0);

@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_event.c - any bytes: what is decoded lies within the message, and is the same
  * after encoding and decoding it again. */
-#include "common/check.h"
-#include "common/event.h"
+#include "common/base/check.h"
+#include "common/messages/event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_table_signal.c - any bytes as a request: refused, or read so that what is
  * written again reads the same, keys byte for byte. */
-#include "common/check.h"
-#include "common/table_signal.h"
+#include "common/base/check.h"
+#include "common/messages/table_signal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -25,8 +25,8 @@
 #undef json_string
 #undef json_null
 
-#include "common/check.h"
-#include "common/json_reader.h"
+#include "common/base/check.h"
+#include "common/json/json_reader.h"
 
 struct json_oracle_walk {
     bool nul_in_name;

@@ -14,9 +14,9 @@ static void rest(struct model *m, struct state *s, int i)
     c->stage = RESTING;
     if (!again)
         return;
-    if (c->assigned && s->holder != i && s->untold == m->c->untold)
+    if (c->assigned && s->holder != i && s->undecided == m->c->undecided)
         return; /* it is told before it comes to that */
-    s->untold = state_narrow(s->untold + (c->assigned && s->holder != i));
+    s->undecided = state_narrow(s->undecided + (c->assigned && s->holder != i));
     c->stage = WAITING;
 }
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "support_position_command.h"
 #include "support_position_state.h"
 #include "support_position_write.h"

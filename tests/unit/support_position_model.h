@@ -22,7 +22,7 @@ struct position_case {
     int faults;    /* commands and writes without a clear answer */
     int ends;      /* consumers that are killed or stopped by a signal */
     int moves;     /* by the group; more when the owner is dead */
-    int untold;    /* taken again by one that was not told yet that it is another's */
+    int undecided; /* taken again by one that was not told yet that it is another's */
     int batch_max; /* events in one write */
     bool told;     /* the former owner was told before the partition moves on again */
     bool at_once;  /* position commands but taking over are executed as soon as asked for */

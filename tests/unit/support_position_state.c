@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "common/auto.h"
-#include "common/check.h"
+#include "common/base/auto.h"
+#include "common/base/check.h"
 
 const struct log_event state_log[LOG_MAX] = {{0, 1}, {0, 2}, {1, 3}, {0, 4}};
 const char *const state_names[CONSUMERS_MAX] = {"w0", "w1", "w2"};

@@ -57,7 +57,7 @@ struct consumer {
 struct state {
     signed char values[KEYS];
     signed char holder; /* the group's word */
-    signed char faults, ends, moves, untold;
+    signed char faults, ends, moves, undecided;
     struct doc doc;
     struct consumer w[CONSUMERS_MAX];
 };

@@ -1,6 +1,6 @@
 #include "support_position_write.h"
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "support_position_command.h"
 
 /* ---- writes ---- */

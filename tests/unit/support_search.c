@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/auto.h"
-#include "common/check.h"
+#include "common/base/auto.h"
+#include "common/base/check.h"
 
 #define FIRST_CAPACITY 4096
 

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 struct bytes vector_read(struct buf *out, const char *name)
 {

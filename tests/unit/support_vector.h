@@ -1,7 +1,7 @@
 /* tests/unit/support_vector.h - files of tests/vectors as bytes. */
 #pragma once
 
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 /* name: "ddb/scan.json". The caller releases *out. Fails the test when it can't be read. */
 struct bytes vector_read(struct buf *out, const char *name);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "producer/appender.h"
+#include "producer/append.h"
 
 static enum error_kind refusal;
 

@@ -10,9 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/aws_credentials.h"
-#include "common/bytes.h"
-#include "common/exit_code.h"
+#include "common/base/bytes.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/aws_credentials.h"
 #include "tests/unit/support_config.h"
 
 static const char *const variables[] = {
@@ -245,7 +245,7 @@ static void has_region(const char *const *sets, const char *expected)
     AUTO(free_charp) char *region = NULL;
     struct error err;
 
-    if (aws_region(&region, c, &err) < 0)
+    if (aws_credentials_region(&region, c, &err) < 0)
         fail_msg("%s", err.message);
     config_free(c);
     if (expected)
@@ -275,7 +275,7 @@ static void a_region_that_is_no_part_of_a_host_name_is_refused(void **state)
 
     (void)state;
     setenv("AWS_REGION", "eu-west-1.evil.example/", 1);
-    assert_int_equal(aws_region(&region, c, &err), -1);
+    assert_int_equal(aws_credentials_region(&region, c, &err), -1);
     assert_int_equal(err.code, EXIT_CONFIGURATION);
     assert_null(region);
     config_free(c);

@@ -1,5 +1,5 @@
 /* tests/unit/test_backoff.c - delays double up to the cap, with all of the range in use. */
-#include "common/backoff.h"
+#include "common/base/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 static uint64_t given(void *arg)
 {

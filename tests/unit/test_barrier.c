@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "producer/barrier.h"
 
 enum {

@@ -1,6 +1,6 @@
 /* tests/unit/test_bytes.c - a buffer grows to its ceiling and not a byte further, and its JSON
  * strings are read back by another reader. */
-#include "common/bytes.h"
+#include "common/base/bytes.h"
 
 #include <jansson.h>
 #include <setjmp.h>

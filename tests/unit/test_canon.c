@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/compare.h"
 
 DEFINE_FREEP(bson_t, bson_freep, bson_destroy)

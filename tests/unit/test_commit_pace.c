@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "producer/commit_pace.h"
 
 #define FULL (256 * 1024)

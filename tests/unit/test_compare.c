@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/compare.h"
 
 #define DIGITS_34 "1234567890123456789012345678901234"

@@ -1,5 +1,5 @@
 /* tests/unit/test_config.c - what a configuration may say, and that no error shows a secret. */
-#include "common/config_internal.h"
+#include "common/config/config_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

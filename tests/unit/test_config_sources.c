@@ -1,6 +1,6 @@
 /* tests/unit/test_config_sources.c - where values come from, which one holds, and what is
  * printed, without secrets. */
-#include "common/config_internal.h"
+#include "common/config/config_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "consumer/database_owner.h"
 
 #define ACCOUNT                                                                                \

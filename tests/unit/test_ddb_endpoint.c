@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/auto.h"
-#include "common/ddb_endpoint.h"
-#include "common/exit_code.h"
+#include "common/base/auto.h"
+#include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_endpoint.h"
 
 static const struct {
     const char *given, *region;

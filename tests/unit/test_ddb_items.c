@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/ddb_items.h"
+#include "common/dynamodb/ddb_items.h"
 
 struct seen {
     int calls;

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/ddb_streams.h"
+#include "common/dynamodb/ddb_stream.h"
 #include "support_vector.h"
 
 /* ---- shards ---- */
@@ -158,12 +158,12 @@ static void the_iterator_is_read(void **state)
     struct error err;
 
     (void)state;
-    assert_int_equal(
-        ddb_iterator_read(&iterator, vector_read(&file, "ddb/local_shard_iterator.json"), &err),
-        0);
+    assert_int_equal(ddb_stream_iterator_read(
+                         &iterator, vector_read(&file, "ddb/local_shard_iterator.json"), &err),
+                     0);
     assert_memory_equal(iterator, "arn:aws:dynamodb:ddblocal:", 26);
-    assert_int_equal(ddb_iterator_read(&iterator, BYTES_LIT("{\"ShardIterator\":null}"), &err),
-                     -1);
+    assert_int_equal(
+        ddb_stream_iterator_read(&iterator, BYTES_LIT("{\"ShardIterator\":null}"), &err), -1);
     assert_int_equal(err.kind, ERR_RETRY);
 }
 

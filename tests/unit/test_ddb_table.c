@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "common/ddb_table.h"
+#include "common/dynamodb/ddb_table.h"
 #include "support_vector.h"
 
 static struct ddb_table *table_of(const char *vector)

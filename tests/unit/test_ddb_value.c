@@ -1,6 +1,6 @@
 /* One spelling of every key: vectors made by JSON.stringify and by Java's BigDecimal, and the
  * cases at the limits. */
-#include "common/ddb_value.h"
+#include "common/item/ddb_item.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 #define HASH_S ((struct key_schema){.hash = {(char *)"pk", 2, 'S'}})
 #define HASH_N ((struct key_schema){.hash = {(char *)"pk", 2, 'N'}})
@@ -51,7 +51,7 @@ static int keys_of(struct buf *message_key, struct buf *keys, struct bytes text,
     if (ddb_item_read(&item, &r, schema, err) < 0)
         return -1;
     assert_true(json_end(&r));
-    return ddb_keys_canonical(message_key, keys, &item, schema, err);
+    return ddb_item_keys(message_key, keys, &item, schema, err);
 }
 
 static void unescaped(struct buf *ret, struct json_reader *r)
@@ -326,10 +326,10 @@ static void either_key_may_be_left_out_and_both_are_appended(void **state)
     assert_true(bytes_is(item.json, text) && bytes_is(item.hash, "{\"S\":\"a\"}"));
     assert_true(bytes_is(item.range, "{\"N\":\"2\"}"));
     buf_lit(&out, "x");
-    assert_int_equal(ddb_keys_canonical(&out, NULL, &item, &HASH_RANGE, &err), 0);
+    assert_int_equal(ddb_item_keys(&out, NULL, &item, &HASH_RANGE, &err), 0);
     assert_text(&out, BYTES_LIT("x{\"pk\":{\"S\":\"a\"}}"));
     buf_reset(&out);
-    assert_int_equal(ddb_keys_canonical(NULL, &out, &item, &HASH_RANGE, &err), 0);
+    assert_int_equal(ddb_item_keys(NULL, &out, &item, &HASH_RANGE, &err), 0);
     assert_text(&out, BYTES_LIT(text));
     buf_release(&out);
 }
@@ -444,12 +444,12 @@ static void sequence_numbers_are_compared_as_numbers(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rising); i++) {
         for (size_t j = 0; j < ARRAY_LEN(rising); j++) {
             AUTO(free_charp) char *padded = xasprintf("000%s", rising[i]);
-            int order = sequence_compare(bytes_of(padded), bytes_of(rising[j]));
+            int order = ddb_sequence_compare(bytes_of(padded), bytes_of(rising[j]));
 
             assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
         }
     }
-    assert_int_equal(sequence_compare(BYTES_LIT("00"), BYTES_LIT("")), 0);
+    assert_int_equal(ddb_sequence_compare(BYTES_LIT("00"), BYTES_LIT("")), 0);
 }
 
 static void base64_comes_back(void **state)

@@ -12,7 +12,7 @@
 #include <bson/bson.h>
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/decimal.h"
 
 #define DIGITS_38 "12345678901234567890123456789012345678"

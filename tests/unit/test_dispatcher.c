@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
-#include "common/clock.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
 #include "consumer/dispatcher.h"
 
 #define PARTITIONS 8

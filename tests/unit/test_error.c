@@ -1,5 +1,5 @@
 /* tests/unit/test_error.c - an error keeps its kind under prefixes and never overruns. */
-#include "common/error.h"
+#include "common/base/error.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* The envelope: what is encoded is the checked-in example byte for byte, what is decoded is
  * what was encoded, and nothing else is taken. */
-#include "common/event.h"
+#include "common/messages/event.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 
 #define PK_SK_7 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"7\"}}"
 #define PK_SK_8 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"8\"}}"

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/fingerprint.h"
 
 #define KEYS 40000

@@ -1,6 +1,6 @@
 /* tests/unit/test_fullcheck_options.c - the command line of dynaferry-fullcheck: every form of
  * a flag, what it sets, and what is said of a wrong one. */
-#include "fullcheck/options.h"
+#include "fullcheck/fullcheck_options.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

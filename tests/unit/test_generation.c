@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "consumer/generation.h"
+#include "common/base/auto.h"
+#include "consumer/prepare_decision.h"
 
 #define OLD 1 /* first byte of the UUID of what stood there before */
 #define NEW 2
@@ -33,7 +33,7 @@ static bool do_step(struct world *w, enum prepare_step *at)
 {
     enum table_clear what = CLEAR_NOTHING;
 
-    *at = prepare_next(&w->f, &what);
+    *at = prepare_decision_next(&w->f, &what);
     switch (*at) {
     case PREPARE_WAIT:
     case PREPARE_USE:

@@ -1,5 +1,5 @@
 /* The reader's promise by cases, and against jansson on random texts with fixed seeds. */
-#include "common/json_reader.h"
+#include "common/json/json_reader.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/key.h"
 
 #define DIGITS_34 "1234567890123456789012345678901234"
@@ -163,7 +163,7 @@ static int messages_key(struct buf *out, struct bytes item, const struct key_sch
 
     json_reader_init(&r, item);
     return ddb_item_read(&read, &r, schema, &err) < 0 ||
-                   ddb_keys_canonical(NULL, out, &read, schema, &err) < 0
+                   ddb_item_keys(NULL, out, &read, schema, &err) < 0
                ? -1
                : 0;
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 /* for its static functions */
-#include "common/ledger_cache.c"
+#include "common/messages/ledger_cache.c"
 
 static struct ledger_cache *cache_new(void)
 {

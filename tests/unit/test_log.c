@@ -1,5 +1,5 @@
 /* tests/unit/test_log.c - a line is one event, whole, with every value readable again. */
-#include "common/log.h"
+#include "common/run/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 
 enum {
     THREADS = 4,

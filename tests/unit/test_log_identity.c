@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "consumer/log_identity.h"
+#include "common/base/auto.h"
+#include "consumer/topic_identity.h"
 
 /* The position's generation 5 began at 10; it is to go on at 100. */
 #define CLAIM .log_id = "log", .generation = 5, .begin = 10, .position = 100
@@ -125,7 +125,7 @@ static void a_log_is_told_by_what_stands_in_it(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         enum log_place look = LOG_PLACES;
-        enum log_verdict verdict = log_identity_judge(&look, cases[i].claim, cases[i].sights);
+        enum log_verdict verdict = topic_identity_judge(&look, cases[i].claim, cases[i].sights);
 
         if (verdict != cases[i].verdict || look != cases[i].look)
             fail_msg("%s: verdict %d, look at %d", cases[i].what, verdict, look);
@@ -149,7 +149,8 @@ static void a_look_comes_to_an_end(void **state)
         size_t choice = run / ARRAY_LEN(claims);
         enum log_place look;
 
-        while (log_identity_judge(&look, claims[run % ARRAY_LEN(claims)], sights) == LOG_LOOK) {
+        while (topic_identity_judge(&look, claims[run % ARRAY_LEN(claims)], sights) ==
+               LOG_LOOK) {
             size_t pick = choice % 7;
 
             assert_int_equal(sights[look].kind, SIGHT_NONE);

@@ -1,6 +1,6 @@
 /* tests/unit/test_metrics.c - the exposition is what Prometheus reads, numbers are right under
  * many threads, and health tells what is stuck. */
-#include "common/metrics.h"
+#include "common/run/metrics.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/stop.h"
+#include "common/run/stop.h"
 
 enum {
     THREADS = 4,

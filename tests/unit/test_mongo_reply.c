@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "common/exit_code.h"
-#include "common/mongo.h"
+#include "common/base/exit_code.h"
+#include "common/mongo/mongo.h"
 
 static enum mongo_result result_of(bson_t *reply, uint32_t domain, uint32_t code,
                                    struct error *err)
@@ -68,7 +68,7 @@ static void a_code_is_a_records_own_only_when_it_is_known_to_be(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        assert_int_equal(mongo_fault_of(cases[i].code), cases[i].fault);
+        assert_int_equal(mongo_reply_fault(cases[i].code), cases[i].fault);
 }
 
 static void a_no_is_told_from_no_answer(void **state)
@@ -152,7 +152,7 @@ static void write_errors_may_lack_their_code(void **state)
     assert_int_equal(s.errors[1].index, 5);
     assert_int_equal(s.errors[1].code, 0);
     assert_true(*s.errors[1].message);
-    assert_int_equal(mongo_fault_of(s.errors[1].code), MONGO_FAULT_UNCLEAR);
+    assert_int_equal(mongo_reply_fault(s.errors[1].code), MONGO_FAULT_UNCLEAR);
     bson_destroy(reply);
 }
 

@@ -128,7 +128,7 @@ struct letter {
 };
 
 struct fixture {
-    struct target target;
+    struct mongo_target target;
     struct mongo mongo;
     struct mongo_writer writer;
     struct table_view view;
@@ -152,7 +152,7 @@ static int setup(void **state)
         server.documents[k] = NO_DOCUMENT;
     server.count = 1000;
     server.limit = 16 << 20;
-    f->target = (struct target){.database = (char *)"db", .max_time_ms = 1000};
+    f->target = (struct mongo_target){.database = (char *)"db", .max_time_ms = 1000};
     f->mongo.target = &f->target;
     f->view.collection = (char *)"t";
     f->view.schema.hash =

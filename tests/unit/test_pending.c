@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/pending.h"
 
 #define LIMIT_MS 30000
@@ -82,7 +82,7 @@ static void a_key_that_was_the_same_may_come_again_a_told_one_may_not(void **sta
     add(&p, 1, PENDING_ITEM);
     pending_done(&p, take_one(&p, 0));
     add(&p, 1, PENDING_DOCUMENT);
-    pending_told(&p, take_one(&p, 0));
+    pending_reported(&p, take_one(&p, 0));
     add(&p, 1, PENDING_DOCUMENT);
     assert_true(pending_is_empty(&p));
     add(&p, 2, PENDING_DOCUMENT);

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "support_config.h"
 
 /* for its static functions */
@@ -39,7 +39,7 @@ static void ledger_has(const char *key, const char *value, int32_t partition)
 
 /* ---- the source ---- */
 
-int source_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
+int source_check_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
 {
     (void)c;
     (void)err;
@@ -68,7 +68,7 @@ void ddb_client_free(struct ddb_client *c)
     (void)c;
 }
 
-int64_t ddb_now_ms(const struct ddb_source *source)
+int64_t ddb_source_now_ms(const struct ddb_source *source)
 {
     (void)source;
     return clock_wall_ms();
@@ -157,8 +157,8 @@ struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)
 
 /* ---- the writer ---- */
 
-int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
-                       struct error *err)
+int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
+                            struct step *s, struct error *err)
 {
     (void)m;
     (void)s;
@@ -177,24 +177,24 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
     return 0;
 }
 
-void topic_writer_fail(struct topic_writer *w, const char *why)
+void topic_writer_request_abort(struct topic_writer *w, const char *why)
 {
     (void)w;
     fail_msg("%s", why);
 }
 
-void topic_writer_exit(struct topic_writer *w)
+void topic_writer_gate_exit(struct topic_writer *w)
 {
     (void)w;
 }
 
-void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     (void)w;
     (void)m;
 }
 
-void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     (void)w;
     (void)m;

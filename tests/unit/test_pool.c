@@ -6,9 +6,9 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
-#include "common/clock.h"
-#include "producer/step_pool.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/run/step_pool.h"
 
 struct work {
     struct step step;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "consumer/position.h"
 #include "support_position_model.h"
 
@@ -354,7 +354,7 @@ static void two_consumers_end_right_when_one_takes_over_before_it_is_told(void *
     struct position_case c = two;
 
     (void)state;
-    c.untold = 1;
+    c.undecided = 1;
     c.ends = 0;
     holds(&c);
 }

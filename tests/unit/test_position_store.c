@@ -42,7 +42,7 @@ enum mongo_result __wrap_mongo_read(struct mongo *m, const char *database,
     return __wrap_mongo_write(m, database, command, reply, err);
 }
 
-static const struct target target = {.database = (char *)"db", .max_time_ms = 5};
+static const struct mongo_target target = {.database = (char *)"db", .max_time_ms = 5};
 static struct mongo mongo = {.target = &target};
 
 static const struct position_source source = {

@@ -1,5 +1,5 @@
 /* tests/unit/test_program.c - what a program ends with, by how its run ended. */
-#include "common/program.h"
+#include "common/run/program.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "common/stop.h"
+#include "common/base/auto.h"
+#include "common/run/stop.h"
 
 static struct { /* what run is to do */
     int result;

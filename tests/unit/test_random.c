@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "common/bytes.h"
-#include "common/random.h"
+#include "common/base/bytes.h"
+#include "common/base/random.h"
 
 #define TIMES 500
 

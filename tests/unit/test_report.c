@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "fullcheck/report.h"
 
 #define LINE_CEILING ((size_t)4 << 20) /* as a look has it */

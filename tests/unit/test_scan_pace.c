@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "common/bytes.h"
-#include "common/scan_pace.h"
+#include "common/base/bytes.h"
+#include "producer/scan_pace.h"
 
 #define PAGE_BYTES ((int64_t)1 << 20)
 

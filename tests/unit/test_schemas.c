@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
-#include "common/ledger.h"
+#include "common/base/check.h"
+#include "common/messages/ledger.h"
 
 /* The example without its line end; the caller releases. */
 static void read_example(struct buf *ret, const char *name)

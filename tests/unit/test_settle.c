@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "fullcheck/settle.h"
 
 #define LIMIT_MS 1000

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "producer/shard_tip.h"
 
 #define SERVICE 1700000000000LL

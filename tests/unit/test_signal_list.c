@@ -7,89 +7,89 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "common/check.h"
-#include "producer/signal_list.h"
+#include "common/base/check.h"
+#include "producer/signal_queue.h"
 
-static bool put(struct signal_list *l, int64_t offset, size_t bytes)
+static bool put(struct signal_queue *l, int64_t offset, size_t bytes)
 {
     struct table_signal s = {.id = xstrdup("i")};
-    bool takes = signal_list_takes(l, offset, bytes);
+    bool takes = signal_queue_takes(l, offset, bytes);
 
     if (takes)
-        signal_list_put(l, offset, bytes, &s);
+        signal_queue_put(l, offset, bytes, &s);
     table_signal_release(&s);
     return takes;
 }
 
 static void a_table_takes_nothing_before_the_reader_has_come_back_for_it(void **state)
 {
-    struct signal_list l;
+    struct signal_queue l;
 
     (void)state;
-    signal_list_init(&l, 5);
+    signal_queue_init(&l, 5);
     assert_false(put(&l, 9, 1));
-    assert_int_equal(signal_list_wants(&l, 10), 5);
-    assert_int_equal(signal_list_wants(&l, 5), -1);
-    signal_list_moved(&l, 6);
+    assert_int_equal(signal_queue_wants(&l, 10), 5);
+    assert_int_equal(signal_queue_wants(&l, 5), -1);
+    signal_queue_moved(&l, 6);
     assert_false(put(&l, 9, 1));
-    signal_list_moved(&l, 3);
+    signal_queue_moved(&l, 3);
     assert_false(put(&l, 4, 1)); /* handled */
     assert_true(put(&l, 9, 1));
     assert_false(put(&l, 9, 1)); /* seen */
-    signal_list_release(&l);
+    signal_queue_release(&l);
 }
 
 static void a_table_without_an_offset_begins_where_it_is_told(void **state)
 {
-    struct signal_list l;
+    struct signal_queue l;
 
     (void)state;
-    signal_list_init(&l, -1);
-    assert_int_equal(signal_list_wants(&l, 7), -1);
-    signal_list_moved(&l, 0);
+    signal_queue_init(&l, -1);
+    assert_int_equal(signal_queue_wants(&l, 7), -1);
+    signal_queue_moved(&l, 0);
     assert_false(put(&l, 3, 1));
-    signal_list_begin(&l, 8);
-    signal_list_begin(&l, 2); /* it never goes back */
-    signal_list_moved(&l, 4);
+    signal_queue_begin(&l, 8);
+    signal_queue_begin(&l, 2); /* it never goes back */
+    signal_queue_moved(&l, 4);
     assert_false(put(&l, 7, 1));
     assert_true(put(&l, 8, 1));
-    signal_list_release(&l);
+    signal_queue_release(&l);
 }
 
 static void a_request_larger_than_the_ceiling_is_taken_alone(void **state)
 {
-    struct signal_list l;
+    struct signal_queue l;
 
     (void)state;
-    signal_list_init(&l, 0);
-    signal_list_moved(&l, 0);
+    signal_queue_init(&l, 0);
+    signal_queue_moved(&l, 0);
     assert_true(put(&l, 0, 10));
-    assert_false(put(&l, 1, 2 * SIGNAL_LIST_BYTES));
+    assert_false(put(&l, 1, 2 * SIGNAL_QUEUE_BYTES));
     assert_false(put(&l, 2, 1)); /* the order stays */
-    assert_int_equal(signal_list_wants(&l, 3), -1);
-    signal_list_forget(&l, 1);
-    assert_int_equal(signal_list_wants(&l, 3), 1);
-    signal_list_moved(&l, 1);
-    assert_true(put(&l, 1, 2 * SIGNAL_LIST_BYTES));
+    assert_int_equal(signal_queue_wants(&l, 3), -1);
+    signal_queue_forget(&l, 1);
+    assert_int_equal(signal_queue_wants(&l, 3), 1);
+    signal_queue_moved(&l, 1);
+    assert_true(put(&l, 1, 2 * SIGNAL_QUEUE_BYTES));
     assert_false(put(&l, 2, 1));
-    signal_list_release(&l);
+    signal_queue_release(&l);
 }
 
 static void what_is_handled_stays_until_it_is_forgotten(void **state)
 {
-    struct signal_list l;
+    struct signal_queue l;
 
     (void)state;
-    signal_list_init(&l, 0);
-    signal_list_moved(&l, 0);
-    assert_null(signal_list_from(&l, 0));
+    signal_queue_init(&l, 0);
+    signal_queue_moved(&l, 0);
+    assert_null(signal_queue_from(&l, 0));
     assert_true(put(&l, 3, 1) && put(&l, 6, 1));
-    assert_int_equal(signal_list_from(&l, 4)->offset, 6);
-    assert_int_equal(signal_list_from(&l, 0)->offset, 3); /* an abort went back */
-    signal_list_forget(&l, 4);
-    assert_int_equal(signal_list_from(&l, 0)->offset, 6);
-    assert_null(signal_list_from(&l, 7));
-    signal_list_release(&l);
+    assert_int_equal(signal_queue_from(&l, 4)->offset, 6);
+    assert_int_equal(signal_queue_from(&l, 0)->offset, 3); /* an abort went back */
+    signal_queue_forget(&l, 4);
+    assert_int_equal(signal_queue_from(&l, 0)->offset, 6);
+    assert_null(signal_queue_from(&l, 7));
+    signal_queue_release(&l);
 }
 
 /* ---- a whole reader ---- */
@@ -106,7 +106,7 @@ struct world {
     int64_t position;
     int64_t longest; /* bytes in a list with more than one request */
     struct {
-        struct signal_list list;
+        struct signal_queue list;
         int64_t now, committed; /* the handled offset */
         int64_t log[MESSAGES * 2];
         int now_len, committed_len;
@@ -123,11 +123,11 @@ static void world_init(struct world *w, unsigned seed)
     *w = (struct world){.seed = seed, .position = -1};
     for (int i = 0; i < MESSAGES; i++) {
         w->owner[i] = (int)draw(w, TABLES + 1) - 1;
-        w->size[i] = draw(w, 10) ? draw(w, 40000) : draw(w, 2 * SIGNAL_LIST_BYTES);
+        w->size[i] = draw(w, 10) ? draw(w, 40000) : draw(w, 2 * SIGNAL_QUEUE_BYTES);
     }
     for (int t = 0; t < TABLES; t++) {
         w->tables[t].now = w->tables[t].committed = draw(w, 50);
-        signal_list_init(&w->tables[t].list, w->tables[t].now);
+        signal_queue_init(&w->tables[t].list, w->tables[t].now);
     }
 }
 
@@ -136,7 +136,7 @@ static void world_go_back(struct world *w)
     int64_t first = -1;
 
     for (int t = 0; t < TABLES; t++) {
-        int64_t wanted = signal_list_wants(&w->tables[t].list, w->position);
+        int64_t wanted = signal_queue_wants(&w->tables[t].list, w->position);
 
         if (wanted >= 0 && (first < 0 || wanted < first))
             first = wanted;
@@ -144,7 +144,7 @@ static void world_go_back(struct world *w)
     if (first >= 0)
         w->position = first;
     for (int t = 0; t < TABLES; t++)
-        signal_list_moved(&w->tables[t].list, w->position);
+        signal_queue_moved(&w->tables[t].list, w->position);
 }
 
 static void world_read(struct world *w)
@@ -165,7 +165,7 @@ static void world_read(struct world *w)
 /* Handles one request, commits, or aborts. */
 static void world_handle(struct world *w, int t)
 {
-    const struct pending_signal *p = signal_list_from(&w->tables[t].list, w->tables[t].now);
+    const struct pending_signal *p = signal_queue_from(&w->tables[t].list, w->tables[t].now);
 
     switch (draw(w, 4)) {
     case 0:
@@ -175,7 +175,7 @@ static void world_handle(struct world *w, int t)
     case 1:
         w->tables[t].committed = w->tables[t].now;
         w->tables[t].committed_len = w->tables[t].now_len;
-        signal_list_forget(&w->tables[t].list, w->tables[t].committed);
+        signal_queue_forget(&w->tables[t].list, w->tables[t].committed);
         return;
     default:
         if (!p)
@@ -223,10 +223,10 @@ static void run_world(unsigned seed)
             world_read(w);
         world_handle(w, (int)draw(w, seed % 2 && steps < 5000 ? TABLES - 1 : TABLES));
     }
-    assert_true(w->longest > 0 && w->longest <= (int64_t)SIGNAL_LIST_BYTES);
+    assert_true(w->longest > 0 && w->longest <= (int64_t)SIGNAL_QUEUE_BYTES);
     for (int t = 0; t < TABLES; t++) {
         check_table(w, t, from[t]);
-        signal_list_release(&w->tables[t].list);
+        signal_queue_release(&w->tables[t].list);
     }
     free(w);
 }

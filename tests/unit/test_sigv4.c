@@ -5,7 +5,7 @@
 
 #include <cmocka.h>
 
-#include "common/aws_sigv4.h"
+#include "common/dynamodb/aws_sigv4.h"
 
 #define TOKEN                                                                                  \
     "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmx" \
@@ -92,14 +92,14 @@ static const struct vector {
      "85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead"},
 };
 
-static size_t add_header(struct sigv4_header *headers, size_t n, const char *name,
+static size_t add_header(struct aws_sigv4_header *headers, size_t n, const char *name,
                          const char *value)
 {
     size_t at = n;
 
     for (; at > 0 && strcmp(headers[at - 1].name.p, name) > 0; at--)
         headers[at] = headers[at - 1];
-    headers[at] = (struct sigv4_header){bytes_of(name), bytes_of(value)};
+    headers[at] = (struct aws_sigv4_header){bytes_of(name), bytes_of(value)};
     return n + 1;
 }
 
@@ -109,7 +109,7 @@ static void signs(const struct vector *v)
         .access_key_id = "AKIDEXAMPLE",
         .secret_access_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
     };
-    struct sigv4_header headers[8];
+    struct aws_sigv4_header headers[8];
     size_t n = add_header(headers, 0, "host", "example.amazonaws.com");
     AUTO(free_charp) char *expected = NULL;
     AUTO(buf_release) struct buf out = {.ceiling = 10000};
@@ -117,17 +117,17 @@ static void signs(const struct vector *v)
     n = add_header(headers, n, "x-amz-date", "20150830T123600Z");
     for (int i = 0; v->headers[i]; i += 2)
         n = add_header(headers, n, v->headers[i], v->headers[i + 1]);
-    sigv4_authorization(&out,
-                        &(struct sigv4_request){.method = v->method,
-                                                .path = bytes_of(v->path),
-                                                .query = bytes_of(v->query),
-                                                .headers = headers,
-                                                .header_count = n,
-                                                .body = bytes_of(v->body),
-                                                .region = "us-east-1",
-                                                .service = "service",
-                                                .amz_date = "20150830T123600Z"},
-                        &keys);
+    aws_sigv4_authorization(&out,
+                            &(struct aws_sigv4_request){.method = v->method,
+                                                        .path = bytes_of(v->path),
+                                                        .query = bytes_of(v->query),
+                                                        .headers = headers,
+                                                        .header_count = n,
+                                                        .body = bytes_of(v->body),
+                                                        .region = "us-east-1",
+                                                        .service = "service",
+                                                        .amz_date = "20150830T123600Z"},
+                            &keys);
     expected = xasprintf("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/"
                          "aws4_request, SignedHeaders=%s, Signature=%s",
                          v->names, v->signature);
@@ -144,12 +144,12 @@ static void signs_as_the_published_vectors_do(void **state)
 
 static void writes_the_date_in_utc(void **state)
 {
-    char date[SIGV4_DATE_SIZE];
+    char date[AWS_SIGV4_DATE_SIZE];
 
     (void)state;
-    sigv4_date(date, 1440938160999);
+    aws_sigv4_date(date, 1440938160999);
     assert_string_equal(date, "20150830T123600Z");
-    sigv4_date(date, 0);
+    aws_sigv4_date(date, 0);
     assert_string_equal(date, "19700101T000000Z");
 }
 

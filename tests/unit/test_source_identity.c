@@ -29,7 +29,7 @@ static void sources_are_the_same_unless_something_known_differs(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        if (source_compare(&cases[i].mine, &cases[i].theirs) != cases[i].wanted)
+        if (source_identity_compare(&cases[i].mine, &cases[i].theirs) != cases[i].wanted)
             fail_msg("case %zu", i);
 }
 
@@ -51,7 +51,7 @@ static void what_is_not_known_is_not_taken_for_another_source(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        if (source_judge(&cases[i].answers) != cases[i].wanted)
+        if (source_identity_judge(&cases[i].answers) != cases[i].wanted)
             fail_msg("case %zu", i);
 }
 

@@ -42,7 +42,7 @@ static struct ddb_table source(void)
 static void expect(enum sync_mode mode, const struct ledger_table *k, const struct ddb_table *s,
                    int32_t partitions, enum start_verdict verdict, enum ledger_phase phase)
 {
-    struct start_decision d = start_decide(mode, PROGRAM_STARTED, k, s, partitions);
+    struct start_decision d = start_decision_make(mode, PROGRAM_STARTED, k, s, partitions);
 
     assert_int_equal(d.verdict, verdict);
     if (verdict == START_STOP)

@@ -1,5 +1,5 @@
 /* tests/unit/test_stop.c - a stop wakes every waiter at once, by a call or by a signal. */
-#include "common/stop.h"
+#include "common/run/stop.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "common/clock.h"
+#include "common/base/auto.h"
+#include "common/base/clock.h"
 
 enum {
     WAITERS = 4,

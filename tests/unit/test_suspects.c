@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "consumer/suspects.h"
 
 #define LAST 10000 /* offset after the batch */

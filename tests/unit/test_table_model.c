@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "common/mutation.h"
+#include "common/base/mutation.h"
 
 static const char *broken_rule = "";
 #undef MUTATED

@@ -18,8 +18,8 @@
 
 static char last_value[4096];
 
-int topic_writer_enter(struct topic_writer *w, struct topic_writer_member *m, struct step *s,
-                       struct error *err)
+int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
+                            struct step *s, struct error *err)
 {
     (void)m;
     (void)s;
@@ -38,30 +38,30 @@ int topic_writer_append(struct topic_writer *w, const struct topic_record *r, st
     return 0;
 }
 
-int64_t topic_writer_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
+int64_t topic_writer_gate_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
 {
     (void)w;
     (void)m;
     return 0;
 }
 
-void topic_writer_fail(struct topic_writer *w, const char *why)
+void topic_writer_request_abort(struct topic_writer *w, const char *why)
 {
     (void)w;
     fail_msg("%s", why);
 }
 
-void topic_writer_exit(struct topic_writer *w)
+void topic_writer_gate_exit(struct topic_writer *w)
 {
     (void)w;
 }
 
-void topic_writer_hurry(struct topic_writer *w)
+void topic_writer_commit_soon(struct topic_writer *w)
 {
     (void)w;
 }
 
-void topic_writer_join(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     (void)w;
     (void)m;
@@ -74,7 +74,7 @@ rd_kafka_topic_t *topic_writer_topic(struct topic_writer *w, const char *name)
     return NULL;
 }
 
-void topic_writer_leave(struct topic_writer *w, struct topic_writer_member *m)
+void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m)
 {
     (void)w;
     (void)m;
@@ -117,10 +117,10 @@ void ledger_partition_unref(struct ledger_partition *lp)
     (void)lp;
 }
 
-bool producer_reserve(struct producer *p, enum limits_use use, size_t bytes, struct step *s)
+bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, struct step *s)
 {
     (void)s;
-    return limits_reserve(p->limits, use, bytes);
+    return throttle_reserve(p->throttle, use, bytes);
 }
 
 /* ---- a worker, whose steps are run by hand ---- */
@@ -129,7 +129,7 @@ struct bench {
     struct producer p;
     struct pool_local local;
     struct config *config;
-    struct refusals *refusals;
+    struct poison *poison;
     struct table_worker *w;
 };
 
@@ -138,14 +138,14 @@ static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledge
     struct error err;
 
     *b = (struct bench){.config = config_loaded("source.region = eu-central-1", NULL),
-                        .refusals = refusals_new()};
+                        .poison = poison_new()};
     b->p = (struct producer){
         .config = b->config,
         .mode = mode,
         .prefix = "dynaferry",
         .ledger_topic = "dynaferry-ledger",
-        .limits = limits_new(1 << 20, 0, 0, 0, 1),
-        .refusals = &b->refusals,
+        .throttle = throttle_new(1 << 20, 0, 0, 0, 1),
+        .poison = &b->poison,
         .pool = step_pool_new(0, (struct step_pool_hooks){0}),
     };
     if (ddb_source_new(&b->p.source, b->config, &err) < 0)
@@ -163,8 +163,8 @@ static void bench_end(struct bench *b)
     table_worker_stop(b->w);
     step_pool_free(b->p.pool);
     ddb_source_free(b->p.source);
-    limits_free(b->p.limits);
-    refusals_free(b->refusals);
+    throttle_free(b->p.throttle);
+    poison_free(b->poison);
     buf_release(&b->local.keys);
     buf_release(&b->local.text);
     buf_release(&b->local.value);
@@ -267,11 +267,11 @@ static void a_table_that_stops_gives_its_place_among_the_scans_back(void **state
     bench_begin(&b, SYNC_FULL, &known);
     resume(&b);
     control(&b);
-    assert_false(limits_scan_begin(b.p.limits));
+    assert_false(throttle_scan_begin(b.p.throttle));
     table_worker_fail(b.w, PHASE_GONE, "it was deleted");
     control(&b);
     assert_int_equal(b.w->state, WORKER_STOPPED);
-    assert_true(limits_scan_begin(b.p.limits));
+    assert_true(throttle_scan_begin(b.p.throttle));
     bench_end(&b);
 }
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "common/table_signal.h"
+#include "common/messages/table_signal.h"
 #include "support_vector.h"
 
 static struct table_signal decoded(struct bytes message)

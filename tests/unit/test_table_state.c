@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
+#include "common/base/auto.h"
 #include "producer/table_state.h"
 
 #define NOW 1700000000000LL

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/exit_code.h"
-#include "common/mongo.h"
-#include "common/target.h"
+#include "common/base/exit_code.h"
+#include "common/mongo/mongo.h"
+#include "common/mongo/mongo_target.h"
 
 /* A client for an address with these options; the target goes at once, so nothing is borrowed.
  */
@@ -18,13 +18,14 @@ static mongoc_client_t *client_of(const char *options)
 {
     AUTO(free_charp) char *line = xasprintf("target.address=mongodb://127.0.0.1:1/%s", options);
     char *argv[] = {(char *)"test", (char *)"--set", line};
-    AUTO(target_freep) struct target *t = NULL;
+    AUTO(mongo_target_freep) struct mongo_target *t = NULL;
     struct config *c = NULL;
     mongoc_client_t *client = NULL;
     struct error err;
 
     if (config_load(&c, CONFIG_CONSUMER, ARRAY_LEN(argv), argv, NULL, &err) < 0 ||
-        target_new(&t, c, "test", &err) < 0 || target_client_new(&client, t, false, &err) < 0)
+        mongo_target_new(&t, c, "test", &err) < 0 ||
+        mongo_target_client_new(&client, t, false, &err) < 0)
         fail_msg("%s", err.message);
     config_free(c);
     return client;
@@ -67,14 +68,14 @@ static void a_srv_name_that_does_not_resolve_is_an_error_of_each_command(void **
 {
     char *argv[] = {(char *)"test", (char *)"--set",
                     xstrdup("target.address=mongodb+srv://u:secret@cluster0.nosuch.invalid/")};
-    AUTO(target_freep) struct target *t = NULL;
+    AUTO(mongo_target_freep) struct mongo_target *t = NULL;
     AUTO(mongo_freep) struct mongo *m = NULL;
     struct config *c = NULL;
     struct error err;
 
     (void)state;
     if (config_load(&c, CONFIG_CONSUMER, ARRAY_LEN(argv), argv, NULL, &err) < 0 ||
-        target_new(&t, c, "test", &err) < 0)
+        mongo_target_new(&t, c, "test", &err) < 0)
         fail_msg("%s", err.message);
     m = mongo_new(t);
     for (int again = 0; again < 2; again++) {
@@ -86,7 +87,7 @@ static void a_srv_name_that_does_not_resolve_is_an_error_of_each_command(void **
         assert_int_equal(mongo_limits(m, &err), -1);
         assert_int_equal(err.kind, ERR_RETRY);
     }
-    assert_int_equal(target_wait(t, 0, &err), -1);
+    assert_int_equal(mongo_target_wait(t, 0, &err), -1);
     assert_int_equal(err.code, EXIT_UNREACHABLE);
     assert_non_null(strstr(err.message, "MongoDB at cluster0.nosuch.invalid does not answer"));
     config_free(c);

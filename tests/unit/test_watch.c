@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "common/auto.h"
-#include "common/log.h"
+#include "common/base/auto.h"
+#include "common/run/log.h"
 #include "consumer/watch.h"
 #include "support_config.h"
 

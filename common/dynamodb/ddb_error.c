@@ -1,0 +1,186 @@
+/* common/dynamodb/ddb_error.c - names of the services' errors, sorted by what the caller may
+ * do. */
+#include "common/dynamodb/ddb_error.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/exit_code.h"
+
+#define WORDS_AT_MOST ((size_t)300)
+#define TEXT_AT_MOST 16384 /* past it reasons are left out; struct error cuts earlier */
+
+static const struct {
+    const char *name;
+    enum ddb_error error;
+} names[] = {
+    {"ProvisionedThroughputExceededException", DDB_THROTTLED},
+    {"ThrottlingException", DDB_THROTTLED},
+    {"Throttling", DDB_THROTTLED},
+    {"ThrottledException", DDB_THROTTLED},
+    {"RequestLimitExceeded", DDB_THROTTLED},
+    {"RequestThrottled", DDB_THROTTLED},
+    {"RequestThrottledException", DDB_THROTTLED},
+    {"TooManyRequestsException", DDB_THROTTLED},
+    {"SlowDown", DDB_THROTTLED},
+    {"LimitExceededException",
+     DDB_THROTTLED}, /* too many readers of a shard, or of UpdateTable */
+    {"ResourceNotFoundException", DDB_NOT_FOUND},
+    {"TableNotFoundException", DDB_NOT_FOUND},
+    {"ResourceInUseException", DDB_IN_USE},
+    {"ExpiredIteratorException", DDB_EXPIRED_ITERATOR},
+    {"TrimmedDataAccessException", DDB_TRIMMED},
+    {"AccessDeniedException", DDB_DENIED},
+    {"AccessDenied", DDB_DENIED},
+    {"UnauthorizedException", DDB_DENIED},
+    {"UnrecognizedClientException", DDB_DENIED},
+    {"InvalidSignatureException", DDB_DENIED},
+    {"SignatureDoesNotMatch", DDB_DENIED},
+    {"IncompleteSignatureException", DDB_DENIED},
+    {"IncompleteSignature", DDB_DENIED},
+    {"MissingAuthenticationTokenException", DDB_DENIED},
+    {"MissingAuthenticationToken", DDB_DENIED},
+    {"InvalidClientTokenId", DDB_DENIED},
+    {"ExpiredTokenException", DDB_DENIED},
+    {"ExpiredToken", DDB_DENIED},
+    {"RequestExpired", DDB_DENIED},
+    {"RequestTimeTooSkewed", DDB_DENIED},
+    {"OptInRequired", DDB_DENIED},
+    {"SubscriptionRequiredException", DDB_DENIED},
+    {"InternalServerError", DDB_BROKEN},
+    {"InternalServerErrorException", DDB_BROKEN},
+    {"InternalFailure", DDB_BROKEN},
+    {"InternalFailureException", DDB_BROKEN},
+    {"ServiceUnavailable", DDB_BROKEN},
+    {"ServiceUnavailableException", DDB_BROKEN},
+    {"RequestTimeout", DDB_BROKEN},
+    {"RequestTimeoutException", DDB_BROKEN},
+    {"CRC32CheckFailed", DDB_BROKEN},
+};
+
+static enum ddb_error error_of_name(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(names[i].name, name) == 0)
+            return names[i].error;
+    return DDB_OTHER;
+}
+
+/* What came without a name that we know: by a proxy, a balancer or another kind of server. */
+static enum ddb_error error_of_status(long status)
+{
+    if (status >= 500 || status == 408)
+        return DDB_BROKEN;
+    if (status == 429)
+        return DDB_THROTTLED;
+    if (status == 401 || status == 403 || status == 407)
+        return DDB_DENIED;
+    return DDB_OTHER;
+}
+
+enum error_kind ddb_error_kind(enum ddb_error e)
+{
+    switch (e) {
+    case DDB_OK:
+        return ERR_NONE;
+    case DDB_BROKEN:
+    case DDB_THROTTLED:
+    case DDB_IN_USE:
+        return ERR_RETRY;
+    case DDB_NOT_FOUND:
+    case DDB_EXPIRED_ITERATOR:
+    case DDB_TRIMMED:
+        return ERR_DATA;
+    case DDB_DENIED:
+    case DDB_OTHER:
+        break;
+    }
+    return ERR_FATAL;
+}
+
+static void json_cleanup(json_t **j)
+{
+    json_decref(*j);
+}
+
+/* The name after '#' in __type ("com.amazonaws.dynamodb.v20120810#Name"), or "". */
+static const char *name_of(const json_t *answer)
+{
+    const char *type = json_string_value(json_object_get(answer, "__type"));
+    const char *at = type ? strrchr(type, '#') : NULL;
+
+    return at ? at + 1 : type ? type : "";
+}
+
+static const char *message_of(const json_t *answer)
+{
+    const char *text = json_string_value(json_object_get(answer, "message"));
+
+    return text ? text : json_string_value(json_object_get(answer, "Message"));
+}
+
+/* "TableReadProvisionedThroughputExceeded arn:...; ..." */
+static void append_reasons(struct buf *out, const json_t *answer)
+{
+    const json_t *reasons = json_object_get(answer, "ThrottlingReasons"), *one;
+    size_t i;
+
+    if (!reasons)
+        reasons = json_object_get(answer, "throttlingReasons");
+    json_array_foreach(reasons, i, one)
+    {
+        const char *why = json_string_value(json_object_get(one, "reason"));
+        const char *what = json_string_value(json_object_get(one, "resource"));
+
+        buf_printf(out, "; %.100s %.200s", why ? why : "", what ? what : "");
+    }
+}
+
+/* A refused signature comes with the canonical request, and so with the session token, in the
+ * lines after the first. */
+static void append_first_line(struct buf *out, const char *text)
+{
+    buf_append(out, text, MIN(strcspn(text, "\r\n"), WORDS_AT_MOST));
+}
+
+static bool is_about_the_clock(const char *name, const char *message)
+{
+    if (strcmp(name, "RequestExpired") == 0 || strcmp(name, "RequestTimeTooSkewed") == 0)
+        return true;
+    return strcmp(name, "InvalidSignatureException") == 0 && message &&
+           (strstr(message, "Signature expired") || strstr(message, "not yet current"));
+}
+
+static int exit_code_of(enum ddb_error e)
+{
+    if (ddb_error_kind(e) != ERR_FATAL)
+        return 0;
+    return e == DDB_DENIED ? EXIT_NO_RIGHT : EXIT_FATAL;
+}
+
+struct ddb_error_answer ddb_error_read(long status, struct bytes body, const char *operation,
+                                       struct error *err)
+{
+    AUTO(json_cleanup)
+    json_t *answer = json_loadb(body.p ? body.p : "", body.len, JSON_ALLOW_NUL, NULL);
+    AUTO(buf_release) struct buf text = {.ceiling = TEXT_AT_MOST};
+    const char *name = name_of(answer), *message = message_of(answer);
+    struct ddb_error_answer r = {.error = error_of_name(name)};
+
+    if (r.error == DDB_OTHER && (status >= 500 || !*name))
+        r.error = error_of_status(status);
+    r.clock = is_about_the_clock(name, message);
+    if (*name)
+        buf_printf(&text, "%s: %.100s (HTTP %ld)", operation, name, status);
+    else
+        buf_printf(&text, "%s: HTTP %ld without an error of DynamoDB", operation, status);
+    if (message) {
+        buf_lit(&text, ": ");
+        append_first_line(&text, message);
+    }
+    append_reasons(&text, answer);
+    error_set(err, ddb_error_kind(r.error), BYTES_FMT, BYTES_ARG(text));
+    err->code = exit_code_of(r.error);
+    return r;
+}

@@ -1,0 +1,146 @@
+/* common/dynamodb/ddb_scan.c - a page asked for, and read in one pass. */
+#include "common/dynamodb/ddb_scan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/dynamodb/ddb_read.h"
+
+#define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
+
+int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
+                  struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+
+    buf_lit(&body, "{\"TableName\":");
+    json_stringify(&body, bytes_of(scan->table));
+    buf_printf(&body,
+               ",\"ConsistentRead\":true,\"ReturnConsumedCapacity\":\"%s\",\"Segment\":%" PRId64
+               ",\"TotalSegments\":%" PRId64,
+               scan->consumed ? "TOTAL" : "NONE", scan->segment, scan->total_segments);
+    if (scan->limit > 0)
+        buf_printf(&body, ",\"Limit\":%" PRId64, scan->limit);
+    if (scan->count)
+        buf_lit(&body, ",\"Select\":\"COUNT\"");
+    if (scan->start_key.len) {
+        buf_lit(&body, ",\"ExclusiveStartKey\":");
+        buf_bytes(&body, scan->start_key);
+    }
+    buf_char(&body, '}');
+    return ddb_client_call(c, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
+}
+
+struct item_calls {
+    const struct key_schema *schema;
+    int (*each)(void *arg, const struct ddb_item *item, struct error *err);
+    void *arg;
+};
+
+static int read_items(struct json_reader *r, const struct item_calls *calls, struct error *err)
+{
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        struct ddb_item item;
+
+        if (ddb_item_read(&item, r, calls->schema, err) < 0) {
+            err->kind = ERR_RETRY;
+            return error_prefix(err, "the answer is not as it should be");
+        }
+        if (calls->each(calls->arg, &item, err) < 0)
+            return -1;
+    }
+    return 0; /* or the reader failed, which stays */
+}
+
+/* {"TableName":"t","CapacityUnits":128.5}: in thousandths, what is below is left out. */
+static void read_consumed(int64_t *ret_milli, struct json_reader *r)
+{
+    struct bytes member, units;
+
+    if (json_peek(r) != JSON_OBJECT) {
+        json_skip(r, NULL);
+        return;
+    }
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("CapacityUnits")) && json_peek(r) == JSON_NUMBER &&
+            json_number(r, &units))
+            *ret_milli = ddb_read_units_milli(units);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+int ddb_scan_read(struct bytes answer, const struct key_schema *schema,
+                  int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                  void *arg, struct ddb_scan_end *ret, struct error *err)
+{
+    const struct item_calls calls = {schema, each, arg};
+    struct ddb_scan_end end = {.consumed_milli = -1};
+    struct bytes member;
+    struct json_reader r;
+    bool any = false;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("Items"))) {
+            if (any)
+                return ddb_read_lacks("single Items", err);
+            if (read_items(&r, &calls, err) < 0)
+                return -1;
+            any = true;
+        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey"))) {
+            ddb_read_object(&r, &end.last);
+        } else if (json_raw_is(member, BYTES_LIT("ConsumedCapacity"))) {
+            read_consumed(&end.consumed_milli, &r);
+        } else {
+            json_skip(&r, NULL);
+        }
+    }
+    if (!json_end(&r))
+        return ddb_read_failed(&r, err);
+    if (!any) /* taken for an empty page it would end the segment */
+        return ddb_read_lacks("Items", err);
+    *ret = end;
+    return 0;
+}
+
+int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
+                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                   void *arg, struct bytes *ret_last, struct error *err)
+{
+    struct ddb_scan_end end;
+
+    if (ddb_scan_read(answer, schema, each, arg, &end, err) < 0)
+        return -1;
+    *ret_last = end.last;
+    return 0;
+}
+
+int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
+                   struct error *err)
+{
+    struct bytes member, last = {0};
+    struct json_reader r;
+    int64_t count = -1;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("Count")))
+            json_int64(&r, &count);
+        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey")))
+            ddb_read_object(&r, &last);
+        else
+            json_skip(&r, NULL);
+    }
+    if (!json_end(&r))
+        return ddb_read_failed(&r, err);
+    if (count < 0)
+        return ddb_read_lacks("Count", err);
+    *ret_count = count;
+    *ret_last = last;
+    return 0;
+}

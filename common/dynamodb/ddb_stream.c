@@ -1,0 +1,335 @@
+/* common/dynamodb/ddb_stream.c - streams, their shards and iterators; ddb_records.c reads the
+ * records.
+ */
+#include "common/dynamodb/ddb_stream.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "common/base/backoff.h"
+#include "common/dynamodb/ddb_read.h"
+#include "common/run/stop.h"
+
+#define REQUEST_AT_MOST ((size_t)1 << 20)
+#define PAGES_AT_MOST 10000 /* of a service that never ends its list: a million shards */
+#define THROTTLED_TRIES 8   /* a page: ten calls a second are allowed, a large list has more */
+
+static void shard_release(struct ddb_shard *s)
+{
+    free(s->id);
+    free(s->parent);
+    free(s->starting);
+    free(s->ending);
+}
+
+void ddb_stream_free(struct ddb_stream *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->shard_count; i++)
+        shard_release(&s->shards[i]);
+    free(s->shards);
+    free(s->arn);
+    free(s->status);
+    free(s->view);
+    free(s);
+}
+
+/* ---- DescribeStream ---- */
+
+static void read_range(struct ddb_shard *s, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("StartingSequenceNumber")))
+            ddb_read_string(r, &s->starting);
+        else if (json_raw_is(member, BYTES_LIT("EndingSequenceNumber")))
+            ddb_read_string(r, &s->ending);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void read_shard_members(struct ddb_shard *s, struct json_reader *r)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("ShardId")))
+            ddb_read_string(r, &s->id);
+        else if (json_raw_is(member, BYTES_LIT("ParentShardId")))
+            ddb_read_string(r, &s->parent);
+        else if (json_raw_is(member, BYTES_LIT("SequenceNumberRange")) &&
+                 json_peek(r) == JSON_OBJECT)
+            read_range(s, r);
+        else
+            json_skip(r, NULL);
+    }
+}
+
+static void empty_for_null(char **text)
+{
+    if (!*text)
+        *text = xstrdup("");
+}
+
+/* There may be tens of thousands. */
+static void add_shard(struct ddb_stream *s, const struct ddb_shard *shard)
+{
+    if (s->shard_count == s->shard_room) {
+        s->shard_room = s->shard_room ? s->shard_room * 2 : 128;
+        s->shards = xrealloc(s->shards, s->shard_room * sizeof(*s->shards));
+    }
+    s->shards[s->shard_count++] = *shard;
+}
+
+static int read_shards(struct ddb_stream *s, struct json_reader *r, struct error *err)
+{
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        struct ddb_shard shard = {0};
+
+        read_shard_members(&shard, r);
+        if (!shard.id || !*shard.id) {
+            shard_release(&shard);
+            return json_failed(r) ? 0 : ddb_read_lacks("ShardId", err);
+        }
+        empty_for_null(&shard.parent);
+        empty_for_null(&shard.starting);
+        empty_for_null(&shard.ending);
+        add_shard(s, &shard);
+    }
+    return 0; /* or the reader failed, which stays */
+}
+
+static int read_stream(struct ddb_stream *s, char **last, struct json_reader *r,
+                       struct error *err)
+{
+    struct bytes member;
+
+    json_object_begin(r);
+    while (json_object_next(r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("StreamArn")))
+            ddb_read_string(r, &s->arn);
+        else if (json_raw_is(member, BYTES_LIT("StreamStatus")))
+            ddb_read_string(r, &s->status);
+        else if (json_raw_is(member, BYTES_LIT("StreamViewType")))
+            ddb_read_string(r, &s->view);
+        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedShardId")))
+            ddb_read_string(r, last);
+        else if (!json_raw_is(member, BYTES_LIT("Shards")) || json_peek(r) == JSON_NULL)
+            json_skip(r, NULL);
+        else if (read_shards(s, r, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int ddb_stream_read_page(struct ddb_stream *s, char **ret_last, struct bytes answer,
+                         struct error *err)
+{
+    AUTO(free_charp) char *last = NULL;
+    struct json_reader r;
+    struct bytes member;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (!json_raw_is(member, BYTES_LIT("StreamDescription")))
+            json_skip(&r, NULL);
+        else if (read_stream(s, &last, &r, err) < 0)
+            return -1;
+    }
+    if (!json_end(&r))
+        return ddb_read_failed(&r, err);
+    if (!s->arn || !s->status)
+        return ddb_read_lacks("StreamArn and StreamStatus", err);
+    empty_for_null(&s->view);
+    *ret_last = TAKE(last);
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct ddb_shard *)a)->id, ((const struct ddb_shard *)b)->id);
+}
+
+/* A shard may have been closed between two pages. */
+static void merge_shard(struct ddb_shard *kept, struct ddb_shard *again)
+{
+    if (!*kept->ending && *again->ending) {
+        free(kept->ending);
+        kept->ending = TAKE(again->ending);
+    }
+    shard_release(again);
+}
+
+void ddb_stream_merge(struct ddb_stream *s)
+{
+    size_t kept = 0;
+
+    if (s->shard_count == 0)
+        return;
+    qsort(s->shards, s->shard_count, sizeof(*s->shards), by_id);
+    for (size_t i = 1; i < s->shard_count; i++) {
+        if (strcmp(s->shards[kept].id, s->shards[i].id) == 0)
+            merge_shard(&s->shards[kept], &s->shards[i]);
+        else
+            s->shards[++kept] = s->shards[i];
+    }
+    s->shard_count = kept + 1;
+}
+
+static void append_member(struct buf *out, const char *name, const char *value)
+{
+    buf_printf(out, "%c\"%s\":", out->len ? ',' : '{', name);
+    json_stringify(out, bytes_of(value));
+}
+
+/* parent: NULL for the whole list. *last: NULL for the first page; then where to go on, NULL at
+ * the end. */
+static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+                         const char *arn, const char *parent, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+    char *next = NULL;
+
+    append_member(&body, "StreamArn", arn);
+    if (*last)
+        append_member(&body, "ExclusiveStartShardId", *last);
+    if (parent) {
+        buf_lit(&body, ",\"ShardFilter\":{\"Type\":\"CHILD_SHARDS\",\"ShardId\":");
+        json_stringify(&body, bytes_of(parent));
+        buf_char(&body, '}');
+    }
+    buf_char(&body, '}');
+    if (ddb_client_call(c, DDB_STREAMS, "DescribeStream", buf_slice(&body), &answer, err) < 0)
+        return -1;
+    if (ddb_stream_read_page(s, &next, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(c, "DescribeStream", err);
+    free(*last);
+    *last = next;
+    return 0;
+}
+
+int ddb_stream_describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+                             const char *arn, struct error *err)
+{
+    return describe_page(s, last, c, arn, NULL, err);
+}
+
+bool ddb_stream_is_of_parent(const struct ddb_stream *s, const char *parent)
+{
+    for (size_t i = 0; i < s->shard_count; i++)
+        if (strcmp(s->shards[i].parent, parent) != 0)
+            return false;
+    return true;
+}
+
+int ddb_stream_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *c,
+                        const char *arn, const char *parent, struct error *err)
+{
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(free_charp) char *last = NULL;
+
+    if (describe_page(s, &last, c, arn, parent, err) < 0)
+        return -1;
+    ddb_stream_merge(s);
+    *ret_filtered = !last && ddb_stream_is_of_parent(s, parent);
+    *ret = TAKE(s);
+    return 0;
+}
+
+static int page_patiently(struct ddb_stream *s, char **last, struct ddb_client *c,
+                          const char *arn, struct error *err)
+{
+    struct backoff delay;
+
+    backoff_init(&delay, 100, 2000, NULL, NULL);
+    for (int tries = 1;; tries++) {
+        if (describe_page(s, last, c, arn, NULL, err) == 0)
+            return 0;
+        if (ddb_client_error(c) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
+            stop_wait_ms(backoff_next_ms(&delay)))
+            return -1;
+    }
+}
+
+int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
+                        struct error *err)
+{
+    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(free_charp) char *last = NULL;
+    int pages = 0;
+
+    do {
+        if (page_patiently(s, &last, c, arn, err) < 0)
+            return -1;
+        if (++pages > PAGES_AT_MOST) {
+            ddb_read_lacks("end of the list", err);
+            return ddb_client_broken(c, "DescribeStream", err);
+        }
+    } while (last);
+    ddb_stream_merge(s);
+    *ret = TAKE(s);
+    return 0;
+}
+
+/* ---- iterators and records ---- */
+
+int ddb_stream_iterator_read(char **ret, struct bytes answer, struct error *err)
+{
+    AUTO(free_charp) char *iterator = NULL;
+    struct json_reader r;
+    struct bytes member;
+
+    json_reader_init(&r, answer);
+    json_object_begin(&r);
+    while (json_object_next(&r, &member)) {
+        if (json_raw_is(member, BYTES_LIT("ShardIterator")))
+            ddb_read_string(&r, &iterator);
+        else
+            json_skip(&r, NULL);
+    }
+    if (!json_end(&r))
+        return ddb_read_failed(&r, err);
+    if (!iterator)
+        return ddb_read_lacks("ShardIterator", err);
+    *ret = TAKE(iterator);
+    return 0;
+}
+
+int ddb_stream_iterator(char **ret, struct ddb_client *c, const char *arn, const char *shard,
+                        const char *after, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(http_answer_release) struct http_answer answer = {0};
+
+    append_member(&body, "StreamArn", arn);
+    append_member(&body, "ShardId", shard);
+    append_member(&body, "ShardIteratorType", after ? "AFTER_SEQUENCE_NUMBER" : "TRIM_HORIZON");
+    if (after)
+        append_member(&body, "SequenceNumber", after);
+    buf_char(&body, '}');
+    if (ddb_client_call(c, DDB_STREAMS, "GetShardIterator", buf_slice(&body), &answer, err) < 0)
+        return -1;
+    if (ddb_stream_iterator_read(ret, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(c, "GetShardIterator", err);
+    return 0;
+}
+
+int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
+                    int64_t limit, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+
+    append_member(&body, "ShardIterator", iterator);
+    if (limit > 0)
+        buf_printf(&body, ",\"Limit\":%" PRId64, limit);
+    buf_char(&body, '}');
+    return ddb_client_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
+}

@@ -1,0 +1,98 @@
+/* common/json/json_reader.h - a pull reader over a buffer of JSON: no tree, no allocation, one
+ * pass.
+ *
+ * Values come as slices of the buffer, byte for byte. Strict RFC 8259 (UTF-8 checked: overlong
+ * forms, surrogates and bytes past U+10FFFF are refused; escapes checked; a lone surrogate
+ * escape is legal JSON and passes), depth is bounded. The first error stays; every later call
+ * fails, so a caller may look once at the end. Of one thread; the buffer must outlive the
+ * slices. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+
+enum json_type {
+    JSON_FAILED, /* see json_reader_error */
+    JSON_OBJECT,
+    JSON_ARRAY,
+    JSON_STRING,
+    JSON_NUMBER,
+    JSON_BOOL,
+    JSON_NULL,
+};
+
+#define JSON_MAX_DEPTH 128
+
+/* jansson exports functions of these two names. To the linker ours have others, or a program
+ * that uses both would call one where it means the other. */
+#define JSON_READER_SYMBOL(name) __asm__(name)
+
+struct json_reader {
+    const char *p; /* the next byte to read */
+    const char *end;
+    const char *begin;
+    const char *failed; /* NULL, or a constant text saying what is wrong at p */
+    unsigned depth;
+    bool first; /* no element of the innermost container was read yet */
+};
+
+void json_reader_init(struct json_reader *r, struct bytes text);
+
+/* The type of the value ahead; nothing but white space is consumed. */
+enum json_type json_peek(struct json_reader *r);
+
+/* Containers. begin consumes '{' or '['. next: true = *name (raw: the bytes between the quotes,
+ * still escaped) was read and the value is ahead; false = the end was consumed, or failed. */
+bool json_object_begin(struct json_reader *r);
+bool json_object_next(struct json_reader *r, struct bytes *name);
+/* The next name and json_skip of its value at once, which is faster than the two by themselves.
+ */
+bool json_object_next_skip(struct json_reader *r, struct bytes *name, struct bytes *value);
+bool json_array_begin(struct json_reader *r);
+bool json_array_next(struct json_reader *r);
+
+/* Scalars and whole values. A wrong type is a failure. */
+bool json_string(struct json_reader *r, struct bytes *raw) /* between the quotes, as it is */
+    JSON_READER_SYMBOL("json_reader_string");
+bool json_number(struct json_reader *r, struct bytes *text);
+bool json_int64(struct json_reader *r, int64_t *value); /* an integer that fits */
+bool json_bool(struct json_reader *r, bool *value);
+bool json_null(struct json_reader *r) JSON_READER_SYMBOL("json_reader_null");
+bool json_skip(struct json_reader *r,
+               struct bytes *slice); /* any value, checked; slice may be NULL */
+
+/* Nothing but white space follows. Also false when failed before. */
+bool json_end(struct json_reader *r);
+
+bool json_failed(const struct json_reader *r);
+/* ERR_DATA with what and at which byte. Returns -1. */
+int json_reader_error(const struct json_reader *r, struct error *err);
+
+/* Is a raw string equal to this text (unescapes when needed)? */
+bool json_raw_is_slow(struct bytes raw, struct bytes text);
+
+static inline bool json_raw_is(struct bytes raw, struct bytes text)
+{
+    if (raw.len < text.len) /* every escape is longer than what it stands for */
+        return false;
+    if (text.len && raw.p[0] != text.p[0] && raw.p[0] != '\\')
+        return false;
+    return json_raw_is_slow(raw, text);
+}
+
+/* Appends the unescaped string as UTF-8. NUL comes out as a zero byte. Lone surrogates can't be
+ * UTF-8: they come out in the three-byte form (WTF-8) and *lone becomes true (it is never made
+ * false here, so that one flag serves several strings; NULL is fine). raw must come from this
+ * reader. */
+void json_unescape(struct buf *out, struct bytes raw, bool *lone);
+
+/* Appends s (WTF-8) in quotes as JSON.stringify writes it: short escapes for \b \f \n \r \t \"
+ * \\, \u00xx in lower case for other controls, lone surrogates as \udxxx, all else as it is.
+ * Always legal JSON: a byte that belongs to no character becomes U+FFFD. */
+void json_stringify(struct buf *out, struct bytes s);
+
+/* The value of the first top level member of this name; nothing behind it is looked at. false:
+ * absent, or the text is no object (up to there). */
+bool json_member(struct bytes object, const char *name, struct bytes *value);

@@ -1,0 +1,71 @@
+/* common/json/json_scan.h - the inner loops over the bytes of a JSON string, for json_reader
+ * and json_text alone. Portable C with an SSE2 path; nothing reads past end. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+static inline bool json_is_plain(char c)
+{
+    return (signed char)c >= 0x20 && c != '"' && c != '\\';
+}
+
+#ifdef __SSE2__
+/* A bit for each of 16 bytes that is not plain. */
+static inline unsigned json_odd_bytes(const char *p)
+{
+    __m128i v = _mm_loadu_si128((const __m128i *)p);
+    /* signed, so that bytes from 0x80 are less than a space too */
+    __m128i odd = _mm_or_si128(_mm_cmplt_epi8(v, _mm_set1_epi8(0x20)),
+                               _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('"')),
+                                            _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'))));
+
+    return (unsigned)_mm_movemask_epi8(odd);
+}
+#endif
+
+/* The first byte that is a quote, a backslash, a control or not ASCII. Most strings end within
+ * 32 bytes: one look, whose branch is nearly always the same. */
+static inline const char *json_plain_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+    for (; end - p >= 32; p += 32) {
+        unsigned odd = json_odd_bytes(p) | json_odd_bytes(p + 16) << 16;
+
+        if (odd)
+            return p + __builtin_ctz(odd);
+    }
+#endif
+    while (p < end && json_is_plain(*p))
+        p++;
+    return p;
+}
+
+/* The length of the well-formed UTF-8 sequence at p (no overlong form, no surrogate, at most
+ * U+10FFFF), or 0. */
+static inline size_t json_utf8_length(const char *p, const char *end)
+{
+    const unsigned char *u = (const unsigned char *)p;
+    size_t left = (size_t)(end - p), len = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+    unsigned char low = 0x80, high = 0xbf;
+
+    if (u[0] < 0xc2 || u[0] > 0xf4 || left < len)
+        return 0;
+    if (u[0] == 0xe0)
+        low = 0xa0;
+    else if (u[0] == 0xed)
+        high = 0x9f;
+    else if (u[0] == 0xf0)
+        low = 0x90;
+    else if (u[0] == 0xf4)
+        high = 0x8f;
+    if (u[1] < low || u[1] > high)
+        return 0;
+    for (size_t i = 2; i < len; i++)
+        if ((u[i] & 0xc0) != 0x80)
+            return 0;
+    return len;
+}

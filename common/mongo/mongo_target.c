@@ -1,0 +1,158 @@
+#include "common/mongo/mongo_target.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/mongo/mongo.h"
+#include "common/run/stop.h"
+
+#define SELECTION_MS 5000
+
+static int check_write_concern(const mongoc_uri_t *uri, struct error *err)
+{
+    const mongoc_write_concern_t *wc = mongoc_uri_get_write_concern(uri);
+    int32_t w = mongoc_write_concern_get_w(wc);
+
+    if (w != MONGOC_WRITE_CONCERN_W_DEFAULT && w != MONGOC_WRITE_CONCERN_W_MAJORITY)
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "target.address: its write concern (w=) may ask for less than "
+                           "majority; leave w out");
+    if (mongoc_write_concern_journal_is_set(wc) && !mongoc_write_concern_get_journal(wc))
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "target.address: journal=false would lose acknowledged writes; "
+                           "leave it out");
+    return 0;
+}
+
+static void set_limits(struct mongo_target *t, const struct config *c)
+{
+    int64_t socket_ms = config_int(c, "target.socket.timeout.ms");
+
+    t->max_time_ms = config_int(c, "target.max_time_ms");
+    t->grace_ms = t->max_time_ms + socket_ms;
+    t->sharded = strcmp(config_string(c, "target.mongodb.type"), "sharding") == 0;
+    t->database = xstrdup(config_string(c, "id"));
+    mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_SOCKETTIMEOUTMS,
+                                   (int32_t)MIN(t->grace_ms, INT32_MAX));
+    mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_CONNECTTIMEOUTMS,
+                                   (int32_t)MIN(socket_ms, SELECTION_MS));
+    mongoc_uri_set_option_as_int32(t->uri, MONGOC_URI_SERVERSELECTIONTIMEOUTMS, SELECTION_MS);
+}
+
+/* Positions and documents of a secondary are old ones, whatever the address asks for. */
+static void read_from_the_primary(mongoc_uri_t *uri)
+{
+    mongoc_read_prefs_t *primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+
+    mongoc_uri_set_read_prefs_t(uri, primary);
+    mongoc_read_prefs_destroy(primary);
+}
+
+/* It would go out with commands that refuse one (ping, lists), and the primary's own state is
+ * what counts. */
+static void forget_read_concern(mongoc_uri_t *uri)
+{
+    mongoc_read_concern_t *none = mongoc_read_concern_new();
+
+    mongoc_uri_set_read_concern(uri, none);
+    mongoc_read_concern_destroy(none);
+}
+
+int mongo_target_new(struct mongo_target **ret, const struct config *c, const char *application,
+                     struct error *err)
+{
+    AUTO(mongo_target_freep) struct mongo_target *t = xcalloc(1, sizeof(*t));
+    const char *address = config_string(c, "target.address");
+    mongoc_write_concern_t *majority;
+    bson_error_t why;
+
+    if (!*address)
+        return error_fatal(err, EXIT_CONFIGURATION, "target.address is not set");
+    t->uri = mongoc_uri_new_with_error(address, &why);
+    if (!t->uri) /* its text may repeat a password */
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "target.address is no MongoDB connection string that this driver "
+                           "understands (code %u)",
+                           why.code);
+    if (check_write_concern(t->uri, err) < 0)
+        return -1;
+    set_limits(t, c);
+    majority = mongoc_write_concern_copy(mongoc_uri_get_write_concern(t->uri));
+    mongoc_write_concern_set_w(majority, MONGOC_WRITE_CONCERN_W_MAJORITY);
+    mongoc_uri_set_write_concern(t->uri, majority);
+    mongoc_write_concern_destroy(majority);
+    read_from_the_primary(t->uri);
+    forget_read_concern(t->uri);
+    mongoc_uri_set_appname(t->uri, application);
+    *ret = TAKE(t);
+    return 0;
+}
+
+void mongo_target_free(struct mongo_target *t)
+{
+    if (!t)
+        return;
+    if (t->uri)
+        mongoc_uri_destroy(t->uri);
+    free(t->database);
+    free(t);
+}
+
+int mongo_target_client_new(mongoc_client_t **ret, const struct mongo_target *t, bool patient,
+                            struct error *err)
+{
+    mongoc_uri_t *uri = mongoc_uri_copy(t->uri);
+    mongoc_client_t *client;
+    bson_error_t why = {0};
+
+    if (patient)
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT32_MAX);
+    client = mongoc_client_new_from_uri_with_error(uri, &why);
+    mongoc_uri_destroy(uri);
+    if (!client)
+        return error_set(err, ERR_RETRY, "%s", why.message);
+    mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
+    *ret = client;
+    return 0;
+}
+
+int mongo_target_wait(const struct mongo_target *t, int64_t timeout_ms, struct error *err)
+{
+    AUTO(mongo_freep) struct mongo *m = mongo_new(t);
+    AUTO(free_charp) char *hosts = mongo_target_hosts(t);
+    int64_t end = clock_mono_ms() + timeout_ms;
+
+    do {
+        if (mongo_ping(m, err) == 0)
+            return 0;
+        if (err->kind == ERR_FATAL)
+            return error_prefix(err, "MongoDB at %s", hosts);
+    } while (clock_mono_ms() < end && !stop_wait_ms(500));
+    if (stop_requested())
+        return 0;
+    error_prefix(err, "MongoDB at %s does not answer", hosts);
+    err->kind = ERR_FATAL;
+    err->code = EXIT_UNREACHABLE;
+    return -1;
+}
+
+char *mongo_target_hosts(const struct mongo_target *t)
+{
+    const mongoc_host_list_t *h = mongoc_uri_get_hosts(t->uri);
+    const char *service = mongoc_uri_get_srv_hostname(t->uri); /* mongodb+srv */
+    struct buf out;
+    char *copy;
+
+    buf_init(&out, 1 << 16);
+    if (service)
+        buf_printf(&out, "%s", service);
+    for (; h; h = h->next)
+        buf_printf(&out, "%s%s", out.len ? "," : "", h->host_and_port);
+    copy = xstrdup(buf_cstr(&out));
+    buf_release(&out);
+    return copy;
+}

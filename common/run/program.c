@@ -1,0 +1,161 @@
+#include "common/run/program.h"
+
+#include <stdatomic.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/auto.h"
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/run/log.h"
+#include "common/run/metrics_http.h"
+#include "common/run/stop.h"
+
+static int exit_code_of(const struct program *p, const struct error *err)
+{
+    if (p->fatal_code && err->code != EXIT_USAGE_ERROR && err->code != EXIT_CONFIGURATION)
+        return p->fatal_code;
+    return err->code ? err->code : EXIT_FATAL;
+}
+
+static int refused(const struct program *p, const struct error *err)
+{
+    fprintf(stderr, "%s: %s\n", p->name, err->message);
+    return exit_code_of(p, err);
+}
+
+static void log_notice(void *arg, const char *notice)
+{
+    (void)arg;
+    log_warn("configuration", "notice=%s", notice);
+}
+
+/* ---- the end does not wait for ever ---- */
+
+#define LOOK_MS 250
+
+struct deadline { /* of a thread of its own */
+    const struct program *program;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool met; /* under lock */
+};
+
+/* The exit code of an end that nobody asked for by a signal; -1: it goes on. */
+static atomic_int ending = -1;
+
+void program_ends(int exit_code)
+{
+    atomic_store(&ending, exit_code);
+}
+
+/* Under lock, until the deadline is met or ms are over. */
+static void deadline_wait(struct deadline *d, int64_t ms)
+{
+    int64_t end = clock_mono_ms() + ms;
+
+    while (!d->met && clock_cond_wait(&d->changed, &d->lock, end) == 0)
+        ;
+}
+
+static void *deadline_watch(void *arg)
+{
+    struct deadline *d = arg;
+
+    AUTO_LOCK(&d->lock);
+    while (!d->met && !stop_requested() && atomic_load(&ending) < 0)
+        deadline_wait(d, LOOK_MS);
+    deadline_wait(d, d->program->ends_within_ms);
+    if (d->met)
+        return NULL;
+    log_warn("ends without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
+    log_close();
+    _exit(stop_requested() ? d->program->fatal_code : atomic_load(&ending));
+}
+
+static void deadline_begin(struct deadline *d, const struct program *p)
+{
+
+    *d = (struct deadline){.program = p};
+    pthread_mutex_init(&d->lock, NULL);
+    clock_cond_init(&d->changed);
+    if (p->ends_within_ms)
+        CHECK(pthread_create(&d->thread, NULL, deadline_watch, d) == 0);
+}
+
+static void deadline_end(struct deadline *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->met = true;
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    if (d->program->ends_within_ms)
+        pthread_join(d->thread, NULL);
+    pthread_cond_destroy(&d->changed);
+    pthread_mutex_destroy(&d->lock);
+}
+
+/* ---- the run ---- */
+
+static int run_with_metrics(const struct program *p, const struct config *c, struct error *err)
+{
+    struct metrics_http *http = NULL;
+    int result;
+
+    if (metrics_http_start(&http, c, err) < 0)
+        return -1;
+    result = p->run(c, p->extras, err);
+    metrics_http_stop(http);
+    return result;
+}
+
+static int run_logged(const struct program *p, const struct config *c)
+{
+    struct deadline deadline;
+    struct error err = {0};
+    int result;
+
+    log_info("begins", "version=%s", DYNAFERRY_VERSION);
+    config_each_notice(c, log_notice, NULL);
+    deadline_begin(&deadline, p);
+    result = run_with_metrics(p, c, &err);
+    deadline_end(&deadline);
+    if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
+        result = 0;
+    if (result == 0) {
+        log_info("ends well", NULL);
+        return EXIT_WELL;
+    }
+    if (result > 0) {
+        log_info("ends", "exit=%d", result);
+        return result;
+    }
+    log_error("ends", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
+    return exit_code_of(p, &err);
+}
+
+int program_main(const struct program *p, int argc, char **argv)
+{
+    struct config *c = NULL;
+    struct error err = {0};
+    int code;
+
+    if (config_load(&c, p->which, argc, argv, p->extras, &err) < 0)
+        return refused(p, &err);
+    if (!c)
+        return EXIT_WELL;
+    stop_install_signals();
+    if (log_open(config_string(c, "log.file"), log_level_of(config_string(c, "log.level")),
+                 strcmp(config_string(c, "log.format"), "json") == 0, p->name, &err) < 0)
+        code = refused(p, &err);
+    else
+        code = run_logged(p, c);
+    log_close();
+    config_free(c);
+    return code;
+}

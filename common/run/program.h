@@ -1,0 +1,30 @@
+/* common/run/program.h - what every program does before and after its work: configuration,
+ * signals, log, metrics, exit code. */
+#pragma once
+
+#include "common/base/error.h"
+#include "common/config/config.h"
+
+struct program {
+    enum config_program which;
+    const char *name;
+    struct config_extra *extras; /* NULL for none; filled before run */
+    /* Not 0: the exit code in the place of every other of a failure, but for 64 and 78, and
+     * also of an ERR_RETRY during a stop, which else counts as a good end. */
+    int fatal_code;
+    /* A part that does not answer any more may hold up the end only so long after a stop was
+     * requested (or program_ends); what is open then is as after a crash, which loses nothing.
+     * 0: no such bound.
+     */
+    int ends_within_ms;
+    /* On the main thread, with log and metrics up. 0, -1, or an exit code above 0 that is a
+     * result of the work and no failure. */
+    int (*run)(const struct config *c, const struct config_extra *extras, struct error *err);
+};
+
+/* From run: the work is over without a signal, and only what is open is closed: ends_within_ms
+ * begins now, with this exit code. */
+void program_ends(int exit_code);
+
+/* For main: the exit code. */
+int program_main(const struct program *p, int argc, char **argv);

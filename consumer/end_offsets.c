@@ -1,0 +1,214 @@
+#include "consumer/end_offsets.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/base/check.h"
+#include "common/base/clock.h"
+#include "common/run/log.h"
+#include "common/run/metrics.h"
+
+#define ASK_EVERY_MS 2000
+#define TIMEOUT_MS 5000
+#define HEALTH_LIMIT_MS 60000
+#define NOT_ASKED (-77) /* no offset of Kafka's */
+
+struct end_offsets {
+    /* set once */
+    struct end_offsets_setup setup;
+    char *ledger_topic; /* asked for, too: Kafka's health with no partition assigned */
+    pthread_t thread;
+    struct health *health;
+
+    atomic_llong answered_at;
+    atomic_llong lag;
+
+    /* under lock */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stopping;
+    int running; /* 1: the thread */
+};
+
+/* ---- one look ---- */
+
+static void list_assigned(void *arg, struct partition *p)
+{
+    p->offset_before = atomic_load(&p->offset);
+    if (atomic_load(&p->assigned))
+        rd_kafka_topic_partition_list_add(arg, p->topic, p->number)->offset =
+            RD_KAFKA_OFFSET_END; /* the "time" that stands for the end */
+}
+
+/* Behind the others, of the same list: their lag is another consumer's. */
+static void list_given_up(void *arg, struct partition *p)
+{
+    if (!atomic_load(&p->assigned))
+        rd_kafka_topic_partition_list_add(arg, p->topic, p->number)->offset = NOT_ASKED;
+}
+
+/* -1: the brokers did not tell all. Others are told all the same. */
+static int ask(struct end_offsets *e, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(e->setup.rk, list, TIMEOUT_MS);
+    int result = code ? -1 : 0;
+
+    if (code)
+        log_debug("ends of the logs are not told", "reason=%s", rd_kafka_err2str(code));
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].err || list->elems[i].offset < 0)
+            result = -1;
+    return result;
+}
+
+static int64_t lag_of(const struct partition *p, int64_t end)
+{
+    int64_t offset = atomic_load(&p->offset);
+
+    if (atomic_load(&p->left_out) ||
+        (atomic_load(&p->idle) && atomic_load(&p->end_shown) >= end))
+        return 0;
+    return MAX(end - MAX(offset, 0), 0);
+}
+
+static void show_topic_lag(struct end_offsets *e, const char *topic, int64_t lag)
+{
+    struct table *t = tables_of_topic(e->setup.tables, topic);
+
+    if (t && !t->filtered)
+        metric_set(t->metrics.lag, lag);
+}
+
+/* What was confirmed before the brokers were asked is behind no end of the same log. */
+static bool shrank(const struct partition *p, const rd_kafka_topic_partition_t *tp)
+{
+    return tp->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+           (!tp->err && tp->offset >= 0 && tp->offset < p->offset_before);
+}
+
+static void show_end(struct end_offsets *e, struct partition *p,
+                     const rd_kafka_topic_partition_t *tp)
+{
+    if (!tp->err && tp->offset >= 0)
+        atomic_store(&p->log_end, tp->offset);
+    if (tp->offset == NOT_ASKED || !shrank(p, tp))
+        return;
+    atomic_store(&p->log_shrank, true);
+    dispatcher_wake(e->setup.dispatcher, p);
+}
+
+/* The list is sorted by topic. */
+static void show(struct end_offsets *e, const rd_kafka_topic_partition_list_t *list)
+{
+    int64_t all = 0, of_topic = 0;
+
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *tp = &list->elems[i];
+        struct partition *p = dispatcher_find(e->setup.dispatcher, tp->topic, tp->partition);
+        bool last = i + 1 == list->cnt || strcmp(list->elems[i + 1].topic, tp->topic) != 0;
+
+        if (p)
+            show_end(e, p, tp);
+        if (p && tp->offset != NOT_ASKED)
+            of_topic += lag_of(p, atomic_load(&p->log_end));
+        if (!last)
+            continue;
+        if (p)
+            show_topic_lag(e, tp->topic, of_topic);
+        all += of_topic;
+        of_topic = 0;
+    }
+    atomic_store(&e->lag, all);
+}
+
+static void look(struct end_offsets *e)
+{
+    AUTO(rd_kafka_listp)
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
+    int64_t asked_at = clock_mono_ms();
+
+    dispatcher_each(e->setup.dispatcher, list_assigned, list);
+    rd_kafka_topic_partition_list_add(list, e->ledger_topic, 0)->offset = RD_KAFKA_OFFSET_END;
+    if (ask(e, list) == 0) {
+        atomic_store(&e->answered_at, asked_at);
+        health_alive(e->health);
+    }
+    dispatcher_each(e->setup.dispatcher, list_given_up, list);
+    rd_kafka_topic_partition_list_sort(list, NULL, NULL);
+    show(e, list);
+}
+
+/* ---- the thread ---- */
+
+static bool wait_for_time(struct end_offsets *e, int64_t at)
+{
+    AUTO_LOCK(&e->lock);
+    while (!e->stopping)
+        if (clock_cond_wait(&e->changed, &e->lock, at))
+            return true;
+    return false;
+}
+
+static void *end_offsets_loop(void *arg)
+{
+    struct end_offsets *e = arg;
+
+    do
+        look(e);
+    while (wait_for_time(e, clock_mono_ms() + ASK_EVERY_MS));
+    AUTO_LOCK(&e->lock);
+    e->running = 0;
+    pthread_cond_broadcast(&e->changed);
+    return NULL;
+}
+
+struct end_offsets *end_offsets_new(const struct end_offsets_setup *s)
+{
+    struct end_offsets *e = xcalloc(1, sizeof(*e));
+
+    e->setup = *s;
+    e->running = 1;
+    e->ledger_topic = kafka_ledger_topic(s->config);
+    e->health = health_get("kafka", HEALTH_LIMIT_MS);
+    atomic_init(&e->answered_at, clock_mono_ms());
+    pthread_mutex_init(&e->lock, NULL);
+    clock_cond_init(&e->changed);
+    CHECK(pthread_create(&e->thread, NULL, end_offsets_loop, e) == 0);
+    return e;
+}
+
+bool end_offsets_stop(struct end_offsets *e, int64_t timeout_ms)
+{
+    int64_t until = clock_mono_ms() + timeout_ms;
+
+    {
+        AUTO_LOCK(&e->lock);
+        e->stopping = true;
+        pthread_cond_broadcast(&e->changed);
+        if (!clock_cond_wait_zero(&e->changed, &e->lock, &e->running, until))
+            return false;
+    }
+    pthread_join(e->thread, NULL);
+    return true;
+}
+
+void end_offsets_free(struct end_offsets *e)
+{
+    if (!e)
+        return;
+    health_remove(e->health);
+    pthread_cond_destroy(&e->changed);
+    pthread_mutex_destroy(&e->lock);
+    free(e->ledger_topic);
+    free(e);
+}
+
+int64_t end_offsets_age_ms(struct end_offsets *e)
+{
+    return clock_mono_ms() - atomic_load(&e->answered_at);
+}
+
+int64_t end_offsets_lag(struct end_offsets *e)
+{
+    return atomic_load(&e->lag);
+}

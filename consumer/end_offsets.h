@@ -1,0 +1,32 @@
+/* consumer/end_offsets.h - where the logs of the assigned partitions end, as the brokers say.
+ *
+ * A thread asks for all of them at once every few seconds. So the lag is told of partitions
+ * that nobody reads as well, an end that was seen can be proven to be the end, and that Kafka
+ * answers is known (the part "kafka" of the health). Any thread may call. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config/config.h"
+#include "common/kafka/kafka.h"
+#include "consumer/dispatcher.h"
+#include "consumer/tables.h"
+
+struct end_offsets;
+struct end_offsets_setup { /* borrowed */
+    const struct config *config;
+    rd_kafka_t *rk; /* read_committed */
+    struct dispatcher *dispatcher;
+    struct tables *tables;
+};
+
+struct end_offsets *end_offsets_new(const struct end_offsets_setup *s);
+/* false: it still waits for a broker after timeout_ms: nothing may be freed. */
+bool end_offsets_stop(struct end_offsets *e, int64_t timeout_ms);
+void end_offsets_free(struct end_offsets *e); /* after end_offsets_stop; NULL is fine */
+
+/* How long ago the brokers answered for all partitions. */
+int64_t end_offsets_age_ms(struct end_offsets *e);
+/* Records that are not applied yet, over all assigned partitions. */
+int64_t end_offsets_lag(struct end_offsets *e);

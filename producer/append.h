@@ -1,0 +1,47 @@
+/* producer/append.h - builds the messages of a table and appends them through its writer.
+ *
+ * All between topic_writer_gate_enter and _exit. A record that is too large, or that the
+ * broker refused alone, goes to the dead letters, with a `skipped` in its place, in the same
+ * transaction. Errors: ERR_ABORT (leave the
+ * gate), ERR_RETRY and ERR_DATA (the answer is not what the service promises: nothing of this
+ * record was appended). */
+#pragma once
+
+#include "common/dynamodb/ddb_stream.h"
+#include "producer/table_worker.h"
+
+struct append_origin {
+    int64_t read_ms; /* wall clock: when the answer came */
+    int64_t generation;
+    struct bytes shard; /* of a change */
+    int64_t segment;    /* of a row */
+    int64_t signal;     /* of a repair: the request's offset */
+};
+
+int append_row(struct table_worker *w, struct pool_local *local,
+               const struct append_origin *origin, const struct ddb_item *item,
+               struct error *err);
+int append_change(struct table_worker *w, struct pool_local *local,
+                  const struct append_origin *origin, const struct ddb_record *rec,
+                  struct error *err);
+/* What a repair found: the item, or that it does not exist. */
+int append_repaired_row(struct table_worker *w, struct pool_local *local,
+                        const struct append_origin *origin, const struct ddb_item *item,
+                        struct error *err);
+int append_repaired_delete(struct table_worker *w, struct pool_local *local,
+                           const struct append_origin *origin, const struct ddb_item *key,
+                           struct error *err);
+/* snapshot-begin or snapshot-end in every partition; ret_offsets: one a partition, or NULL. */
+int append_control(struct table_worker *w, struct pool_local *local, enum event_control type,
+                   const struct ledger_table *t, int64_t *ret_offsets, struct error *err);
+
+int append_ledger_table(struct table_worker *w, struct pool_local *local,
+                        const struct ledger_table *t, struct error *err);
+int append_ledger_segment(struct table_worker *w, struct pool_local *local,
+                          const struct ledger_segment *s, struct error *err);
+int append_ledger_shard(struct table_worker *w, struct pool_local *local,
+                        const struct ledger_shard *s, struct error *err);
+int append_ledger_shard_tombstone(struct table_worker *w, struct pool_local *local,
+                                  const char *shard, struct error *err);
+int append_ledger_segment_tombstone(struct table_worker *w, struct pool_local *local,
+                                    int64_t segment, struct error *err);

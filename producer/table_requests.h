@@ -1,0 +1,20 @@
+/* producer/table_requests.h - the step that handles a table's requests, one after another.
+ *
+ * Each is handled once: the handled offset is part of the table's record, moved in the
+ * transaction of what the request caused, and goes back with an abort. The step lives as long
+ * as the worker, also when the table stands still: what can't be done then is refused, by name,
+ * in the log and the metrics, and passed. */
+#pragma once
+
+#include "producer/table_worker.h"
+
+struct pending_signal;
+
+void table_requests_start(struct table_worker *w);
+void table_requests_release(struct table_worker *w); /* the step has ended */
+
+/* Is this the next one to be handled? Under the gate it stays so. */
+bool table_requests_is_next(struct table_worker *w, const struct pending_signal *p);
+/* Under the gate: it is handled. */
+int table_requests_pass(struct table_worker *w, struct pool_local *local,
+                        const struct pending_signal *p, struct error *err);

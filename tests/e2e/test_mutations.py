@@ -391,7 +391,7 @@ def run(request, name, scenario):
 
 def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
     """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py."""
-    sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).glob("*.c")]
+    sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
     assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"}
 

@@ -1,6 +1,6 @@
 """Attribute values with every number in one spelling, for comparing what two services spelled."""
 
-from oracle import plain_text
+from .oracle import plain_text
 
 
 def plain_value(value):

@@ -1,6 +1,6 @@
 """Random items and the documents that they must be, made by one process of several.
 
-    fullcheck_fill.py DYNAMODB MONGODB TABLE NAMES TYPES NUMBER COUNT DATABASE/CONVERSION/TARGET_ID...
+    python -m support.fullcheck_fill DYNAMODB MONGODB TABLE NAMES TYPES NUMBER COUNT DATABASE/CONVERSION/TARGET_ID...
 
 NUMBER tells the processes of a table apart: it is the seed, and no two of them make the same key.
 """
@@ -9,9 +9,10 @@ import random
 import sys
 
 import pymongo
-from fullcheck_tool import documents_of, fill_source
-from oracle import KeySchema
-from workload import Table, Values, make_client, nested
+
+from .fullcheck_tool import documents_of, fill_source
+from .oracle import KeySchema
+from .workload import Table, Values, make_client, nested
 
 BATCH = 250
 CREDENTIALS = {"aws_access_key_id": "filler", "aws_secret_access_key": "filler"}

@@ -8,8 +8,9 @@ very value, for each conversion.
 import datetime
 from dataclasses import dataclass
 
-import oracle
 from bson import Binary, Decimal128, Int64, MaxKey, ObjectId, Regex
+
+from . import oracle
 
 HERE = ((),)
 SAME = ()

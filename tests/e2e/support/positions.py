@@ -8,8 +8,8 @@ import re
 import time
 from datetime import datetime
 
-from bridge import APPLIED
-from running import wait_until
+from .bridge import APPLIED
+from .running import wait_until
 
 SESSION_S = 10  # a member of the group that is silent for longer has left it
 IDLE_LOOK_S = 5  # an owner without work reads its positions this often

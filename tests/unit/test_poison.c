@@ -1,4 +1,4 @@
-/* tests/unit/test_refusals.c - what is poison, when it is forgotten, when a topic refuses too
+/* tests/unit/test_poison.c - what is poison, when it is forgotten, when a topic refuses too
  * much, and for how long records are sent alone. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* tests/unit/test_ddb_streams.c - answers of DynamoDB Streams and of DynamoDB Local, and
+/* tests/unit/test_ddb_stream.c - answers of DynamoDB Streams and of DynamoDB Local, and
  * answers that lie. */
 #include <setjmp.h>
 #include <stdarg.h>

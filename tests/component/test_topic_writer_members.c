@@ -1,5 +1,5 @@
-/* tests/component/test_topic_members.c - members that share a handle: who is told what, who is
- * held, and that nobody's thread waits for another, on librdkafka's mock cluster. */
+/* tests/component/test_topic_writer_members.c - members that share a handle: who is told what,
+ * who is held, and that nobody's thread waits for another, on librdkafka's mock cluster. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from running import wait_until
+
+from .running import wait_until
 
 UNKNOWN_CODE = 7654321  # of no server that is known
 ONE_PARTITION = {"topic.partitions": 1}

@@ -9,11 +9,12 @@ from collections import defaultdict
 
 import confluent_kafka
 import pytest
-import topic_check
-from bridge import complain
-from running import wait_until
-from spelling import plain_value
-from topic_check import OP_OF_EVENT, Change, Source
+
+from . import topic_check
+from .bridge import complain
+from .running import wait_until
+from .spelling import plain_value
+from .topic_check import OP_OF_EVENT, Change, Source
 
 VERSIONS = itertools.count(1)
 RECORDS_BESIDE = 25  # writes between two events of a test
@@ -141,6 +142,17 @@ def write_ledger(ferry, key, record):
 
 def shard_record(ferry, table, shard):
     return ferry.ledger()[0].get(f"shard/{table.name}/{shard}")
+
+
+def held_cut_batch(ferry, table):
+    """The table's next changes, held; let go, they prove to be cut behind what was appended of them already."""
+    where = {"TableName": table.name}
+    fault = ferry.fake.control.fault("hold", op="GetRecords", where=where)
+    ferry.fake.control.fault("cut_json", op="GetRecords", where=where, keep=0.9)
+    assert ferry.fake.control.wait_held(fault)
+    for number in range(10):
+        ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": f"cut {number}"}, "v": {"N": "1"}})
+    return fault
 
 
 def write_on(ferry, writer, count=RECORDS_BESIDE):

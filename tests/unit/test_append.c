@@ -1,4 +1,4 @@
-/* tests/unit/test_appender.c - what the appender says when the writer refuses; the writer is
+/* tests/unit/test_append.c - what appending says when the writer refuses; the writer is
  * made of what each test says. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* tests/unit/test_sigv4.c - AWS's published test suite for Signature Version 4. */
+/* tests/unit/test_aws_sigv4.c - AWS's published test suite for Signature Version 4. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* tests/unit/test_limits.c - bytes in flight, requests a second, tables at once: bounded, and
+/* tests/unit/test_throttle.c - bytes in flight, requests a second, tables at once: bounded, and
  * given back. */
 #include <setjmp.h>
 #include <stdarg.h>

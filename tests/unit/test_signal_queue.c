@@ -1,4 +1,4 @@
-/* tests/unit/test_signal_list.c - one reader, several tables with bounded lists, commits and
+/* tests/unit/test_signal_queue.c - one reader, several tables with bounded lists, commits and
  * aborts at random: each table handles each of its requests once, in order. */
 #include <setjmp.h>
 #include <stdarg.h>

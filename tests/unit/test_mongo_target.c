@@ -1,4 +1,5 @@
-/* tests/unit/test_target.c - what of the target's address is used, and what is not left to it.
+/* tests/unit/test_mongo_target.c - what of the target's address is used, and what is not left
+ * to it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import confluent_kafka
-import oracle
 from confluent_kafka import TopicPartition
 from jsonschema import Draft202012Validator
-from oracle import canonical_key, show
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+from . import oracle
+from .oracle import canonical_key, show
+
+SCHEMAS = Path(__file__).resolve().parents[3] / "schemas"
 ROW, CREATE, UPDATE, DELETE, CONTROL = "r", "c", "u", "d", "m"
 OP_OF_EVENT = {"INSERT": CREATE, "MODIFY": UPDATE, "REMOVE": DELETE}
 

@@ -1,4 +1,4 @@
-/* tests/unit/test_pool.c - steps run when due, one thread at a time, and end once. */
+/* tests/unit/test_step_pool.c - steps run when due, one thread at a time, and end once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import boto3
 from botocore.config import Config
-from oracle import KeySchema, canonical_key
+
+from .oracle import KeySchema, canonical_key
 
 # 19 digits and more, neighbours that are one and the same as doubles, every edge of int32, int64 and
 # Decimal128, and the ends of DynamoDB's range.

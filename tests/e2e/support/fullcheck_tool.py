@@ -10,9 +10,8 @@ import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
 
-import oracle
-import topic_check
-from running import Program
+from . import oracle, topic_check
+from .running import Program
 
 CODE_OF = {"same": 0, "different": 1, "unknown": 2}
 KINDS = ("missing", "extra", "different", "duplicate")

@@ -10,10 +10,10 @@ import uuid
 
 import confluent_kafka
 import confluent_kafka.admin
-import oracle
-import topic_check
-import workload
-from running import Program, wait_until
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from . import oracle, topic_check, workload
+from .running import Program, wait_until
 
 SECRET_KEY = "e2eSecretKeyThatNoLogMayShow"
 ACCESS_KEY = "E2EACCESSKEY"
@@ -92,6 +92,13 @@ class Bridge:
 
     def topic(self, table):
         return f"{self.prefix}.{table.name}"
+
+    def limit_messages(self, table, size):
+        """The broker refuses larger batches on the table's topic from now on."""
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, self.topic(table), incremental_configs=[entry])
+        for future in self.admin.incremental_alter_configs([resource]).values():
+            future.result()
 
     # --- programs ---
 

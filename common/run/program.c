@@ -11,6 +11,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
 #include "common/run/log.h"
 #include "common/run/metrics_http.h"
 #include "common/run/stop.h"

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
 #include "common/mongo/mongo.h"
 #include "common/mongo/mongo_target.h"
 

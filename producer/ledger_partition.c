@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/ledger_keeper.h"
 #include "producer/table_worker.h"
 

@@ -7,7 +7,7 @@
 #include "common/base/exit_code.h"
 #include "common/dynamodb/ddb_stream.h"
 #include "common/dynamodb/ddb_table.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 #include "producer/append.h"
 #include "producer/shard_reader.h"

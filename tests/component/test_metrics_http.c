@@ -15,6 +15,7 @@
 
 #include "common/base/auto.h"
 #include "common/config/config.h"
+#include "common/run/health.h"
 #include "common/run/metrics.h"
 #include "common/run/stop.h"
 

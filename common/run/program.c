@@ -74,7 +74,7 @@ static void *deadline_watch(void *arg)
     deadline_wait(d, d->program->ends_within_ms);
     if (d->met)
         return NULL;
-    log_warn("ends without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
+    log_warn("ended without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
     log_close();
     _exit(stop_requested() ? d->program->fatal_code : atomic_load(&ending));
 }
@@ -121,7 +121,7 @@ static int run_logged(const struct program *p, const struct config *c)
     struct error err = {0};
     int result;
 
-    log_info("begins", "version=%s", DYNAFERRY_VERSION);
+    log_info("started", "version=%s", DYNAFERRY_VERSION);
     config_each_notice(c, log_notice, NULL);
     deadline_begin(&deadline, p);
     result = run_with_metrics(p, c, &err);
@@ -129,14 +129,14 @@ static int run_logged(const struct program *p, const struct config *c)
     if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
         result = 0;
     if (result == 0) {
-        log_info("ends well", NULL);
+        log_info("ended", NULL);
         return EXIT_WELL;
     }
     if (result > 0) {
-        log_info("ends", "exit=%d", result);
+        log_info("ended", "exit=%d", result);
         return result;
     }
-    log_error("ends", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
+    log_error("ended", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
     return exit_code_of(p, &err);
 }
 

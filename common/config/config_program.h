@@ -7,7 +7,6 @@ enum config_program { /* or-ed where several are meant */
     CONFIG_PRODUCER = 1,
     CONFIG_CONSUMER = 2,
     CONFIG_FULLCHECK = 4,
-    CONFIG_STATUS = 8,
 };
 
 const char *config_program_name(enum config_program program); /* "dynaferry-producer" */

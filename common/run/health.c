@@ -9,6 +9,7 @@
 #include "common/base/auto.h"
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "common/run/stop.h"
 
 /* Its memory is given to another part after health_remove, and never back: so a late
  * health_alive of a removed one is a wrong time at worst. */
@@ -131,7 +132,7 @@ void health_ready(bool is_ready)
 
 bool health_is_ready(void)
 {
-    return atomic_load(&ready);
+    return atomic_load(&ready) && !stop_requested();
 }
 
 /* false: stuck, and told. */

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 #include "consumer/fetch_internal.h"
 

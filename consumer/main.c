@@ -11,8 +11,9 @@
 #include "common/base/exit_code.h"
 #include "common/base/random.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
 #include "consumer/database_owner.h"
@@ -112,7 +113,7 @@ static int open_parts(struct consumer *c, struct error *err)
     if (mongo_target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
-        mongo_target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
+        mongo_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
         try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
     return try_target(c, is_of_its_source, err);

@@ -20,7 +20,7 @@
 #include <uthash.h>
 
 #include "common/base/backoff.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "consumer/batch.h"
 #include "consumer/dead_letters.h"
 #include "consumer/fetch.h"

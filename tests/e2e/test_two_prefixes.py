@@ -64,7 +64,7 @@ def check_refused(bridge, *named, settings=()):
     before = everything(bridge)
     consumer = bridge.run("consumer", settings, seconds=30)
     assert consumer.process.returncode == 78, consumer.story()
-    (line,) = [line for line in consumer.log().splitlines() if "event=ends" in line]
+    (line,) = [line for line in consumer.log().splitlines() if "event=ended" in line]
     assert all(name in line for name in (*named, bridge.database)), line
     assert everything(bridge) == before, "it has written"
 

@@ -5,6 +5,8 @@
  * nothing when the last poll is old. */
 #pragma once
 
+#include "common/base/auto.h"
+#include "common/base/error.h"
 #include "consumer/consumer.h"
 
 #define GROUP_SESSION_MS 10000

@@ -44,7 +44,7 @@ static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *l
     struct dispatcher *d = g->consumer->dispatcher;
     size_t n = strlen(g->prefix);
 
-    log_info("assigned", "group=%s partitions=%d", g->name, list->cnt);
+    log_info("partitions assigned", "group=%s partitions=%d", g->name, list->cnt);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
 
@@ -85,13 +85,13 @@ static void commit(struct group *g, const rd_kafka_topic_partition_list_t *assig
 
 static void revoke_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
 {
-    log_info("revoked", "group=%s partitions=%d", g->name, list->cnt);
+    log_info("partitions revoked", "group=%s partitions=%d", g->name, list->cnt);
     for (int i = 0; i < list->cnt; i++)
         revoke_one(g, &list->elems[i]);
     g->member = false;
     if (!atomic_load(&g->consumer->ending) &&
         !dispatcher_wait_released(g->consumer->dispatcher, false, RELEASE_MS))
-        log_warn("some partitions are left without a goodbye", "group=%s", g->name);
+        log_warn("partitions left without a goodbye", "group=%s", g->name);
     if (!rd_kafka_assignment_lost(g->rk))
         commit(g, list);
 }
@@ -214,7 +214,7 @@ static int poll_once(struct group *g, struct error *err)
     if (m && m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         log_debug("no data topics yet", "group=%s", g->name);
     else if (m && m->err)
-        log_warn("group", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
+        log_warn("group error", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
     return check_fatal(g, err);
 }
 
@@ -314,7 +314,7 @@ int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
     wait_for_tables(g);
     if (subscribe(g, err) < 0)
         return -1;
-    log_info("joining", "group=%s owner=%s", g->name, g->consumer->me);
+    log_info("joining the group", "group=%s owner=%s", g->name, g->consumer->me);
     g->health = health_get("group", HEALTH_LIMIT_MS);
     while (!stop_requested()) {
         if (poll_once(g, err) < 0)

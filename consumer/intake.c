@@ -26,7 +26,7 @@ static void take_begin(struct partition *p, const struct event *ev, int64_t offs
 {
     p->begin = offset;
     batch_begin(&p->batch, ev->source.generation, ev->control.log_id);
-    log_info("generation begins",
+    log_info("generation began",
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=%s",
              p->table->name, p->topic, p->number, ev->source.generation,
              ev->control.rows ? "true" : "false");
@@ -39,7 +39,7 @@ static void take_control(struct partition *p, const struct event *ev, int64_t of
         take_begin(p, ev, offset);
         break;
     case CONTROL_SNAPSHOT_END:
-        log_info("generation's rows end",
+        log_info("generation's rows ended",
                  "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64, p->table->name,
                  p->topic, p->number, ev->source.generation);
         break;

@@ -220,7 +220,7 @@ static bool leave(struct consumer *c, struct group *g)
     bool all = !g || group_leave(g, LEAVE_MS);
 
     if (!all)
-        log_warn("a command was not answered in time", NULL);
+        log_warn("command not answered in time", NULL);
     return stop_threads(c, all ? STOP_MS : 0) && all;
 }
 

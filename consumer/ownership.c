@@ -119,8 +119,8 @@ static struct partition_next went_back(struct partition *p)
         position_begins_again(&p->position);
     else
         position_went_back(&p->position, p->go_back);
-    log_info(p->go_back == POSITION_NONE ? "applied once more after an owner without a goodbye"
-                                         : "partition goes back",
+    log_info(p->go_back == POSITION_NONE ? "partition set back after an owner without a goodbye"
+                                         : "partition set back",
              "topic=%s partition=%" PRId32 " from=%" PRId64 " to=%" PRId64, p->topic, p->number,
              from, p->position.offset);
     return partition_run(p);

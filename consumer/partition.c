@@ -163,7 +163,7 @@ struct partition_next partition_mark(struct partition *p)
 
 struct partition_next partition_restart(struct partition *p, const char *why)
 {
-    log_info("partition starts over", "topic=%s partition=%" PRId32 " why=%s", p->topic,
+    log_info("partition restarted", "topic=%s partition=%" PRId32 " why=%s", p->topic,
              p->number, why);
     return partition_leave(p);
 }

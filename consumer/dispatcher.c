@@ -27,8 +27,8 @@ struct dispatcher {
 
     /* under lock, which is taken before the pool's */
     pthread_mutex_t lock;
-    pthread_cond_t released; /* a partition that was revoked */
-    struct partition *all;   /* by id */
+    pthread_cond_t released;      /* a partition that was revoked */
+    struct partition *partitions; /* by id */
     struct dispatcher_share *shares;
 };
 
@@ -166,9 +166,9 @@ void dispatcher_free(struct dispatcher *d)
     if (!d)
         return;
     step_pool_free(d->pool);
-    HASH_ITER(hh, d->all, p, next)
+    HASH_ITER(hh, d->partitions, p, next)
     {
-        HASH_DEL(d->all, p);
+        HASH_DEL(d->partitions, p);
         partition_free(p);
     }
     HASH_ITER(hh, d->shares, share, after)
@@ -190,7 +190,7 @@ struct partition *dispatcher_find(struct dispatcher *d, const char *topic, int32
     struct partition *p;
 
     AUTO_LOCK(&d->lock);
-    HASH_FIND_STR(d->all, id, p);
+    HASH_FIND_STR(d->partitions, id, p);
     return p;
 }
 
@@ -219,7 +219,7 @@ struct partition *dispatcher_partition(struct dispatcher *d, const char *topic, 
     p->step = (struct step){.run = run_step, .arg = p};
     AUTO_LOCK(&d->lock);
     p->share = share_of(d, topic);
-    HASH_ADD_KEYPTR(hh, d->all, p->id, strlen(p->id), p);
+    HASH_ADD_KEYPTR(hh, d->partitions, p->id, strlen(p->id), p);
     step_schedule(d->pool, &p->step, STEP_ON_WAKE);
     return p;
 }
@@ -228,7 +228,7 @@ void dispatcher_each(struct dispatcher *d, void (*each)(void *arg, struct partit
                      void *arg)
 {
     AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->all; p; p = p->hh.next)
+    for (struct partition *p = d->partitions; p; p = p->hh.next)
         each(arg, p);
 }
 
@@ -237,7 +237,7 @@ void dispatcher_each(struct dispatcher *d, void (*each)(void *arg, struct partit
 void dispatcher_wake_topic(struct dispatcher *d, const char *topic)
 {
     AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->all; p; p = p->hh.next)
+    for (struct partition *p = d->partitions; p; p = p->hh.next)
         if (strcmp(p->topic, topic) == 0)
             partition_wake(p);
 }
@@ -266,27 +266,27 @@ void dispatcher_revoke(struct dispatcher *d, struct partition *p)
 void dispatcher_revoke_all(struct dispatcher *d)
 {
     AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->all; p; p = p->hh.next)
+    for (struct partition *p = d->partitions; p; p = p->hh.next)
         revoke_one(p);
 }
 
-static bool all_released(const struct dispatcher *d, bool all)
+static bool all_released(const struct dispatcher *d, bool with_marks)
 {
-    for (const struct partition *p = d->all; p; p = p->hh.next)
-        if (p->revoked &&
-            (p->in_step || !partition_is_released(p) || (all && p->state == PARTITION_MARKING)))
+    for (const struct partition *p = d->partitions; p; p = p->hh.next)
+        if (p->revoked && (p->in_step || !partition_is_released(p) ||
+                           (with_marks && p->state == PARTITION_MARKING)))
             return false;
     return true;
 }
 
-bool dispatcher_wait_released(struct dispatcher *d, bool all, int64_t timeout_ms)
+bool dispatcher_wait_released(struct dispatcher *d, bool with_marks, int64_t timeout_ms)
 {
     int64_t until = clock_mono_ms() + timeout_ms;
 
     AUTO_LOCK(&d->lock);
-    while (!all_released(d, all))
+    while (!all_released(d, with_marks))
         if (clock_cond_wait(&d->released, &d->lock, until))
-            return all_released(d, all);
+            return all_released(d, with_marks);
     return true;
 }
 

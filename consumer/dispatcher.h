@@ -45,9 +45,9 @@ void dispatcher_wake_topic(struct dispatcher *d, const char *topic);
 void dispatcher_assign(struct dispatcher *d, struct partition *p);
 void dispatcher_revoke(struct dispatcher *d, struct partition *p);
 void dispatcher_revoke_all(struct dispatcher *d); /* also wakes what was revoked before */
-/* Waits until all partitions that were revoked are released; false: not in time. all: also from
- * marks that are still to be set. */
-bool dispatcher_wait_released(struct dispatcher *d, bool all, int64_t timeout_ms);
+/* Waits until all partitions that were revoked are released; false: not in time. with_marks:
+ * also until their marks are set. */
+bool dispatcher_wait_released(struct dispatcher *d, bool with_marks, int64_t timeout_ms);
 
 /* Of the holder: its table's last command timed out (true), or was answered. */
 void dispatcher_timed_out(struct dispatcher *d, struct partition *p, bool timed_out);

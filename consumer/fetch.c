@@ -56,25 +56,25 @@ static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
 
 static void follow_changes(struct fetch *f)
 {
-    struct fetch_streams *all = &f->streams;
+    struct fetch_streams *streams = &f->streams;
 
-    pthread_mutex_lock(&all->lock);
-    while (all->changes) {
-        struct fetch_stream *s = all->changes;
+    pthread_mutex_lock(&streams->lock);
+    while (streams->changes) {
+        struct fetch_stream *s = streams->changes;
         int64_t wanted = s->wanted;
         unsigned asked = s->asked;
         bool done;
 
-        all->changes = s->next_change;
+        streams->changes = s->next_change;
         s->in_changes = false;
-        pthread_mutex_unlock(&all->lock);
+        pthread_mutex_unlock(&streams->lock);
         done = follow(f, s, wanted);
-        pthread_mutex_lock(&all->lock);
+        pthread_mutex_lock(&streams->lock);
         s->done = asked;
         if (!done && s->asked == asked)
             s->resume = wanted;
     }
-    pthread_mutex_unlock(&all->lock);
+    pthread_mutex_unlock(&streams->lock);
 }
 
 static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t *m)
@@ -90,7 +90,7 @@ static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t 
 }
 
 struct woken {
-    struct fetch_stream *streams[FETCH_STREAM_PULL_MAX];
+    struct fetch_stream *list[FETCH_STREAM_PULL_MAX];
     size_t count;
 };
 
@@ -112,7 +112,7 @@ static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
             continue;
         }
         if (s->count == 0)
-            woken->streams[woken->count++] = s;
+            woken->list[woken->count++] = s;
         f->pulled += fetch_stream_size_of(m);
         fetch_stream_put(s, m);
     }
@@ -149,12 +149,12 @@ static void suspend_stalled(struct fetch *f, int64_t now)
 /* Waits until something may be moved. */
 static void wait_for_room(struct fetch *f)
 {
-    struct fetch_streams *all = &f->streams;
+    struct fetch_streams *streams = &f->streams;
 
-    AUTO_LOCK(&all->lock);
-    while (!f->stopping && !all->changes) {
+    AUTO_LOCK(&streams->lock);
+    while (!f->stopping && !streams->changes) {
         int64_t now = clock_mono_ms();
-        bool full = all->used >= all->budget;
+        bool full = streams->used >= streams->budget;
 
         if (!full)
             f->full_at = 0;
@@ -164,10 +164,11 @@ static void wait_for_room(struct fetch *f)
             suspend_stalled(f, now);
             f->full_at = now;
         }
-        if (!full && (f->arrived || clock_cond_wait(&all->changed, &all->lock, now + LOOK_MS)))
+        if (!full &&
+            (f->arrived || clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS)))
             break;
         if (full)
-            clock_cond_wait(&all->changed, &all->lock, now + LOOK_MS);
+            clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS);
     }
     f->arrived = false;
 }
@@ -183,7 +184,7 @@ static void move_messages(struct fetch *f)
     nudge(f, messages[0]->rkt, messages[0]->partition);
     deliver(f, messages, (size_t)n, &woken);
     for (size_t i = 0; i < woken.count; i++)
-        woken.streams[i]->wake(woken.streams[i]->arg);
+        woken.list[i]->wake(woken.list[i]->arg);
     AUTO_LOCK(&f->streams.lock);
     f->arrived = true; /* there may be more */
 }

@@ -30,7 +30,7 @@ void fetch_stream_put(struct fetch_stream *s, rd_kafka_message_t *m)
     }
     s->ring[(s->first + s->count++) % s->capacity] = m;
     s->bytes += fetch_stream_size_of(m);
-    s->all->used += fetch_stream_size_of(m);
+    s->streams->used += fetch_stream_size_of(m);
 }
 
 static rd_kafka_message_t *take(struct fetch_stream *s)
@@ -51,32 +51,33 @@ static void drop(struct fetch_stream *s)
     while (s->count > 0) {
         rd_kafka_message_t *m = take(s);
 
-        s->all->used -= fetch_stream_size_of(m);
-        fetch_stream_discard(s->all, m);
+        s->streams->used -= fetch_stream_size_of(m);
+        fetch_stream_discard(s->streams, m);
     }
 }
 
-void fetch_stream_discard(struct fetch_streams *all, rd_kafka_message_t *m)
+void fetch_stream_discard(struct fetch_streams *streams, rd_kafka_message_t *m)
 {
-    if (all->discarded_count == all->discarded_capacity) {
-        all->discarded_capacity = all->discarded_capacity ? 2 * all->discarded_capacity : 64;
-        all->discarded =
-            xrealloc(all->discarded, all->discarded_capacity * sizeof(*all->discarded));
+    if (streams->discarded_count == streams->discarded_capacity) {
+        streams->discarded_capacity =
+            streams->discarded_capacity ? 2 * streams->discarded_capacity : 64;
+        streams->discarded = xrealloc(streams->discarded, streams->discarded_capacity *
+                                                              sizeof(*streams->discarded));
     }
-    all->discarded[all->discarded_count++] = m;
-    pthread_cond_signal(&all->changed);
+    streams->discarded[streams->discarded_count++] = m;
+    pthread_cond_signal(&streams->changed);
 }
 
-void fetch_stream_bury(struct fetch_streams *all)
+void fetch_stream_bury(struct fetch_streams *streams)
 {
     rd_kafka_message_t **messages;
     size_t count;
 
-    pthread_mutex_lock(&all->lock);
-    messages = TAKE(all->discarded);
-    count = all->discarded_count;
-    all->discarded_count = all->discarded_capacity = 0;
-    pthread_mutex_unlock(&all->lock);
+    pthread_mutex_lock(&streams->lock);
+    messages = TAKE(streams->discarded);
+    count = streams->discarded_count;
+    streams->discarded_count = streams->discarded_capacity = 0;
+    pthread_mutex_unlock(&streams->lock);
     for (size_t i = 0; i < count; i++)
         rd_kafka_message_destroy(messages[i]);
     free(messages);
@@ -95,17 +96,17 @@ static int64_t first_offset(const struct fetch_stream *s)
 
 static void ask(struct fetch_stream *s, int64_t wanted)
 {
-    struct fetch_streams *all = s->all;
+    struct fetch_streams *streams = s->streams;
 
     s->wanted = wanted;
     s->resume = FETCH_STREAM_CLOSED;
     s->asked++;
     if (!s->in_changes) {
         s->in_changes = true;
-        s->next_change = all->changes;
-        all->changes = s;
+        s->next_change = streams->changes;
+        streams->changes = s;
     }
-    pthread_cond_signal(&all->changed);
+    pthread_cond_signal(&streams->changed);
 }
 
 void fetch_stream_suspend(struct fetch_stream *s)
@@ -121,60 +122,60 @@ void fetch_stream_suspend(struct fetch_stream *s)
 
 /* ---- streams ---- */
 
-void fetch_stream_begin_all(struct fetch_streams *all, size_t budget)
+void fetch_stream_begin_all(struct fetch_streams *streams, size_t budget)
 {
-    all->budget = budget;
-    pthread_mutex_init(&all->lock, NULL);
-    clock_cond_init(&all->changed);
+    streams->budget = budget;
+    pthread_mutex_init(&streams->lock, NULL);
+    clock_cond_init(&streams->changed);
 }
 
-void fetch_stream_end_all(struct fetch_streams *all)
+void fetch_stream_end_all(struct fetch_streams *streams)
 {
     struct fetch_topic *topic, *next;
 
-    fetch_stream_bury(all);
-    free(all->discarded);
-    HASH_ITER(hh, all->topics, topic, next)
+    fetch_stream_bury(streams);
+    free(streams->discarded);
+    HASH_ITER(hh, streams->topics, topic, next)
     {
-        HASH_DEL(all->topics, topic);
+        HASH_DEL(streams->topics, topic);
         rd_kafka_topic_destroy(topic->rkt);
         free(topic->name);
         free(topic);
     }
-    pthread_cond_destroy(&all->changed);
-    pthread_mutex_destroy(&all->lock);
+    pthread_cond_destroy(&streams->changed);
+    pthread_mutex_destroy(&streams->lock);
 }
 
 /* Without the lock. */
-static struct fetch_topic *topic_of(struct fetch_streams *all, const char *name)
+static struct fetch_topic *topic_of(struct fetch_streams *streams, const char *name)
 {
     struct fetch_topic *topic;
 
-    HASH_FIND_STR(all->topics, name, topic);
+    HASH_FIND_STR(streams->topics, name, topic);
     if (topic)
         return topic;
     topic = xcalloc(1, sizeof(*topic));
     topic->name = xstrdup(name);
-    topic->rkt = rd_kafka_topic_new(all->rk, name, NULL);
+    topic->rkt = rd_kafka_topic_new(streams->rk, name, NULL);
     CHECK(topic->rkt);
-    HASH_ADD_KEYPTR(hh, all->topics, topic->name, strlen(topic->name), topic);
+    HASH_ADD_KEYPTR(hh, streams->topics, topic->name, strlen(topic->name), topic);
     return topic;
 }
 
-struct fetch_stream *fetch_stream_new(struct fetch_streams *all, const char *topic,
+struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
                                       int32_t partition, void (*wake)(void *arg), void *arg)
 {
     struct fetch_stream *s = xcalloc(1, sizeof(*s));
 
-    s->all = all;
-    s->topic = topic_of(all, topic);
+    s->streams = streams;
+    s->topic = topic_of(streams, topic);
     s->partition = partition;
     s->id = xasprintf("%s/%" PRId32, topic, partition);
     s->wake = wake;
     s->arg = arg;
     s->wanted = s->resume = FETCH_STREAM_CLOSED;
-    AUTO_LOCK(&all->lock);
-    HASH_ADD_KEYPTR(hh, all->by_id, s->id, strlen(s->id), s);
+    AUTO_LOCK(&streams->lock);
+    HASH_ADD_KEYPTR(hh, streams->by_id, s->id, strlen(s->id), s);
     return s;
 }
 
@@ -182,11 +183,11 @@ void fetch_stream_free(struct fetch_stream *s)
 {
     if (!s)
         return;
-    CHECK(!s->all->reading);
-    pthread_mutex_lock(&s->all->lock);
+    CHECK(!s->streams->reading);
+    pthread_mutex_lock(&s->streams->lock);
     drop(s);
-    HASH_DEL(s->all->by_id, s);
-    pthread_mutex_unlock(&s->all->lock);
+    HASH_DEL(s->streams->by_id, s);
+    pthread_mutex_unlock(&s->streams->lock);
     if (s->started)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
     free(s->ring);
@@ -196,7 +197,7 @@ void fetch_stream_free(struct fetch_stream *s)
 
 void fetch_stream_open(struct fetch_stream *s, int64_t offset)
 {
-    AUTO_LOCK(&s->all->lock);
+    AUTO_LOCK(&s->streams->lock);
     drop(s);
     s->topic->taken_at = clock_mono_ms();
     ask(s, offset);
@@ -204,7 +205,7 @@ void fetch_stream_open(struct fetch_stream *s, int64_t offset)
 
 void fetch_stream_close(struct fetch_stream *s)
 {
-    AUTO_LOCK(&s->all->lock);
+    AUTO_LOCK(&s->streams->lock);
     if (s->wanted == FETCH_STREAM_CLOSED && s->resume == FETCH_STREAM_CLOSED)
         return;
     drop(s);
@@ -215,7 +216,7 @@ size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, 
 {
     size_t n = 0;
 
-    AUTO_LOCK(&s->all->lock);
+    AUTO_LOCK(&s->streams->lock);
     s->topic->taken_at = clock_mono_ms();
     while (n < max && s->count > 0)
         messages[n++] = take(s);
@@ -226,7 +227,7 @@ size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, 
 
 void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages, size_t count)
 {
-    struct fetch_streams *all = s->all;
+    struct fetch_streams *streams = s->streams;
     size_t bytes = 0;
     bool was_full;
 
@@ -234,10 +235,10 @@ void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages,
         bytes += fetch_stream_size_of(messages[i]);
         rd_kafka_message_destroy(messages[i]);
     }
-    AUTO_LOCK(&all->lock);
+    AUTO_LOCK(&streams->lock);
     s->topic->taken_at = clock_mono_ms();
-    was_full = all->used >= all->budget;
-    all->used -= bytes;
-    if (was_full && all->used < all->budget)
-        pthread_cond_signal(&all->changed);
+    was_full = streams->used >= streams->budget;
+    streams->used -= bytes;
+    if (was_full && streams->used < streams->budget)
+        pthread_cond_signal(&streams->changed);
 }

@@ -44,7 +44,7 @@ struct fetch_streams { /* all of them */
 
 struct fetch_stream {
     /* set once */
-    struct fetch_streams *all;
+    struct fetch_streams *streams;
     struct fetch_topic *topic;
     int32_t partition;
     char *id;
@@ -72,7 +72,7 @@ struct fetch_stream {
 
 /* Of one thread alone. wake is called by the thread that reads when messages come to a stream
  * that had none. */
-struct fetch_stream *fetch_stream_new(struct fetch_streams *all, const char *topic,
+struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
                                       int32_t partition, void (*wake)(void *arg), void *arg);
 void fetch_stream_free(struct fetch_stream *s); /* after fetch_stop; NULL is fine */
 
@@ -87,15 +87,15 @@ void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages,
 
 /* ---- for the thread that reads ---- */
 
-void fetch_stream_begin_all(struct fetch_streams *all, size_t budget);
-void fetch_stream_end_all(struct fetch_streams *all); /* after each is freed */
+void fetch_stream_begin_all(struct fetch_streams *streams, size_t budget);
+void fetch_stream_end_all(struct fetch_streams *streams); /* after each is freed */
 /* What a message counts for. */
 size_t fetch_stream_size_of(const rd_kafka_message_t *m);
 /* Without the lock: destroys what was discarded. */
-void fetch_stream_bury(struct fetch_streams *all);
+void fetch_stream_bury(struct fetch_streams *streams);
 
 /* Under the lock: */
 void fetch_stream_put(struct fetch_stream *s, rd_kafka_message_t *m);
-void fetch_stream_discard(struct fetch_streams *all, rd_kafka_message_t *m);
+void fetch_stream_discard(struct fetch_streams *streams, rd_kafka_message_t *m);
 /* Takes away what it holds; the next pull opens it where that began. */
 void fetch_stream_suspend(struct fetch_stream *s);

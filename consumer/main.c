@@ -132,10 +132,10 @@ static int open_parts(struct consumer *c, struct error *err)
 static void set_limits(struct consumer *c)
 {
     const struct config *config = c->config;
-    size_t share = fetch_batch_bytes(c->fetch, (int)config_int(config, "target.writers"));
+    size_t most = fetch_batch_bytes(c->fetch, (int)config_int(config, "target.writers"));
 
     c->batch_count = (size_t)config_int(config, "target.batch.count");
-    c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), share);
+    c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), most);
     c->linger_ms = config_int(config, "target.batch.ms");
     c->session_ms = GROUP_SESSION_MS;
     atomic_store(&c->last_poll, clock_mono_ms());

@@ -100,7 +100,7 @@ def test_several_consumers_of_one_prefix_share_a_database_from_the_start(bridge)
     bridge.producer()
     bridge.wait_caught_up()
     consumers = [bridge.consumer() for _ in range(3)]
-    assigned = lambda: all(lines(c, "event=assigned") for c in consumers)
+    assigned = lambda: all(lines(c, 'event="partitions assigned"') for c in consumers)
     wait_until(assigned, 60, "all to be members", consumers)
     bridge.settle()
     bridge.verify()

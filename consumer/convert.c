@@ -3,6 +3,7 @@
 #include "consumer/convert.h"
 
 #include "common/base/check.h"
+#include "common/json/json_text.h"
 #include "consumer/convert_value.h"
 
 #define MAX_DOCUMENT_BYTES (16 * 1024 * 1024)
@@ -143,7 +144,7 @@ static bool is_attribute(const struct key_attribute *k, struct bytes raw)
         return false;
     if (raw.len && k->name_len && raw.p[0] != k->name[0] && raw.p[0] != '\\')
         return false;
-    return json_raw_is(raw, (struct bytes){k->name, k->name_len});
+    return json_raw_is(raw, key_attribute_name(k));
 }
 
 static int key_slot(const struct key_schema *s, struct bytes raw)

@@ -7,7 +7,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/error.h"
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 
 enum convert_type {
     CONVERT_RAW,

@@ -3,6 +3,7 @@
  * A number is exact by the narrowest type (number.h), or a double where that is wanted and the
  * number is no key. */
 #include "common/base/mutation.h"
+#include "common/item/ddb_number.h"
 #include "consumer/convert_value.h"
 #include "consumer/number.h"
 

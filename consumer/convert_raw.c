@@ -2,6 +2,7 @@
  *
  * A number's text is the message's, so that a reader sees what DynamoDB sent; a key's is
  * canonical, since filters and the unique index compare it as text. */
+#include "common/item/ddb_number.h"
 #include "consumer/convert_value.h"
 #include "consumer/number.h"
 

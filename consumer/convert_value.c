@@ -1,5 +1,7 @@
 #include "consumer/convert_value.h"
 
+#include "common/base/base64.h"
+#include "common/json/json_text.h"
 #include "consumer/number.h"
 
 #define MAX_DEPTH 100  /* what MongoDB takes; DynamoDB's 32 levels are 66 in raw */

@@ -6,6 +6,7 @@
 
 #include "common/base/exit_code.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 #include "common/run/log.h"
 #include "consumer/bson_read.h"
 #include "consumer/position_store.h"

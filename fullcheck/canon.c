@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
+#include "common/json/json_text.h"
 
 #define obstack_chunk_alloc xmalloc
 #define obstack_chunk_free free

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/backoff.h"
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
 
@@ -183,4 +184,13 @@ struct ddb_error_answer ddb_error_read(long status, struct bytes body, const cha
     error_set(err, ddb_error_kind(r.error), BYTES_FMT, BYTES_ARG(text));
     err->code = exit_code_of(r.error);
     return r;
+}
+
+int64_t ddb_error_retry_ms(enum ddb_error kind, unsigned *tries)
+{
+    struct backoff b;
+
+    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
+    b.tries = (*tries)++;
+    return backoff_next_ms(&b);
 }

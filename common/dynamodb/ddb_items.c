@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 
 #define REQUEST_AT_MOST ((size_t)4 << 20) /* 100 keys of 3 KB, each byte escaped: 2 MB */
 

@@ -1,6 +1,8 @@
 /* common/dynamodb/ddb_read.c - see ddb_read.h. */
 #include "common/dynamodb/ddb_read.h"
 
+#include "common/json/json_text.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

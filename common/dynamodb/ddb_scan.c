@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
 

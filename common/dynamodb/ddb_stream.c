@@ -1,13 +1,10 @@
-/* common/dynamodb/ddb_stream.c - streams, their shards and iterators; ddb_records.c reads the
- * records.
- */
 #include "common/dynamodb/ddb_stream.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/backoff.h"
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 #include "common/run/stop.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20)
@@ -279,7 +276,7 @@ int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *c, const cha
     return 0;
 }
 
-/* ---- iterators and records ---- */
+/* ---- iterators ---- */
 
 int ddb_stream_iterator_read(char **ret, struct bytes answer, struct error *err)
 {
@@ -320,16 +317,4 @@ int ddb_stream_iterator(char **ret, struct ddb_client *c, const char *arn, const
     if (ddb_stream_iterator_read(ret, buf_slice(&answer.body), err) < 0)
         return ddb_client_broken(c, "GetShardIterator", err);
     return 0;
-}
-
-int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
-                    int64_t limit, struct error *err)
-{
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
-
-    append_member(&body, "ShardIterator", iterator);
-    if (limit > 0)
-        buf_printf(&body, ",\"Limit\":%" PRId64, limit);
-    buf_char(&body, '}');
-    return ddb_client_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
 }

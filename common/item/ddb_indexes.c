@@ -1,5 +1,7 @@
 #include "common/item/ddb_indexes.h"
 
+#include "common/json/json_text.h"
+
 #include <stdlib.h>
 
 void ddb_indexes_release(struct ddb_indexes *x)

@@ -2,7 +2,7 @@
  * of. */
 #pragma once
 
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 #include "common/json/json_reader.h"
 
 struct ddb_index {

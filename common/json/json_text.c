@@ -1,5 +1,5 @@
-/* common/json/json_text.c - what is written between the quotes of JSON: unescaping, comparing,
- * escaping. */
+#include "common/json/json_text.h"
+
 #include <string.h>
 
 #include "common/json/json_reader.h"

@@ -1,8 +1,7 @@
 #include "common/messages/event.h"
 
-#include <inttypes.h>
-
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 static const char *const control_names[] = {
     [CONTROL_NONE] = "",
@@ -367,62 +366,4 @@ int event_decode(struct event *ret, struct bytes message, struct error *err)
         return error_prefix(err, "event");
     *ret = ev;
     return 0;
-}
-
-/* ---- dead letters ---- */
-
-static void put_text(struct buf *out, const char *before, struct bytes text)
-{
-    buf_bytes(out, bytes_of(before));
-    json_stringify(out, text);
-}
-
-static void put_value(struct buf *out, struct bytes value)
-{
-    if (!value.len) {
-        buf_lit(out, "null");
-        return;
-    }
-    buf_char(out, '"');
-    base64_encode(out, value);
-    buf_char(out, '"');
-}
-
-void dead_letter_header(struct buf *out, struct bytes name, struct bytes value)
-{
-    size_t from = out->len;
-
-    buf_char(out, from ? ',' : '{');
-    buf_json_string(out, name);
-    buf_char(out, ':');
-    buf_json_string(out, value);
-    for (size_t i = from; i < out->len; i++)
-        if ((unsigned char)out->p[i] >= 0x7f)
-            out->p[i] = '?';
-}
-
-void dead_letter_encode(struct buf *out, const struct dead_letter *d)
-{
-    put_text(out, "{\"stage\":", d->stage);
-    put_text(out, ",\"table\":", d->table);
-    put_text(out, ",\"reason\":", d->reason);
-    put_text(out, ",\"topic\":", d->topic);
-    buf_printf(out, ",\"partition\":%" PRId32 ",\"offset\":", d->partition);
-    if (d->offset < 0)
-        buf_lit(out, "null");
-    else
-        put_int(out, d->offset);
-    buf_lit(out, ",\"generation\":");
-    put_int(out, d->generation);
-    buf_lit(out, ",\"keys\":");
-    put_object(out, d->keys);
-    buf_lit(out, ",\"headers\":");
-    buf_bytes(out, d->headers.len ? d->headers : BYTES_LIT("{}"));
-    buf_lit(out, ",\"value\":");
-    put_value(out, d->value);
-    buf_lit(out, ",\"ts_ms\":");
-    put_int(out, d->ts_ms);
-    buf_lit(out, ",\"old_document_stays\":");
-    put_bool(out, d->old_document_stays);
-    buf_char(out, '}');
 }

@@ -12,7 +12,7 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/item/ddb_indexes.h"
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 
 enum ledger_phase {
     PHASE_SNAPSHOT,

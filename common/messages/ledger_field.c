@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 static const char *const phase_names[] = {"snapshot", "tail", "gap",
                                           "paused",   "gone", "failed"};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 static const char *const type_names[] = {"snapshot", "repair", "pause", "resume"};
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/dynamodb/ddb_records.h"
 #include "common/dynamodb/ddb_stream.h"
 #include "support_vector.h"
 

@@ -9,6 +9,9 @@
 #include <cmocka.h>
 
 #include "common/base/check.h"
+#include "common/json/json_reader.h"
+#include "common/json/json_text.h"
+#include "common/messages/dead_letter.h"
 
 #define PK_SK_7 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"7\"}}"
 #define PK_SK_8 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"8\"}}"

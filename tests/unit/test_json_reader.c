@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "common/json/json_text.h"
 #include "tests/fuzz/json_oracle.h"
 
 static bool legal(struct bytes text)

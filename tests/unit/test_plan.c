@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "support_config.h"
 
 /* for its static functions */

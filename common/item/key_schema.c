@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json/json_reader.h"
+#include "common/json/json_fields.h"
 #include "common/json/json_text.h"
 
 void key_schema_release(struct key_schema *s)
@@ -56,78 +56,89 @@ void key_schema_write(struct buf *out, const struct key_schema *s)
     buf_char(out, ']');
 }
 
-struct attribute_text { /* raw strings; p is NULL until read */
+struct attribute { /* raw strings; p is NULL: not there */
     struct bytes name, kind, type;
 };
 
-static void attribute_text_read(struct attribute_text *t, struct json_reader *r)
+static int read_attribute(struct attribute *a, struct json_reader *r, struct error *err)
 {
-    struct bytes member;
+    static const struct json_field list[] = {
+        JSON_FIELD("AttributeName", struct attribute, name, &json_fields_raw),
+        JSON_OPTIONAL("KeyType", struct attribute, kind, &json_fields_raw),
+        JSON_OPTIONAL("AttributeType", struct attribute, type, &json_fields_raw),
+    };
+    static const struct json_fields fields =
+        JSON_FIELDS("a key attribute", struct attribute, list);
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("AttributeName")))
-            json_string(r, &t->name);
-        else if (json_raw_is(member, BYTES_LIT("KeyType")))
-            json_string(r, &t->kind);
-        else if (json_raw_is(member, BYTES_LIT("AttributeType")))
-            json_string(r, &t->type);
-        else
-            json_skip(r, NULL);
-    }
+    *a = (struct attribute){0};
+    return json_fields_read(a, NULL, &fields, r, err);
 }
 
-static int attribute_store(struct key_schema *s, const struct attribute_text *t,
-                           struct error *err)
+/* Empty: not defined. */
+static struct bytes type_of(struct bytes definitions, struct bytes name)
 {
-    bool hash = json_raw_is(t->kind, BYTES_LIT("HASH"));
-    struct key_attribute *a = hash ? &s->hash : &s->range;
-    struct buf name;
+    struct json_reader r;
+    struct error ignored;
+    struct attribute a;
 
-    if (!t->name.p || (!hash && !json_raw_is(t->kind, BYTES_LIT("RANGE"))))
-        return error_set(err, ERR_DATA, "a key attribute without a name, HASH or RANGE");
-    if (t->type.len != 1 || !memchr("SNB", t->type.p[0], 3))
-        return error_set(err, ERR_DATA, "a key attribute that is not S, N or B");
+    json_reader_init(&r, definitions);
+    json_array_begin(&r);
+    while (json_array_next(&r) && read_attribute(&a, &r, &ignored) == 0)
+        if (json_raw_is(a.name, name))
+            return a.type;
+    return (struct bytes){0};
+}
+
+static int add_attribute(struct key_schema *s, const struct attribute *text,
+                         struct bytes definitions, struct error *err)
+{
+    bool hash = json_raw_is(text->kind, BYTES_LIT("HASH"));
+    struct key_attribute *a = hash ? &s->hash : &s->range;
+    struct bytes type = text->type;
+
+    if (!hash && !json_raw_is(text->kind, BYTES_LIT("RANGE")))
+        return error_set(err, ERR_DATA, "a key attribute that is not HASH or RANGE");
     if (a->name)
         return error_set(err, ERR_DATA, "two %s keys", hash ? "HASH" : "RANGE");
-    buf_init(&name, t->name.len + 1); /* no escape is shorter than what it stands for */
-    json_unescape(&name, t->name, NULL);
-    a->name_len = name.len;
-    buf_cstr(&name);
-    a->name = name.p;
-    a->type = t->type.p[0];
+    a->name = json_unescape_dup(text->name, &a->name_len);
+    if (!type.p)
+        type = type_of(definitions, key_attribute_name(a));
+    if (type.len != 1 || !memchr("SNB", type.p[0], 3))
+        return error_set(err, ERR_DATA, "a key attribute that is not S, N or B");
+    a->type = type.p[0];
     return 0;
 }
 
-static int key_schema_read_into(struct key_schema *s, struct json_reader *r, struct error *err)
+static int read_schema(struct key_schema *s, struct bytes json, struct bytes definitions,
+                       struct error *err)
 {
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        struct attribute_text t = {0};
-
-        attribute_text_read(&t, r);
-        if (json_failed(r))
-            break;
-        if (attribute_store(s, &t, err) < 0)
-            return -1;
-    }
-    if (!json_end(r))
-        return json_reader_error(r, err);
-    if (!s->hash.name)
-        return error_set(err, ERR_DATA, "no HASH key");
-    return 0;
-}
-
-int key_schema_read(struct key_schema *ret, struct bytes json, struct error *err)
-{
-    struct key_schema s = {0};
     struct json_reader r;
+    struct attribute a;
 
     json_reader_init(&r, json);
-    if (key_schema_read_into(&s, &r, err) < 0) {
+    json_array_begin(&r);
+    while (json_array_next(&r))
+        if (read_attribute(&a, &r, err) < 0 || add_attribute(s, &a, definitions, err) < 0)
+            return -1;
+    if (!json_end(&r))
+        return json_reader_error(&r, err);
+    return s->hash.name ? 0 : error_set(err, ERR_DATA, "no HASH key");
+}
+
+int key_schema_read_described(struct key_schema *ret, struct bytes keys,
+                              struct bytes definitions, struct error *err)
+{
+    struct key_schema s = {0};
+
+    if (read_schema(&s, keys, definitions, err) < 0) {
         key_schema_release(&s);
         return error_prefix(err, "key schema");
     }
     *ret = s;
     return 0;
+}
+
+int key_schema_read(struct key_schema *ret, struct bytes json, struct error *err)
+{
+    return key_schema_read_described(ret, json, (struct bytes){0}, err);
 }

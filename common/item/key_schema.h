@@ -27,3 +27,7 @@ bool key_schema_equal(const struct key_schema *a, const struct key_schema *b);
  * ledger. */
 void key_schema_write(struct buf *out, const struct key_schema *s);
 int key_schema_read(struct key_schema *ret, struct bytes json, struct error *err);
+/* The same, where the types of the attributes stand apart: KeySchema and AttributeDefinitions
+ * of DescribeTable. */
+int key_schema_read_described(struct key_schema *ret, struct bytes keys,
+                              struct bytes definitions, struct error *err);

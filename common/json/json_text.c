@@ -88,6 +88,18 @@ void json_unescape(struct buf *out, struct bytes raw, bool *lone)
         buf_bytes(out, next_run(&p, end, room, lone));
 }
 
+char *json_unescape_dup(struct bytes raw, size_t *ret_len)
+{
+    struct buf text;
+
+    buf_init(&text, raw.len + 1); /* no escape is shorter than what it stands for */
+    json_unescape(&text, raw, NULL);
+    buf_cstr(&text);
+    if (ret_len)
+        *ret_len = text.len;
+    return text.p;
+}
+
 bool json_raw_is_slow(struct bytes raw, struct bytes text)
 {
     const char *p = raw.len ? raw.p : "", *end = p + raw.len;

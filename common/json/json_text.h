@@ -23,6 +23,9 @@ static inline bool json_raw_is(struct bytes raw, struct bytes text)
  * false here, so that one flag serves several strings; NULL is fine). raw must come from
  * json_reader. */
 void json_unescape(struct buf *out, struct bytes raw, bool *lone);
+/* The same as a string of its own, with a zero behind it; the caller frees. ret_len: NULL is
+ * fine where a NUL inside may cut it. */
+char *json_unescape_dup(struct bytes raw, size_t *ret_len);
 
 /* Appends s (WTF-8) in quotes as JSON.stringify writes it: short escapes for \b \f \n \r \t \"
  * \\, \u00xx in lower case for other controls, lone surrogates as \udxxx, all else as it is.

@@ -127,4 +127,3 @@ int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct erro
 int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err);
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);
 const char *ledger_phase_name(enum ledger_phase p);
-const char *shard_status_name(enum shard_status s);

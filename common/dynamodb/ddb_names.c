@@ -22,42 +22,33 @@ void ddb_names_release(struct ddb_names *n)
     *n = (struct ddb_names){0};
 }
 
-static void read_names(struct ddb_names *n, struct json_reader *r)
+static int read_names(struct json_reader *r, void *at, struct error *err)
 {
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        char *name = NULL;
+    struct ddb_names *n = at;
+    struct bytes raw;
 
-        ddb_read_string(r, &name);
-        if (!name)
-            continue;
+    (void)err;
+    json_array_begin(r);
+    while (json_array_next(r) && json_string(r, &raw)) {
         n->names = xrealloc(n->names, (n->count + 1) * sizeof(*n->names));
-        n->names[n->count++] = name;
+        n->names[n->count++] = json_unescape_dup(raw, NULL);
     }
+    return json_failed(r) ? -1 : 0;
 }
+
+static const struct json_kind names_kind = {.read = read_names};
 
 int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *err)
 {
-    struct json_reader r;
-    struct bytes member;
-    bool any = false;
+    static const struct json_field list[] = {
+        {BYTES_LIT("TableNames"), &names_kind},
+        JSON_OPTIONAL("LastEvaluatedTableName", struct ddb_names, last,
+                      &json_fields_text_or_null),
+    };
+    static const struct json_fields fields = JSON_FIELDS("ListTables", struct ddb_names, list);
 
     free_charp(&n->last);
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("TableNames"))) {
-            read_names(n, &r);
-            any = true;
-        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedTableName"))) {
-            ddb_read_string(&r, &n->last);
-        } else {
-            json_skip(&r, NULL);
-        }
-    }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    return any ? 0 : ddb_read_lacks("TableNames", err);
+    return ddb_read_answer(n, &fields, answer, err);
 }
 
 static int list_page(struct ddb_names *n, struct ddb_client *c, struct error *err)

@@ -139,9 +139,9 @@ static int read_change(struct ddb_record *rec, struct json_reader *r,
     json_object_begin(r);
     while (json_object_next(r, &member)) {
         if (json_raw_is(member, BYTES_LIT("NewImage")))
-            ddb_read_object(r, &rec->new_image);
+            json_fields_read_object(r, &rec->new_image, err);
         else if (json_raw_is(member, BYTES_LIT("OldImage")))
-            ddb_read_object(r, &rec->old_image);
+            json_fields_read_object(r, &rec->old_image, err);
         else if (json_raw_is(member, BYTES_LIT("SequenceNumber")))
             json_string(r, &rec->sequence);
         else if (json_raw_is(member, BYTES_LIT("ApproximateCreationDateTime")))
@@ -180,10 +180,8 @@ static int read_record(struct ddb_record *ret, struct json_reader *r,
 {
     struct ddb_record rec = {.created_ms = -1};
 
-    if (read_record_members(&rec, r, schema, err) < 0) {
-        err->kind = ERR_RETRY;
-        return error_prefix(err, "the answer is not as it should be");
-    }
+    if (read_record_members(&rec, r, schema, err) < 0)
+        return ddb_read_is_wrong(err);
     if (json_failed(r))
         return ddb_read_failed(r, err);
     if (!rec.event)

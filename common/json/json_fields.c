@@ -154,7 +154,7 @@ static int read_value(struct json_reader *r, void *at, struct error *err)
 
 const struct json_kind json_fields_value = {.read = read_value};
 
-static int read_object(struct json_reader *r, void *at, struct error *err)
+int json_fields_read_object(struct json_reader *r, void *at, struct error *err)
 {
     (void)err;
     if (json_peek(r) == JSON_OBJECT)
@@ -165,7 +165,7 @@ static int read_object(struct json_reader *r, void *at, struct error *err)
     return json_object_begin(r) ? 0 : -1; /* fails, and says so */
 }
 
-const struct json_kind json_fields_object = {.read = read_object};
+const struct json_kind json_fields_object = {.read = json_fields_read_object};
 
 int json_fields_read_name(struct json_reader *r, const char *const *names, unsigned count,
                           unsigned *ret, struct error *err)
@@ -222,16 +222,15 @@ int json_fields_need(uint64_t needed, uint64_t seen, const struct json_fields *f
 static int need_all(const void *record, uint64_t seen, const struct json_fields *fields,
                     struct error *err)
 {
-    uint64_t needed = 0;
-
     for (unsigned i = 0; i < fields->count; i++) {
         const struct json_field *f = &fields->list[i];
-        const void *at = (const char *)record + f->at;
 
-        if (!f->optional && !(f->kind->is_left_out && f->kind->is_left_out(at)))
-            needed |= UINT64_C(1) << i;
+        if (seen & UINT64_C(1) << i || f->optional ||
+            (f->kind->is_left_out && f->kind->is_left_out((const char *)record + f->at)))
+            continue;
+        return error_set(err, ERR_DATA, "%s has no \"%s\"", fields->what, f->name.p);
     }
-    return json_fields_need(needed, seen, fields, err);
+    return 0;
 }
 
 int json_fields_read(void *record, uint64_t *ret_seen, const struct json_fields *fields,

@@ -81,6 +81,8 @@ void json_fields_copy(void *ret, const void *record, const struct json_fields *f
 /* Frees what the fields own; all of record is zero afterwards. */
 void json_fields_release(void *record, const struct json_fields *fields);
 
+/* The reader of json_fields_object. */
+int json_fields_read_object(struct json_reader *r, void *at, struct error *err);
 /* For kinds whose value is one of a list of names. */
 int json_fields_read_name(struct json_reader *r, const char *const *names, unsigned count,
                           unsigned *ret, struct error *err);

@@ -29,6 +29,6 @@ int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char 
 /* Reads DescribeTable's answer. ERR_RETRY for another one. */
 int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *err);
 
-/* UpdateTable with NEW_IMAGE or NEW_AND_OLD_IMAGES; the caller polls ddb_table_describe. */
+/* UpdateTable with this StreamViewType; then the caller polls ddb_table_describe. */
 int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char *view,
                             struct error *err);

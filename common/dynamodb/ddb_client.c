@@ -1,5 +1,3 @@
-/* common/dynamodb/ddb_client.c - a signed POST a call, its answer checked and its refusals
- * sorted. */
 #include "common/dynamodb/ddb_client.h"
 
 #include <openssl/crypto.h>

@@ -26,8 +26,8 @@ static const struct {
     {"RequestThrottledException", DDB_THROTTLED},
     {"TooManyRequestsException", DDB_THROTTLED},
     {"SlowDown", DDB_THROTTLED},
-    {"LimitExceededException",
-     DDB_THROTTLED}, /* too many readers of a shard, or of UpdateTable */
+    /* too many readers of a shard, or calls of UpdateTable */
+    {"LimitExceededException", DDB_THROTTLED},
     {"ResourceNotFoundException", DDB_NOT_FOUND},
     {"TableNotFoundException", DDB_NOT_FOUND},
     {"ResourceInUseException", DDB_IN_USE},
@@ -165,8 +165,8 @@ struct ddb_error_answer ddb_error_read(long status, struct bytes body, const cha
                                        struct error *err)
 {
     AUTO(free_charp)
-    char *type = text_of(body, "__type"),
-         *small = text_of(body, "message"), *capital = text_of(body, "Message");
+    char *type = text_of(body, "__type"), *small = text_of(body, "message"),
+         *capital = text_of(body, "Message");
     AUTO(buf_release) struct buf text = {.ceiling = TEXT_AT_MOST};
     const char *name = type ? name_of(type) : "", *message = small ? small : capital;
     struct ddb_error_answer r = {.error = error_of_name(name)};

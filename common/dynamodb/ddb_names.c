@@ -6,7 +6,7 @@
 #include "common/json/json_text.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20)
-#define PAGES_AT_MOST 100000 /* of a service that never ends its list */
+#define PAGES_AT_MOST 100000 /* a service that never ends its list */
 
 void ddb_names_free(char **names, size_t count)
 {

@@ -20,9 +20,8 @@ extern const struct json_kind ddb_read_units;
 /* An empty text for NULL. */
 void ddb_read_default(char **text);
 
-/* For the readers of long answers. */
-/* ERR_RETRY with what the reader found, or with words. Both return -1. */
+/* For readers by hand: ERR_RETRY with what the reader found, or with words. Return -1. */
 int ddb_read_failed(const struct json_reader *r, struct error *err);
 int ddb_read_lacks(const char *what, struct error *err);
-/* The same of err, which says ERR_DATA. */
+/* Makes ERR_RETRY of an ERR_DATA that says what is wrong. Returns -1. */
 int ddb_read_is_wrong(struct error *err);

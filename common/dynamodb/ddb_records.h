@@ -12,11 +12,11 @@ int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *i
 struct ddb_record {
     struct bytes sequence; /* digits */
     char event;            /* 'I' INSERT, 'M' MODIFY, 'R' REMOVE */
-    int64_t created_ms;   /* ApproximateCreationDateTime (seconds, maybe with a fraction, or ISO
-                             text) in ms; -1: none that can be. DynamoDB rounds it down to the
-                             second, DynamoDB Local to the minute */
-    bool ttl;             /* userIdentity is DynamoDB's TTL */
-    struct ddb_item keys; /* of the Keys object */
+    /* ApproximateCreationDateTime (seconds, maybe with a fraction, or ISO text) in ms; -1: none
+     * that can be. DynamoDB rounds it down to the second, DynamoDB Local to the minute. */
+    int64_t created_ms;
+    bool ttl;               /* userIdentity is DynamoDB's TTL */
+    struct ddb_item keys;   /* of the Keys object */
     struct bytes new_image; /* empty: not there */
     struct bytes old_image;
 };

@@ -8,8 +8,9 @@
 #include "common/run/stop.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20)
-#define PAGES_AT_MOST 10000 /* of a service that never ends its list: a million shards */
-#define THROTTLED_TRIES 8   /* a page: ten calls a second are allowed, a large list has more */
+#define PAGES_AT_MOST 10000 /* a million shards: a service that never ends its list */
+#define THROTTLED_TRIES                                                                        \
+    8 /* per page: ten calls a second are allowed, a large list takes more */
 
 static void shard_release(struct ddb_shard *s)
 {

@@ -228,7 +228,7 @@ static int need_all(const void *record, uint64_t seen, const struct json_fields 
         if (seen & UINT64_C(1) << i || f->optional ||
             (f->kind->is_left_out && f->kind->is_left_out((const char *)record + f->at)))
             continue;
-        return error_set(err, ERR_DATA, "%s has no \"%s\"", fields->what, f->name.p);
+        return json_fields_need(UINT64_C(1) << i, seen, fields, err);
     }
     return 0;
 }
@@ -242,20 +242,16 @@ int json_fields_read(void *record, uint64_t *ret_seen, const struct json_fields 
 
     json_object_begin(r);
     while (json_object_next(r, &name)) {
-        const struct json_field *f;
-
         i = field_of(fields, i, name);
-        if (i == fields->count) {
+        if (i == fields->count)
             json_skip(r, NULL);
-            i = 0;
-            continue;
-        }
-        f = &fields->list[i];
-        if (seen & UINT64_C(1) << i)
-            return error_set(err, ERR_DATA, "%s has \"%s\" twice", fields->what, f->name.p);
-        if (read_field(record, fields, f, r, err) < 0)
+        else if (seen & UINT64_C(1) << i)
+            return error_set(err, ERR_DATA, "%s has \"%s\" twice", fields->what,
+                             fields->list[i].name.p);
+        else if (read_field(record, fields, &fields->list[i], r, err) < 0)
             return -1;
-        seen |= UINT64_C(1) << i++;
+        else
+            seen |= UINT64_C(1) << i++;
     }
     if (json_failed(r))
         return json_reader_error(r, err);

@@ -3,7 +3,15 @@
  * A table says once which members an object has and where each of them stands in the struct;
  * from it the struct is read, written, copied and released. What is read may have its members
  * in any order, but none twice; unknown ones are skipped, since a newer version may write more.
- * Pure. */
+ * Pure.
+ *
+ *     static const struct json_field list[] = {
+ *         JSON_FIELD("partition", struct ledger_place, partition, &json_fields_int32),
+ *         JSON_FIELD("forget", struct ledger_place, forget, &json_fields_mark),
+ *     };
+ *     static const struct json_fields fields =
+ *         JSON_FIELDS("a place", struct ledger_place, list);
+ */
 #pragma once
 
 #include <stddef.h>
@@ -16,11 +24,10 @@
 /* What a field holds. `at` is the field's place in the struct. A function that has nothing to
  * do is NULL. */
 struct json_kind {
-    /* Reads the value ahead. -1: it is no such value; err says why, unless the reader failed.
-     */
+    /* Reads the value ahead. -1: it is no such value; err says why, or the reader failed. */
     int (*read)(struct json_reader *r, void *at, struct error *err);
     void (*write)(struct buf *out, const void *at);
-    bool (*is_left_out)(const void *at);     /* by the one who writes; NULL: never */
+    bool (*is_left_out)(const void *at);     /* by the writer; NULL: never */
     void (*copy)(void *ret, const void *at); /* ret is the same byte for byte already */
     void (*release)(void *at);
 };

@@ -18,8 +18,8 @@ struct dead_letter {
     int64_t generation;
     struct bytes keys;    /* canonical object, or empty: null */
     struct bytes headers; /* a JSON object of the record's headers, or empty: {} */
-    struct bytes
-        value; /* the record's bytes, base64 in the message; empty: null (did not fit) */
+    /* the record's bytes, base64 in the message; empty: null (did not fit) */
+    struct bytes value;
     int64_t ts_ms;
     bool old_document_stays; /* consumer: the target still holds the item's former value */
 };

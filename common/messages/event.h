@@ -20,8 +20,7 @@ enum event_control {
     CONTROL_NONE,
     CONTROL_SNAPSHOT_BEGIN, /* "snapshot-begin": in every partition when a generation begins */
     CONTROL_SNAPSHOT_END,   /* "snapshot-end" */
-    CONTROL_SKIPPED, /* "skipped": stands in the place of a record that went to the dead letters
-                      */
+    CONTROL_SKIPPED,        /* "skipped": in the place of a record that is a dead letter */
 };
 
 struct event {

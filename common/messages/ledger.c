@@ -109,7 +109,7 @@ static const struct json_kind indexes_kind = {.read = read_indexes,
                                               .copy = copy_indexes,
                                               .release = release_indexes};
 
-/* As many as the record's partitions, which stand before them. */
+/* One per partition: their number stands before them in the record. */
 static int read_offsets(struct json_reader *r, void *at, struct error *err)
 {
     struct ledger_table *t = at;
@@ -201,7 +201,7 @@ static const struct json_field table_list[] = {
     JSON_FIELD("partitions", struct ledger_table, partitions, &json_fields_int32),
     JSON_FIELD("log_id", struct ledger_table, log_id, &json_fields_text),
     JSON_FIELD("rows", struct ledger_table, rows, &json_fields_bool),
-    {BYTES_LIT("begin_offsets"), &offsets_kind}, /* in the whole record */
+    {BYTES_LIT("begin_offsets"), &offsets_kind}, /* at: the record */
     JSON_FIELD("started_ms", struct ledger_table, started_ms, &json_fields_int64),
     JSON_FIELD("finished_ms", struct ledger_table, finished_ms, &json_fields_int64),
     JSON_FIELD("signal_offset", struct ledger_table, signal_offset, &json_fields_int64),

@@ -40,8 +40,8 @@ struct ledger_table {
     int32_t partitions; /* of the data topic */
     char *log_id;
     bool rows; /* the generation has rows */
-    int64_t *
-        begin_offsets; /* one a partition; NULL until known (one transaction after the begin) */
+    /* one per partition; NULL until known (one transaction after the begin) */
+    int64_t *begin_offsets;
     int64_t started_ms;
     int64_t finished_ms;        /* of the snapshot; 0: not yet */
     int64_t signal_offset;      /* the next one to handle; -1: none yet */

@@ -52,7 +52,7 @@ struct ledger_cache {
     pthread_cond_t changed;
     struct cache_entry *entries;
     struct cache_group *groups;
-    int64_t *position; /* the next offset to read, a partition */
+    int64_t *position; /* the next offset to read, per partition */
     uint64_t version;
     uint64_t places_version;
 

@@ -29,7 +29,8 @@ static void write_type(struct buf *out, const void *at)
 
 static const struct json_kind type_kind = {.read = read_type, .write = write_type};
 
-/* What belongs to one type of request alone is read and written with the whole request. */
+/* Whether what belongs to one type of request is written depends on the type: the functions of
+ * these kinds get the whole request. */
 
 static int read_generation(struct json_reader *r, void *at, struct error *err)
 {

@@ -320,7 +320,7 @@ static void doubt(struct source_identity *i, const struct ledger_source *theirs,
 static int64_t compare_step(void *arg, void *local)
 {
     struct source_identity *i = arg;
-    struct pool_local *l = local;
+    struct append_context *l = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
     enum source_match match;

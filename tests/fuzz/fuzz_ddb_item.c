@@ -1,4 +1,4 @@
-/* tests/fuzz/fuzz_ddb_value.c - any bytes as an item, a number, a key schema and base64: what
+/* tests/fuzz/fuzz_ddb_item.c - any bytes as an item, a number, a key schema and base64: what
  * is canonical stays as it is when it is made canonical again. */
 #include "common/base/base64.h"
 #include "common/base/check.h"

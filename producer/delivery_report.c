@@ -5,7 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
-#include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 #include "common/kafka/kafka.h"
 #include "common/messages/event.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/kafka/kafka.h"
 #include "common/kafka/kafka_topic.h"

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/health.h"
 #include "common/run/log.h"

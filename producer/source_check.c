@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/stop.h"
 #include "producer/source_identity.h"

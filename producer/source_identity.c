@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/health.h"
 #include "common/run/log.h"

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "producer/halted.h"
 #include "producer/plan.h"

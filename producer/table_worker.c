@@ -8,7 +8,7 @@
 #include "common/base/mutation.h"
 #include "common/kafka/kafka.h"
 #include "common/run/log.h"
-#include "producer/ledger_partition.h"
+#include "producer/ledger_handle.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
 #include "producer/table_control.h"
@@ -47,7 +47,7 @@ static void give_scan_slot_back(struct table_worker *w)
 
 static void worker_free(struct table_worker *w)
 {
-    struct ledger_partition *home = w->home;
+    struct ledger_handle *home = w->home;
 
     atomic_fetch_sub(&w->p->tables, 1);
     topic_writer_remove_member(w->writer, &w->member);
@@ -70,7 +70,7 @@ static void worker_free(struct table_worker *w)
     free(w->topic);
     free(w->table);
     free(w);
-    ledger_partition_unref(home);
+    ledger_handle_unref(home);
 }
 
 void table_worker_ref(struct table_worker *w)
@@ -417,7 +417,7 @@ void table_worker_load(struct table_worker *w)
     table_worker_set_state(w, readable ? WORKER_STARTING : WORKER_UNREADABLE);
 }
 
-struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
+struct table_worker *table_worker_new(struct producer *p, struct ledger_handle *home,
                                       struct topic_writer *writer, int32_t ledger_partition,
                                       const char *table)
 {
@@ -448,7 +448,7 @@ struct table_worker *table_worker_new(struct producer *p, struct ledger_partitio
     table_metrics_get(&w->metrics, w->table);
     w->health = table_health_new(w);
     w->state_ms = clock_mono_ms();
-    ledger_partition_ref(home);
+    ledger_handle_ref(home);
     atomic_fetch_add(&p->tables, 1);
     table_worker_load(w);
     return w;

@@ -25,7 +25,7 @@
 #include "producer/table_state.h"
 #include "producer/topic_writer.h"
 
-struct ledger_partition;
+struct ledger_handle;
 struct table_repair;
 struct signal_subscription;
 
@@ -88,7 +88,7 @@ struct worker_look { /* of its step, but for what `lock` guards */
 struct table_worker {
     /* set once */
     struct producer *p;
-    struct ledger_partition *home;
+    struct ledger_handle *home;
     struct topic_writer *writer;
     struct topic_writer_member member;
     struct poison *poison; /* of the ledger partition */
@@ -151,7 +151,7 @@ struct table_worker {
     int64_t forget_ms;  /* when tombstones were last looked for */
 };
 
-struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
+struct table_worker *table_worker_new(struct producer *p, struct ledger_handle *home,
                                       struct topic_writer *writer, int32_t ledger_partition,
                                       const char *table);
 void table_worker_start(struct table_worker *w);

@@ -10,10 +10,8 @@
 #include "producer/topic_writer.h"
 #include "producer/transactional_handle.h"
 
-#define LEDGER_HANDLE_CALL_MS 30000 /* for the brokers to tell the end; for reading to there   \
-                                     */
-#define LEDGER_HANDLE_OPEN_MS                                                                  \
-    (TRANSACTIONAL_HANDLE_OPEN_MS + 2 * LEDGER_HANDLE_CALL_MS) /* the longest that it takes */
+#define LEDGER_HANDLE_CALL_MS 30000 /* the brokers tell the end; the cache reads to there */
+#define LEDGER_HANDLE_OPEN_MS (TRANSACTIONAL_HANDLE_OPEN_MS + 2 * LEDGER_HANDLE_CALL_MS)
 
 struct ledger_handle { /* set once, but for refs */
     struct producer *p;

@@ -7,7 +7,7 @@
 
 #include "producer/producer.h"
 
-/* Until a stop is requested, or (sync_mode full) everything is done. ERR_FATAL: fenced by
- * another instance with our instance.id, or another source's ledger (78); a missing right (77).
+/* Until a stop is requested, or (sync_mode full) everything is done. ERR_FATAL: another
+ * instance has our instance.id, or the ledger is another source's (78); a missing right (77).
  */
 int owner_run(struct producer *p, struct error *err);

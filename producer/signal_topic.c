@@ -12,7 +12,7 @@
 
 #define POLL_MS 100
 #define WATERMARK_MS 2000 /* how long an answer is waited for, and then until the next try */
-/* librdkafka does not tell its reader that the topic is gone, or another one: it has to look.
+/* librdkafka does not tell that the topic is gone, or is another one: the reader has to look.
  */
 #define LOOK_EVERY_MS 10000
 
@@ -125,8 +125,7 @@ static void read_from(struct signal_topic *signals, int64_t offset)
 }
 
 /* Tables without an offset begin at the end. The request that a table waits for may have left
- * the topic, or the topic may be another one. Returns the first offset that anyone waits for.
- */
+ * the topic, or the topic is another one. Returns the first offset that anyone waits for. */
 static int64_t place_subscriptions(struct signal_topic *signals, int64_t low, int64_t high)
 {
     int64_t first = high;
@@ -190,8 +189,7 @@ static void look_at_topic(struct signal_topic *signals)
     signals->lost_place = false;
 }
 
-/* The first request behind the reader that a table has not seen and now has room for; -1: none.
- */
+/* The first request behind the reader that a table missed and now has room for; -1: none. */
 static int64_t first_wanted(struct signal_topic *signals)
 {
     int64_t first = -1;

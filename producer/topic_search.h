@@ -1,7 +1,6 @@
 /* producer/topic_search.h - looks into a data topic for what the ledger does not know.
  *
- * Each call reads the topic with a consumer of its own, for as long as that takes. ERR_RETRY.
- */
+ * Each call reads the topic with a consumer of its own, for as long as it takes. ERR_RETRY. */
 #pragma once
 
 #include <stdbool.h>

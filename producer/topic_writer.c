@@ -303,15 +303,6 @@ static bool given_up(struct topic_writer *writer)
     return writer->trouble.must_abort || writer->state != WRITER_OPEN;
 }
 
-static int stalled(struct topic_writer *writer, const struct topic_record *r, struct error *err)
-{
-    AUTO_LOCK(&writer->lock);
-    writer->trouble.stalled = writer->trouble.kafka_failed = true;
-    topic_writer_state_fail_transaction(writer, r->topic, false,
-                                        "Kafka does not take its records");
-    return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now", r->topic);
-}
-
 /* *ret_code: the queue's last answer. -1: there is no room, and there won't be any soon. */
 static int produce_with_patience(struct topic_writer *writer, const struct topic_record *r,
                                  struct receipt *receipt, rd_kafka_resp_err_t *ret_code,
@@ -329,7 +320,8 @@ static int produce_with_patience(struct topic_writer *writer, const struct topic
             reports = atomic_load(&writer->reports);
             since = clock_mono_ms();
         } else if (clock_mono_ms() - since >= writer->stall_ms) {
-            return stalled(writer, r, err);
+            topic_writer_state_note_stall(writer, r->topic);
+            return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now", r->topic);
         }
         nanosleep(&pause, NULL); /* the reporter makes room */
     }

@@ -91,23 +91,15 @@ static rd_kafka_resp_err_t flush(struct topic_writer *writer, int64_t stall_ms, 
     return code;
 }
 
-static void note_stall(struct topic_writer *writer)
-{
-    AUTO_LOCK(&writer->lock);
-    writer->trouble.stalled = writer->trouble.kafka_failed = true;
-    topic_writer_state_fail_transaction(writer, "", false, "Kafka does not take its records");
-}
-
 static enum outcome commit_call(struct topic_writer *writer)
 {
     rd_kafka_resp_err_t code = flush(writer, writer->stall_ms, true);
 
     if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        note_stall(writer);
+        topic_writer_state_note_stall(writer, "");
     if (code || has_failed(writer))
         return OUTCOME_ABORT;
-    /* After a timeout the outcome is unknown: the handle is given up, an abort never assumed.
-     */
+    /* After a timeout the outcome is unknown: the handle is given up, no abort is assumed. */
     return outcome_of(writer, rd_kafka_commit_transaction(writer->rk, CALL_TIMEOUT_MS),
                       "commit");
 }

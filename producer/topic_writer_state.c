@@ -25,6 +25,14 @@ void topic_writer_state_fail_transaction(struct topic_writer *writer, const char
     snprintf(trouble->reason, sizeof(trouble->reason), "%s", reason);
 }
 
+void topic_writer_state_note_stall(struct topic_writer *writer, const char *topic)
+{
+    AUTO_LOCK(&writer->lock);
+    writer->trouble.stalled = writer->trouble.kafka_failed = true;
+    topic_writer_state_fail_transaction(writer, topic, false,
+                                        "Kafka does not take its records");
+}
+
 bool topic_writer_state_has_room(struct topic_writer *writer)
 {
     long records = atomic_load(&writer->waiting_records);

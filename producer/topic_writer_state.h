@@ -158,5 +158,7 @@ void topic_writer_state_set(struct topic_writer *writer, enum topic_writer_state
 /* Under lock: the transaction will be aborted. topic "": of none in particular. */
 void topic_writer_state_fail_transaction(struct topic_writer *writer, const char *topic,
                                          bool halts, const char *reason);
+/* Kafka takes no records any more: the transaction will be aborted. topic: likewise. */
+void topic_writer_state_note_stall(struct topic_writer *writer, const char *topic);
 /* Is there room for a batch in the handle's queue? */
 bool topic_writer_state_has_room(struct topic_writer *writer);

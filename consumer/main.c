@@ -259,12 +259,14 @@ int main(int argc, char **argv)
     struct config_extra extras[] = {
         {.name = "until-idle",
          .wanted = "SECONDS",
-         .help = "End when everything was applied and nothing came for so many seconds."},
+         .help = "End when everything was applied and nothing came for so many seconds, with "
+                 "exit code 1 when a partition is halted."},
         {0}};
     const struct program program = {.which = CONFIG_CONSUMER,
                                     .name = "dynaferry-consumer",
                                     .extras = extras,
                                     .ends_within_ms = ENDS_WITHIN_MS,
+                                    .serve = metrics_http_start,
                                     .run = run};
 
     return program_main(&program, argc, argv);

@@ -39,7 +39,7 @@ struct position_doc {
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
     char owner[POSITION_TEXT_MAX]; /* "" after a goodbye */
-    char pass[POSITION_TEXT_MAX];  /* of a sweep; "" for none */
+    char pass[POSITION_TEXT_MAX];  /* always "" */
     int64_t rewind;                /* POSITION_NONE: none */
     int64_t again;                 /* POSITION_NONE: none */
 };

@@ -154,6 +154,7 @@ static int run(const struct config *c, const struct config_extra *extras, struct
     if (result == 0) {
         health_ready(true);
         result = owner_run(&p, err);
+        health_ready(false);
     }
     close_all(&p);
     return result;
@@ -164,6 +165,7 @@ int main(int argc, char **argv)
     const struct program program = {.which = CONFIG_PRODUCER,
                                     .name = "dynaferry-producer",
                                     .ends_within_ms = ENDS_WITHIN_MS,
+                                    .serve = metrics_http_start,
                                     .run = run};
 
     return program_main(&program, argc, argv);

@@ -297,6 +297,19 @@ static void set_stopped(struct table_worker *w, void *arg)
     w->scan_slot = false;
 }
 
+/* Of a gap with the setting that says what becomes of its table. */
+static void log_stopped(const struct table_worker *w)
+{
+    const char *phase = ledger_phase_name(w->stop_phase);
+
+    if (w->stop_phase == PHASE_GAP)
+        log_error("table stands still", "table=%s phase=%s reason=%s on_gap=%s", w->table,
+                  phase, w->stop_reason, config_string(w->p->config, "on_gap"));
+    else
+        log_error("table stands still", "table=%s phase=%s reason=%s", w->table, phase,
+                  w->stop_reason);
+}
+
 static int64_t stop_table(struct table_worker *w, struct pool_local *local)
 {
     struct error err;
@@ -304,8 +317,7 @@ static int64_t stop_table(struct table_worker *w, struct pool_local *local)
     if (table_record_change(w, local, &w->control, set_stopped, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->stop_phase);
-    log_error("table stands still", "table=%s phase=%s reason=%s", w->table,
-              ledger_phase_name(w->stop_phase), w->stop_reason);
+    log_stopped(w);
     return CONTROL_MS;
 }
 

@@ -21,7 +21,6 @@ enum config_program {
     CONFIG_PRODUCER = 1,
     CONFIG_CONSUMER = 2,
     CONFIG_FULLCHECK = 4,
-    CONFIG_STATUS = 8,
 };
 
 struct config;

@@ -35,8 +35,7 @@ static char *readers(const struct config_option *o)
         const char *name;
     } names[] = {{CONFIG_PRODUCER, "producer"},
                  {CONFIG_CONSUMER, "consumer"},
-                 {CONFIG_FULLCHECK, "fullcheck"},
-                 {CONFIG_STATUS, "status"}};
+                 {CONFIG_FULLCHECK, "fullcheck"}};
     AUTO(buf_release) struct buf b;
 
     buf_init(&b, 256);

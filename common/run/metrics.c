@@ -12,6 +12,7 @@
 #include "common/base/auto.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/run/stop.h"
 
 /* A metric's memory is never given back, only to another label set: so a late metric_add of a
  * removed one is a wrong number at worst. */
@@ -318,7 +319,7 @@ void health_ready(bool is_ready)
 
 bool health_is_ready(void)
 {
-    return atomic_load(&ready);
+    return atomic_load(&ready) && !stop_requested();
 }
 
 /* false: stuck, and told. */

@@ -52,5 +52,5 @@ void health_alive_at(struct health *h, int64_t mono_ms);   /* when it last was *
 void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
 void health_remove(struct health *h);                      /* NULL is fine */
 void health_ready(bool is_ready);                          /* /readyz */
-bool health_is_ready(void);
-bool health_write(struct buf *out); /* false: something is stuck */
+bool health_is_ready(void);                                /* never once a stop was requested */
+bool health_write(struct buf *out);                        /* false: something is stuck */

@@ -12,7 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/run/log.h"
-#include "common/run/metrics_http.h"
+#include "common/run/metrics.h"
 #include "common/run/stop.h"
 
 static int exit_code_of(const struct program *p, const struct error *err)
@@ -51,6 +51,7 @@ static atomic_int ending = -1;
 
 void program_ends(int exit_code)
 {
+    health_ready(false);
     atomic_store(&ending, exit_code);
 }
 
@@ -107,7 +108,7 @@ static int run_with_metrics(const struct program *p, const struct config *c, str
     struct metrics_http *http = NULL;
     int result;
 
-    if (metrics_http_start(&http, c, err) < 0)
+    if (p->serve && p->serve(&http, c, err) < 0)
         return -1;
     result = p->run(c, p->extras, err);
     metrics_http_stop(http);

@@ -50,6 +50,25 @@ def test_sigterm_while_kafka_is_away(bridge, away, writes):
     bridge.verify()
 
 
+def test_nobody_is_ready_while_it_ends(bridge):
+    """Kafka gives no answer, so that the end takes seconds."""
+    bridge.parts.need_ours("kafka")
+    bridge.writer(bridge.add_table(), seed=73, keys=5).fill()
+    programs = [bridge.producer(), bridge.consumer()]
+    bridge.wait_applied()
+    for program in programs:
+        wait_until(lambda: program.get("/readyz")[0] == 200, 30, "the readiness", [program])
+    back = hang(bridge)
+    try:
+        for program in programs:
+            program.signal(signal.SIGTERM)
+            wait_until(lambda: program.get("/readyz") == (503, "not ready\n"), 5, "the end of readiness", [program])
+    finally:
+        back()
+    for program in programs:
+        assert program.wait(SECONDS) == 0, program.story()
+
+
 @pytest.mark.parametrize("role", ["producer", "consumer"])
 def test_sigterm_while_kafka_is_waited_for_at_the_start(bridge, role):
     bridge.add_table()

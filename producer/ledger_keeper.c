@@ -208,13 +208,6 @@ static void on_decided(void *arg)
     atomic_store(&keeper->undecided, false);
 }
 
-static void on_topic_failed(void *arg, const char *topic, const char *reason)
-{
-    (void)arg; /* a table's topic: the ledger's own failures only abort */
-    (void)topic;
-    (void)reason;
-}
-
 static void keeper_unref(struct ledger_keeper *keeper)
 {
     if (atomic_fetch_sub(&keeper->refs, 1) != 1)
@@ -241,7 +234,6 @@ struct ledger_keeper *ledger_keeper_start(struct ledger_handle *handle)
     keeper->handle = handle;
     keeper->member = (struct topic_writer_member){.committed = on_decided,
                                                   .aborted = on_decided,
-                                                  .topic_failed = on_topic_failed,
                                                   .table = "",
                                                   .topic = handle->p->ledger_topic,
                                                   .arg = keeper};

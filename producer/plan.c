@@ -165,13 +165,6 @@ static void on_decided(void *arg)
     atomic_store(&plan->undecided, false);
 }
 
-static void on_topic_failed(void *arg, const char *topic, const char *reason)
-{
-    (void)arg; /* a table's topic: the ledger's own failures only abort */
-    (void)topic;
-    (void)reason;
-}
-
 static void plan_unref(struct plan *plan)
 {
     if (atomic_fetch_sub(&plan->refs, 1) != 1)
@@ -206,7 +199,6 @@ struct plan *plan_start(struct ledger_handle *zero, bool alone)
                                                config_int(c, "discovery.interval.ms"));
     plan->member = (struct topic_writer_member){.committed = on_decided,
                                                 .aborted = on_decided,
-                                                .topic_failed = on_topic_failed,
                                                 .table = "",
                                                 .topic = zero->p->ledger_topic,
                                                 .arg = plan};

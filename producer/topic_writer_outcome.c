@@ -204,7 +204,7 @@ static void tell_aborted(struct writer_account *account, const struct trouble *t
 
     if (m && loss->is_set && m->log_lost)
         m->log_lost(m->arg, loss->partition, loss->offset, loss->before);
-    if ((m = account->member) && trouble->halts)
+    if ((m = account->member) && trouble->halts && m->topic_failed)
         m->topic_failed(m->arg, trouble->topic, trouble->reason);
     if ((m = account->member))
         m->aborted(m->arg);

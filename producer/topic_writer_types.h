@@ -25,11 +25,11 @@ enum topic_writer_state {
 struct topic_writer_member {
     void (*committed)(void *arg);
     void (*aborted)(void *arg); /* everything since the last commit is gone: go back to there */
+
+    /* These may be NULL. */
     /* A topic refuses too many records, or one that stands for others (poison.h): somebody has
      * to act. Called before aborted. */
     void (*topic_failed)(void *arg, const char *topic, const char *reason);
-
-    /* The next three may be NULL. */
     /* A topic of this member takes nothing: the member is kept out for a while, then tries
      * again by itself. Called once until free_again, before aborted; the writer logs both. Also
      * called by topic_writer_add_member, on its thread, when it was held before. */

@@ -133,7 +133,7 @@ static int append(struct ledger_keeper *keeper, struct bytes key, struct bytes v
     return topic_writer_append(keeper->handle->writer, &r, err);
 }
 
-static int append_carrier(struct ledger_keeper *keeper, struct pool_local *local,
+static int append_carrier(struct ledger_keeper *keeper, struct append_context *local,
                           struct error *err)
 {
     buf_reset(&local->keys);
@@ -143,7 +143,7 @@ static int append_carrier(struct ledger_keeper *keeper, struct pool_local *local
     return append(keeper, buf_slice(&local->keys), buf_slice(&local->text), err);
 }
 
-static int append_all(struct ledger_keeper *keeper, struct pool_local *local, bool carrier,
+static int append_all(struct ledger_keeper *keeper, struct append_context *local, bool carrier,
                       const struct keys *records, struct error *err)
 {
     struct topic_writer *writer = keeper->handle->writer;
@@ -162,7 +162,7 @@ static int append_all(struct ledger_keeper *keeper, struct pool_local *local, bo
     return result;
 }
 
-static int64_t keep(struct ledger_keeper *keeper, struct pool_local *local)
+static int64_t keep(struct ledger_keeper *keeper, struct append_context *local)
 {
     AUTO(keys_release) struct keys records = {0};
     bool carrier = carrier_is_due(keeper);

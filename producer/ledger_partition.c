@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "producer/carried_table.h"
 #include "producer/ledger_keeper.h"
-#include "producer/table_worker.h"
 
 struct ledger_partition {
     struct ledger_handle *handle;
@@ -41,7 +41,7 @@ void ledger_partition_close(struct ledger_partition *lp)
     if (lp->keeper)
         ledger_keeper_stop(lp->keeper);
     for (size_t i = 0; i < lp->count; i++)
-        table_worker_stop(lp->tables[i]);
+        carried_table_stop(lp->tables[i]);
     for (size_t i = 0; i < lp->leaving_count; i++)
         table_worker_unref(lp->leaving[i]);
     ledger_handle_unref(lp->handle);
@@ -68,14 +68,25 @@ static bool is_leaving(const struct ledger_partition *lp, const char *table)
     return false;
 }
 
+static void table_released(void *handle)
+{
+    ledger_handle_unref(handle);
+}
+
 static void start_table(struct ledger_partition *lp, const char *table)
 {
-    struct table_worker *worker = table_worker_new(
-        lp->handle->p, lp->handle, lp->handle->writer, lp->handle->partition, table);
+    const struct carried_table_setup setup = {.table = table,
+                                              .ledger_partition = lp->handle->partition,
+                                              .writer = lp->handle->writer,
+                                              .released = table_released,
+                                              .home = lp->handle};
+    struct table_worker *worker;
 
+    ledger_handle_ref(lp->handle);
+    worker = carried_table_new(lp->handle->p, &setup);
     lp->tables = xrealloc(lp->tables, sizeof(*lp->tables) * (lp->count + 1));
     lp->tables[lp->count++] = worker;
-    table_worker_start(worker);
+    carried_table_begin(worker);
 }
 
 void ledger_partition_start_tables(struct ledger_partition *lp, char *const *tables,
@@ -94,7 +105,7 @@ static void stop_for_good(struct ledger_partition *lp, struct table_worker **at)
 
     *at = lp->tables[--lp->count];
     table_worker_ref(worker);
-    table_worker_stop(worker);
+    carried_table_stop(worker);
     lp->leaving = xrealloc(lp->leaving, sizeof(*lp->leaving) * (lp->leaving_count + 1));
     lp->leaving[lp->leaving_count++] = worker;
 }

@@ -24,7 +24,7 @@
 static void *local_begin(void *arg)
 {
     struct producer *p = arg;
-    struct pool_local *local = xcalloc(1, sizeof(*local));
+    struct append_context *local = xcalloc(1, sizeof(*local));
     size_t largest = (size_t)config_int(p->config, "topic.max.message.bytes");
 
     local->client = ddb_client_new(p->source);
@@ -37,7 +37,7 @@ static void *local_begin(void *arg)
 
 static void local_end(void *arg)
 {
-    struct pool_local *local = arg;
+    struct append_context *local = arg;
 
     ddb_client_free(local->client);
     buf_release(&local->message_key);

@@ -1,14 +1,15 @@
 #include "producer/plan.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/log.h"
+#include "common/run/metrics.h"
 #include "producer/placement.h"
-#include "producer/plan_internal.h"
 #include "producer/source_check.h"
 #include "producer/source_identity.h"
 
@@ -18,9 +19,28 @@
 #define FAILED_MS 2000
 #define SYNC_TIMEOUT_MS 10000
 
+struct plan {
+    /* set once */
+    struct ledger_handle *zero;
+    struct topic_writer_member member;
+    struct step step;
+    struct health *health; /* "discovery" */
+    int64_t started_ms;    /* monotonic */
+
+    atomic_int refs; /* its step's, which may end by itself when fenced, and the owner's */
+    atomic_bool alone;
+    atomic_bool stopping;
+    atomic_bool settled;
+    atomic_bool undecided; /* appended, and neither committed nor aborted yet */
+
+    /* of the step */
+    struct halted *halted;
+    struct name_map gone; /* placement.h */
+};
+
 /* ---- appending ---- */
 
-static int append(struct plan *plan, struct pool_local *local, bool tombstone,
+static int append(struct plan *plan, struct append_context *local, bool tombstone,
                   struct error *err)
 {
     const struct topic_record r = {
@@ -35,7 +55,7 @@ static int append(struct plan *plan, struct pool_local *local, bool tombstone,
     return topic_writer_append(plan->zero->writer, &r, err);
 }
 
-static int append_source(struct plan *plan, struct pool_local *local, struct error *err)
+static int append_source(struct plan *plan, struct append_context *local, struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
@@ -45,7 +65,7 @@ static int append_source(struct plan *plan, struct pool_local *local, struct err
     return append(plan, local, false, err);
 }
 
-static int append_change(struct plan *plan, struct pool_local *local,
+static int append_change(struct plan *plan, struct append_context *local,
                          const struct placement_change *change, struct error *err)
 {
     buf_reset(&local->keys);
@@ -59,7 +79,7 @@ static int append_change(struct plan *plan, struct pool_local *local,
     return append(plan, local, change->remove, err);
 }
 
-static int append_all(struct plan *plan, struct pool_local *local,
+static int append_all(struct plan *plan, struct append_context *local,
                       const struct placement_changes *changes, struct error *err)
 {
     int result;
@@ -77,7 +97,7 @@ static int append_all(struct plan *plan, struct pool_local *local,
 
 /* ---- a look ---- */
 
-static bool source_is_due(struct plan *plan, struct pool_local *local)
+static bool source_is_due(struct plan *plan, struct append_context *local)
 {
     buf_reset(&local->text);
     return source_identity_to_write(plan->zero->p->identity, &local->text);
@@ -110,7 +130,7 @@ static int decide(struct plan *plan, struct placement_changes *ret, char *const 
     return 0;
 }
 
-static int look(struct plan *plan, struct pool_local *local, struct placement_changes *ret,
+static int look(struct plan *plan, struct append_context *local, struct placement_changes *ret,
                 struct error *err)
 {
     char **names;

@@ -324,7 +324,7 @@ static void doubt(struct source_identity *identity, const struct ledger_source *
 static int64_t compare_step(void *arg, void *local)
 {
     struct source_identity *identity = arg;
-    struct pool_local *thread = local;
+    struct append_context *thread = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
     enum source_match match;

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from fakes.kafka_proxy import CREATE_TOPICS, LIST_OFFSETS, KafkaProxy
-from running import free_port, wait_until
+from support.running import free_port, wait_until
 
 SECONDS = 15  # calls of Kafka's client wait for longer, some for ever
 

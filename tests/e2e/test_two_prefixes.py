@@ -4,8 +4,8 @@ import json
 
 import confluent_kafka
 import pytest
-from bridge import APPLIED, Bridge
-from refusing import (
+from support.bridge import APPLIED, Bridge
+from support.refusing import (
     ONE_PARTITION,
     ferry,  # noqa: F401 (a fixture)
     fill,
@@ -14,7 +14,7 @@ from refusing import (
     refused,
     wait_halted,
 )
-from running import PATIENCE, wait_until
+from support.running import PATIENCE, wait_until
 
 OWNER = {"_id": "belongs to"}
 ACCOUNT = {"account": "111122223333", "region": "eu-central-1"}

@@ -162,7 +162,7 @@ void topic_writer_close(struct topic_writer *writer)
      * and readers of its topics would wait until that times out. */
     topic_writer_gate_close(writer);
     topic_writer_commit_finish(writer);
-    topic_writer_state_set(writer, WRITER_CLOSED);
+    topic_writer_core_set_state(writer, WRITER_CLOSED);
     topic_writer_gate_open(writer);
     pthread_mutex_lock(&writer->lock);
     writer->stopping = true;
@@ -320,7 +320,7 @@ static int produce_with_patience(struct topic_writer *writer, const struct topic
             reports = atomic_load(&writer->reports);
             since = clock_mono_ms();
         } else if (clock_mono_ms() - since >= writer->stall_ms) {
-            topic_writer_state_note_stall(writer, r->topic);
+            topic_writer_core_note_stall(writer, r->topic);
             return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now", r->topic);
         }
         nanosleep(&pause, NULL); /* the reporter makes room */
@@ -424,5 +424,5 @@ void topic_writer_request_abort(struct topic_writer *writer, const char *why)
     log_warn("transaction can't be finished", "ledger_partition=%" PRId32 " reason=%s",
              writer->ledger_partition, why);
     AUTO_LOCK(&writer->lock);
-    topic_writer_state_fail_transaction(writer, "", false, why);
+    topic_writer_core_fail_transaction(writer, "", false, why);
 }

@@ -29,7 +29,7 @@ static void handle_lost(struct topic_writer *writer, rd_kafka_resp_err_t code, c
     log_warn(fenced ? "producer fenced" : "producer handle given up",
              "ledger_partition=%" PRId32 " call=%s reason=%s", writer->ledger_partition, what,
              text);
-    topic_writer_state_set(writer, fenced ? WRITER_FENCED : WRITER_BROKEN);
+    topic_writer_core_set_state(writer, fenced ? WRITER_FENCED : WRITER_BROKEN);
 }
 
 static enum outcome outcome_of(struct topic_writer *writer, rd_kafka_error_t *error,
@@ -96,7 +96,7 @@ static enum outcome commit_call(struct topic_writer *writer)
     rd_kafka_resp_err_t code = flush(writer, writer->stall_ms, true);
 
     if (code == RD_KAFKA_RESP_ERR__TIMED_OUT)
-        topic_writer_state_note_stall(writer, "");
+        topic_writer_core_note_stall(writer, "");
     if (code || has_failed(writer))
         return OUTCOME_ABORT;
     /* After a timeout the outcome is unknown: the handle is given up, no abort is assumed. */
@@ -173,7 +173,7 @@ static void records_refused(struct topic_writer *writer, const struct trouble *t
              writer->ledger_partition, trouble->topic, writer->alone ? "true" : "false",
              trouble->reason);
     atomic_store(&writer->was_of_use, true);
-    topic_writer_state_set(writer, WRITER_BROKEN);
+    topic_writer_core_set_state(writer, WRITER_BROKEN);
 }
 
 static void abort_transaction(struct topic_writer *writer)
@@ -188,7 +188,7 @@ static void abort_transaction(struct topic_writer *writer)
     rolled_back = abort_call(writer, trouble.stalled) == OUTCOME_DONE;
     topic_writer_outcome_aborted(writer, &trouble, rolled_back);
     if (!rolled_back) {
-        topic_writer_state_set(writer, WRITER_BROKEN);
+        topic_writer_core_set_state(writer, WRITER_BROKEN);
         return;
     }
     transaction_over(writer);

@@ -4,7 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
-#include "producer/topic_writer_state.h"
+#include "producer/topic_writer_core.h"
 
 int64_t topic_writer_gate_wait_ms(struct topic_writer *writer, struct topic_writer_member *m)
 {
@@ -28,11 +28,11 @@ static enum answer ask(struct topic_writer *writer, struct writer_account *accou
         return ANSWER_TURN;
     if (!MUTATED(gate) && (writer->closed || writer->closing || writer->trouble.must_abort))
         return ANSWER_GATE;
-    if (topic_writer_state_has_room(writer))
+    if (topic_writer_core_has_room(writer))
         return ANSWER_ENTER;
     atomic_store(&writer->wants_room, true);
     /* Reports may have come before that was set. */
-    return topic_writer_state_has_room(writer) ? ANSWER_ENTER : ANSWER_GATE;
+    return topic_writer_core_has_room(writer) ? ANSWER_ENTER : ANSWER_GATE;
 }
 
 /* Under lock. */

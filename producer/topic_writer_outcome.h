@@ -4,7 +4,7 @@
  * Called by the committer under the exclusive gate. For the writer's own files. */
 #pragma once
 
-#include "producer/topic_writer_state.h"
+#include "producer/topic_writer_core.h"
 
 void topic_writer_outcome_committed(struct topic_writer *writer);
 /* trouble: why it failed. rolled_back: the abort is known to have happened. If it is not,

@@ -46,8 +46,8 @@ void topic_writer_reports_note_error(struct topic_writer *writer,
         pthread_cond_broadcast(&writer->changed);
         return;
     }
-    topic_writer_state_fail_transaction(writer, topic, false,
-                                        of_topic ? of_topic : rd_kafka_err2str(code));
+    topic_writer_core_fail_transaction(writer, topic, false,
+                                       of_topic ? of_topic : rd_kafka_err2str(code));
     if (kind == RECORD_LEDGER) {
         writer->trouble.ledger_failed = true;
     } else if (of_topic && !account->named.is_set) {
@@ -66,7 +66,7 @@ static void note_refusal(struct topic_writer *writer, const rd_kafka_message_t *
     delivery_report_read(&report, writer->poison, message, writer->alone,
                          writer->dead_letter_topic);
     AUTO_LOCK(&writer->lock);
-    topic_writer_state_fail_transaction(writer, report.topic, report.halts, report.reason);
+    topic_writer_core_fail_transaction(writer, report.topic, report.halts, report.reason);
     writer->trouble.refused = writer->trouble.refused || !report.halts;
 }
 
@@ -127,15 +127,15 @@ static void look_at_offset(struct topic_writer *writer, struct writer_account *a
     if (!account->loss.is_set)
         account->loss = (struct writer_loss){true, message->partition, message->offset, before};
     writer->trouble.has_loss = true;
-    topic_writer_state_fail_transaction(writer, rd_kafka_topic_name(message->rkt), false,
-                                        "the topic was made anew");
+    topic_writer_core_fail_transaction(writer, rd_kafka_topic_name(message->rkt), false,
+                                       "the topic was made anew");
 }
 
 /* ---- reports ---- */
 
 static void wake_for_room(struct topic_writer *writer)
 {
-    if (!atomic_load(&writer->wants_room) || !topic_writer_state_has_room(writer))
+    if (!atomic_load(&writer->wants_room) || !topic_writer_core_has_room(writer))
         return;
     AUTO_LOCK(&writer->lock);
     atomic_store(&writer->wants_room, false);

@@ -6,7 +6,7 @@
  * queue. For the writer's own files. */
 #pragma once
 
-#include "producer/topic_writer_state.h"
+#include "producer/topic_writer_core.h"
 
 /* The delivery callback; opaque: the writer. */
 void topic_writer_reports_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message,

@@ -76,11 +76,10 @@ static int init_transactions(rd_kafka_t *rk, struct error *err)
     return -1;
 }
 
-int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
-                              int32_t ledger_partition, bool alone,
-                              void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
-                                                  void *opaque),
-                              void *opaque, struct error *err)
+int transactional_handle_open(
+    rd_kafka_t **ret, const struct config *c, int32_t ledger_partition, bool alone,
+    void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque),
+    void *opaque, struct error *err)
 {
     if (open_handle(ret, c, ledger_partition, alone, on_delivery, opaque, err) < 0)
         return -1;

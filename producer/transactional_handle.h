@@ -15,11 +15,10 @@
  * left open and fences it for good. alone: each record is a batch of its own. ERR_RETRY when
  * Kafka can't now; ERR_FATAL 77 for a missing right. *ret may be set on failure too: the caller
  * destroys it. */
-int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
-                              int32_t ledger_partition, bool alone,
-                              void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
-                                                  void *opaque),
-                              void *opaque, struct error *err);
+int transactional_handle_open(
+    rd_kafka_t **ret, const struct config *c, int32_t ledger_partition, bool alone,
+    void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque),
+    void *opaque, struct error *err);
 
 /* Does this error of a transactional call, or the handle's own fatal error, say that another
  * producer took over? */

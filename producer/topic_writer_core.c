@@ -1,8 +1,8 @@
-#include "producer/topic_writer_state.h"
+#include "producer/topic_writer_core.h"
 
 #include <stdio.h>
 
-void topic_writer_state_set(struct topic_writer *writer, enum topic_writer_state state)
+void topic_writer_core_set_state(struct topic_writer *writer, enum topic_writer_state state)
 {
     AUTO_LOCK(&writer->lock);
     if (writer->state == WRITER_OPEN)
@@ -10,8 +10,8 @@ void topic_writer_state_set(struct topic_writer *writer, enum topic_writer_state
     pthread_cond_broadcast(&writer->changed);
 }
 
-void topic_writer_state_fail_transaction(struct topic_writer *writer, const char *topic,
-                                         bool halts, const char *reason)
+void topic_writer_core_fail_transaction(struct topic_writer *writer, const char *topic,
+                                        bool halts, const char *reason)
 {
     struct trouble *trouble = &writer->trouble;
 
@@ -25,15 +25,14 @@ void topic_writer_state_fail_transaction(struct topic_writer *writer, const char
     snprintf(trouble->reason, sizeof(trouble->reason), "%s", reason);
 }
 
-void topic_writer_state_note_stall(struct topic_writer *writer, const char *topic)
+void topic_writer_core_note_stall(struct topic_writer *writer, const char *topic)
 {
     AUTO_LOCK(&writer->lock);
     writer->trouble.stalled = writer->trouble.kafka_failed = true;
-    topic_writer_state_fail_transaction(writer, topic, false,
-                                        "Kafka does not take its records");
+    topic_writer_core_fail_transaction(writer, topic, false, "Kafka does not take its records");
 }
 
-bool topic_writer_state_has_room(struct topic_writer *writer)
+bool topic_writer_core_has_room(struct topic_writer *writer)
 {
     long records = atomic_load(&writer->waiting_records);
 

@@ -1,11 +1,11 @@
-/* producer/topic_writer_state.h - the state of a topic writer. For the writer's own files:
+/* producer/topic_writer_core.h - the state of a topic writer. For the writer's own files:
  *
  *   topic_writer          opening, closing, members, appending
  *   topic_writer_commit   the committer's thread: commits and aborts
  *   topic_writer_outcome  who is told of a commit or abort, and who is at fault
  *   topic_writer_reports  delivery reports and the thread that serves them
  *   topic_writer_gate     who may append when
- *   topic_writer_state    this, at the bottom */
+ *   topic_writer_core     this, at the bottom */
 #pragma once
 
 #include <pthread.h>
@@ -154,11 +154,11 @@ struct topic_writer {
 };
 
 /* From open to broken, fenced or closed; the first of these stays. */
-void topic_writer_state_set(struct topic_writer *writer, enum topic_writer_state state);
+void topic_writer_core_set_state(struct topic_writer *writer, enum topic_writer_state state);
 /* Under lock: the transaction will be aborted. topic "": of none in particular. */
-void topic_writer_state_fail_transaction(struct topic_writer *writer, const char *topic,
-                                         bool halts, const char *reason);
+void topic_writer_core_fail_transaction(struct topic_writer *writer, const char *topic,
+                                        bool halts, const char *reason);
 /* Kafka takes no records any more: the transaction will be aborted. topic: likewise. */
-void topic_writer_state_note_stall(struct topic_writer *writer, const char *topic);
+void topic_writer_core_note_stall(struct topic_writer *writer, const char *topic);
 /* Is there room for a batch in the handle's queue? */
-bool topic_writer_state_has_room(struct topic_writer *writer);
+bool topic_writer_core_has_room(struct topic_writer *writer);

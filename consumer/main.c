@@ -74,7 +74,7 @@ static int may_write(const struct consumer *c, struct mongo *m, struct error *er
 
     if (database_owner_check(m, prefix, &not_known, NULL, err) < 0)
         return -1;
-    return position_prove_rights(m, err);
+    return position_store_prove_rights(m, err);
 }
 
 /* Once the ledger can tell whose source it is. */

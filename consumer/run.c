@@ -41,8 +41,8 @@ static void send_letter(struct flush *f, const rd_kafka_message_t *m, const stru
     if (MUTATED(dead_letter))
         return;
     if (!p->letters)
-        p->letters = dead_letter_round_new(p->consumer->letters, letters_ended, p);
-    dead_letter_send(p->letters, m, ev, p->table->name, reason);
+        p->letters = dead_letters_round_new(p->consumer->letters, letters_ended, p);
+    dead_letters_send(p->letters, m, ev, p->table->name, reason);
 }
 
 static void entry_refused(void *arg, struct batch_entry *e, const char *reason)
@@ -173,11 +173,11 @@ struct partition_next state_letters(struct worker *w, struct partition *p)
     struct error err;
 
     (void)w;
-    switch (dead_letter_round_result(p->letters, &err)) {
+    switch (dead_letters_round_result(p->letters, &err)) {
     case DEAD_LETTERS_UNDER_WAY:
         break;
     case DEAD_LETTERS_RECEIVED:
-        dead_letter_round_drop(TAKE(p->letters));
+        dead_letters_round_drop(TAKE(p->letters));
         return batch_done(p);
     case DEAD_LETTERS_FAILED:
         return partition_hold(p, MONGO_AGAIN, &err, "dead letters");

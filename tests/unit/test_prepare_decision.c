@@ -31,7 +31,7 @@ static struct uuid uuid_of(uint8_t n)
 /* Does one step; false: nothing more to do. */
 static bool do_step(struct world *w, enum prepare_step *at)
 {
-    enum table_clear what = CLEAR_NOTHING;
+    enum table_doc_clear what = CLEAR_NOTHING;
 
     *at = prepare_decision_next(&w->f, &what);
     switch (*at) {
@@ -94,7 +94,7 @@ static enum prepare_step run(struct world *w)
     return at;
 }
 
-static struct world with_old_collection(enum table_clear exist)
+static struct world with_old_collection(enum table_doc_clear exist)
 {
     return (struct world){.f = {.preparer = true,
                                 .exist = exist,
@@ -289,7 +289,7 @@ static void names_are_read_as_they_are_written(void **state)
     for (int s = TABLE_DOC_NONE; s <= TABLE_DOC_READY; s++)
         assert_int_equal(table_doc_state_of(table_doc_state_name(s)), s);
     for (int c = CLEAR_NOTHING; c <= CLEAR_RENAME; c++)
-        assert_int_equal(table_clear_of(table_clear_name(c)), c);
+        assert_int_equal(table_doc_clear_of(table_doc_clear_name(c)), c);
     assert_int_equal(table_doc_state_of("what"), TABLE_DOC_NONE);
 }
 

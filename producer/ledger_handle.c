@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 
 void ledger_handle_ref(struct ledger_handle *handle)
 {

@@ -5,8 +5,8 @@
 
 #include "common/base/backoff.h"
 #include "common/base/clock.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/progress.h"
 #include "common/run/stop.h"
 #include "producer/full_end.h"

@@ -4,7 +4,7 @@
  * Nothing is read through it. Of the owner's thread. */
 #pragma once
 
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "producer/producer.h"
 
 #define OWNER_GROUP_SESSION_MS 10000

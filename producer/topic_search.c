@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/messages/event.h"
 
 /* How far back from the end a data record is found behind markers and control records. */

@@ -3,7 +3,7 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "BSON is little-endian");
 
-struct bytes bson_index_name(struct bson_index *index)
+struct bytes bson_out_index_name(struct bson_out_index *index)
 {
     int i = (int)sizeof(index->digits) - 1;
 
@@ -27,7 +27,7 @@ void bson_out_double_value(struct buf *out, double d)
     buf_append(out, &d, sizeof(d));
 }
 
-void bson_out_decimal128_value(struct buf *out, struct bson_decimal128 d)
+void bson_out_decimal128_value(struct buf *out, bson_decimal128_t d)
 {
     buf_append(out, &d.low, sizeof(d.low));
     buf_append(out, &d.high, sizeof(d.high));
@@ -59,69 +59,36 @@ void bson_out_binary_end(struct buf *out, size_t begin)
 
 size_t bson_out_document(struct buf *out, struct bytes name)
 {
-    bson_out_element(out, BSON_OUT_DOCUMENT, name);
+    bson_out_element(out, BSON_TYPE_DOCUMENT, name);
     return bson_out_begin(out);
 }
 
 size_t bson_out_array(struct buf *out, struct bytes name)
 {
-    bson_out_element(out, BSON_OUT_ARRAY, name);
+    bson_out_element(out, BSON_TYPE_ARRAY, name);
     return bson_out_begin(out);
 }
 
 void bson_out_string(struct buf *out, struct bytes name, struct bytes s)
 {
-    bson_out_element(out, BSON_OUT_STRING, name);
+    bson_out_element(out, BSON_TYPE_UTF8, name);
     bson_out_string_value(out, s);
-}
-
-void bson_out_binary(struct buf *out, struct bytes name, struct bytes data)
-{
-    size_t at;
-
-    bson_out_element(out, BSON_OUT_BINARY, name);
-    at = bson_out_binary_begin(out);
-    buf_bytes(out, data);
-    bson_out_binary_end(out, at);
 }
 
 void bson_out_bool(struct buf *out, struct bytes name, bool b)
 {
-    bson_out_element(out, BSON_OUT_BOOL, name);
+    bson_out_element(out, BSON_TYPE_BOOL, name);
     buf_char(out, b);
-}
-
-void bson_out_null(struct buf *out, struct bytes name)
-{
-    bson_out_element(out, BSON_OUT_NULL, name);
 }
 
 void bson_out_int32(struct buf *out, struct bytes name, int32_t n)
 {
-    bson_out_element(out, BSON_OUT_INT32, name);
+    bson_out_element(out, BSON_TYPE_INT32, name);
     bson_out_int32_value(out, n);
 }
 
 void bson_out_int64(struct buf *out, struct bytes name, int64_t n)
 {
-    bson_out_element(out, BSON_OUT_INT64, name);
+    bson_out_element(out, BSON_TYPE_INT64, name);
     bson_out_int64_value(out, n);
-}
-
-void bson_out_date(struct buf *out, struct bytes name, int64_t ms)
-{
-    bson_out_element(out, BSON_OUT_DATE, name);
-    bson_out_int64_value(out, ms);
-}
-
-void bson_out_object_id(struct buf *out, struct bytes name, const uint8_t id[12])
-{
-    bson_out_element(out, BSON_OUT_OBJECT_ID, name);
-    buf_append(out, id, 12);
-}
-
-void bson_out_embed(struct buf *out, struct bytes name, struct bytes document)
-{
-    bson_out_element(out, BSON_OUT_DOCUMENT, name);
-    buf_bytes(out, document);
 }

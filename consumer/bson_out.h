@@ -9,43 +9,24 @@
  *     size_t doc = bson_out_begin(out);
  *     bson_out_int32(out, BYTES_LIT("n"), 1);
  *     size_t list = bson_out_array(out, BYTES_LIT("list"));
- *     bson_out_string(out, bson_index_name(&index), BYTES_LIT("x"));
+ *     bson_out_string(out, bson_out_index_name(&index), BYTES_LIT("x"));
  *     bson_out_end(out, list);
  *     bson_out_end(out, doc); */
 #pragma once
 
+#include <bson/bson.h>
+
 #include "common/base/bytes.h"
 
-enum bson_out_type {
-    BSON_OUT_DOUBLE = 0x01,
-    BSON_OUT_STRING = 0x02,
-    BSON_OUT_DOCUMENT = 0x03,
-    BSON_OUT_ARRAY = 0x04,
-    BSON_OUT_BINARY = 0x05,
-    BSON_OUT_OBJECT_ID = 0x07,
-    BSON_OUT_BOOL = 0x08,
-    BSON_OUT_DATE = 0x09,
-    BSON_OUT_NULL = 0x0a,
-    BSON_OUT_INT32 = 0x10,
-    BSON_OUT_TIMESTAMP = 0x11,
-    BSON_OUT_INT64 = 0x12,
-    BSON_OUT_DECIMAL128 = 0x13,
-};
-
-struct bson_decimal128 { /* as BSON's binary integer decimal has it */
-    uint64_t low;
-    uint64_t high;
-};
-
 /* The names "0", "1", ... of an array's elements, counted up in text. Start with
- * BSON_INDEX_INIT. */
-struct bson_index {
+ * BSON_OUT_INDEX_INIT. */
+struct bson_out_index {
     char digits[12]; /* right aligned */
     uint8_t first;   /* of digits; 12: not begun */
 };
-#define BSON_INDEX_INIT ((struct bson_index){.first = 12})
+#define BSON_OUT_INDEX_INIT ((struct bson_out_index){.first = 12})
 /* The next index; valid until the next call. */
-struct bytes bson_index_name(struct bson_index *index);
+struct bytes bson_out_index_name(struct bson_out_index *index);
 
 /* A document or an array by itself: the answer is for bson_out_end. */
 static inline size_t bson_out_begin(struct buf *out)
@@ -74,8 +55,7 @@ static inline void bson_out_end(struct buf *out, size_t begin)
 
 /* Type and name of an element; the value comes next. Returns where the type stands, for
  * bson_out_set_type when it is not known before the value. */
-static inline size_t bson_out_element(struct buf *out, enum bson_out_type type,
-                                      struct bytes name)
+static inline size_t bson_out_element(struct buf *out, bson_type_t type, struct bytes name)
 {
     size_t at = out->len;
     char *p;
@@ -91,7 +71,7 @@ static inline size_t bson_out_element(struct buf *out, enum bson_out_type type,
     return at;
 }
 
-static inline void bson_out_set_type(struct buf *out, size_t at, enum bson_out_type type)
+static inline void bson_out_set_type(struct buf *out, size_t at, bson_type_t type)
 {
     if (!out->overflow)
         out->p[at] = (char)type;
@@ -124,7 +104,7 @@ static inline void bson_out_int64_value(struct buf *out, int64_t n)
 }
 
 void bson_out_double_value(struct buf *out, double d);
-void bson_out_decimal128_value(struct buf *out, struct bson_decimal128 d);
+void bson_out_decimal128_value(struct buf *out, bson_decimal128_t d);
 
 /* A string or binary whose bytes are appended between begin and end. */
 size_t bson_out_string_begin(struct buf *out);
@@ -136,12 +116,6 @@ void bson_out_binary_end(struct buf *out, size_t begin);
 size_t bson_out_document(struct buf *out, struct bytes name); /* to be ended */
 size_t bson_out_array(struct buf *out, struct bytes name);    /* to be ended */
 void bson_out_string(struct buf *out, struct bytes name, struct bytes s);
-void bson_out_binary(struct buf *out, struct bytes name, struct bytes data);
 void bson_out_bool(struct buf *out, struct bytes name, bool b);
-void bson_out_null(struct buf *out, struct bytes name);
 void bson_out_int32(struct buf *out, struct bytes name, int32_t n);
 void bson_out_int64(struct buf *out, struct bytes name, int64_t n);
-void bson_out_date(struct buf *out, struct bytes name, int64_t ms);
-void bson_out_object_id(struct buf *out, struct bytes name, const uint8_t id[12]);
-/* Any whole document (with its length and final zero) as an element. */
-void bson_out_embed(struct buf *out, struct bytes name, struct bytes document);

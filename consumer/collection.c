@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/mongo/mongo_find.h"
 #include "consumer/bson_read.h"
 
 #define NAMESPACE_EXISTS 48
@@ -32,27 +33,25 @@ static int run_on(struct mongo *m, const char *database, bson_t *command, int32_
 /* Keys that differ must be two documents, and a document may grow, be replaced and deleted. */
 static void judge_kind(struct collection_found *f, const bson_t *info)
 {
-    char type[POSITION_TEXT_MAX], locale[POSITION_TEXT_MAX] = "simple";
-    bson_t options = BSON_INITIALIZER, collation;
-    bson_iter_t it;
+    char type[16], locale[64];
+    bool view, series;
 
-    bson_read_text(type, info, "type");
-    f->can_be_renamed = strcmp(type, "view") != 0 && strcmp(type, "timeseries") != 0;
-    bson_read_document(&options, info, "options");
-    if (bson_read_document(&collation, &options, "collation"))
-        bson_read_text(locale, &collation, "locale");
-    if (strcmp(type, "view") == 0)
+    bson_read_text(type, sizeof(type), info, "type");
+    bson_read_text(locale, sizeof(locale), info, "options.collation.locale");
+    view = strcmp(type, "view") == 0;
+    series = strcmp(type, "timeseries") == 0;
+    f->can_be_renamed = !view && !series;
+    if (view)
         f->unfit = "it is a view";
-    else if (strcmp(type, "timeseries") == 0)
+    else if (series)
         f->unfit = "it is a time-series collection";
-    else if (bson_iter_init_find(&it, &options, "capped") && bson_iter_as_bool(&it))
+    else if (bson_read_bool(info, "options.capped"))
         f->unfit = "it is capped";
-    else if (strcmp(locale, "simple") != 0)
+    else if (*locale && strcmp(locale, "simple") != 0)
         f->unfit = "its default collation may take different keys for one";
-    bson_destroy(&options);
 }
 
-int collection_look(struct mongo *m, const char *name, struct collection_found *ret,
+int collection_look(struct collection_found *ret, struct mongo *m, const char *name,
                     struct error *err)
 {
     AUTO(mongo_bsonp)
@@ -62,10 +61,9 @@ int collection_look(struct mongo *m, const char *name, struct collection_found *
     enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
 
     if (result == MONGO_DONE) {
-        *ret = (struct collection_found){
-            .exists = bson_read_document(&info, &reply, "cursor.firstBatch.0")};
+        *ret = (struct collection_found){.exists = mongo_find_first(&info, &reply)};
         if (ret->exists) {
-            bson_read_uuid(&ret->uuid, &info, "info.uuid");
+            uuid_read(&ret->uuid, &info, "info.uuid");
             judge_kind(ret, &info);
         }
     }
@@ -97,7 +95,7 @@ static int rename_once(struct mongo *m, const char *name, const char *to, struct
     enum mongo_result result;
     int32_t code;
 
-    if (collection_look(m, to, &taken, err) < 0)
+    if (collection_look(&taken, m, to, err) < 0)
         return -1;
     if (taken.exists)
         return 1;

@@ -1,5 +1,4 @@
-/* Documents that share a key: found with one aggregation, however many there are. */
-#include "consumer/collection.h"
+#include "consumer/collection_doubles.h"
 
 #define GROUPS_A_BATCH 1000
 #define IDS_A_COMMAND 10000
@@ -103,9 +102,9 @@ static int nothing_to_delete(const char *name, struct error *err)
                        name);
 }
 
-int collection_delete_doubles(struct mongo *m, const struct collection *c, struct error *err)
+int collection_doubles_delete(struct mongo *m, const struct collection *coll, struct error *err)
 {
-    struct doubles d = {.m = m, .name = c->name};
+    struct doubles d = {.m = m, .name = coll->name};
     AUTO(mongo_bsonp)
     bson_t *opts =
         BCON_NEW("allowDiskUse", BCON_BOOL(true), "batchSize", BCON_INT32(GROUPS_A_BATCH));
@@ -118,10 +117,10 @@ int collection_delete_doubles(struct mongo *m, const struct collection *c, struc
 
     if (mongo_open(m, err) < 0)
         return -1;
-    index_key_pattern(&keys, c->converter);
+    converter_key_pattern(&keys, coll->converter);
     pipeline = doubles_pipeline(&keys);
     bson_destroy(&keys);
-    collection = mongoc_client_get_collection(m->client, m->target->database, c->name);
+    collection = mongoc_client_get_collection(m->client, m->target->database, coll->name);
     cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts, NULL);
     while (result == 0 && mongoc_cursor_next(cursor, &group))
         result = delete_copies(&d, group, err);
@@ -130,6 +129,6 @@ int collection_delete_doubles(struct mongo *m, const struct collection *c, struc
     mongoc_cursor_destroy(cursor);
     mongoc_collection_destroy(collection);
     if (result < 0)
-        return error_prefix(err, "doubled keys of %s", c->name);
-    return d.groups > 0 ? 0 : nothing_to_delete(c->name, err);
+        return error_prefix(err, "doubled keys of %s", coll->name);
+    return d.groups > 0 ? 0 : nothing_to_delete(coll->name, err);
 }

@@ -2,13 +2,12 @@
  * `after` in its order. What is about to fail leaves the buffer as it was. */
 #include "consumer/convert.h"
 
-#include "common/base/check.h"
-#include "consumer/convert_value.h"
+#include "consumer/convert_change.h"
+#include "consumer/convert_raw.h"
 
 #define MAX_DOCUMENT_BYTES (16 * 1024 * 1024)
-#define OBJECT_ID_BYTES                                                                        \
-    17 /* the element _id that the server adds to a document without one                       \
-        */
+/* The element _id that the server adds to a document without one. */
+#define OBJECT_ID_BYTES 17
 
 struct key_slices { /* of `keys`, hash before range; name: raw */
     struct bytes name[2];
@@ -27,15 +26,15 @@ struct document {
 
 /* --- the frame --- */
 
-static struct document document_open(struct buf *out, const struct converter *c,
+static struct document document_open(struct buf *out, const struct converter *converter,
                                      struct error *err)
 {
-    struct document d = {.v = {.out = out, .c = c, .depth = 1, .err = err},
+    struct document d = {.v = {.out = out, .converter = converter, .depth = 1, .err = err},
                          .start = out->len,
                          .ceiling = out->ceiling,
                          .limit = MAX_DOCUMENT_BYTES};
 
-    if (c->identity == IDENTITY_OBJECTID)
+    if (converter->identity == IDENTITY_OBJECTID)
         d.limit -= OBJECT_ID_BYTES;
     /* so that an item can't make the buffer grow past what is refused anyway */
     out->ceiling = MIN(out->ceiling, d.start + d.limit);
@@ -70,28 +69,28 @@ static int document_close(struct document *d, int result)
 
 /* --- names at the top level --- */
 
-static struct bytes id_prefix(const struct converter *c)
+static struct bytes id_prefix(const struct converter *converter)
 {
-    return bytes_of(c->id_prefix);
+    return bytes_of(converter->id_prefix);
 }
 
-static size_t id_element(struct buf *out, const struct converter *c)
+/* In the place of the name at `at`. Not inlined: few tables have an _id, and names are many. */
+__attribute__((noinline)) static void store_id(struct buf *out, size_t at,
+                                               const struct converter *converter)
 {
-    size_t at = out->len;
-
+    out->len = at;
     buf_char(out, 0);
-    buf_bytes(out, id_prefix(c));
+    buf_bytes(out, id_prefix(converter));
     buf_append(out, "_id", sizeof("_id"));
-    return at;
 }
 
-static bool is_stored_id(const struct converter *c, struct bytes name)
+static bool is_stored_id(const struct converter *converter, struct bytes name)
 {
     struct bytes prefix;
 
     if (name.len < 3 || memcmp(name.p + name.len - 3, "_id", 3) != 0)
         return false;
-    prefix = id_prefix(c);
+    prefix = id_prefix(converter);
     return name.len == prefix.len + 3 && memcmp(name.p, prefix.p, prefix.len) == 0;
 }
 
@@ -106,10 +105,9 @@ static int check_top_name(struct document *d, size_t at)
     name = (struct bytes){out->p + at + 1, out->len - at - 2};
     if (bytes_is(name, "_id")) {
         d->id_taken = true;
-        d->stored_taken |= id_prefix(d->v.c).len == 0; /* _id is the document's own */
-        out->len = at;
-        id_element(out, d->v.c);
-    } else if (is_stored_id(d->v.c, name)) {
+        d->stored_taken |= id_prefix(d->v.converter).len == 0; /* _id is the document's own */
+        store_id(out, at, d->v.converter);
+    } else if (is_stored_id(d->v.converter, name)) {
         d->stored_taken = true;
     }
     if (!out->overflow && out->p[at + 1] == '$')
@@ -117,7 +115,7 @@ static int check_top_name(struct document *d, size_t at)
     if (d->id_taken && d->stored_taken)
         return error_set(d->v.err, ERR_DATA,
                          "\"_id\" is stored under \"%s_id\", and that name is taken",
-                         d->v.c->id_prefix);
+                         d->v.converter->id_prefix);
     return 0;
 }
 
@@ -178,8 +176,8 @@ static int key_read(struct key_slices *ret, const struct key_schema *s, struct j
     return 0;
 }
 
-static int keys_read(struct key_slices *ret, const struct converter *c, struct bytes keys,
-                     struct error *err)
+static int keys_read(struct key_slices *ret, const struct converter *converter,
+                     struct bytes keys, struct error *err)
 {
     struct key_slices slices = {.count = 0};
     struct json_reader r;
@@ -189,13 +187,13 @@ static int keys_read(struct key_slices *ret, const struct converter *c, struct b
     if (!json_object_begin(&r))
         return json_reader_error(&r, err);
     while (json_object_next(&r, &name))
-        if (key_read(&slices, c->schema, &r, name, err) < 0) {
+        if (key_read(&slices, converter->schema, &r, name, err) < 0) {
             name = value_shown(name);
             return error_prefix(err, "key attribute \"" BYTES_FMT "\"", BYTES_ARG(name));
         }
     if (!json_end(&r))
         return json_reader_error(&r, err);
-    if (slices.count != (c->schema->range.name ? 2 : 1))
+    if (slices.count != (converter->schema->range.name ? 2 : 1))
         return error_set(err, ERR_DATA, "a key attribute is missing");
     *ret = slices;
     return 0;
@@ -203,7 +201,8 @@ static int keys_read(struct key_slices *ret, const struct converter *c, struct b
 
 static int attribute_value(struct conversion *v, size_t at)
 {
-    return v->c->type == CONVERT_RAW ? convert_raw_value(v, at) : convert_change_value(v, at);
+    return v->converter->type == CONVERT_RAW ? convert_raw_value(v, at)
+                                             : convert_change_value(v, at);
 }
 
 static int key_value(struct document *d, size_t at, struct bytes value)
@@ -231,7 +230,7 @@ static int identity(struct document *d, const struct key_slices *keys)
 
     if (keys->count == 1)
         return key_value(d, at, keys->value[0]) < 0 ? in_attribute(d, keys->name[0]) : 0;
-    if (value_begin(&d->v, at, BSON_OUT_DOCUMENT, &begin) < 0 || key_attributes(d, keys) < 0)
+    if (value_begin(&d->v, at, BSON_TYPE_DOCUMENT, &begin) < 0 || key_attributes(d, keys) < 0)
         return -1;
     value_end(&d->v, begin);
     return 0;
@@ -243,7 +242,7 @@ static int attribute(struct document *d, struct bytes raw)
 {
     size_t at;
 
-    if (key_slot(d->v.c->schema, raw) >= 0)
+    if (key_slot(d->v.converter->schema, raw) >= 0)
         return json_skip(&d->v.r, NULL) ? 0 : json_reader_error(&d->v.r, d->v.err);
     if (top_name(d, raw, &at) < 0 || attribute_value(&d->v, at) < 0)
         return in_attribute(d, raw);
@@ -269,27 +268,27 @@ static int write_document(struct document *d, struct bytes keys, struct bytes af
 {
     struct key_slices slices;
 
-    if (keys_read(&slices, d->v.c, keys, d->v.err) < 0)
+    if (keys_read(&slices, d->v.converter, keys, d->v.err) < 0)
         return -1;
-    if (d->v.c->identity == IDENTITY_KEY && identity(d, &slices) < 0)
+    if (d->v.converter->identity == IDENTITY_KEY && identity(d, &slices) < 0)
         return -1;
     if (key_attributes(d, &slices) < 0)
         return -1;
     return other_attributes(d, after);
 }
 
-int convert_document(struct buf *out, const struct converter *c, struct bytes keys,
+int convert_document(struct buf *out, const struct converter *converter, struct bytes keys,
                      struct bytes after, struct error *err)
 {
     struct document d;
 
     if (out->overflow)
         return no_room(err);
-    d = document_open(out, c, err);
+    d = document_open(out, converter, err);
     return document_close(&d, write_document(&d, keys, after));
 }
 
-/* --- filters and the index --- */
+/* --- filters --- */
 
 /* "pk" becomes "pk.S". */
 static void append_type(struct buf *out, char type)
@@ -307,7 +306,7 @@ static int filter_key(struct document *d, struct bytes name, struct bytes value)
 
     if (top_name(d, name, &at) < 0)
         return -1;
-    if (d->v.c->type == CONVERT_CHANGE)
+    if (d->v.converter->type == CONVERT_CHANGE)
         return key_value(d, at, value);
     append_type(d->v.out, value.p[2]);
     json_reader_init(&d->v.r, value);
@@ -319,9 +318,9 @@ static int write_filter(struct document *d, struct bytes keys)
 {
     struct key_slices slices;
 
-    if (keys_read(&slices, d->v.c, keys, d->v.err) < 0)
+    if (keys_read(&slices, d->v.converter, keys, d->v.err) < 0)
         return -1;
-    if (d->v.c->identity == IDENTITY_KEY)
+    if (d->v.converter->identity == IDENTITY_KEY)
         return identity(d, &slices);
     for (int i = 0; i < slices.count; i++)
         if (filter_key(d, slices.name[i], slices.value[i]) < 0)
@@ -329,48 +328,13 @@ static int write_filter(struct document *d, struct bytes keys)
     return 0;
 }
 
-int convert_filter(struct buf *out, const struct converter *c, struct bytes keys,
+int convert_filter(struct buf *out, const struct converter *converter, struct bytes keys,
                    struct error *err)
 {
     struct document d;
 
     if (out->overflow)
         return no_room(err);
-    d = document_open(out, c, err);
+    d = document_open(out, converter, err);
     return document_close(&d, write_filter(&d, keys));
-}
-
-static void index_key(struct buf *out, const struct converter *c, const struct key_attribute *k)
-{
-    struct bytes name = {k->name, k->name_len};
-
-    if (bytes_is(name, "_id"))
-        bson_out_set_type(out, id_element(out, c), BSON_OUT_INT32);
-    else
-        bson_out_element(out, BSON_OUT_INT32, name);
-    if (c->type == CONVERT_RAW)
-        append_type(out, k->type);
-    bson_out_int32_value(out, 1);
-}
-
-void convert_index_pattern(struct buf *out, const struct converter *c)
-{
-    size_t begin = bson_out_begin(out);
-
-    CHECK(convert_key_indexable(c->schema));
-    index_key(out, c, &c->schema->hash);
-    if (c->schema->range.name)
-        index_key(out, c, &c->schema->range);
-    bson_out_end(out, begin);
-}
-
-static bool indexable(const struct key_attribute *k)
-{
-    return k->name_len > 0 && k->name[0] != '$' && !memchr(k->name, '.', k->name_len) &&
-           !memchr(k->name, 0, k->name_len);
-}
-
-bool convert_key_indexable(const struct key_schema *schema)
-{
-    return indexable(&schema->hash) && (!schema->range.name || indexable(&schema->range));
 }

@@ -1,17 +1,13 @@
 #include "consumer/convert_value.h"
 
-#include "consumer/number.h"
+#include "common/base/text.h"
 
 #define MAX_DEPTH 100  /* what MongoDB takes; DynamoDB's 32 levels are 66 in raw */
 #define SHOWN_BYTES 64 /* of a name or a text in a message */
 
 struct bytes value_shown(struct bytes raw)
 {
-    size_t len = MIN(raw.len, SHOWN_BYTES);
-
-    while (len && len < raw.len && ((unsigned char)raw.p[len] & 0xc0) == 0x80)
-        len--;
-    return (struct bytes){raw.p, len};
+    return (struct bytes){raw.p, text_cut(raw, SHOWN_BYTES)};
 }
 
 static int refuse(struct conversion *v, const char *what)
@@ -57,7 +53,7 @@ int value_name(struct conversion *v, struct bytes raw, size_t *ret)
     return 0;
 }
 
-int value_begin(struct conversion *v, size_t type_at, enum bson_out_type type, size_t *begin)
+int value_begin(struct conversion *v, size_t type_at, bson_type_t type, size_t *begin)
 {
     if (v->depth >= MAX_DEPTH)
         return refuse(v, "nested deeper than MongoDB takes");
@@ -176,7 +172,7 @@ int value_string(struct conversion *v, size_t type_at)
 
     if (!json_string(&v->r, &raw))
         return reader_failed(v);
-    bson_out_set_type(v->out, type_at, BSON_OUT_STRING);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
     if (!has_escape(raw)) {
         bson_out_string_value(v->out, raw);
         return 0;
@@ -205,7 +201,7 @@ int value_binary(struct conversion *v, size_t type_at)
 
     if (!json_string(&v->r, &raw))
         return reader_failed(v);
-    bson_out_set_type(v->out, type_at, BSON_OUT_BINARY);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_BINARY);
     begin = bson_out_binary_begin(v->out);
     if (has_escape(raw) ? base64_escaped(v, raw) < 0 : base64_decode(v->out, raw, v->err) < 0)
         return -1;
@@ -219,7 +215,7 @@ int value_bool(struct conversion *v, size_t type_at)
 
     if (!json_bool(&v->r, &b))
         return reader_failed(v);
-    bson_out_set_type(v->out, type_at, BSON_OUT_BOOL);
+    bson_out_set_type(v->out, type_at, BSON_TYPE_BOOL);
     buf_char(v->out, b);
     return 0;
 }
@@ -237,7 +233,7 @@ int value_empty(struct conversion *v, size_t type_at)
 {
     size_t begin = 0;
 
-    if (value_begin(v, type_at, BSON_OUT_DOCUMENT, &begin) < 0)
+    if (value_begin(v, type_at, BSON_TYPE_DOCUMENT, &begin) < 0)
         return -1;
     value_end(v, begin);
     return 0;
@@ -245,15 +241,15 @@ int value_empty(struct conversion *v, size_t type_at)
 
 int value_list(struct conversion *v, size_t type_at, value_fn *element)
 {
-    struct bson_index index = BSON_INDEX_INIT;
+    struct bson_out_index index = BSON_OUT_INDEX_INIT;
     size_t begin = 0;
 
     if (!json_array_begin(&v->r))
         return reader_failed(v);
-    if (value_begin(v, type_at, BSON_OUT_ARRAY, &begin) < 0)
+    if (value_begin(v, type_at, BSON_TYPE_ARRAY, &begin) < 0)
         return -1;
     while (json_array_next(&v->r)) {
-        size_t at = bson_out_element(v->out, 0, bson_index_name(&index));
+        size_t at = bson_out_element(v->out, 0, bson_out_index_name(&index));
 
         if (element(v, at) < 0)
             return -1;
@@ -269,7 +265,7 @@ int value_map(struct conversion *v, size_t type_at, value_fn *element)
 
     if (!json_object_begin(&v->r))
         return reader_failed(v);
-    if (value_begin(v, type_at, BSON_OUT_DOCUMENT, &begin) < 0)
+    if (value_begin(v, type_at, BSON_TYPE_DOCUMENT, &begin) < 0)
         return -1;
     while (json_object_next(&v->r, &name))
         if (value_name(v, name, &at) < 0 || element(v, at) < 0)
@@ -290,6 +286,18 @@ int value_number_text(struct conversion *v, struct bytes *ret, struct number_roo
     if (text.overflow)
         return value_no_number(v, *ret);
     *ret = buf_slice(&text);
+    return 0;
+}
+
+int value_number_canonical(struct conversion *v, size_t type_at, struct bytes text)
+{
+    size_t begin;
+
+    bson_out_set_type(v->out, type_at, BSON_TYPE_UTF8);
+    begin = bson_out_string_begin(v->out);
+    if (ddb_number_canonical(v->out, text, v->err) < 0)
+        return -1;
+    bson_out_string_end(v->out, begin);
     return 0;
 }
 

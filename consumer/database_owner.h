@@ -12,17 +12,10 @@
  * Of one thread with a struct mongo of its own. */
 #pragma once
 
-#include "common/messages/ledger_cache.h"
 #include "common/mongo/mongo.h"
+#include "consumer/database_source.h"
 
 #define DATABASE_OWNER_ID "belongs to" /* no topic has a space */
-
-struct database_source { /* "": not there */
-    bool known;
-    char account[64];
-    char region[64];
-    char endpoint[384];
-};
 
 struct database_owner {
     bool found;
@@ -41,13 +34,6 @@ enum database_verdict {
 enum database_verdict database_owner_judge(const struct database_owner *owner,
                                            const char *prefix,
                                            const struct database_source *source);
-
-/* The ledger's record `source`: an object with account and region, or endpoint. ERR_DATA: no
- * object. */
-int database_source_decode(struct database_source *ret, struct bytes json, struct error *err);
-/* Not known while the ledger has no such record. ERR_FATAL 78: it can't be read. */
-int database_source_read(struct database_source *ret, struct ledger_cache *l,
-                         struct error *err);
 
 /* Takes the database when nobody has it. The ledger may be NULL while the source is not known.
  * ERR_FATAL 78: it is another's, with the names of both; ERR_RETRY: that can't be told now. */

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
 #include "common/run/metrics.h"
 

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest

@@ -121,7 +121,7 @@ static void fail_all(struct keeper *k, struct round *r, enum mongo_result result
 static void read_round(struct keeper *k, struct round *r)
 {
     struct error err;
-    enum mongo_result result = position_read_many(r->mongo, r->ids, r->count, r->docs, &err);
+    enum mongo_result result = position_store_read(r->mongo, r->ids, r->count, r->docs, &err);
 
     if (result != MONGO_DONE) {
         fail_all(k, r, MONGO_AGAIN, &err); /* reading changes nothing */
@@ -141,7 +141,7 @@ static void change_round(struct keeper *k, struct round *r)
 
     for (size_t i = 0; i < r->count; i++)
         changes[i] = &r->asks[i]->change;
-    result = position_change_many(r->mongo, r->ids, changes, r->count, &all, &err);
+    result = position_store_change(r->mongo, r->ids, changes, r->count, &all, &err);
     if (result == MONGO_DONE && all)
         answer_all(k, r, ANSWER_CHANGED);
     else if (result == MONGO_DONE)

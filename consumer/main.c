@@ -12,11 +12,12 @@
 #include "common/base/random.h"
 #include "common/config/config.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/messages/ledger_cache.h"
 #include "common/mongo/mongo.h"
 #include "common/mongo/mongo_target.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
 #include "consumer/database_owner.h"
@@ -85,7 +86,7 @@ static int may_write(const struct consumer *c, struct mongo *mongo, struct error
 
     if (database_owner_check(mongo, prefix, &not_known, NULL, err) < 0)
         return -1;
-    return position_prove_rights(mongo, err);
+    return position_store_prove_rights(mongo, err);
 }
 
 /* Once the ledger can tell whose source it is. */
@@ -123,7 +124,7 @@ static int open_parts(struct consumer *c, struct error *err)
     if (mongo_target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
-        mongo_target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
+        mongo_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
         try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
     return try_target(c, is_of_its_source, err);
@@ -268,12 +269,14 @@ int main(int argc, char **argv)
     struct config_extra extras[] = {
         {.name = "until-idle",
          .wanted = "SECONDS",
-         .help = "End when everything was applied and nothing came for so many seconds."},
+         .help = "End when everything was applied and nothing came for so many seconds, with "
+                 "exit code 1 when a partition is halted."},
         {0}};
     const struct program program = {.which = CONFIG_CONSUMER,
                                     .name = "dynaferry-consumer",
                                     .extras = extras,
                                     .ends_within_ms = ENDS_WITHIN_MS,
+                                    .serve = metrics_http_start,
                                     .run = run};
 
     return program_main(&program, argc, argv);

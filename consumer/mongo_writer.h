@@ -34,8 +34,8 @@ struct mongo_writer {
     struct error unclear; /* ERR_NONE, or why records are waited out */
 };
 
-void mongo_writer_init(struct mongo_writer *w, struct mongo *m, size_t batch_bytes);
-void mongo_writer_release(struct mongo_writer *w);
+void mongo_writer_init(struct mongo_writer *writer, struct mongo *m, size_t batch_bytes);
+void mongo_writer_release(struct mongo_writer *writer);
 
 struct mongo_write_job {
     struct batch *batch;
@@ -48,14 +48,14 @@ struct mongo_write_job {
      * older event takes its place, and so for each that is refused. */
     void (*refused)(void *arg, struct batch_entry *e, const char *reason);
     void *arg;
-    size_t written; /* out: upserts and deletes acknowledged */
-    size_t deleted;
-    bool hopeless; /* out, with MONGO_AGAIN: the partition has to be halted, err says why */
+    size_t written; /* out: upserts that were acknowledged */
+    size_t deleted; /* out: deletes */
+    bool hopeless;  /* out, with MONGO_AGAIN: the partition has to be halted, err says why */
 };
 
 /* MONGO_DONE: of every key the newest event that holds was applied, and each newer one was
  * refused. MONGO_AGAIN, MONGO_UNKNOWN: any part of the batch may have been applied; err says
  * why. The batch is spent in every case (entries may have fallen back): empty it, and on
  * failure read it again from the position. */
-enum mongo_result mongo_writer_apply(struct mongo_writer *w, struct mongo_write_job *job,
+enum mongo_result mongo_writer_apply(struct mongo_writer *writer, struct mongo_write_job *job,
                                      struct error *err);

@@ -122,11 +122,11 @@ static bool integer_of(const struct decimal *d, int64_t *ret)
     return true;
 }
 
-static struct bson_decimal128 decimal128_of(const struct decimal *d)
+static bson_decimal128_t decimal128_of(const struct decimal *d)
 {
     uint64_t exponent = (uint64_t)(d->exponent + DECIMAL128_BIAS);
 
-    return (struct bson_decimal128){
+    return (bson_decimal128_t){
         .low = (uint64_t)d->coefficient,
         .high = (uint64_t)d->negative << 63 | exponent << 49 | (uint64_t)(d->coefficient >> 64),
     };

@@ -20,7 +20,7 @@ enum number_type {
 struct number {
     enum number_type type;
     int64_t integer; /* int32 and int64 */
-    struct bson_decimal128 decimal;
+    bson_decimal128_t decimal;
 };
 
 /* false: no number of DynamoDB: not of the form [+-]digits[.digits][E[+-]digits], over 38

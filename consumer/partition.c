@@ -49,7 +49,7 @@ void partition_free(struct partition *p)
     if (!p)
         return;
     partition_drop_batch(p);
-    dead_letter_round_drop(p->letters);
+    dead_letters_round_drop(p->letters);
     fetch_stream_free(p->stream);
     batch_release(&p->batch);
     suspects_release(&p->suspects);
@@ -185,7 +185,7 @@ static void end_halt(struct partition *p)
     if (!p->halted)
         return;
     free(TAKE(p->halted));
-    table_partition_goes_on(p->table, p->number);
+    table_partition_halt_ended(p->table, p->number);
 }
 
 void partition_progressed(struct partition *p)
@@ -232,7 +232,7 @@ void partition_stop_reading(struct partition *p)
 {
     fetch_stream_close(p->stream);
     partition_drop_batch(p);
-    dead_letter_round_drop(TAKE(p->letters));
+    dead_letters_round_drop(TAKE(p->letters));
     p->end_seen = -1;
     p->stop = PARTITION_STOP_NOT;
 }

@@ -6,13 +6,6 @@
 #include "common/base/check.h"
 #include "common/base/mutation.h"
 
-bool uuid_equal(const struct uuid *a, const struct uuid *b)
-{
-    if (a->known != b->known)
-        return false;
-    return !a->known || memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
-}
-
 void position_init(struct position *p)
 {
     *p = (struct position){.offset = POSITION_NONE,

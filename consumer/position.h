@@ -1,6 +1,6 @@
 /* consumer/position.h - where a partition stands in the target, and what its owner may do next.
  *
- * The target holds a document a partition. It is changed only by compare-and-set (struct
+ * The target holds one document per partition. It is changed only by compare-and-set (struct
  * position_change), so that of two consumers that both believe to own the partition one finds
  * out. A command that was not clearly acknowledged may have been executed all the same: then
  * the document is read, and what it says is the truth, never memory (position_adopt).
@@ -20,14 +20,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "consumer/uuid.h"
+
 #define POSITION_NONE (-1)
 #define POSITION_TEXT_MAX 128
-
-struct uuid {
-    bool known; /* false: the server gives none */
-    uint8_t bytes[16];
-};
-bool uuid_equal(const struct uuid *a, const struct uuid *b);
 
 /* The document `<topic>/<partition>`. */
 struct position_doc {
@@ -39,7 +35,7 @@ struct position_doc {
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
     char owner[POSITION_TEXT_MAX]; /* "" after a goodbye */
-    char pass[POSITION_TEXT_MAX];  /* of a sweep; "" for none */
+    char pass[POSITION_TEXT_MAX];  /* always "" */
     int64_t rewind;                /* POSITION_NONE: none */
     int64_t again;                 /* POSITION_NONE: none */
 };
@@ -56,13 +52,14 @@ struct position_source {
 /* The owner's memory of its partition. */
 struct position {
     int64_t epoch;      /* 0: not taken */
-    int64_t offset;     /* what the document says: everything before it is in the target */
-    int64_t applied;    /* everything before it was acknowledged; >= offset, moved there next */
+    int64_t offset;     /* what the document says */
+    int64_t applied;    /* everything before it is done with: in the target, with the dead
+                           letters, or nothing to apply; >= offset, which moves there next */
     int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
     int64_t generation; /* as of applied, like the next two */
     int64_t begin;
     char log_id[POSITION_TEXT_MAX];
-    bool doubted; /* a command was not acknowledged: only the document knows where it stands */
+    bool doubted;        /* something failed: only the document knows where it stands */
     int64_t quiet_until; /* a write of unknown outcome may come until then; 0: none */
     int64_t again;       /* apply once more from here ... */
     int64_t again_at;    /* ... at this time; POSITION_NONE: no need */

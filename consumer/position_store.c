@@ -1,15 +1,13 @@
 #include "consumer/position_store.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/bytes.h"
 #include "common/base/check.h"
+#include "common/mongo/mongo_find.h"
+#include "common/mongo/mongo_update.h"
 #include "consumer/bson_read.h"
-
-#define FIRST_BATCH "cursor.firstBatch"
-#define DUPLICATE_KEY 11000
 
 /* ---- reading ---- */
 
@@ -27,10 +25,10 @@ static void doc_from_bson(struct position_doc *ret, const bson_t *doc)
                                  .epoch = bson_read_int64(doc, "epoch", 0),
                                  .rewind = bson_read_int64(doc, "rewind", POSITION_NONE),
                                  .again = bson_read_int64(doc, "again", POSITION_NONE)};
-    bson_read_text(ret->log_id, doc, "log_id");
-    bson_read_text(ret->owner, doc, "owner");
-    bson_read_text(ret->pass, doc, "pass");
-    bson_read_uuid(&ret->uuid, doc, "uuid");
+    bson_read_text(ret->log_id, sizeof(ret->log_id), doc, "log_id");
+    bson_read_text(ret->owner, sizeof(ret->owner), doc, "owner");
+    bson_read_text(ret->pass, sizeof(ret->pass), doc, "pass");
+    uuid_read(&ret->uuid, doc, "uuid");
 }
 
 /* Where each id stands, sorted by id. */
@@ -45,52 +43,42 @@ static int compare_places(const void *a, const void *b)
 }
 
 static void take_doc(struct position_doc *ret, const struct place *places, size_t count,
-                     const bson_iter_t *it)
+                     const bson_t *doc)
 {
-    const uint8_t *data;
-    uint32_t len;
-    bson_t doc;
-    bson_iter_t id;
     struct place wanted, *found;
+    bson_iter_t id;
 
-    if (!BSON_ITER_HOLDS_DOCUMENT(it))
-        return;
-    bson_iter_document(it, &len, &data);
-    if (!bson_init_static(&doc, data, len) || !bson_iter_init_find(&id, &doc, "_id") ||
-        !BSON_ITER_HOLDS_UTF8(&id))
+    if (!bson_iter_init_find(&id, doc, "_id") || !BSON_ITER_HOLDS_UTF8(&id))
         return;
     wanted.id = bson_iter_utf8(&id, NULL);
     found = bsearch(&wanted, places, count, sizeof(*places), compare_places);
     if (found)
-        doc_from_bson(&ret[found->index], &doc);
+        doc_from_bson(&ret[found->index], doc);
 }
 
 static void take_reply(struct position_doc *ret, const char *const *ids, size_t count,
                        const bson_t *reply)
 {
     struct place *places = xcalloc(count, sizeof(*places));
-    bson_iter_t it, list, batch;
+    bson_iter_t it;
+    bson_t doc;
 
     for (size_t i = 0; i < count; i++) {
         ret[i] = absent;
         places[i] = (struct place){ids[i], i};
     }
     qsort(places, count, sizeof(*places), compare_places);
-    if (bson_iter_init(&it, reply) && bson_iter_find_descendant(&it, FIRST_BATCH, &list) &&
-        bson_iter_recurse(&list, &batch))
-        while (bson_iter_next(&batch))
-            take_doc(ret, places, count, &batch);
+    if (mongo_find_begin(&it, reply))
+        while (mongo_find_next(&it, &doc))
+            take_doc(ret, places, count, &doc);
     free(places);
 }
 
-enum mongo_result position_read_many(struct mongo *m, const char *const *ids, size_t count,
-                                     struct position_doc *ret, struct error *err)
+static bson_t *filter_of(const char *const *ids, size_t count)
 {
-    AUTO(mongo_bsonp) bson_t *command = NULL;
-    bson_t list = BSON_INITIALIZER, reply;
-    enum mongo_result result;
+    bson_t list = BSON_INITIALIZER;
+    bson_t *filter;
 
-    CHECK(count <= POSITION_MANY_MAX);
     for (size_t i = 0; i < count; i++) {
         char digits[16];
         const char *key;
@@ -98,15 +86,23 @@ enum mongo_result position_read_many(struct mongo *m, const char *const *ids, si
         bson_uint32_to_string((uint32_t)i, &key, digits, sizeof(digits));
         BSON_APPEND_UTF8(&list, key, ids[i]);
     }
-    command = BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id", "{", "$in",
-                       BCON_ARRAY(&list), "}", "}", "batchSize", BCON_INT32((int32_t)count),
-                       "singleBatch", BCON_BOOL(true), "maxTimeMS",
-                       BCON_INT64(m->target->max_time_ms));
-    result = mongo_read(m, m->target->database, command, &reply, err);
+    filter = BCON_NEW("_id", "{", "$in", BCON_ARRAY(&list), "}");
+    bson_destroy(&list);
+    return filter;
+}
+
+enum mongo_result position_store_read(struct mongo *m, const char *const *ids, size_t count,
+                                      struct position_doc *ret, struct error *err)
+{
+    AUTO(mongo_bsonp) bson_t *filter = filter_of(ids, count);
+    enum mongo_result result;
+    bson_t reply;
+
+    CHECK(count <= POSITION_MANY_MAX);
+    result = mongo_find(m, POSITION_COLLECTION, filter, (int32_t)count, &reply, err);
     if (result == MONGO_DONE)
         take_reply(ret, ids, count, &reply);
     bson_destroy(&reply);
-    bson_destroy(&list);
     return result;
 }
 
@@ -120,25 +116,25 @@ static void append_offset(bson_t *q, const char *name, int64_t offset)
         BSON_APPEND_INT64(q, name, offset);
 }
 
-static void append_query(bson_t *q, const char *id, const struct position_change *c)
+static void append_query(bson_t *q, const char *id, const struct position_change *change)
 {
-    const struct position_doc *seen = &c->seen;
+    const struct position_doc *seen = &change->seen;
 
     BSON_APPEND_UTF8(q, "_id", id);
     if (!seen->found) {
         BCON_APPEND(q, "epoch", "{", "$exists", BCON_BOOL(false), "}");
         return;
     }
-    if (c->kind == POSITION_CHANGE_MARK) {
+    if (change->kind == POSITION_CHANGE_MARK) {
         BSON_APPEND_INT64(q, "generation", seen->generation);
         BSON_APPEND_UTF8(q, "log_id", seen->log_id);
         return;
     }
     BSON_APPEND_INT64(q, "epoch", seen->epoch);
     BSON_APPEND_UTF8(q, "owner", seen->owner);
-    if (c->kind != POSITION_CHANGE_GOODBYE)
+    if (change->kind != POSITION_CHANGE_GOODBYE)
         append_offset(q, "rewind", seen->rewind);
-    if (c->kind != POSITION_CHANGE_TAKE)
+    if (change->kind != POSITION_CHANGE_TAKE)
         return;
     append_offset(q, "again", seen->again);
     append_offset(q, "offset", seen->offset);
@@ -158,7 +154,7 @@ static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
     BSON_APPEND_INT64(set, "epoch", next->epoch);
     BSON_APPEND_UTF8(set, "owner", next->owner);
     BSON_APPEND_UTF8(set, "pass", next->pass);
-    append_uuid(set, "uuid", &next->uuid);
+    uuid_append(set, "uuid", &next->uuid);
     BSON_APPEND_BOOL(unset, "rewind", true);
     if (next->again == POSITION_NONE)
         BSON_APPEND_BOOL(unset, "again", true);
@@ -166,32 +162,32 @@ static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
         BSON_APPEND_INT64(set, "again", next->again);
 }
 
-static void append_update(bson_t *u, const struct position_change *c)
+static void append_update(bson_t *u, const struct position_change *change)
 {
     bson_t set = BSON_INITIALIZER, unset = BSON_INITIALIZER;
 
-    switch (c->kind) {
+    switch (change->kind) {
     case POSITION_CHANGE_TAKE:
-        set_all(&set, &unset, &c->next);
+        set_all(&set, &unset, &change->next);
         break;
     case POSITION_CHANGE_GOODBYE:
         BSON_APPEND_UTF8(&set, "owner", "");
-        if (c->next.offset != POSITION_NONE)
-            set_place(&set, &c->next);
+        if (change->next.offset != POSITION_NONE)
+            set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_MOVE:
-        set_place(&set, &c->next);
+        set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_SET_BACK:
-        BSON_APPEND_INT64(&set, "offset", c->next.offset);
+        BSON_APPEND_INT64(&set, "offset", change->next.offset);
         BSON_APPEND_BOOL(&unset, "rewind", true);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
-        BSON_APPEND_INT64(&set, "offset", c->next.offset);
+        BSON_APPEND_INT64(&set, "offset", change->next.offset);
         BSON_APPEND_BOOL(&unset, "again", true);
         break;
     case POSITION_CHANGE_MARK:
-        BCON_APPEND(u, "$min", "{", "rewind", BCON_INT64(c->next.rewind), "}");
+        BCON_APPEND(u, "$min", "{", "rewind", BCON_INT64(change->next.rewind), "}");
         break;
     }
     if (bson_count_keys(&set) > 0)
@@ -203,7 +199,7 @@ static void append_update(bson_t *u, const struct position_change *c)
 }
 
 static void append_statement(bson_t *list, size_t index, const char *id,
-                             const struct position_change *c)
+                             const struct position_change *change)
 {
     char digits[16];
     const char *key;
@@ -212,51 +208,21 @@ static void append_statement(bson_t *list, size_t index, const char *id,
     bson_uint32_to_string((uint32_t)index, &key, digits, sizeof(digits));
     BSON_APPEND_DOCUMENT_BEGIN(list, key, &statement);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "q", &q);
-    append_query(&q, id, c);
+    append_query(&q, id, change);
     bson_append_document_end(&statement, &q);
     BSON_APPEND_DOCUMENT_BEGIN(&statement, "u", &u);
-    append_update(&u, c);
+    append_update(&u, change);
     bson_append_document_end(&statement, &u);
-    if (!c->seen.found)
+    if (!change->seen.found)
         BSON_APPEND_BOOL(&statement, "upsert", true);
     bson_append_document_end(list, &statement);
 }
 
 /* ---- commands ---- */
 
-/* A statement that was refused, but for a racing upsert of the same document. */
-static void note_refusal(void *arg, const struct mongo_write_error *e)
-{
-    struct error *err = arg;
-
-    if (e->code != DUPLICATE_KEY && err->kind == ERR_NONE)
-        error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
-}
-
-static enum mongo_result update(struct mongo *m, const bson_t *statements, int64_t *matched,
-                                struct error *err)
-{
-    AUTO(mongo_bsonp)
-    bson_t *command =
-        BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", BCON_ARRAY(statements),
-                 "ordered", BCON_BOOL(false), "maxTimeMS", BCON_INT64(m->target->max_time_ms));
-    bson_t reply;
-    enum mongo_result result = mongo_write(m, m->target->database, command, &reply, err);
-
-    if (result == MONGO_DONE) {
-        *matched = mongo_reply_n(&reply);
-        err->kind = ERR_NONE;
-        mongo_reply_write_errors(&reply, note_refusal, err);
-        if (err->kind != ERR_NONE)
-            result = MONGO_AGAIN;
-    }
-    bson_destroy(&reply);
-    return result;
-}
-
-enum mongo_result position_change_many(struct mongo *m, const char *const *ids,
-                                       const struct position_change *const *changes,
-                                       size_t count, bool *all, struct error *err)
+enum mongo_result position_store_change(struct mongo *m, const char *const *ids,
+                                        const struct position_change *const *changes,
+                                        size_t count, bool *all, struct error *err)
 {
     bson_t list = BSON_INITIALIZER;
     enum mongo_result result;
@@ -265,39 +231,35 @@ enum mongo_result position_change_many(struct mongo *m, const char *const *ids,
     CHECK(count <= POSITION_MANY_MAX);
     for (size_t i = 0; i < count; i++)
         append_statement(&list, i, ids[i], changes[i]);
-    result = update(m, &list, &matched, err);
+    result = mongo_update(m, POSITION_COLLECTION, &list, &matched, err);
     bson_destroy(&list);
     if (result == MONGO_DONE)
         *all = matched == (int64_t)count; /* the error of a racing upsert lowers it */
     return result;
 }
 
-enum mongo_result position_rewind(struct mongo *m, const char *id, int64_t offset,
-                                  struct error *err)
+int position_store_rewind(struct mongo *m, const char *id, int64_t offset, struct error *err)
 {
+    AUTO(mongo_bsonp) bson_t *query = BCON_NEW("_id", BCON_UTF8(id));
     AUTO(mongo_bsonp)
-    bson_t *statements = BCON_NEW("0", "{", "q", "{", "_id", BCON_UTF8(id), "}", "u", "{",
-                                  "$min", "{", "rewind", BCON_INT64(offset), "}", "}", "}");
-    int64_t matched;
+    bson_t *change = BCON_NEW("$min", "{", "rewind", BCON_INT64(offset), "}");
+    enum mongo_result result =
+        mongo_update_one(m, POSITION_COLLECTION, query, change, false, NULL, err);
 
-    return update(m, statements, &matched, err);
+    return result == MONGO_DONE ? 0 : error_prefix(err, "rewind");
 }
 
-enum mongo_result position_any(struct mongo *m, const char *topic, bool *any, struct error *err)
+int position_store_any(bool *ret, struct mongo *m, const char *topic, struct error *err)
 {
     AUTO(free_charp) char *from = xasprintf("%s/", topic), *to = xasprintf("%s0", topic);
     AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id",
-                               "{", "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to), "}", "}",
-                               "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true),
-                               "maxTimeMS", BCON_INT64(m->target->max_time_ms));
-    bson_t reply, first;
-    enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
+    bson_t *filter = BCON_NEW("_id", "{", "$gte", BCON_UTF8(from), "$lt", BCON_UTF8(to), "}");
+    AUTO(mongo_bsonp) bson_t *first = NULL;
 
-    if (result == MONGO_DONE)
-        *any = bson_read_document(&first, &reply, FIRST_BATCH ".0");
-    bson_destroy(&reply);
-    return result;
+    if (mongo_find_one(&first, m, POSITION_COLLECTION, filter, err) < 0)
+        return error_prefix(err, "positions");
+    *ret = first;
+    return 0;
 }
 
 /* ---- the right to write ---- */
@@ -320,7 +282,7 @@ static int prove(struct mongo *m, bson_t *command, const char *what, struct erro
     return error_prefix(err, "%s in database %s", what, m->target->database);
 }
 
-int position_prove_rights(struct mongo *m, struct error *err)
+int position_store_prove_rights(struct mongo *m, struct error *err)
 {
     bson_t *put = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q",
                            "{", "_id", BCON_UTF8(PROOF_ID), "}", "u", "{", "$set", "{", "by",

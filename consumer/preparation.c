@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
-#include "consumer/bson_read.h"
-#include "consumer/collection.h"
+#include "consumer/collection_doubles.h"
+#include "consumer/collection_index.h"
+#include "consumer/collection_shard.h"
 #include "consumer/position_store.h"
 #include "consumer/prepare_decision.h"
 #include "consumer/table_doc.h"
@@ -16,170 +17,138 @@
 #define STEPS_MAX 20 /* of one look; more means that another preparer undoes them */
 #define LOG_TIMEOUT_MS 10000
 
-struct run {
-    const struct preparation *p;
+struct attempt { /* one look, and the steps that follow from it */
+    const struct preparation *prep;
     struct mongo *m;
     struct table_view *view; /* as it will be; its uuid is filled at the end */
     struct table_doc doc;
     struct buf schema; /* of the newest generation */
-    char form[POSITION_TEXT_MAX];
+    char form[CONVERTER_FORM_MAX];
     struct collection_found found;
     struct prepare_facts facts;
 };
 
 /* ---- how the documents are to look ---- */
 
-/* What can't be mixed in one collection. */
-static void write_form(char *ret, const struct converter *v)
+static struct table_view *view_new(const struct preparation *prep)
 {
-    bool raw = v->type == CONVERT_RAW;
+    struct table_view *view = xcalloc(1, sizeof(*view));
 
-    snprintf(ret, POSITION_TEXT_MAX, "%s%s %s %s", raw ? "raw" : "change",
-             raw || v->number == CONVERT_EXACT ? "" : "/double",
-             v->identity == IDENTITY_KEY ? "key" : "objectid", v->id_prefix);
+    atomic_init(&view->refs, 1);
+    key_schema_copy(&view->schema, &prep->ledger->key_schema);
+    view->collection = xstrdup(prep->table->collection);
+    view->log_id = xstrdup(prep->ledger->log_id);
+    converter_init(&view->converter, prep->config, &view->schema);
+    return view;
 }
 
-static struct table_view *view_new(const struct preparation *p)
+static struct collection collection_of(const struct attempt *try)
 {
-    struct table_view *v = xcalloc(1, sizeof(*v));
-    const char *type = config_string(p->config, "convert.type");
-    bool key = strcmp(config_string(p->config, "target.id"), "key") == 0;
-    bool to_double = strcmp(type, "mchange") == 0 ||
-                     strcmp(config_string(p->config, "convert.number"), "double") == 0;
-
-    atomic_init(&v->refs, 1);
-    key_schema_copy(&v->schema, &p->ledger->key_schema);
-    v->collection = xstrdup(p->table->collection);
-    v->log_id = xstrdup(p->ledger->log_id);
-    v->converter = (struct converter){
-        .type = strcmp(type, "raw") == 0 ? CONVERT_RAW : CONVERT_CHANGE,
-        .number = to_double ? CONVERT_DOUBLE : CONVERT_EXACT,
-        .identity = key ? IDENTITY_KEY : IDENTITY_OBJECTID,
-        .id_prefix = config_string(p->config, "convert._id"),
-        .schema = &v->schema,
-    };
-    if (!convert_key_indexable(&v->schema))
-        v->converter.identity = IDENTITY_KEY;
-    return v;
-}
-
-static struct collection collection_of(const struct run *r)
-{
-    return (struct collection){.name = r->view->collection,
-                               .converter = &r->view->converter,
+    return (struct collection){.name = try->view->collection,
+                               .converter = &try->view->converter,
                                .want_index =
-                                   config_bool(r->p->config, "full.enable_index.primary")};
+                                   config_bool(try->prep->config, "full.enable_index.primary")};
 }
 
 /* ---- the table's document ---- */
 
-static int doc_update(struct run *r, const bson_t *set, bool *matched, struct error *err)
+static int doc_update(struct attempt *try, const bson_t *set, bool *matched, struct error *err)
 {
-    return table_doc_update(&r->doc, r->m, r->p->table->topic, set, matched, err);
+    return table_doc_update(&try->doc, try->m, try->prep->table->topic, set, matched, err);
 }
 
-static int doc_claim(struct run *r, enum table_clear clear, struct error *err)
+static int doc_claim(struct attempt *try, enum table_doc_clear clear, struct error *err)
 {
-    const char *state =
-        table_doc_state_name(clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING);
+    const struct preparation *prep = try->prep;
+    enum table_doc_state state =
+        clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING;
     AUTO(mongo_bsonp)
-    bson_t *set =
-        BCON_NEW("state", BCON_UTF8(state), "clear", BCON_UTF8(table_clear_name(clear)),
-                 "generation", BCON_INT64(r->p->ledger->generation), "uuid", BCON_NULL,
-                 "key_schema", BCON_UTF8(buf_cstr(&r->schema)), "form", BCON_UTF8(r->form),
-                 "doubled", BCON_BOOL(false));
-    bson_t with_epoch = BSON_INITIALIZER;
-    int result;
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(state)), "clear",
+                           BCON_UTF8(table_doc_clear_name(clear)), "generation",
+                           BCON_INT64(prep->ledger->generation), "uuid", BCON_NULL,
+                           "key_schema", BCON_UTF8(buf_cstr(&try->schema)), "form",
+                           BCON_UTF8(try->form), "doubled", BCON_BOOL(false));
 
-    log_info("table is prepared", "table=%s collection=%s generation=%" PRId64 " clear=%s",
-             r->p->table->name, r->view->collection, r->p->ledger->generation,
-             table_clear_name(clear));
-    bson_concat(&with_epoch, set);
-    if (r->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
-        BSON_APPEND_INT64(&with_epoch, "epoch", r->doc.epoch + 1);
-    result = doc_update(r, &with_epoch, NULL, err);
-    bson_destroy(&with_epoch);
-    return result;
+    if (try->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
+        BSON_APPEND_INT64(set, "epoch", try->doc.epoch + 1);
+    log_info("table preparation started",
+             "table=%s collection=%s generation=%" PRId64 " clear=%s", prep->table->name,
+             try->view->collection, prep->ledger->generation, table_doc_clear_name(clear));
+    return doc_update(try, set, NULL, err);
 }
 
-static int doc_building(struct run *r, struct error *err)
+static int doc_building(struct attempt *try, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
-    int result;
+    AUTO(mongo_bsonp)
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(TABLE_DOC_BUILDING)));
 
-    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_BUILDING));
-    result = doc_update(r, &set, NULL, err);
-    bson_destroy(&set);
-    return result;
+    return doc_update(try, set, NULL, err);
 }
 
-static int doc_ready(struct run *r, struct error *err)
+static int doc_ready(struct attempt *try, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
-    int result;
+    AUTO(mongo_bsonp)
+    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(TABLE_DOC_READY)), "doubled",
+                           BCON_BOOL(false));
 
-    BSON_APPEND_UTF8(&set, "state", table_doc_state_name(TABLE_DOC_READY));
-    BSON_APPEND_BOOL(&set, "doubled", false);
-    append_uuid(&set, "uuid", &r->found.uuid);
-    result = doc_update(r, &set, NULL, err);
-    bson_destroy(&set);
-    return result;
+    uuid_append(set, "uuid", &try->found.uuid);
+    return doc_update(try, set, NULL, err);
 }
 
 /* ---- looking ---- */
 
-static int look_at_collection(struct run *r, struct error *err)
+static int look_at_collection(struct attempt *try, struct error *err)
 {
-    struct prepare_facts *f = &r->facts;
-    struct collection c = collection_of(r);
+    struct prepare_facts *f = &try->facts;
+    struct collection coll = collection_of(try);
 
-    if (collection_look(r->m, c.name, &r->found, err) < 0)
+    if (collection_look(&try->found, try->m, coll.name, err) < 0)
         return -1;
-    f->collection.exists = r->found.exists;
-    f->collection.unfit = r->found.unfit;
-    f->collection.uuid = r->found.uuid;
+    f->collection.exists = try->found.exists;
+    f->collection.unfit = try->found.unfit;
+    f->collection.uuid = try->found.uuid;
     f->collection.indexed = false;
-    if (!r->found.exists || r->found.unfit)
+    if (!try->found.exists || try->found.unfit)
         return 0;
-    return collection_indexed(r->m, &c, &f->collection.indexed, err);
+    return collection_index_look(&f->collection.indexed, try->m, &coll, err);
 }
 
-static int look(struct run *r, struct error *err)
+static int look(struct attempt *try, struct error *err)
 {
-    struct prepare_facts *f = &r->facts;
+    struct prepare_facts *f = &try->facts;
 
-    if (table_doc_read(&r->doc, r->m, r->p->table->topic, err) < 0)
+    if (table_doc_read(&try->doc, try->m, try->prep->table->topic, err) < 0)
         return -1;
-    f->preparer = r->p->preparer;
-    f->exist = table_clear_of(config_string(r->p->config, "target.mongodb.exist"));
-    f->doc.state = r->doc.state;
-    f->doc.clear = r->doc.clear;
-    f->doc.uuid = r->doc.uuid;
-    f->doc.doubled = r->doc.doubled;
-    f->doc.same_schema = bytes_equal(buf_slice(&r->doc.schema), buf_slice(&r->schema));
-    f->doc.same_form = strcmp(r->doc.form, r->form) == 0;
-    if (look_at_collection(r, err) < 0)
+    f->preparer = try->prep->preparer;
+    f->exist = table_doc_clear_of(config_string(try->prep->config, "target.mongodb.exist"));
+    f->doc.state = try->doc.state;
+    f->doc.clear = try->doc.clear;
+    f->doc.uuid = try->doc.uuid;
+    f->doc.doubled = try->doc.doubled;
+    f->doc.same_schema = bytes_equal(buf_slice(&try->doc.schema), buf_slice(&try->schema));
+    f->doc.same_form = strcmp(try->doc.form, try->form) == 0;
+    if (look_at_collection(try, err) < 0)
         return -1;
-    if (r->doc.state == TABLE_DOC_NONE &&
-        position_any(r->m, r->p->table->topic, &f->had_position, err) != MONGO_DONE)
-        return error_prefix(err, "positions");
+    if (try->doc.state == TABLE_DOC_NONE &&
+        position_store_any(&f->had_position, try->m, try->prep->table->topic, err) < 0)
+        return -1;
     return 0;
 }
 
 /* ---- the steps ---- */
 
-static int clear(struct run *r, struct error *err)
+static int clear(struct attempt *try, struct error *err)
 {
-    if (r->doc.clear == CLEAR_DROP)
-        return collection_drop(r->m, r->view->collection, err);
-    if (r->doc.clear != CLEAR_RENAME)
-        return doc_building(r, err);
-    if (!r->found.can_be_renamed)
+    if (try->doc.clear == CLEAR_DROP)
+        return collection_drop(try->m, try->view->collection, err);
+    if (try->doc.clear != CLEAR_RENAME)
+        return doc_building(try, err);
+    if (!try->found.can_be_renamed)
         return error_fatal(err, 0,
                            "%s can't be renamed, since %s: drop it, or give the table another "
                            "name with map.collection",
-                           r->view->collection, r->found.unfit);
-    return collection_rename(r->m, r->view->collection, r->p->ledger->generation, err);
+                           try->view->collection, try->found.unfit);
+    return collection_rename(try->m, try->view->collection, try->prep->ledger->generation, err);
 }
 
 static void free_offsets(int64_t **offsets)
@@ -189,157 +158,154 @@ static void free_offsets(int64_t **offsets)
 
 /* Does the log still hold a value of each key? Only then may copies be deleted, of which the
  * one that stays may be the older. */
-static int check_log(struct run *r, struct error *err)
+static int check_log(struct attempt *try, struct error *err)
 {
-    const struct ledger_table *l = r->p->ledger;
-    AUTO(free_offsets) int64_t *low = xcalloc((size_t)MAX(l->partitions, 1), sizeof(*low));
+    const struct ledger_table *ledger = try->prep->ledger;
+    AUTO(free_offsets) int64_t *low = xcalloc((size_t)MAX(ledger->partitions, 1), sizeof(*low));
     const char *advice = "nothing was deleted: remove the copies by hand, or ask for a new "
                          "snapshot of the table";
 
-    if (!l->rows)
+    if (!ledger->rows)
         return error_fatal(err, 0,
                            "documents of %s share a key, and the log has no snapshot that "
                            "brings their values again: %s",
-                           r->view->collection, advice);
-    if (!l->begin_offsets)
+                           try->view->collection, advice);
+    if (!ledger->begin_offsets)
         return error_set(err, ERR_RETRY, "where the newest generation begins is not known yet");
-    if (kafka_topic_begin_offsets(low, r->p->rk, l->topic, 0, l->partitions, LOG_TIMEOUT_MS,
-                                  err) < 0)
+    if (kafka_topic_begin_offsets(low, try->prep->rk, ledger->topic, 0, ledger->partitions,
+                                  LOG_TIMEOUT_MS, err) < 0)
         return -1;
-    for (int32_t i = 0; i < l->partitions; i++)
-        if (low[i] > l->begin_offsets[i])
+    for (int32_t i = 0; i < ledger->partitions; i++)
+        if (low[i] > ledger->begin_offsets[i])
             return error_fatal(err, 0,
                                "documents of %s share a key, and the log does not hold all of "
                                "their values any more (partition %" PRId32 " begins at %" PRId64
                                ", the generation at %" PRId64 "): %s",
-                               r->view->collection, i, low[i], l->begin_offsets[i], advice);
+                               try->view->collection, i, low[i], ledger->begin_offsets[i],
+                               advice);
     return 0;
 }
 
-static int delete_doubles(struct run *r, const struct collection *c, struct error *err)
+static int delete_doubles(struct attempt *try, const struct collection *coll, struct error *err)
 {
-    bson_t set = BSON_INITIALIZER;
+    AUTO(mongo_bsonp) bson_t *set = BCON_NEW("doubled", BCON_BOOL(true));
     bool matched = false;
-    int result;
 
-    if (check_log(r, err) < 0)
+    if (check_log(try, err) < 0 || doc_update(try, set, &matched, err) < 0)
         return -1;
-    BSON_APPEND_BOOL(&set, "doubled", true);
-    result = doc_update(r, &set, &matched, err);
-    bson_destroy(&set);
-    if (result < 0 || !matched) /* another preparer: look again */
-        return result;
-    log_warn("documents with the same key are deleted, the log will be applied again",
-             "table=%s collection=%s", r->p->table->name, c->name);
-    return collection_delete_doubles(r->m, c, err);
+    if (!matched) /* another preparer: look again */
+        return 0;
+    log_warn("deleting documents with the same key, the log will be applied again",
+             "table=%s collection=%s", try->prep->table->name, coll->name);
+    return collection_doubles_delete(try->m, coll, err);
 }
 
-static int make_indexes(struct run *r, struct error *err)
+static int make_indexes(struct attempt *try, struct error *err)
 {
-    struct collection c = collection_of(r);
+    struct collection coll = collection_of(try);
     bool doubled = false;
 
-    if (collection_index(r->m, &c, &doubled, err) < 0)
+    if (collection_index_build(&doubled, try->m, &coll, err) < 0)
         return -1;
-    return doubled ? delete_doubles(r, &c, err) : 0;
+    return doubled ? delete_doubles(try, &coll, err) : 0;
 }
 
 /* Which of the copies was the newest is not known: every partition begins anew. */
-static int rewind_all(struct run *r, struct error *err)
+static int rewind_all(struct attempt *try, struct error *err)
 {
-    const struct ledger_table *l = r->p->ledger;
+    const struct ledger_table *ledger = try->prep->ledger;
 
-    if (!l->begin_offsets)
+    if (!ledger->begin_offsets)
         return error_set(err, ERR_RETRY, "where the newest generation begins is not known yet");
-    for (int32_t i = 0; i < l->partitions; i++) {
-        AUTO(free_charp) char *id = xasprintf("%s/%" PRId32, r->p->table->topic, i);
+    for (int32_t i = 0; i < ledger->partitions; i++) {
+        AUTO(free_charp) char *id = xasprintf("%s/%" PRId32, try->prep->table->topic, i);
 
-        if (position_rewind(r->m, id, l->begin_offsets[i], err) != MONGO_DONE)
-            return error_prefix(err, "rewind");
+        if (position_store_rewind(try->m, id, ledger->begin_offsets[i], err) < 0)
+            return -1;
     }
     return 0;
 }
 
 /* A listed index may still be being built, by a preparer that is gone: that is waited for. */
-static int finish(struct run *r, struct error *err)
+static int finish(struct attempt *try, struct error *err)
 {
-    struct collection c = collection_of(r);
+    struct collection coll = collection_of(try);
     bool doubled = false;
 
-    if (collection_index(r->m, &c, &doubled, err) < 0)
+    if (collection_index_build(&doubled, try->m, &coll, err) < 0)
         return -1;
     if (doubled)
         return 0; /* look again */
-    if (r->m->target->sharded && collection_shard(r->m, &c, err) < 0)
+    if (try->m->target->sharded && collection_shard(try->m, &coll, err) < 0)
         return -1;
-    return doc_ready(r, err);
+    return doc_ready(try, err);
 }
 
-static int refuse(const struct run *r, struct error *err)
+static int refuse(const struct attempt *try, struct error *err)
 {
     return error_fatal(err, 0,
                        "collection %s was written as \"%s\", now \"%s\" is configured "
                        "(convert.type, convert.number, target.id, convert._id): use another "
                        "id, or remove the table's documents from %s and its collection",
-                       r->view->collection, r->doc.form, r->form, POSITION_COLLECTION);
+                       try->view->collection, try->doc.form, try->form, POSITION_COLLECTION);
 }
 
-static int unfit(const struct run *r, struct error *err)
+static int unfit(const struct attempt *try, struct error *err)
 {
     return error_fatal(err, 0,
                        "%s can't be applied to, since %s: drop or rename it, or give the table "
                        "another name with map.collection",
-                       r->view->collection, r->found.unfit);
+                       try->view->collection, try->found.unfit);
 }
 
 /* The database may have been handed over to another since this program has started. */
-static int check_owner(const struct run *r, struct error *err)
+static int check_owner(const struct attempt *try, struct error *err)
 {
-    const char *prefix = config_string(r->p->config, "topic.prefix");
-    int result = database_owner_check(r->m, prefix, r->p->source, r->p->cache, err);
+    const char *prefix = config_string(try->prep->config, "topic.prefix");
+    int result = database_owner_check(try->m, prefix, try->prep->source, try->prep->cache, err);
 
     if (result < 0 && err->kind == ERR_FATAL)
         err->code = 0; /* it halts the table, not the program */
     return result;
 }
 
-static bool is_long(const struct run *r, enum prepare_step step)
+static bool is_long(const struct attempt *try, enum prepare_step step)
 {
-    const struct collection c = collection_of(r);
+    const struct collection coll = collection_of(try);
 
     switch (step) {
     case PREPARE_CLEAR:
     case PREPARE_INDEX:
         return true;
     case PREPARE_FINISH:
-        return r->m->target->sharded || collection_wants_indexes(r->m, &c);
+        return try->m->target->sharded || collection_index_is_wanted(try->m, &coll);
     default:
         return false;
     }
 }
 
-static int do_step(struct run *r, enum prepare_step step, enum table_clear what,
+static int do_step(struct attempt *try, enum prepare_step step, enum table_doc_clear what,
                    struct error *err)
 {
     switch (step) {
     case PREPARE_REFUSE:
-        return refuse(r, err);
+        return refuse(try, err);
     case PREPARE_UNFIT:
-        return unfit(r, err);
+        return unfit(try, err);
     case PREPARE_CLAIM:
-        return doc_claim(r, what, err);
+        return doc_claim(try, what, err);
     case PREPARE_CLEAR:
-        return clear(r, err);
+        return clear(try, err);
     case PREPARE_CLEARED:
-        return doc_building(r, err);
+        return doc_building(try, err);
     case PREPARE_CREATE:
-        return collection_create(r->m, r->view->collection, err);
+        return collection_create(try->m, try->view->collection, err);
     case PREPARE_INDEX:
-        return make_indexes(r, err);
+        return make_indexes(try, err);
     case PREPARE_REWIND:
-        return rewind_all(r, err) < 0 ? -1 : finish(r, err);
+        return rewind_all(try, err) < 0 ? -1 : finish(try, err);
     case PREPARE_FINISH:
-        return finish(r, err);
+        return finish(try, err);
     case PREPARE_WAIT:
     case PREPARE_USE:
         break;
@@ -349,17 +315,17 @@ static int do_step(struct run *r, enum prepare_step step, enum table_clear what,
 
 /* ---- what can never be applied as configured ---- */
 
-static int check_key_name(const struct key_attribute *a, struct error *err)
+static int check_key_name(const struct key_attribute *key, struct error *err)
 {
-    if (!a->name)
+    if (!key->name)
         return 0;
-    if (a->name[0] == '$')
+    if (key->name[0] == '$')
         return error_fatal(err, 0,
                            "key attribute %s: MongoDB holds no field whose name begins with $ "
                            "at the top of a document: leave the table out with "
                            "filter.collection.black",
-                           a->name);
-    if (memchr(a->name, '\0', a->name_len))
+                           key->name);
+    if (memchr(key->name, '\0', key->name_len))
         return error_fatal(
             err, 0,
             "a key attribute's name has a zero byte, which no field's name in "
@@ -367,66 +333,66 @@ static int check_key_name(const struct key_attribute *a, struct error *err)
     return 0;
 }
 
-static int check_names(const struct preparation *p, struct error *err)
+static int check_names(const struct preparation *prep, struct error *err)
 {
-    const struct key_schema *s = &p->ledger->key_schema;
+    const struct key_schema *s = &prep->ledger->key_schema;
 
-    if (strncmp(p->table->collection, "system.", 7) == 0)
+    if (strncmp(prep->table->collection, "system.", 7) == 0)
         return error_fatal(err, 0,
                            "MongoDB keeps collections named system.* for itself: give %s "
                            "another name with map.collection",
-                           p->table->name);
+                           prep->table->name);
     return check_key_name(&s->hash, err) < 0 ? -1 : check_key_name(&s->range, err);
 }
 
 /* ---- a look ---- */
 
-static enum preparation_result go_through_steps(struct run *r, struct error *err)
+static enum preparation_result go_through_steps(struct attempt *try, struct error *err)
 {
     bool checked = false;
 
     for (int i = 0; i < STEPS_MAX; i++) {
-        enum table_clear what = CLEAR_NOTHING;
+        enum table_doc_clear what = CLEAR_NOTHING;
         enum prepare_step step;
 
-        if (look(r, err) < 0)
+        if (look(try, err) < 0)
             return PREPARATION_FAILED;
-        step = prepare_decision_next(&r->facts, &what);
+        step = prepare_decision_next(&try->facts, &what);
         if (step == PREPARE_USE)
             return PREPARATION_READY;
         if (step == PREPARE_WAIT)
             return PREPARATION_WAITS;
-        if (is_long(r, step) && !r->p->patient)
+        if (is_long(try, step) && !try->prep->patient)
             return PREPARATION_LONG;
-        if (!checked && check_owner(r, err) < 0)
+        if (!checked && check_owner(try, err) < 0)
             return PREPARATION_FAILED;
         checked = true;
-        if (do_step(r, step, what, err) < 0)
+        if (do_step(try, step, what, err) < 0)
             return PREPARATION_FAILED;
     }
-    r->m->answered_no = true; /* it does not show what it said was done */
+    try->m->answered_no = true; /* it does not show what it said was done */
     error_set(err, ERR_RETRY, "it is never ready: what is made is not there at the next look");
     return PREPARATION_FAILED;
 }
 
-enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
+enum preparation_result preparation_run(struct table_view **ret, const struct preparation *prep,
                                         struct error *err)
 {
-    AUTO(table_view_putp) struct table_view *view = view_new(p);
-    struct run r = {.p = p, .m = p->mongo, .view = view};
+    AUTO(table_view_putp) struct table_view *view = view_new(prep);
+    struct attempt try = {.prep = prep, .m = prep->mongo, .view = view};
     enum preparation_result result = PREPARATION_FAILED;
 
-    r.m->answered_no = false;
-    if (check_names(p, err) < 0)
+    try.m->answered_no = false;
+    if (check_names(prep, err) < 0)
         return PREPARATION_FAILED;
-    buf_init(&r.schema, 1 << 16);
-    table_doc_init(&r.doc);
-    key_schema_write(&r.schema, &view->schema);
-    write_form(r.form, &view->converter);
-    result = go_through_steps(&r, err);
-    view->uuid = r.found.uuid;
-    buf_release(&r.schema);
-    table_doc_release(&r.doc);
+    buf_init(&try.schema, 1 << 16);
+    table_doc_init(&try.doc);
+    key_schema_write(&try.schema, &view->schema);
+    converter_form(try.form, &view->converter);
+    result = go_through_steps(&try, err);
+    view->uuid = try.found.uuid;
+    buf_release(&try.schema);
+    table_doc_release(&try.doc);
     if (result == PREPARATION_READY)
         *ret = TAKE(view);
     return result;

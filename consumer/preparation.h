@@ -1,6 +1,6 @@
 /* consumer/preparation.h - does what prepare_decision.h decides about a table's collection.
  *
- * Any thread, but one at a time for a table, with a struct mongo of its own. */
+ * Any thread, but one at a time per table, with a struct mongo of its own. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -23,11 +23,12 @@ struct preparation {
 };
 
 enum preparation_result {
-    PREPARATION_FAILED = -1, /* mongo->answered_no: a refusal, else an outage; ERR_FATAL without
-                                a code: a clear state that someone has to act on */
-    PREPARATION_WAITS,       /* for the owner of partition 0 */
-    PREPARATION_READY,       /* *ret describes it; the caller puts it */
-    PREPARATION_LONG,        /* the next step wants someone patient */
+    /* mongo->answered_no: a refusal, else an outage; ERR_FATAL without a code halts the table:
+     * someone has to act */
+    PREPARATION_FAILED = -1,
+    PREPARATION_WAITS, /* for the owner of partition 0 */
+    PREPARATION_READY, /* *ret describes it; the caller puts it */
+    PREPARATION_LONG,  /* the next step wants someone patient */
 };
 enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
                                         struct error *err);

@@ -1,10 +1,6 @@
 #include "consumer/prepare_decision.h"
 
-#include <string.h>
-
-#include "common/base/auto.h"
-
-static enum prepare_step claim(enum table_clear *clear, enum table_clear what)
+static enum prepare_step claim(enum table_doc_clear *clear, enum table_doc_clear what)
 {
     *clear = what;
     return PREPARE_CLAIM;
@@ -33,7 +29,8 @@ static bool is_as_prepared(const struct prepare_facts *f)
            uuid_equal(&f->collection.uuid, &f->doc.uuid);
 }
 
-static enum prepare_step preparer_next(const struct prepare_facts *f, enum table_clear *clear)
+static enum prepare_step preparer_next(const struct prepare_facts *f,
+                                       enum table_doc_clear *clear)
 {
     if (f->doc.state == TABLE_DOC_NONE)
         return claim(clear, f->had_position ? CLEAR_NOTHING : f->exist);
@@ -48,7 +45,8 @@ static enum prepare_step preparer_next(const struct prepare_facts *f, enum table
     return is_as_prepared(f) ? PREPARE_USE : claim(clear, CLEAR_NOTHING);
 }
 
-enum prepare_step prepare_decision_next(const struct prepare_facts *f, enum table_clear *clear)
+enum prepare_step prepare_decision_next(const struct prepare_facts *f,
+                                        enum table_doc_clear *clear)
 {
     if (f->collection.exists && f->collection.unfit && !clears_first(f))
         return PREPARE_UNFIT;
@@ -59,33 +57,4 @@ enum prepare_step prepare_decision_next(const struct prepare_facts *f, enum tabl
     if (f->doc.state == TABLE_DOC_READY && f->doc.same_schema && is_as_prepared(f))
         return PREPARE_USE;
     return PREPARE_WAIT;
-}
-
-static const char *const state_names[] = {"none", "clearing", "building", "ready"};
-static const char *const clear_names[] = {"", "drop", "rename"};
-
-const char *table_doc_state_name(enum table_doc_state s)
-{
-    return state_names[s];
-}
-
-enum table_doc_state table_doc_state_of(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(state_names); i++)
-        if (strcmp(state_names[i], name) == 0)
-            return (enum table_doc_state)i;
-    return TABLE_DOC_NONE;
-}
-
-const char *table_clear_name(enum table_clear c)
-{
-    return clear_names[c];
-}
-
-enum table_clear table_clear_of(const char *name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(clear_names); i++)
-        if (strcmp(clear_names[i], name) == 0)
-            return (enum table_clear)i;
-    return CLEAR_NOTHING;
 }

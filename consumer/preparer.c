@@ -1,9 +1,9 @@
-/* The threads: each takes the watch that has been due for its role the longest, works without
- * the lock, and tells the watch how it ended.
+/* Each thread takes the watch that has been due for its role the longest, works without the
+ * lock, and tells the watch how it ended.
  *
  * A look that finds something long to do leaves it to the builder, whose own look then does it.
- * The user's secondary indexes have a thread of their own, or the building of one would hold up
- * the tables that can't be applied yet. */
+ * Secondary indexes have a thread of their own, or building one would hold up the tables that
+ * can't be applied yet. */
 #include "consumer/preparer.h"
 
 #include <inttypes.h>
@@ -108,13 +108,13 @@ static void look_at(struct hand *h, struct table *t, struct look *ret)
 
 /* ---- what each thread does ---- */
 
-/* By those that look, since those that work can't. */
+/* By the threads that look: the others may be in a command for hours. */
 static void tick(struct preparer *p)
 {
     int64_t now = clock_mono_ms();
 
-    for (struct watch *w = p->watches; w; w = w->next)
-        watch_tick(w, now);
+    for (struct watch *watch = p->watches; watch; watch = watch->next)
+        watch_tick(watch, now);
 }
 
 /* The one that has been due the longest. */
@@ -123,10 +123,10 @@ static struct watch *next_due(struct preparer *p, enum watch_role role)
     int64_t now = clock_mono_ms(), due, first = INT64_MAX;
     struct watch *found = NULL;
 
-    for (struct watch *w = p->watches; w; w = w->next)
-        if (watch_is_due(w, role, now, &due) && due < first) {
+    for (struct watch *watch = p->watches; watch; watch = watch->next)
+        if (watch_is_due(watch, role, now, &due) && due < first) {
             first = due;
-            found = w;
+            found = watch;
         }
     return found;
 }
@@ -136,9 +136,10 @@ static int64_t next_time(const struct hand *h)
 {
     int64_t next = clock_mono_ms() + TICK_MS;
 
-    for (const struct watch *w = h->p->watches; h->role == ROLE_LOOKS && w; w = w->next)
-        if (w->uses > 0 && !w->busy)
-            next = MIN(next, w->due);
+    for (const struct watch *watch = h->p->watches; h->role == ROLE_LOOKS && watch;
+         watch = watch->next)
+        if (watch->uses > 0 && !watch->busy)
+            next = MIN(next, watch->due);
     return next;
 }
 
@@ -147,36 +148,36 @@ static struct watch *wait_for_work(struct hand *h)
     struct preparer *p = h->p;
 
     while (!p->stopping) {
-        struct watch *w;
+        struct watch *watch;
 
         if (h->role == ROLE_LOOKS)
             tick(p);
-        w = next_due(p, h->role);
-        if (w)
-            return w;
+        watch = next_due(p, h->role);
+        if (watch)
+            return watch;
         clock_cond_wait(&p->changed, &p->lock, next_time(h));
     }
     return NULL;
 }
 
 /* The lock is held before and after each. */
-static void look(struct hand *h, struct watch *w)
+static void look(struct hand *h, struct watch *watch)
 {
     struct preparer *p = h->p;
-    struct look l;
+    struct look result;
     bool changed;
 
-    watch_look_begins(w, h->role, clock_mono_ms());
+    watch_look_begins(watch, h->role, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
-    look_at(h, w->table, &l);
-    auto_lock(&p->lock);
-    changed = watch_look_ended(w, h->role, &l, clock_mono_ms());
+    look_at(h, watch->table, &result);
+    pthread_mutex_lock(&p->lock);
+    changed = watch_look_ended(watch, h->role, &result, clock_mono_ms());
     pthread_cond_broadcast(&p->changed);
     if (!changed)
         return;
     pthread_mutex_unlock(&p->lock);
-    p->setup.changed(p->setup.arg, w->table);
-    auto_lock(&p->lock);
+    p->setup.changed(p->setup.arg, watch->table);
+    pthread_mutex_lock(&p->lock);
 }
 
 static int build_secondary(struct hand *h, struct table *t)
@@ -193,34 +194,33 @@ static int build_secondary(struct hand *h, struct table *t)
     return result;
 }
 
-static void index_secondary(struct hand *h, struct watch *w)
+static void index_secondary(struct hand *h, struct watch *watch)
 {
     struct preparer *p = h->p;
     int result;
 
-    watch_index_begins(w, clock_mono_ms());
+    watch_index_begins(watch, clock_mono_ms());
     pthread_mutex_unlock(&p->lock);
-    result = build_secondary(h, w->table);
-    auto_lock(&p->lock);
-    watch_index_ended(w, result == 0, clock_mono_ms());
+    result = build_secondary(h, watch->table);
+    pthread_mutex_lock(&p->lock);
+    watch_index_ended(watch, result == 0, clock_mono_ms());
 }
 
 static void *hand_loop(void *arg)
 {
     struct hand *h = arg;
     struct preparer *p = h->p;
-    struct watch *w;
+    struct watch *watch;
 
-    auto_lock(&p->lock);
-    while ((w = wait_for_work(h))) {
+    AUTO_LOCK(&p->lock);
+    while ((watch = wait_for_work(h))) {
         if (h->role == ROLE_INDEXES)
-            index_secondary(h, w);
+            index_secondary(h, watch);
         else
-            look(h, w);
+            look(h, watch);
     }
     p->running--;
     pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
     return NULL;
 }
 
@@ -265,9 +265,9 @@ void preparer_free(struct preparer *p)
 {
     if (!p)
         return;
-    for (struct watch *w = p->watches, *next; w; w = next) {
-        next = w->next;
-        watch_free(w);
+    for (struct watch *watch = p->watches, *next; watch; watch = next) {
+        next = watch->next;
+        watch_free(watch);
     }
     for (size_t i = 0; i < THREADS; i++)
         mongo_free(p->hands[i].mongo);
@@ -278,16 +278,16 @@ void preparer_free(struct preparer *p)
 
 static struct watch *watch_of(struct preparer *p, struct table *t)
 {
-    struct watch *w = p->watches;
+    struct watch *watch = p->watches;
 
-    while (w && w->table != t)
-        w = w->next;
-    if (w)
-        return w;
-    w = watch_new(t);
-    w->next = p->watches;
-    p->watches = w;
-    return w;
+    while (watch && watch->table != t)
+        watch = watch->next;
+    if (watch)
+        return watch;
+    watch = watch_new(t);
+    watch->next = p->watches;
+    p->watches = watch;
+    return watch;
 }
 
 void preparer_use(struct preparer *p, struct table *t, bool used)

@@ -36,8 +36,8 @@ static void send_letter(struct partition *p, const rd_kafka_message_t *m,
     if (MUTATED(dead_letter))
         return;
     if (!p->letters)
-        p->letters = dead_letter_round_new(p->consumer->letters, letters_ended, p);
-    dead_letter_send(p->letters, m, ev, p->table->name, reason);
+        p->letters = dead_letters_round_new(p->consumer->letters, letters_ended, p);
+    dead_letters_send(p->letters, m, ev, p->table->name, reason);
 }
 
 static void entry_refused(void *arg, struct batch_entry *entry, const char *reason)
@@ -166,11 +166,11 @@ struct partition_next run_letters(struct partition *p)
 {
     struct error err;
 
-    switch (dead_letter_round_result(p->letters, &err)) {
+    switch (dead_letters_round_result(p->letters, &err)) {
     case DEAD_LETTERS_UNDER_WAY:
         break;
     case DEAD_LETTERS_RECEIVED:
-        dead_letter_round_drop(TAKE(p->letters));
+        dead_letters_round_drop(TAKE(p->letters));
         return batch_done(p);
     case DEAD_LETTERS_FAILED:
         return partition_hold(p, MONGO_AGAIN, &err, "dead letters");

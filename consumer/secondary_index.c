@@ -1,42 +1,42 @@
 #include "consumer/secondary_index.h"
 
 #include "common/run/log.h"
-#include "consumer/collection.h"
+#include "consumer/collection_index.h"
 
 struct wanted_index {
-    struct index_wanted index;
+    struct collection_index index;
     char *name;
     bson_t keys;
 };
 
-static void wanted_init(struct wanted_index *w, const struct table_view *view,
+static void wanted_init(struct wanted_index *wanted, const struct table_view *view,
                         const struct ddb_index *x)
 {
     struct converter as_key = view->converter;
 
     as_key.schema = &x->keys;
-    index_key_pattern(&w->keys, &as_key);
-    w->name = xasprintf("dynaferry_index_%s", x->name);
-    w->index = (struct index_wanted){.keys = &w->keys, .name = w->name};
+    converter_key_pattern(&wanted->keys, &as_key);
+    wanted->name = xasprintf("dynaferry_index_%s", x->name);
+    wanted->index = (struct collection_index){.keys = &wanted->keys, .name = wanted->name};
 }
 
-static void wanted_release(struct wanted_index *w)
+static void wanted_release(struct wanted_index *wanted)
 {
-    bson_destroy(&w->keys);
-    free_charp(&w->name);
+    bson_destroy(&wanted->keys);
+    free_charp(&wanted->name);
 }
 
 static bool is_missing(const bson_t *listed, const struct table_view *view,
                        const struct ddb_index *x)
 {
-    struct wanted_index w;
+    struct wanted_index wanted;
     bool missing;
 
-    if (!convert_key_indexable(&x->keys))
+    if (!converter_can_index(&x->keys))
         return false;
-    wanted_init(&w, view, x);
-    missing = !index_is_listed(listed, &w.index);
-    wanted_release(&w);
+    wanted_init(&wanted, view, x);
+    missing = !collection_index_is_listed(listed, &wanted.index);
+    wanted_release(&wanted);
     return missing;
 }
 
@@ -48,7 +48,7 @@ int secondary_index_missing(bool *ret, struct mongo *m, const struct table_view 
     bool missing = false;
 
     if (ledger->indexes.count > 0) {
-        result = index_list(m, view->collection, &listed, err);
+        result = collection_index_list(m, view->collection, &listed, err);
         for (size_t i = 0; result == MONGO_DONE && i < ledger->indexes.count; i++)
             missing = missing || is_missing(&listed, view, &ledger->indexes.list[i]);
         bson_destroy(&listed);
@@ -62,22 +62,22 @@ int secondary_index_missing(bool *ret, struct mongo *m, const struct table_view 
 static int build(struct mongo *m, const struct table_view *view, const char *table,
                  const struct ddb_index *x)
 {
-    struct wanted_index w;
+    struct wanted_index wanted;
     enum mongo_result result;
     struct error err;
     int32_t code;
 
-    if (!convert_key_indexable(&x->keys)) {
-        log_warn("a secondary index is left out, MongoDB can't index its attribute's name",
+    if (!converter_can_index(&x->keys)) {
+        log_warn("secondary index left out: MongoDB can't index its attribute's name",
                  "table=%s index=%s", table, x->name);
         return 0;
     }
-    wanted_init(&w, view, x);
-    result = index_create(m, view->collection, &w.index, &code, &err);
+    wanted_init(&wanted, view, x);
+    result = collection_index_create(m, view->collection, &wanted.index, &code, &err);
     if (result != MONGO_DONE)
-        log_warn("a secondary index can't be made now", "table=%s index=%s reason=%s", table,
-                 x->name, err.message);
-    wanted_release(&w);
+        log_warn("secondary index not made", "table=%s index=%s reason=%s", table, x->name,
+                 err.message);
+    wanted_release(&wanted);
     return result == MONGO_DONE ? 0 : -1;
 }
 

@@ -4,8 +4,8 @@
  * Named dynaferry_index_<IndexName>, on the attributes as they are converted (`at.S`, or `at`),
  * hash key first, never unique, ascending. They are for the user's queries: applying never
  * waits for one, and a refused one is a warning. One with an attribute whose name can't be
- * indexed in MongoDB (a dot, a leading dollar) is left out, with a message by
- * secondary_index_build. */
+ * indexed in MongoDB (a dot, a leading dollar) is left out, and secondary_index_build logs
+ * that. */
 #pragma once
 
 #include "common/messages/ledger.h"

@@ -8,14 +8,14 @@
  * position, and what happens to its neighbours tells:
  *
  * - It is given up when it was refused in SUSPECT_TRIES tries over at least SUSPECT_MS, each
- * time in a command of which other records were accepted. Five, over a time longer than the
- * usual election or burst, since a try more costs only the wait, and a dead letter too many a
- * value.
+ *   time in a command of which other records were accepted. Five, over a time longer than the
+ *   usual election or burst: one try more costs only the wait, one dead letter too many costs a
+ *   value.
  * - When a record that was refused before is accepted, every count begins anew: what passes by
  *   itself is the server's. A server that refuses at random so never makes a dead letter.
  * - When nothing of a command is accepted, or more than SUSPECTS_MAX records are refused, as
- * many tries over as long a time mean that the partition has to be halted. It may be tried
- * again at any time: each such try says the same until one is better.
+ *   many tries over as long a time mean that the partition has to be halted. It may be tried
+ *   again at any time: each such try says the same until one is better.
  *
  * A record is known by its offset. Pure: time is passed in; of the thread that holds the
  * partition. */

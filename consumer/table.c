@@ -7,37 +7,44 @@
 #include "common/base/check.h"
 #include "common/run/log.h"
 
-static void metrics_register(struct table_metrics *m, const char *table)
+static void metrics_register(struct table_metrics *metrics, const char *table)
 {
     AUTO(free_charp) char *labels = metric_labels("table", table, NULL);
 
-    m->applied = metric_get(METRIC_COUNTER, "dynaferry_consumer_applied_total",
-                            "Documents written.", labels);
-    m->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
-                            "Deletes applied.", labels);
-    m->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
-                                 "Records that could not be applied.", labels);
-    m->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
-                            "Batches acknowledged by the target.", labels);
-    m->lag = metric_get(METRIC_GAUGE, "dynaferry_consumer_lag",
-                        "Offsets between the position and the end, over this instance's "
-                        "partitions.",
-                        labels);
-    m->progressed = metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
-                               "When a position was last moved, or found at the end.", labels);
-    m->failed =
+    metrics->applied = metric_get(METRIC_COUNTER, "dynaferry_consumer_applied_total",
+                                  "Documents written.", labels);
+    metrics->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
+                                  "Deletes applied.", labels);
+    metrics->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
+                                       "Records that could not be applied.", labels);
+    metrics->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
+                                  "Batches acknowledged by the target.", labels);
+    metrics->lag = metric_get(METRIC_GAUGE, "dynaferry_consumer_lag",
+                              "Offsets between the position and the end, over this instance's "
+                              "partitions.",
+                              labels);
+    metrics->progressed =
+        metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
+                   "When a position was last moved, or found at the end.", labels);
+    metrics->failed =
         metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
                    "1: the table, or a partition of it, is halted: see the log.", labels);
+}
+
+char *table_collection_name(const struct config *c, const char *name)
+{
+    char *renamed = config_map_get(c, "map.collection", name);
+
+    return renamed ? renamed : xstrdup(name);
 }
 
 struct table *table_new(const struct config *c, const char *name, const char *topic)
 {
     struct table *t = xcalloc(1, sizeof(*t));
-    char *renamed = config_map_get(c, "map.collection", name);
 
     t->name = xstrdup(name);
     t->topic = xstrdup(topic);
-    t->collection = renamed ? renamed : xstrdup(name);
+    t->collection = table_collection_name(c, name);
     pthread_mutex_init(&t->lock, NULL);
     t->filtered = !config_wants_table(c, name);
     if (!t->filtered)
@@ -65,20 +72,20 @@ struct table_view *table_view_get(struct table *t)
     return t->view;
 }
 
-void table_view_put(struct table_view *v)
+void table_view_put(struct table_view *view)
 {
-    if (!v || atomic_fetch_sub(&v->refs, 1) > 1)
+    if (!view || atomic_fetch_sub(&view->refs, 1) > 1)
         return;
-    key_schema_release(&v->schema);
-    free(v->collection);
-    free(v->log_id);
-    free(v);
+    key_schema_release(&view->schema);
+    free(view->collection);
+    free(view->log_id);
+    free(view);
 }
 
-bool table_is_current(struct table *t, const struct table_view *v)
+bool table_is_current(struct table *t, const struct table_view *view)
 {
     AUTO_LOCK(&t->lock);
-    return t->view && v && t->version == v->version;
+    return t->view && view && t->version == view->version;
 }
 
 static bool same_view(const struct table_view *a, const struct table_view *b)
@@ -88,12 +95,12 @@ static bool same_view(const struct table_view *a, const struct table_view *b)
 }
 
 /* Worth a line only when it is not what was configured. */
-static void tell_identity(const struct table *t, const struct table_view *v)
+static void tell_identity(const struct table *t, const struct table_view *view)
 {
-    if (!convert_key_indexable(&v->schema))
-        log_warn("key can't be indexed by its name, so _id is the key",
-                 "table=%s hash_key=%s range_key=%s", t->name, v->schema.hash.name,
-                 v->schema.range.name ? v->schema.range.name : "");
+    if (!converter_can_index(&view->schema))
+        log_warn("key can't be indexed by its name: _id is the key",
+                 "table=%s hash_key=%s range_key=%s", t->name, view->schema.hash.name,
+                 view->schema.range.name ? view->schema.range.name : "");
 }
 
 static void show_halts(const struct table *t)
@@ -101,14 +108,14 @@ static void show_halts(const struct table *t)
     metric_set(t->metrics.failed, t->halted[0] || t->partitions_halted > 0);
 }
 
-/* Under the lock: was the table halted? */
-static bool go_on(struct table *t)
+/* Under the lock. Was there a halt to end? */
+static bool end_halt(struct table *t)
 {
     if (!t->halted[0])
         return false;
     t->halted[0] = '\0';
     show_halts(t);
-    log_info("table goes on", "table=%s topic=%s", t->name, t->topic);
+    log_info("table no longer halted", "table=%s topic=%s", t->name, t->topic);
     return true;
 }
 
@@ -119,7 +126,7 @@ bool table_ready(struct table *t, struct table_view **view)
 
     {
         AUTO_LOCK(&t->lock);
-        changed = go_on(t);
+        changed = end_halt(t);
         if (!same_view(t->view, new)) {
             old = t->view;
             new->version = ++t->version;
@@ -139,7 +146,7 @@ bool table_waits(struct table *t)
 
     {
         AUTO_LOCK(&t->lock);
-        was_halted = go_on(t);
+        was_halted = end_halt(t);
         old = TAKE(t->view);
     }
     table_view_put(old);
@@ -173,13 +180,13 @@ void table_partition_halted(struct table *t, int32_t partition, const char *reas
               t->topic, partition, reason);
 }
 
-void table_partition_goes_on(struct table *t, int32_t partition)
+void table_partition_halt_ended(struct table *t, int32_t partition)
 {
     AUTO_LOCK(&t->lock);
     t->partitions_halted--;
     show_halts(t);
-    log_info("partition goes on", "table=%s topic=%s partition=%" PRId32, t->name, t->topic,
-             partition);
+    log_info("partition no longer halted", "table=%s topic=%s partition=%" PRId32, t->name,
+             t->topic, partition);
 }
 
 bool table_is_halted(struct table *t)

@@ -15,7 +15,7 @@
 #include "common/config/config.h"
 #include "common/messages/ledger.h"
 #include "common/run/metrics.h"
-#include "consumer/convert.h"
+#include "consumer/converter.h"
 #include "consumer/position.h"
 
 #define TABLE_REASON_MAX 512
@@ -56,21 +56,24 @@ struct table {
     int partitions_halted;
 };
 
+/* Where the table is applied to, as map.collection says; the caller frees. */
+char *table_collection_name(const struct config *c, const char *name);
+
 struct table *table_new(const struct config *c, const char *name, const char *topic);
 void table_free(struct table *t);
 
 /* A reference to give back, or NULL when the table is not ready. */
 struct table_view *table_view_get(struct table *t);
-void table_view_put(struct table_view *v);
+void table_view_put(struct table_view *view);
 DEFINE_FREEP(struct table_view, table_view_putp, table_view_put)
-bool table_is_current(struct table *t, const struct table_view *v);
+bool table_is_current(struct table *t, const struct table_view *view);
 
 bool table_is_halted(struct table *t);
 /* One partition of it; logged once, and shown by the metric until it is over. */
 void table_partition_halted(struct table *t, int32_t partition, const char *reason);
-void table_partition_goes_on(struct table *t, int32_t partition);
+void table_partition_halt_ended(struct table *t, int32_t partition);
 
-/* The preparer's. Each says whether something has changed, and ends a halt but for the last: */
+/* The preparer's. Each says whether something has changed; the first two end a halt. */
 /* Ready as view says; a view equal to the present one changes nothing. Takes view. */
 bool table_ready(struct table *t, struct table_view **view);
 /* Not ready (yet). */

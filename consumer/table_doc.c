@@ -1,11 +1,43 @@
 #include "consumer/table_doc.h"
 
-#include <inttypes.h>
+#include <string.h>
 
+#include "common/mongo/mongo_find.h"
+#include "common/mongo/mongo_update.h"
 #include "consumer/bson_read.h"
 #include "consumer/position_store.h"
 
-#define DUPLICATE_KEY 11000
+static const char *const state_names[] = {"none", "clearing", "building", "ready"};
+static const char *const clear_names[] = {"", "drop", "rename"};
+
+/* 0, nothing, for another name. */
+static size_t index_of(const char *const names[], size_t count, const char *name)
+{
+    while (count-- > 0)
+        if (strcmp(names[count], name) == 0)
+            return count;
+    return 0;
+}
+
+const char *table_doc_state_name(enum table_doc_state s)
+{
+    return state_names[s];
+}
+
+enum table_doc_state table_doc_state_of(const char *name)
+{
+    return (enum table_doc_state)index_of(state_names, ARRAY_LEN(state_names), name);
+}
+
+const char *table_doc_clear_name(enum table_doc_clear c)
+{
+    return clear_names[c];
+}
+
+enum table_doc_clear table_doc_clear_of(const char *name)
+{
+    return (enum table_doc_clear)index_of(clear_names, ARRAY_LEN(clear_names), name);
+}
 
 void table_doc_init(struct table_doc *d)
 {
@@ -20,17 +52,17 @@ void table_doc_release(struct table_doc *d)
 
 static void read_members(struct table_doc *d, const bson_t *doc)
 {
-    char text[POSITION_TEXT_MAX];
+    char text[16];
     bson_iter_t it;
 
-    bson_read_text(text, doc, "state");
+    bson_read_text(text, sizeof(text), doc, "state");
     d->state = table_doc_state_of(text);
-    bson_read_text(text, doc, "clear");
-    d->clear = table_clear_of(text);
-    bson_read_text(d->form, doc, "form");
+    bson_read_text(text, sizeof(text), doc, "clear");
+    d->clear = table_doc_clear_of(text);
+    bson_read_text(d->form, sizeof(d->form), doc, "form");
     d->epoch = bson_read_int64(doc, "epoch", 0);
-    d->doubled = bson_iter_init_find(&it, doc, "doubled") && bson_iter_as_bool(&it);
-    bson_read_uuid(&d->uuid, doc, "uuid");
+    d->doubled = bson_read_bool(doc, "doubled");
+    uuid_read(&d->uuid, doc, "uuid");
     buf_reset(&d->schema);
     if (bson_iter_init_find(&it, doc, "key_schema") && BSON_ITER_HOLDS_UTF8(&it))
         buf_bytes(&d->schema, bytes_of(bson_iter_utf8(&it, NULL)));
@@ -38,29 +70,17 @@ static void read_members(struct table_doc *d, const bson_t *doc)
 
 int table_doc_read(struct table_doc *d, struct mongo *m, const char *topic, struct error *err)
 {
-    AUTO(mongo_bsonp)
-    bson_t *command =
-        BCON_NEW("find", BCON_UTF8(POSITION_COLLECTION), "filter", "{", "_id", BCON_UTF8(topic),
-                 "}", "limit", BCON_INT32(1), "singleBatch", BCON_BOOL(true), "maxTimeMS",
-                 BCON_INT64(m->target->max_time_ms));
-    bson_t reply, doc;
-    enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
+    AUTO(mongo_bsonp) bson_t *filter = BCON_NEW("_id", BCON_UTF8(topic));
+    AUTO(mongo_bsonp) bson_t *doc = NULL;
 
     d->state = TABLE_DOC_NONE;
     d->epoch = 0;
     d->doubled = false;
-    if (result == MONGO_DONE && bson_read_document(&doc, &reply, "cursor.firstBatch.0"))
-        read_members(d, &doc);
-    bson_destroy(&reply);
-    return result == MONGO_DONE ? 0 : error_prefix(err, "table document");
-}
-
-static void take_write_error(void *arg, const struct mongo_write_error *e)
-{
-    struct error *err = arg;
-
-    if (e->code != DUPLICATE_KEY) /* another's upsert came first: it is looked at again */
-        error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+    if (mongo_find_one(&doc, m, POSITION_COLLECTION, filter, err) < 0)
+        return error_prefix(err, "table document");
+    if (doc)
+        read_members(d, doc);
+    return 0;
 }
 
 /* Where there was none, another preparer's may be there by now: it is left as it is. */
@@ -70,27 +90,13 @@ int table_doc_update(const struct table_doc *d, struct mongo *m, const char *top
     bool none = d->state == TABLE_DOC_NONE;
     AUTO(mongo_bsonp)
     bson_t *query = BCON_NEW("_id", BCON_UTF8(topic), "epoch", BCON_INT64(d->epoch));
-    AUTO(mongo_bsonp) bson_t *command = NULL;
-    struct error refused = {0};
-    bson_t reply;
+    AUTO(mongo_bsonp)
+    bson_t *change = BCON_NEW(none ? "$setOnInsert" : "$set", BCON_DOCUMENT(set));
     enum mongo_result result;
 
     if (!none)
         BCON_APPEND(query, "state", BCON_UTF8(table_doc_state_name(d->state)), "doubled", "{",
                     d->doubled ? "$eq" : "$ne", BCON_BOOL(true), "}");
-    command = BCON_NEW("update", BCON_UTF8(POSITION_COLLECTION), "updates", "[", "{", "q",
-                       BCON_DOCUMENT(query), "u", "{", none ? "$setOnInsert" : "$set",
-                       BCON_DOCUMENT(set), "}", "upsert", BCON_BOOL(none), "}", "]",
-                       "maxTimeMS", BCON_INT64(m->target->max_time_ms));
-    result = mongo_write(m, m->target->database, command, &reply, err);
-    if (result == MONGO_DONE)
-        mongo_reply_write_errors(&reply, take_write_error, &refused);
-    if (matched)
-        *matched = mongo_reply_n(&reply) == 1;
-    bson_destroy(&reply);
-    if (refused.kind) {
-        m->answered_no = true;
-        *err = refused;
-    }
-    return result == MONGO_DONE && !refused.kind ? 0 : error_prefix(err, "table document");
+    result = mongo_update_one(m, POSITION_COLLECTION, query, change, none, matched, err);
+    return result == MONGO_DONE ? 0 : error_prefix(err, "table document");
 }

@@ -1,20 +1,38 @@
-/* consumer/table_doc.h - the document `<topic>` among the positions: how far a table is
- * prepared.
+/* consumer/table_doc.h - the document `<topic>` among the positions: how far a table's
+ * collection is prepared.
  *
- * Read, and changed by compare-and-set on what was read; what it says means is in
+ * Read, and changed by compare-and-set on what was read; what it means is decided in
  * prepare_decision.h. Of one thread at a time. */
 #pragma once
 
 #include "common/base/bytes.h"
 #include "common/mongo/mongo.h"
-#include "consumer/prepare_decision.h"
+#include "consumer/converter.h"
+#include "consumer/uuid.h"
 
-struct table_doc { /* `<topic>` in the collection of positions */
+enum table_doc_state {
+    TABLE_DOC_NONE,     /* there is no document */
+    TABLE_DOC_CLEARING, /* `clear` is to be done to what stands under the name */
+    TABLE_DOC_BUILDING, /* collection and indexes are to be made */
+    TABLE_DOC_READY,
+};
+const char *table_doc_state_name(enum table_doc_state s);
+enum table_doc_state table_doc_state_of(const char *name);
+
+enum table_doc_clear {
+    CLEAR_NOTHING, /* write into what is there */
+    CLEAR_DROP,
+    CLEAR_RENAME,
+};
+const char *table_doc_clear_name(enum table_doc_clear c); /* "" | "drop" | "rename" */
+enum table_doc_clear table_doc_clear_of(const char *name);
+
+struct table_doc {
     enum table_doc_state state;
-    enum table_clear clear;
-    bool doubled; /* copies were deleted, the partitions are not told yet */
+    enum table_doc_clear clear;
+    bool doubled; /* copies of a key were deleted, the partitions are not told yet */
     int64_t epoch;
-    char form[POSITION_TEXT_MAX];
+    char form[CONVERTER_FORM_MAX];
     struct uuid uuid;
     struct buf schema; /* as key_schema_write writes it */
 };

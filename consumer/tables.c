@@ -36,39 +36,39 @@ struct tables {
 
 struct tables *tables_new(const struct config *c, struct ledger_cache *ledger)
 {
-    struct tables *t = xcalloc(1, sizeof(*t));
+    struct tables *tables = xcalloc(1, sizeof(*tables));
 
-    t->config = c;
-    t->ledger = ledger;
-    pthread_mutex_init(&t->lock, NULL);
-    return t;
+    tables->config = c;
+    tables->ledger = ledger;
+    pthread_mutex_init(&tables->lock, NULL);
+    return tables;
 }
 
-static void mapped_release(struct tables *t)
+static void mapped_release(struct tables *tables)
 {
-    struct mapped *m, *next;
+    struct mapped *mapped, *next;
 
-    HASH_ITER(hh, t->mapped, m, next)
+    HASH_ITER(hh, tables->mapped, mapped, next)
     {
-        HASH_DEL(t->mapped, m);
-        free(m->table);
-        free(m->collection);
-        free(m);
+        HASH_DEL(tables->mapped, mapped);
+        free(mapped->table);
+        free(mapped->collection);
+        free(mapped);
     }
 }
 
-void tables_free(struct tables *t)
+void tables_free(struct tables *tables)
 {
-    if (!t)
+    if (!tables)
         return;
-    for (struct table_entry *e = t->entries, *next; e; e = next) {
+    for (struct table_entry *e = tables->entries, *next; e; e = next) {
         next = e->next;
         table_free(e->table);
         free(e);
     }
-    mapped_release(t);
-    pthread_mutex_destroy(&t->lock);
-    free(t);
+    mapped_release(tables);
+    pthread_mutex_destroy(&tables->lock);
+    free(tables);
 }
 
 struct search {
@@ -91,36 +91,36 @@ static void compare_topic(void *arg, struct bytes rest, struct bytes value, int3
     ledger_table_release(&record);
 }
 
-static struct table_entry *add(struct tables *t, const char *name, const char *topic)
+static struct table_entry *add(struct tables *tables, const char *name, const char *topic)
 {
     struct table_entry *e = xcalloc(1, sizeof(*e));
 
-    e->table = table_new(t->config, name, topic);
-    e->next = t->entries;
-    t->entries = e;
+    e->table = table_new(tables->config, name, topic);
+    e->next = tables->entries;
+    tables->entries = e;
     return e;
 }
 
-static struct table_entry *find(const struct tables *t, const char *topic)
+static struct table_entry *find(const struct tables *tables, const char *topic)
 {
-    for (struct table_entry *e = t->entries; e; e = e->next)
+    for (struct table_entry *e = tables->entries; e; e = e->next)
         if (strcmp(e->table->topic, topic) == 0)
             return e;
     return NULL;
 }
 
-struct table *tables_of_topic(struct tables *t, const char *topic)
+struct table *tables_of_topic(struct tables *tables, const char *topic)
 {
     struct search s = {.topic = topic};
     struct table_entry *e;
 
-    AUTO_LOCK(&t->lock);
-    e = find(t, topic);
+    AUTO_LOCK(&tables->lock);
+    e = find(tables, topic);
     if (!e) {
-        ledger_cache_each(t->ledger, "table/", compare_topic, &s);
+        ledger_cache_each(tables->ledger, "table/", compare_topic, &s);
         if (!s.name)
             return NULL;
-        e = add(t, s.name, topic);
+        e = add(tables, s.name, topic);
         free(s.name);
     }
     return e->table;
@@ -130,55 +130,53 @@ struct table *tables_of_topic(struct tables *t, const char *topic)
 
 static void add_mapped(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct tables *t = arg;
+    struct tables *tables = arg;
     AUTO(free_charp) char *name = bytes_dup(rest);
-    struct mapped *m;
-    char *renamed;
+    struct mapped *mapped;
 
     (void)value;
     (void)partition;
-    if (!config_wants_table(t->config, name))
+    if (!config_wants_table(tables->config, name))
         return;
-    renamed = config_map_get(t->config, "map.collection", name);
-    m = xcalloc(1, sizeof(*m));
-    m->collection = renamed ? renamed : xstrdup(name);
-    m->table = TAKE(name);
-    HASH_ADD_KEYPTR(hh, t->mapped, m->table, strlen(m->table), m);
+    mapped = xcalloc(1, sizeof(*mapped));
+    mapped->collection = table_collection_name(tables->config, name);
+    mapped->table = TAKE(name);
+    HASH_ADD_KEYPTR(hh, tables->mapped, mapped->table, strlen(mapped->table), mapped);
 }
 
-static struct mapped *find_mapped(struct tables *t, const char *name)
+static struct mapped *find_mapped(struct tables *tables, const char *name)
 {
-    struct mapped *m;
+    struct mapped *mapped;
 
-    HASH_FIND_STR(t->mapped, name, m);
-    return m;
+    HASH_FIND_STR(tables->mapped, name, mapped);
+    return mapped;
 }
 
 /* Under the lock. */
-static void refresh_mapped(struct tables *t, const char *name)
+static void refresh_mapped(struct tables *tables, const char *name)
 {
-    uint64_t version = ledger_cache_version(t->ledger);
+    uint64_t version = ledger_cache_version(tables->ledger);
     int64_t now = clock_mono_ms();
 
-    if (find_mapped(t, name) &&
-        (version == t->mapped_version || now < t->mapped_at + MAPPED_FOR_MS))
+    if (find_mapped(tables, name) &&
+        (version == tables->mapped_version || now < tables->mapped_at + MAPPED_FOR_MS))
         return;
-    mapped_release(t);
-    ledger_cache_each(t->ledger, "table/", add_mapped, t);
-    t->mapped_version = version;
-    t->mapped_at = now;
+    mapped_release(tables);
+    ledger_cache_each(tables->ledger, "table/", add_mapped, tables);
+    tables->mapped_version = version;
+    tables->mapped_at = now;
 }
 
-char *tables_rival(struct tables *t, const struct table *table)
+char *tables_rival(struct tables *tables, const struct table *table)
 {
     const char *rival = NULL;
-    struct mapped *m, *next;
+    struct mapped *mapped, *next;
 
-    AUTO_LOCK(&t->lock);
-    refresh_mapped(t, table->name);
-    HASH_ITER(hh, t->mapped, m, next)
-    if (strcmp(m->collection, table->collection) == 0 && strcmp(m->table, table->name) != 0 &&
-        (!rival || strcmp(m->table, rival) < 0))
-        rival = m->table;
+    AUTO_LOCK(&tables->lock);
+    refresh_mapped(tables, table->name);
+    HASH_ITER(hh, tables->mapped, mapped, next)
+    if (strcmp(mapped->collection, table->collection) == 0 &&
+        strcmp(mapped->table, table->name) != 0 && (!rival || strcmp(mapped->table, rival) < 0))
+        rival = mapped->table;
     return rival ? xstrdup(rival) : NULL;
 }

@@ -10,11 +10,11 @@
 struct tables;
 
 struct tables *tables_new(const struct config *c, struct ledger_cache *ledger);
-void tables_free(struct tables *t);
+void tables_free(struct tables *tables);
 
 /* The table whose log the topic is, as the ledger says; NULL while it does not say. */
-struct table *tables_of_topic(struct tables *t, const char *topic);
-/* Another table that is applied to the same collection, or NULL: decided from all tables in the
- * ledger that the filter does not leave out, so the same in every consumer. The caller frees.
- */
-char *tables_rival(struct tables *t, const struct table *table);
+struct table *tables_of_topic(struct tables *tables, const char *topic);
+/* Another table that would be applied to the same collection, or NULL: decided from all tables
+ * in the ledger that the filter does not leave out, so it is the same in every consumer. The
+ * caller frees. */
+char *tables_rival(struct tables *tables, const struct table *table);

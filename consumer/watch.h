@@ -11,7 +11,7 @@
 
 #include "common/base/backoff.h"
 #include "common/base/error.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "consumer/preparation.h"
 #include "consumer/table.h"
 
@@ -41,13 +41,13 @@ struct watch {
 
     int uses; /* partitions of this consumer */
     int64_t unused_since;
-    bool busy; /* a thread looks at it or prepares it */
+    bool busy; /* a thread looks at it, or builds */
     int64_t due;
     bool to_build;
     int64_t build_due; /* set when long work was refused: not before */
     bool failing;      /* due is the delay of a failure */
     struct backoff backoff;
-    int noes;
+    int noes; /* answers "no" in a row */
     int64_t noes_since;
     struct health *health;
     enum watch_shown shown;
@@ -64,27 +64,28 @@ struct look { /* what came of one */
     struct table_view *view;
     struct error err;
     bool answered_no;
-    bool producers; /* waits for the producer: nothing is wrong here */
+    bool producers; /* it is the producer that is waited for: nothing is wrong here */
     bool index_missing;
     int64_t took_ms;
 };
 
 struct watch *watch_new(struct table *t);
-void watch_free(struct watch *w);
+void watch_free(struct watch *watch);
 
 /* One more partition uses the table, or one less. */
-void watch_use(struct watch *w, bool used, int64_t now);
+void watch_use(struct watch *watch, bool used, int64_t now);
 /* Look at once, but keep to the delay of a failure. */
-void watch_look_soon(struct watch *w, int64_t now);
+void watch_look_soon(struct watch *watch, int64_t now);
 /* Is there something to do for this role? *due says since when, to be fair. */
-bool watch_is_due(const struct watch *w, enum watch_role role, int64_t now, int64_t *due);
+bool watch_is_due(const struct watch *watch, enum watch_role role, int64_t now, int64_t *due);
 
-/* A look, or a preparation by the builder, begins and ends. Takes what l owns; true: the view
- * or the halt has changed. */
-void watch_look_begins(struct watch *w, enum watch_role role, int64_t now);
-bool watch_look_ended(struct watch *w, enum watch_role role, struct look *l, int64_t now);
+/* A look, or a preparation by the builder, begins and ends. Takes what the look owns; true: the
+ * view or the halt has changed. */
+void watch_look_begins(struct watch *watch, enum watch_role role, int64_t now);
+bool watch_look_ended(struct watch *watch, enum watch_role role, struct look *look,
+                      int64_t now);
 /* The same for the user's indexes. */
-void watch_index_begins(struct watch *w, int64_t now);
-void watch_index_ended(struct watch *w, bool all, int64_t now);
-/* About every second: long work is alive, and is told of. */
-void watch_tick(struct watch *w, int64_t now);
+void watch_index_begins(struct watch *watch, int64_t now);
+void watch_index_ended(struct watch *watch, bool all, int64_t now);
+/* About every second: long work is alive, and the log says so. */
+void watch_tick(struct watch *watch, int64_t now);

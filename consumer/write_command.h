@@ -24,18 +24,19 @@ struct write_command {
     bool deletes;
     size_t body;
     size_t list;
-    struct bson_index index;
+    struct bson_out_index index;
 };
 
-void write_command_init(struct write_command *c);
-void write_command_release(struct write_command *c);
+void write_command_init(struct write_command *command);
+void write_command_release(struct write_command *command);
 
 /* Empties it. The limit is set before. */
-void write_command_begin(struct write_command *c, const struct mongo_target *t,
+void write_command_begin(struct write_command *command, const struct mongo_target *target,
                          const struct table_view *view, bool deletes);
 /* On failure the command is as it was. ERR_DATA: this record can't be converted. ERR_RETRY: it
  * does not fit into this command any more. */
-int write_command_add(struct write_command *c, const struct batch_entry *e, struct error *err);
-void write_command_end(struct write_command *c);
+int write_command_add(struct write_command *command, const struct batch_entry *e,
+                      struct error *err);
+void write_command_end(struct write_command *command);
 /* Gives a large buffer back. */
-void write_command_trim(struct write_command *c);
+void write_command_trim(struct write_command *command);

@@ -1,5 +1,7 @@
 #include "fullcheck/mongo_side.h"
 
+#include "common/mongo/mongo_find.h"
+
 #define NAMESPACE_NOT_FOUND 26
 
 /* ---- documents ---- */
@@ -54,16 +56,6 @@ int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error
 }
 
 /* ---- counts and indexes ---- */
-
-/* The first batch of a command's answer; false: there is none. */
-static bool first_batch(const bson_t *reply, bson_iter_t *ret)
-{
-    bson_iter_t it, found;
-
-    return bson_iter_init(&it, reply) &&
-           bson_iter_find_descendant(&it, "cursor.firstBatch", &found) &&
-           bson_iter_recurse(&found, ret);
-}
 
 static int read_command(struct mongo *m, const bson_t *command, bson_t *reply,
                         struct error *err)
@@ -123,7 +115,7 @@ int mongo_side_has_unique_index(bool *ret, struct mongo *m, const char *collecti
     bool found = false;
     int result = read_command(m, command, &reply, err);
 
-    if (result == 0 && first_batch(&reply, &batch))
+    if (result == 0 && mongo_find_begin(&batch, &reply))
         while (!found && bson_iter_next(&batch))
             found = is_unique_on(&batch, first, second);
     bson_destroy(&reply);

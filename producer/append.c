@@ -50,16 +50,16 @@ static void origin_encode(struct buf *out, const struct topic_record *r)
 }
 
 /* With the record's bytes where they fit, else without. */
-static int append_letter(struct table_worker *w, struct pool_local *local,
-                         struct topic_record *r, struct dead_letter *d, struct error *err)
+static int append_letter(struct append_context *a, struct topic_record *r,
+                         struct dead_letter *d, struct error *err)
 {
     for (int tries = 0; tries < 2; tries++) {
-        buf_reset(&local->text);
-        dead_letter_encode(&local->text, d);
-        r->value = buf_slice(&local->text);
-        if (!local->text.overflow && topic_writer_append(w->writer, r, err) == 0)
+        buf_reset(&a->text);
+        dead_letter_encode(&a->text, d);
+        r->value = buf_slice(&a->text);
+        if (!a->text.overflow && topic_writer_append(a->w->writer, r, err) == 0)
             return 0;
-        if (!local->text.overflow && err->kind != ERR_DATA)
+        if (!a->text.overflow && err->kind != ERR_DATA)
             return -1;
         d->value = (struct bytes){0};
     }
@@ -67,19 +67,18 @@ static int append_letter(struct table_worker *w, struct pool_local *local,
                      BYTES_ARG(d->reason));
 }
 
-static int append_dead_letter(struct table_worker *w, struct pool_local *local,
-                              const struct topic_record *refused, const struct event *ev,
-                              const char *reason, struct error *err)
+static int append_dead_letter(struct append_context *a, const struct topic_record *refused,
+                              const struct event *ev, const char *reason, struct error *err)
 {
-    struct topic_record r = {.member = &w->member,
-                             .topic = w->p->dead_letter_topic,
+    struct topic_record r = {.member = &a->w->member,
+                             .topic = a->w->p->dead_letter_topic,
                              .partition = 0,
                              .key = refused->key};
     struct dead_letter d = {
         .stage = BYTES_LIT("producer"),
-        .table = bytes_of(w->table),
+        .table = bytes_of(a->w->table),
         .reason = bytes_of(reason),
-        .topic = bytes_of(w->topic),
+        .topic = bytes_of(a->w->topic),
         .partition = refused->partition,
         .offset = -1,
         .generation = ev->source.generation,
@@ -93,16 +92,15 @@ static int append_dead_letter(struct table_worker *w, struct pool_local *local,
     buf_init(&origin, ORIGIN_CEILING);
     origin_encode(&origin, refused);
     d.headers = origin.overflow ? (struct bytes){0} : buf_slice(&origin);
-    if (poison_bare_dead_letters(w->poison, d.topic))
+    if (poison_bare_dead_letters(a->w->poison, d.topic))
         d.value = (struct bytes){0};
-    result = append_letter(w, local, &r, &d, err);
+    result = append_letter(a, &r, &d, err);
     buf_release(&origin);
     return result;
 }
 
-static int append_skipped(struct table_worker *w, struct pool_local *local,
-                          const struct topic_record *refused, const struct event *ev,
-                          const char *reason, struct error *err)
+static int append_skipped(struct append_context *a, const struct topic_record *refused,
+                          const struct event *ev, const char *reason, struct error *err)
 {
     struct event skipped = *ev;
     struct record_header headers[MAX_HEADERS + 1];
@@ -118,30 +116,29 @@ static int append_skipped(struct table_worker *w, struct pool_local *local,
         EVENT_HEADER_CONTROL, bytes_of(event_control_name(CONTROL_SKIPPED))};
     r.headers = headers;
     r.header_count = refused->header_count + 1;
-    buf_reset(&local->value);
-    event_encode(&local->value, &skipped);
-    r.value = buf_slice(&local->value);
-    if (topic_writer_append(w->writer, &r, err) < 0)
+    buf_reset(&a->value);
+    event_encode(&a->value, &skipped);
+    r.value = buf_slice(&a->value);
+    if (topic_writer_append(a->w->writer, &r, err) < 0)
         return err->kind == ERR_DATA ? error_set(err, ERR_ABORT, "a skipped record: %s", reason)
                                      : -1;
     return 0;
 }
 
-static int append_refused(struct table_worker *w, struct pool_local *local,
-                          const struct topic_record *r, const struct event *ev,
-                          struct error *err)
+static int append_refused(struct append_context *a, const struct topic_record *r,
+                          const struct event *ev, struct error *err)
 {
     char reason[sizeof(err->message)];
 
     memcpy(reason, err->message, sizeof(reason));
-    metric_add(w->metrics.dead_letters, 1);
+    metric_add(a->w->metrics.dead_letters, 1);
     log_warn("record goes to the dead letters", "table=%s partition=%" PRId32 " reason=%s",
-             w->table, r->partition, reason);
+             a->w->table, r->partition, reason);
     if (MUTATED(skipped))
         return 0;
-    if (append_dead_letter(w, local, r, ev, reason, err) < 0)
+    if (append_dead_letter(a, r, ev, reason, err) < 0)
         return -1;
-    return append_skipped(w, local, r, ev, reason, err);
+    return append_skipped(a, r, ev, reason, err);
 }
 
 static struct bytes header_of(const struct topic_record *r, const char *name)
@@ -170,39 +167,38 @@ static int check_poison(struct table_worker *w, const struct topic_record *r,
 /* ---- rows and changes ---- */
 
 /* Keys, partition and value of an event whose images are set; then it is appended. */
-static int append_event(struct table_worker *w, struct pool_local *local, struct event *ev,
-                        const struct ddb_item *item, const struct record_header *headers,
-                        size_t header_count, struct error *err)
+static int append_event(struct append_context *a, struct event *ev, const struct ddb_item *item,
+                        const struct record_header *headers, size_t header_count,
+                        struct error *err)
 {
-    struct topic_record r = {.member = &w->member,
-                             .topic = w->topic,
-                             .handle = w->topic_handle,
+    struct topic_record r = {.member = &a->w->member,
+                             .topic = a->w->topic,
+                             .handle = a->w->topic_handle,
                              .headers = headers,
                              .header_count = header_count};
 
-    buf_reset(&local->message_key);
-    buf_reset(&local->keys);
-    buf_reset(&local->value);
-    if (ddb_item_keys(&local->message_key, &local->keys, item, &w->schema, err) < 0)
+    buf_reset(&a->message_key);
+    buf_reset(&a->keys);
+    buf_reset(&a->value);
+    if (ddb_item_keys(&a->message_key, &a->keys, item, &a->w->schema, err) < 0)
         return -1;
-    r.key = buf_slice(&local->message_key);
-    ev->keys = buf_slice(&local->keys);
+    r.key = buf_slice(&a->message_key);
+    ev->keys = buf_slice(&a->keys);
     if (MUTATED(canonical_key))
         r.key = item->hash;
-    r.partition = kafka_partition_of(r.key, w->partitions);
-    event_encode(&local->value, ev);
-    r.value = buf_slice(&local->value);
-    if (local->value.overflow)
+    r.partition = kafka_partition_of(r.key, a->w->partitions);
+    event_encode(&a->value, ev);
+    r.value = buf_slice(&a->value);
+    if (a->value.overflow)
         error_set(err, ERR_DATA, "larger than topic.max.message.bytes");
-    else if ((!poison_any(w->poison) || check_poison(w, &r, ev, err) == 0) &&
-             topic_writer_append(w->writer, &r, err) == 0)
+    else if ((!poison_any(a->w->poison) || check_poison(a->w, &r, ev, err) == 0) &&
+             topic_writer_append(a->w->writer, &r, err) == 0)
         return 0;
-    return err->kind == ERR_DATA ? append_refused(w, local, &r, ev, err) : -1;
+    return err->kind == ERR_DATA ? append_refused(a, &r, ev, err) : -1;
 }
 
-int append_row(struct table_worker *w, struct pool_local *local,
-               const struct append_origin *origin, const struct ddb_item *item,
-               struct error *err)
+int append_row(struct append_context *a, const struct append_origin *origin,
+               const struct ddb_item *item, struct error *err)
 {
     struct number_text segment, generation;
     const struct record_header headers[] = {
@@ -210,9 +206,9 @@ int append_row(struct table_worker *w, struct pool_local *local,
         {EVENT_HEADER_GENERATION, number_of(&generation, origin->generation)}};
     struct event ev = {.op = EVENT_ROW, .ts_ms = origin->read_ms, .after = item->json};
 
-    event_source(&ev, w, origin->generation);
+    event_source(&ev, a->w, origin->generation);
     ev.source.snapshot = true;
-    return append_event(w, local, &ev, item, headers, ARRAY_LEN(headers), err);
+    return append_event(a, &ev, item, headers, ARRAY_LEN(headers), err);
 }
 
 static enum event_op op_of(const struct ddb_record *rec)
@@ -227,9 +223,8 @@ static enum event_op op_of(const struct ddb_record *rec)
     }
 }
 
-int append_change(struct table_worker *w, struct pool_local *local,
-                  const struct append_origin *origin, const struct ddb_record *rec,
-                  struct error *err)
+int append_change(struct append_context *a, const struct append_origin *origin,
+                  const struct ddb_record *rec, struct error *err)
 {
     struct number_text generation;
     const struct record_header headers[] = {
@@ -238,7 +233,7 @@ int append_change(struct table_worker *w, struct pool_local *local,
         {EVENT_HEADER_GENERATION, number_of(&generation, origin->generation)}};
     struct event ev = {.op = op_of(rec), .ts_ms = origin->read_ms};
 
-    event_source(&ev, w, origin->generation);
+    event_source(&ev, a->w, origin->generation);
     ev.source.ts_ms = rec->created_ms;
     ev.source.ttl = rec->ttl;
     if (ev.op != EVENT_DELETE && rec->new_image.len == 0)
@@ -246,14 +241,13 @@ int append_change(struct table_worker *w, struct pool_local *local,
                          BYTES_ARG(rec->sequence));
     if (ev.op != EVENT_DELETE)
         ev.after = rec->new_image;
-    if (w->p->event_before)
+    if (a->w->p->event_before)
         ev.before = rec->old_image;
-    return append_event(w, local, &ev, &rec->keys, headers, ARRAY_LEN(headers), err);
+    return append_event(a, &ev, &rec->keys, headers, ARRAY_LEN(headers), err);
 }
 
-static int append_repaired(struct table_worker *w, struct pool_local *local,
-                           const struct append_origin *origin, enum event_op op,
-                           const struct ddb_item *item, struct error *err)
+static int append_repaired(struct append_context *a, const struct append_origin *origin,
+                           enum event_op op, const struct ddb_item *item, struct error *err)
 {
     struct number_text offset, generation;
     const struct record_header headers[] = {
@@ -261,27 +255,25 @@ static int append_repaired(struct table_worker *w, struct pool_local *local,
         {EVENT_HEADER_GENERATION, number_of(&generation, origin->generation)}};
     struct event ev = {.op = op, .ts_ms = origin->read_ms};
 
-    event_source(&ev, w, origin->generation);
+    event_source(&ev, a->w, origin->generation);
     if (op == EVENT_ROW)
         ev.after = item->json;
-    return append_event(w, local, &ev, item, headers, ARRAY_LEN(headers), err);
+    return append_event(a, &ev, item, headers, ARRAY_LEN(headers), err);
 }
 
-int append_repaired_row(struct table_worker *w, struct pool_local *local,
-                        const struct append_origin *origin, const struct ddb_item *item,
-                        struct error *err)
+int append_repaired_row(struct append_context *a, const struct append_origin *origin,
+                        const struct ddb_item *item, struct error *err)
 {
-    return append_repaired(w, local, origin, EVENT_ROW, item, err);
+    return append_repaired(a, origin, EVENT_ROW, item, err);
 }
 
-int append_repaired_delete(struct table_worker *w, struct pool_local *local,
-                           const struct append_origin *origin, const struct ddb_item *key,
-                           struct error *err)
+int append_repaired_delete(struct append_context *a, const struct append_origin *origin,
+                           const struct ddb_item *key, struct error *err)
 {
-    return append_repaired(w, local, origin, EVENT_DELETE, key, err);
+    return append_repaired(a, origin, EVENT_DELETE, key, err);
 }
 
-int append_control(struct table_worker *w, struct pool_local *local, enum event_control type,
+int append_control(struct append_context *a, enum event_control type,
                    const struct ledger_table *t, int64_t *ret_offsets, struct error *err)
 {
     struct number_text generation;
@@ -289,29 +281,29 @@ int append_control(struct table_worker *w, struct pool_local *local, enum event_
         {EVENT_HEADER_CONTROL, bytes_of(event_control_name(type))},
         {EVENT_HEADER_GENERATION, number_of(&generation, t->generation)}};
     struct event ev = {.op = EVENT_CONTROL, .ts_ms = clock_wall_ms()};
-    struct topic_record r = {.member = &w->member,
-                             .topic = w->topic,
-                             .handle = w->topic_handle,
+    struct topic_record r = {.member = &a->w->member,
+                             .topic = a->w->topic,
+                             .handle = a->w->topic_handle,
                              .headers = headers,
                              .header_count = ARRAY_LEN(headers)};
 
-    buf_reset(&local->message_key);
-    buf_printf(&local->message_key, "{\"control\":\"%s\"}", event_control_name(type));
-    r.key = buf_slice(&local->message_key); /* a compacted topic takes no record without one */
-    event_source(&ev, w, t->generation);
+    buf_reset(&a->message_key);
+    buf_printf(&a->message_key, "{\"control\":\"%s\"}", event_control_name(type));
+    r.key = buf_slice(&a->message_key); /* a compacted topic takes no record without one */
+    event_source(&ev, a->w, t->generation);
     ev.source.snapshot = t->rows;
-    buf_reset(&local->text);
-    key_schema_write(&local->text, &t->key_schema);
+    buf_reset(&a->text);
+    key_schema_write(&a->text, &t->key_schema);
     ev.control.type = type;
-    ev.control.key_schema = buf_slice(&local->text);
+    ev.control.key_schema = buf_slice(&a->text);
     ev.control.log_id = bytes_of(t->log_id);
     ev.control.rows = t->rows;
-    buf_reset(&local->value);
-    event_encode(&local->value, &ev);
-    r.value = buf_slice(&local->value);
+    buf_reset(&a->value);
+    event_encode(&a->value, &ev);
+    r.value = buf_slice(&a->value);
     for (r.partition = 0; r.partition < t->partitions; r.partition++) {
         r.ret_offset = ret_offsets ? &ret_offsets[r.partition] : NULL;
-        if (topic_writer_append(w->writer, &r, err) < 0)
+        if (topic_writer_append(a->w->writer, &r, err) < 0)
             return must_abort(err, event_control_name(type));
     }
     return 0;
@@ -319,68 +311,67 @@ int append_control(struct table_worker *w, struct pool_local *local, enum event_
 
 /* ---- the ledger ---- */
 
-/* The key is in local->keys, the value in local->text. */
-static int append_ledger(struct table_worker *w, struct pool_local *local, bool tombstone,
-                         struct error *err)
+/* The key is in a->keys, the value in a->text. */
+static int append_ledger(struct append_context *a, bool tombstone, struct error *err)
 {
     struct topic_record r = {
-        .member = &w->member,
-        .topic = w->p->ledger_topic,
-        .partition = w->ledger_partition,
-        .key = buf_slice(&local->keys),
-        .value = tombstone ? (struct bytes){0} : buf_slice(&local->text),
+        .member = &a->w->member,
+        .topic = a->w->p->ledger_topic,
+        .partition = a->w->ledger_partition,
+        .key = buf_slice(&a->keys),
+        .value = tombstone ? (struct bytes){0} : buf_slice(&a->text),
     };
 
-    if (topic_writer_append(w->writer, &r, err) < 0)
+    if (topic_writer_append(a->w->writer, &r, err) < 0)
         return must_abort(err, "ledger");
     return 0;
 }
 
-static void ledger_bufs(struct pool_local *local)
+static void ledger_bufs(struct append_context *a)
 {
-    buf_reset(&local->keys);
-    buf_reset(&local->text);
+    buf_reset(&a->keys);
+    buf_reset(&a->text);
 }
 
-int append_ledger_table(struct table_worker *w, struct pool_local *local,
-                        const struct ledger_table *t, struct error *err)
+int append_ledger_table(struct append_context *a, const struct ledger_table *t,
+                        struct error *err)
 {
-    ledger_bufs(local);
-    ledger_table_key(&local->keys, w->table);
-    ledger_table_encode(&local->text, t);
-    return append_ledger(w, local, false, err);
+    ledger_bufs(a);
+    ledger_table_key(&a->keys, a->w->table);
+    ledger_table_encode(&a->text, t);
+    return append_ledger(a, false, err);
 }
 
-int append_ledger_segment(struct table_worker *w, struct pool_local *local,
-                          const struct ledger_segment *s, struct error *err)
+int append_ledger_segment(struct append_context *a, const struct ledger_segment *s,
+                          struct error *err)
 {
-    ledger_bufs(local);
-    ledger_segment_key(&local->keys, w->table, s->segment);
-    ledger_segment_encode(&local->text, s);
-    return append_ledger(w, local, false, err);
+    ledger_bufs(a);
+    ledger_segment_key(&a->keys, a->w->table, s->segment);
+    ledger_segment_encode(&a->text, s);
+    return append_ledger(a, false, err);
 }
 
-int append_ledger_shard(struct table_worker *w, struct pool_local *local,
-                        const struct ledger_shard *s, struct error *err)
+int append_ledger_shard(struct append_context *a, const struct ledger_shard *s,
+                        struct error *err)
 {
-    ledger_bufs(local);
-    ledger_shard_key(&local->keys, w->table, s->id);
-    ledger_shard_encode(&local->text, s);
-    return append_ledger(w, local, false, err);
+    ledger_bufs(a);
+    ledger_shard_key(&a->keys, a->w->table, s->id);
+    ledger_shard_encode(&a->text, s);
+    return append_ledger(a, false, err);
 }
 
-int append_ledger_shard_tombstone(struct table_worker *w, struct pool_local *local,
-                                  const char *shard, struct error *err)
+int append_ledger_shard_tombstone(struct append_context *a, const char *shard,
+                                  struct error *err)
 {
-    ledger_bufs(local);
-    ledger_shard_key(&local->keys, w->table, shard);
-    return append_ledger(w, local, true, err);
+    ledger_bufs(a);
+    ledger_shard_key(&a->keys, a->w->table, shard);
+    return append_ledger(a, true, err);
 }
 
-int append_ledger_segment_tombstone(struct table_worker *w, struct pool_local *local,
-                                    int64_t segment, struct error *err)
+int append_ledger_segment_tombstone(struct append_context *a, int64_t segment,
+                                    struct error *err)
 {
-    ledger_bufs(local);
-    ledger_segment_key(&local->keys, w->table, segment);
-    return append_ledger(w, local, true, err);
+    ledger_bufs(a);
+    ledger_segment_key(&a->keys, a->w->table, segment);
+    return append_ledger(a, true, err);
 }

@@ -18,30 +18,26 @@ struct append_origin {
     int64_t signal;     /* of a repair: the request's offset */
 };
 
-int append_row(struct table_worker *w, struct pool_local *local,
-               const struct append_origin *origin, const struct ddb_item *item,
-               struct error *err);
-int append_change(struct table_worker *w, struct pool_local *local,
-                  const struct append_origin *origin, const struct ddb_record *rec,
-                  struct error *err);
+int append_row(struct append_context *a, const struct append_origin *origin,
+               const struct ddb_item *item, struct error *err);
+int append_change(struct append_context *a, const struct append_origin *origin,
+                  const struct ddb_record *rec, struct error *err);
 /* What a repair found: the item, or that it does not exist. */
-int append_repaired_row(struct table_worker *w, struct pool_local *local,
-                        const struct append_origin *origin, const struct ddb_item *item,
-                        struct error *err);
-int append_repaired_delete(struct table_worker *w, struct pool_local *local,
-                           const struct append_origin *origin, const struct ddb_item *key,
-                           struct error *err);
+int append_repaired_row(struct append_context *a, const struct append_origin *origin,
+                        const struct ddb_item *item, struct error *err);
+int append_repaired_delete(struct append_context *a, const struct append_origin *origin,
+                           const struct ddb_item *key, struct error *err);
 /* snapshot-begin or snapshot-end in every partition; ret_offsets: one a partition, or NULL. */
-int append_control(struct table_worker *w, struct pool_local *local, enum event_control type,
+int append_control(struct append_context *a, enum event_control type,
                    const struct ledger_table *t, int64_t *ret_offsets, struct error *err);
 
-int append_ledger_table(struct table_worker *w, struct pool_local *local,
-                        const struct ledger_table *t, struct error *err);
-int append_ledger_segment(struct table_worker *w, struct pool_local *local,
-                          const struct ledger_segment *s, struct error *err);
-int append_ledger_shard(struct table_worker *w, struct pool_local *local,
-                        const struct ledger_shard *s, struct error *err);
-int append_ledger_shard_tombstone(struct table_worker *w, struct pool_local *local,
-                                  const char *shard, struct error *err);
-int append_ledger_segment_tombstone(struct table_worker *w, struct pool_local *local,
-                                    int64_t segment, struct error *err);
+int append_ledger_table(struct append_context *a, const struct ledger_table *t,
+                        struct error *err);
+int append_ledger_segment(struct append_context *a, const struct ledger_segment *s,
+                          struct error *err);
+int append_ledger_shard(struct append_context *a, const struct ledger_shard *s,
+                        struct error *err);
+int append_ledger_shard_tombstone(struct append_context *a, const char *shard,
+                                  struct error *err);
+int append_ledger_segment_tombstone(struct append_context *a, int64_t segment,
+                                    struct error *err);

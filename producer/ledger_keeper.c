@@ -131,7 +131,8 @@ static int append(struct ledger_keeper *k, struct bytes key, struct bytes value,
     return topic_writer_append(k->writer, &r, err);
 }
 
-static int append_carrier(struct ledger_keeper *k, struct pool_local *local, struct error *err)
+static int append_carrier(struct ledger_keeper *k, struct append_context *local,
+                          struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
@@ -140,7 +141,7 @@ static int append_carrier(struct ledger_keeper *k, struct pool_local *local, str
     return append(k, buf_slice(&local->keys), buf_slice(&local->text), err);
 }
 
-static int append_all(struct ledger_keeper *k, struct pool_local *local, bool carrier,
+static int append_all(struct ledger_keeper *k, struct append_context *local, bool carrier,
                       const struct keys *records, struct error *err)
 {
     int result = 0;
@@ -158,7 +159,7 @@ static int append_all(struct ledger_keeper *k, struct pool_local *local, bool ca
     return result;
 }
 
-static int64_t keep(struct ledger_keeper *k, struct pool_local *local)
+static int64_t keep(struct ledger_keeper *k, struct append_context *local)
 {
     AUTO(keys_release) struct keys records = {0};
     bool carrier = carrier_is_due(k);

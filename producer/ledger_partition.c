@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/kafka/kafka.h"
+#include "producer/carried_table.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/ledger_keeper.h"
-#include "producer/table_worker.h"
 
 struct ledger_partition {
     struct producer *p;
@@ -81,7 +81,7 @@ void ledger_partition_close(struct ledger_partition *lp)
     if (lp->keeper)
         ledger_keeper_stop(TAKE(lp->keeper));
     for (size_t i = 0; i < count; i++)
-        table_worker_stop(lp->tables[i]);
+        carried_table_stop(lp->tables[i]);
     for (size_t i = 0; i < leaving; i++)
         table_worker_unref(lp->leaving[i]);
     ledger_partition_unref(lp);
@@ -105,13 +105,26 @@ static bool is_leaving(const struct ledger_partition *lp, const char *table)
     return false;
 }
 
+static void table_released(void *home)
+{
+    ledger_partition_unref(home);
+}
+
 static void start_table(struct ledger_partition *lp, const char *table)
 {
-    struct table_worker *w = table_worker_new(lp->p, lp, lp->writer, lp->partition, table);
+    const struct carried_table_setup setup = {.table = table,
+                                              .ledger_partition = lp->partition,
+                                              .writer = lp->writer,
+                                              .released = table_released,
+                                              .home = lp};
+    struct table_worker *w;
+
+    ledger_partition_ref(lp);
+    w = carried_table_new(lp->p, &setup);
 
     lp->tables = xrealloc(lp->tables, sizeof(*lp->tables) * (lp->count + 1));
     lp->tables[lp->count++] = w;
-    table_worker_start(w);
+    carried_table_begin(w);
 }
 
 void ledger_partition_start(struct ledger_partition *lp)
@@ -143,7 +156,7 @@ void ledger_partition_forget(struct ledger_partition *lp, const char *table)
     w = *at;
     *at = lp->tables[--lp->count];
     table_worker_ref(w);
-    table_worker_stop(w);
+    carried_table_stop(w);
     lp->leaving =
         xrealloc(lp->leaving, sizeof(struct table_worker *) * (lp->leaving_count + 1));
     lp->leaving[lp->leaving_count++] = w;

@@ -7,8 +7,9 @@
 #include "common/base/clock.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/program.h"
 #include "producer/owner.h"
 #include "producer/poison.h"
@@ -24,7 +25,7 @@
 static void *local_begin(void *arg)
 {
     struct producer *p = arg;
-    struct pool_local *local = xcalloc(1, sizeof(*local));
+    struct append_context *local = xcalloc(1, sizeof(*local));
     size_t largest = (size_t)config_int(p->config, "topic.max.message.bytes");
 
     local->client = ddb_client_new(p->source);
@@ -37,7 +38,7 @@ static void *local_begin(void *arg)
 
 static void local_end(void *arg)
 {
-    struct pool_local *local = arg;
+    struct append_context *local = arg;
 
     ddb_client_free(local->client);
     buf_release(&local->message_key);
@@ -155,6 +156,7 @@ static int run(const struct config *c, const struct config_extra *extras, struct
     if (result == 0) {
         health_ready(true);
         result = owner_run(&p, err);
+        health_ready(false);
     }
     close_all(&p);
     return result;
@@ -165,6 +167,7 @@ int main(int argc, char **argv)
     const struct program program = {.which = CONFIG_PRODUCER,
                                     .name = "dynaferry-producer",
                                     .ends_within_ms = ENDS_WITHIN_MS,
+                                    .serve = metrics_http_start,
                                     .run = run};
 
     return program_main(&program, argc, argv);

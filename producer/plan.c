@@ -7,8 +7,8 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/dynamodb/ddb_table.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "producer/placement.h"
 #include "producer/source_check.h"
 #include "producer/source_identity.h"
@@ -39,7 +39,7 @@ struct plan {
 
 /* ---- appending ---- */
 
-static int append(struct plan *plan, struct pool_local *local, bool tombstone,
+static int append(struct plan *plan, struct append_context *local, bool tombstone,
                   struct error *err)
 {
     const struct topic_record r = {
@@ -54,7 +54,7 @@ static int append(struct plan *plan, struct pool_local *local, bool tombstone,
     return topic_writer_append(plan->writer, &r, err);
 }
 
-static int append_source(struct plan *plan, struct pool_local *local, struct error *err)
+static int append_source(struct plan *plan, struct append_context *local, struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
@@ -64,7 +64,7 @@ static int append_source(struct plan *plan, struct pool_local *local, struct err
     return append(plan, local, false, err);
 }
 
-static int append_change(struct plan *plan, struct pool_local *local,
+static int append_change(struct plan *plan, struct append_context *local,
                          const struct placement_change *c, struct error *err)
 {
     buf_reset(&local->keys);
@@ -78,7 +78,7 @@ static int append_change(struct plan *plan, struct pool_local *local,
     return append(plan, local, c->remove, err);
 }
 
-static int append_all(struct plan *plan, struct pool_local *local,
+static int append_all(struct plan *plan, struct append_context *local,
                       const struct placement_changes *changes, struct error *err)
 {
     int result;
@@ -96,7 +96,7 @@ static int append_all(struct plan *plan, struct pool_local *local,
 
 /* ---- a look ---- */
 
-static bool source_is_due(struct plan *plan, struct pool_local *local)
+static bool source_is_due(struct plan *plan, struct append_context *local)
 {
     buf_reset(&local->text);
     return source_identity_to_write(plan->p->identity, &local->text);
@@ -128,7 +128,7 @@ static int decide(struct plan *plan, struct placement_changes *ret, char *const 
     return 0;
 }
 
-static int look(struct plan *plan, struct pool_local *local, struct placement_changes *ret,
+static int look(struct plan *plan, struct append_context *local, struct placement_changes *ret,
                 struct error *err)
 {
     char **names;

@@ -12,6 +12,7 @@
 #include "common/run/throttle.h"
 
 struct signal_topic;
+struct table_worker;
 struct poison;
 struct source_identity;
 
@@ -51,7 +52,10 @@ bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, s
 /* Wakes the first ones that wait for it: of throttle_on_room. */
 bool producer_room_came(void *producer);
 
-struct pool_local { /* of one thread of the pool */
+/* What a step reads and appends with: its thread's connection and buffers, and the table it is
+ * for. A step of a table sets `w` as it begins; no two threads have the same context. */
+struct append_context {
+    struct table_worker *w; /* NULL in steps that are of no table */
     struct ddb_client *client;
     struct buf message_key;
     struct buf keys;

@@ -3,346 +3,310 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/dynamodb/ddb_scan.h"
-#include "common/run/log.h"
-#include "producer/append.h"
 
 #define FIRST_PAGE_BYTES (9 * 1024 * 1024) /* a page of 1 MB of items can be that much JSON */
-#define PAGE_WAITS (-2)                    /* for the gate */
 #define FAILS 2 /* pages of a segment in a row, before its table leaves its slot to others */
-
-struct page {
-    struct table_worker *w;
-    struct segment_reader *seg;
-    struct pool_local *local;
-    struct append_origin origin;
-    struct http_answer answer;
-    struct barrier_ticket ticket;
-    char *start_key;
-    size_t held_bytes; /* of the budget */
-    bool charged;      /* to the pace, and not yet told what it cost */
-    int64_t rows;
-};
 
 static struct segment_state *state_of(const struct segment_reader *seg)
 {
-    return &seg->worker->appended.segments[seg->number];
+    return &seg->w->appended.segments[seg->number];
 }
 
-/* consumed_milli as in ddb_scan.h. */
-static void page_cost(struct page *page, int64_t consumed_milli)
+/* ---- what a page costs ---- */
+
+/* consumed_milli as in ddb_scan.h; -1: nobody knows. */
+static void page_cost(struct segment_reader *seg, int64_t consumed_milli)
 {
-    AUTO_LOCK(&page->w->lock);
-    if (page->charged)
-        scan_pace_answered(&page->w->pace, consumed_milli, (int64_t)page->answer.body.len);
-    page->charged = false;
+    AUTO_LOCK(&seg->w->lock);
+    if (seg->charged)
+        scan_pace_answered(&seg->w->pace, consumed_milli, (int64_t)seg->read.answer.body.len);
+    seg->charged = false;
 }
 
-static void no_page_came(struct page *page, enum ddb_error kind)
+static void no_page_came(struct segment_reader *seg, enum ddb_error kind)
 {
-    AUTO_LOCK(&page->w->lock);
-    if (page->charged)
-        scan_pace_failed(&page->w->pace, kind == DDB_THROTTLED, clock_mono_ms());
-    page->charged = false;
-}
-
-static void segment_failed(struct segment_reader *seg)
-{
-    AUTO_LOCK(&seg->worker->lock);
+    AUTO_LOCK(&seg->w->lock);
+    if (seg->charged)
+        scan_pace_failed(&seg->w->pace, kind == DDB_THROTTLED, clock_mono_ms());
+    seg->charged = false;
     seg->fails++;
 }
 
-static int64_t page_failed(struct page *page, struct error *err)
+static int64_t page_failed(struct segment_reader *seg, struct append_context *a,
+                           struct error *err)
 {
-    enum ddb_error kind = ddb_client_error(page->local->client);
-    AUTO(free_charp) char *what = xasprintf("a page of segment %" PRId64, page->seg->number);
+    enum ddb_error kind = ddb_client_error(a->client);
+    AUTO(free_charp) char *what = xasprintf("a page of segment %" PRId64, seg->number);
 
-    no_page_came(page, kind);
-    segment_failed(page->seg);
+    no_page_came(seg, kind);
     if (kind == DDB_NOT_FOUND)
-        table_worker_doubt(page->w);
-    table_worker_trouble(page->w, what, err);
-    return ddb_error_retry_ms(kind, &page->seg->tries);
+        table_worker_doubt(seg->w);
+    table_worker_trouble(seg->w, what, err);
+    return ddb_error_retry_ms(kind, &seg->tries);
 }
 
-static int each_item(void *arg, const struct ddb_item *item, struct error *err)
-{
-    struct page *page = arg;
-
-    if (append_row(page->w, page->local, &page->origin, item, err) < 0)
-        return -1;
-    page->rows++;
-    return 0;
-}
-
-/* What the segment's record says after this page. */
-static struct ledger_segment advanced(const struct page *page, struct bytes last)
-{
-    struct ledger_segment next = state_of(page->seg)->now;
-
-    next.last_key = last.len ? bytes_dup(last) : NULL;
-    next.done = last.len == 0;
-    next.rows += page->rows;
-    next.bytes += (int64_t)page->answer.body.len;
-    return next;
-}
-
-/* Takes next. The table's last page: it is described once more before the snapshot ends. */
-static void segment_advance(struct page *page, struct ledger_segment *next)
-{
-    struct table_worker *w = page->w;
-    struct segment_state *state = state_of(page->seg);
-
-    AUTO_LOCK(&w->lock);
-    ledger_segment_release(&state->now);
-    state->now = *next;
-    page->seg->fails = 0;
-    w->scan_confirmed = false;
-    table_state_segment_recorded(&w->appended, page->seg->number);
-    if (table_state_all_scanned(&w->appended))
-        step_wake(w->p->pool, &w->look.step);
-}
-
-static int append_page(struct page *page, struct error *err)
-{
-    struct ledger_segment next;
-    struct ddb_scan_end end;
-
-    if (ddb_scan_read(buf_slice(&page->answer.body), &page->w->schema, each_item, page, &end,
-                      err) < 0)
-        return -1;
-    page_cost(page, end.consumed_milli);
-    next = advanced(page, end.last);
-    if (append_ledger_segment(page->w, page->local, &next, err) < 0) {
-        ledger_segment_release(&next);
-        return -1;
-    }
-    segment_advance(page, &next);
-    metric_add(page->w->metrics.rows, page->rows);
-    return 0;
-}
-
-/* Under the gate. Half a page must never be committed. */
-static int64_t append_under_gate(struct page *page)
-{
-    AUTO(free_charp) char *what = NULL;
-    struct error err;
-
-    if (barrier_page_verdict(page->w->barrier, page->ticket) == BARRIER_STALE)
-        return 0;
-    if (append_page(page, &err) == 0) {
-        page->seg->tries = 0;
-        page->seg->distrust = false;
-        return state_of(page->seg)->now.done ? STEP_END : 0;
-    }
-    page->seg->distrust = true;
-    if (page->rows > 0 || err.kind == ERR_ABORT)
-        topic_writer_request_abort(page->w->writer, err.message);
-    what = xasprintf("appending a page of segment %" PRId64, page->seg->number);
-    table_worker_trouble(page->w, what, &err);
-    return ddb_error_retry_ms(DDB_BROKEN, &page->seg->tries);
-}
-
-static bool answer_is_whole(const struct page *page, struct error *err)
-{
-    struct json_reader r;
-
-    json_reader_init(&r, buf_slice(&page->answer.body));
-    if (json_skip(&r, NULL) && json_end(&r))
-        return true;
-    json_reader_error(&r, err);
-    return false;
-}
-
-/* What could not be appended anyway is not kept: others wait for its bytes and its thread. */
-static bool is_in_vain(struct page *page, int64_t *ret_delay)
-{
-    *ret_delay = table_worker_pause_ms(page->w);
-    return *ret_delay > 0 ||
-           barrier_page_verdict(page->w->barrier, page->ticket) == BARRIER_STALE;
-}
-
-/* The page is whole: appended, or dropped and asked for again; or it waits for the gate. */
-static int64_t page_arrived(struct page *page)
-{
-    struct table_worker *w = page->w;
-    struct error err;
-    int64_t delay;
-
-    if (page->seg->distrust && !answer_is_whole(page, &err))
-        return page_failed(page, &err);
-    if (is_in_vain(page, &delay))
-        return delay;
-    if (topic_writer_gate_enter(w->writer, &w->member, &page->seg->step, &err) < 0)
-        return err.kind == ERR_FENCED ? STEP_END : PAGE_WAITS;
-    delay = append_under_gate(page);
-    barrier_page_appended(w->barrier, page->ticket);
-    topic_writer_gate_exit(w->writer);
-    return delay;
-}
-
-static void page_free(struct page *page)
-{
-    if (!page)
-        return;
-    page_cost(page, -1);                                  /* nothing, when it was told */
-    barrier_page_dropped(page->w->barrier, page->ticket); /* nothing, when it was appended */
-    table_worker_page_over(page->w);
-    throttle_return(page->w->p->throttle, THROTTLE_SCAN, page->held_bytes);
-    http_answer_release(&page->answer);
-    free(page->start_key);
-    free(page);
-}
-
-static int64_t go_on(struct segment_reader *seg, struct pool_local *local)
-{
-    int64_t delay;
-
-    seg->page->local = local;
-    delay = page_arrived(seg->page);
-    if (delay == PAGE_WAITS)
-        return TOPIC_WRITER_WAIT_MS;
-    page_free(TAKE(seg->page));
-    return delay;
-}
-
-/* Where the page starts. An abort takes the position back and then makes older tickets stale:
- * read after the ticket was taken, a position that is ahead comes with a stale ticket. */
-static void read_start(struct page *page)
-{
-    struct table_worker *w = page->w;
-    const struct ledger_segment *now = &state_of(page->seg)->now;
-
-    AUTO_LOCK(&w->lock);
-    page->start_key = now->last_key ? xstrdup(now->last_key) : NULL;
-    page->origin = (struct append_origin){.generation = w->appended.now.generation,
-                                          .segment = now->segment};
-}
-
-static void remember_bytes(struct table_worker *w, size_t bytes)
-{
-    AUTO_LOCK(&w->lock);
-    w->page_bytes = bytes;
-}
-
-/* The bytes are reserved. */
-static int64_t ask(struct segment_reader *seg, struct pool_local *local)
-{
-    struct table_worker *w = seg->worker;
-    struct page *page = xcalloc(1, sizeof(*page));
-    struct ddb_scan scan = {
-        .table = w->table,
-        .segment = seg->number,
-        .total_segments = w->segment_count,
-        .limit = config_int(w->p->config, "qps.full.batch_num"),
-        .consumed = true,
-    };
-    struct error err;
-    int64_t delay;
-
-    *page = (struct page){
-        .w = w, .seg = seg, .local = local, .held_bytes = seg->answer_bytes, .charged = true};
-    page->ticket = barrier_page_asked(w->barrier); /* before the position is read */
-    read_start(page);
-    scan.start_key = bytes_of(page->start_key);
-    if (ddb_scan_page(&page->answer, local->client, &scan, &err) < 0) {
-        delay = page_failed(page, &err);
-        page_free(page);
-        return delay;
-    }
-    page->origin.read_ms = clock_wall_ms();
-    page->held_bytes = page->answer.body.cap;
-    throttle_settle(w->p->throttle, THROTTLE_SCAN, seg->answer_bytes, page->held_bytes);
-    seg->answer_bytes = MAX(page->held_bytes, 65536);
-    remember_bytes(w, seg->answer_bytes);
-    seg->page = page;
-    return go_on(seg, local);
-}
+/* ---- asking ---- */
 
 /* Enough for what pages of this table are like, as far as that is known. */
-static size_t expected_bytes(struct segment_reader *seg)
+static int64_t page_ready(void *arg, struct append_context *a)
 {
-    struct table_worker *w = seg->worker;
+    struct segment_reader *seg = arg;
+    struct table_worker *w = seg->w;
+    int64_t pause = table_worker_pause_ms(w);
 
-    if (seg->answer_bytes > 0)
-        return seg->answer_bytes;
+    (void)a;
+    if (pause > 0)
+        return pause;
     AUTO_LOCK(&w->lock);
-    return w->page_bytes ? w->page_bytes : FIRST_PAGE_BYTES;
+    if (seg->read.expected == 0)
+        seg->read.expected = w->page_bytes ? w->page_bytes : FIRST_PAGE_BYTES;
+    return GUARDED_READ_ON;
 }
 
-/* The last thing before a page is asked for, since it is charged. Waiting for capacity is
- * progress: a small table's page can take minutes of it. */
-static int64_t capacity_wait_ms(struct segment_reader *seg)
+/* Waiting for capacity is progress: a small table's page can take minutes of it. */
+static int64_t page_pace(void *arg)
 {
-    struct table_worker *w = seg->worker;
+    struct segment_reader *seg = arg;
+    struct table_worker *w = seg->w;
     int64_t now = clock_mono_ms(), wait;
 
     AUTO_LOCK(&w->lock);
     scan_pace_set(&w->pace, w->read_capacity,
                   config_int(w->p->config, "full.capacity.percent"));
     wait = scan_pace_wait_ms(&w->pace, now);
-    if (wait > 0)
-        seg->progress_ms = now;
+    seg->charged = wait == 0;
+    if (wait == 0)
+        return GUARDED_READ_ON;
+    seg->progress_ms = now;
     return wait;
 }
 
-static bool has_slot(struct table_worker *w)
+static int64_t page_position(void *arg, struct barrier_ticket ticket)
 {
+    struct segment_reader *seg = arg;
+    const struct ledger_segment *now = &state_of(seg)->now;
+
+    (void)ticket;
+    AUTO_LOCK(&seg->w->lock);
+    free(seg->start_key);
+    seg->start_key = now->last_key ? xstrdup(now->last_key) : NULL;
+    seg->origin = (struct append_origin){.generation = seg->w->appended.now.generation,
+                                         .segment = now->segment};
+    return GUARDED_READ_ON;
+}
+
+static int64_t page_request(void *arg, struct append_context *a, struct http_answer *ret)
+{
+    struct segment_reader *seg = arg;
+    struct table_worker *w = seg->w;
+    const struct ddb_scan scan = {
+        .table = w->table,
+        .segment = seg->number,
+        .total_segments = w->segment_count,
+        .start_key = bytes_of(seg->start_key),
+        .limit = config_int(w->p->config, "qps.full.batch_num"),
+        .consumed = true,
+    };
+    struct error err;
+
+    if (ddb_scan_page(ret, a->client, &scan, &err) < 0)
+        return page_failed(seg, a, &err);
+    return GUARDED_READ_ON;
+}
+
+static bool answer_is_whole(const struct segment_reader *seg, struct error *err)
+{
+    struct json_reader r;
+
+    json_reader_init(&r, buf_slice(&seg->read.answer.body));
+    if (json_skip(&r, NULL) && json_end(&r))
+        return true;
+    json_reader_error(&r, err);
+    return false;
+}
+
+static int64_t page_received(void *arg, struct append_context *a)
+{
+    struct segment_reader *seg = arg;
+    struct table_worker *w = seg->w;
+    struct error err;
+
+    seg->origin.read_ms = clock_wall_ms();
+    pthread_mutex_lock(&w->lock);
+    w->page_bytes = seg->read.expected;
+    pthread_mutex_unlock(&w->lock);
+    if (seg->distrust && !answer_is_whole(seg, &err))
+        return page_failed(seg, a, &err);
+    return GUARDED_READ_ON;
+}
+
+/* ---- appending ---- */
+
+struct page { /* while it is appended */
+    struct segment_reader *seg;
+    struct append_context *a;
+};
+
+static int each_item(void *arg, const struct ddb_item *item, struct error *err)
+{
+    struct page *page = arg;
+
+    if (append_row(page->a, &page->seg->origin, item, err) < 0)
+        return -1;
+    page->seg->rows++;
+    return 0;
+}
+
+/* What the segment's record says after this page. */
+static struct ledger_segment advanced(const struct segment_reader *seg, struct bytes last)
+{
+    struct ledger_segment next = state_of(seg)->now;
+
+    next.last_key = last.len ? bytes_dup(last) : NULL;
+    next.done = last.len == 0;
+    next.rows += seg->rows;
+    next.bytes += (int64_t)seg->read.answer.body.len;
+    return next;
+}
+
+/* Takes next. The table's last page: it is described once more before the snapshot ends. */
+static void advance(struct segment_reader *seg, struct ledger_segment *next)
+{
+    struct table_worker *w = seg->w;
+    struct segment_state *state = state_of(seg);
+
+    AUTO_LOCK(&w->lock);
+    ledger_segment_release(&state->now);
+    state->now = *next;
+    seg->fails = 0;
+    w->scan_confirmed = false;
+    table_state_segment_recorded(&w->appended, seg->number);
+    if (table_state_all_scanned(&w->appended))
+        step_wake(w->p->pool, &w->look.step);
+}
+
+static int append_page(struct segment_reader *seg, struct append_context *a, struct error *err)
+{
+    struct page page = {.seg = seg, .a = a};
+    struct ledger_segment next;
+    struct ddb_scan_end end;
+
+    seg->rows = 0;
+    if (ddb_scan_read(buf_slice(&seg->read.answer.body), &seg->w->schema, each_item, &page,
+                      &end, err) < 0)
+        return -1;
+    page_cost(seg, end.consumed_milli);
+    next = advanced(seg, end.last);
+    if (append_ledger_segment(a, &next, err) < 0) {
+        ledger_segment_release(&next);
+        return -1;
+    }
+    advance(seg, &next);
+    metric_add(seg->w->metrics.rows, seg->rows);
+    return 0;
+}
+
+/* Half a page must never be committed. */
+static int64_t page_append(void *arg, struct append_context *a)
+{
+    struct segment_reader *seg = arg;
+    AUTO(free_charp) char *what = NULL;
+    struct error err;
+
+    if (append_page(seg, a, &err) == 0) {
+        seg->tries = 0;
+        seg->distrust = false;
+        return state_of(seg)->now.done ? STEP_END : 0;
+    }
+    page_cost(seg, -1);
+    seg->distrust = true;
+    if (seg->rows > 0 || err.kind == ERR_ABORT)
+        topic_writer_request_abort(seg->w->writer, err.message);
+    what = xasprintf("appending a page of segment %" PRId64, seg->number);
+    table_worker_trouble(seg->w, what, &err);
+    return ddb_error_retry_ms(DDB_BROKEN, &seg->tries);
+}
+
+static void page_dropped(void *arg)
+{
+    page_cost(arg, -1);
+}
+
+/* ---- the step ---- */
+
+static bool may_scan(struct table_worker *w)
+{
+    if (!table_worker_runs(w))
+        return false;
     AUTO_LOCK(&w->lock);
     return w->scan_slot;
 }
 
-static int64_t segment_step(void *arg, void *local)
+static int64_t segment_step(void *arg, void *context)
 {
     struct segment_reader *seg = arg;
-    struct table_worker *w = seg->worker;
-    int64_t wait;
 
-    if (!table_worker_runs(w) || !has_slot(w)) {
-        page_free(TAKE(seg->page));
+    if (!may_scan(seg->w))
         return STEP_END;
-    }
-    if (seg->page)
-        return go_on(seg, local);
-    wait = table_worker_pause_ms(w);
-    if (wait > 0)
-        return wait;
-    seg->answer_bytes = expected_bytes(seg);
-    if (!producer_reserve(w->p, THROTTLE_SCAN, seg->answer_bytes, &seg->step))
-        return ROOM_MS;
-    wait = throttle_scan_wait_ms(w->p->throttle, clock_mono_ms());
-    if (wait == 0)
-        wait = capacity_wait_ms(seg);
-    if (wait > 0) {
-        throttle_return(w->p->throttle, THROTTLE_SCAN, seg->answer_bytes);
-        return wait;
-    }
-    return ask(seg, local);
+    return guarded_read_step(&seg->read, table_worker_context(seg->w, context));
 }
 
 static void segment_ended(void *arg)
 {
     struct segment_reader *seg = arg;
 
-    page_free(TAKE(seg->page));
-    table_worker_part_ended(seg->worker);
+    guarded_read_end(&seg->read);
+    free(TAKE(seg->start_key));
+    table_worker_part_ended(seg->w);
 }
 
-void segment_reader_init(struct segment_reader *seg, struct table_worker *w, int64_t number)
+/* ---- all segments of a table ---- */
+
+static void segment_init(struct segment_reader *seg, struct table_worker *w, int64_t number)
 {
-    seg->worker = w;
+    static const struct guarded_read_calls calls = {
+        .ready = page_ready,
+        .pace = page_pace,
+        .position = page_position,
+        .request = page_request,
+        .received = page_received,
+        .append = page_append,
+        .dropped = page_dropped,
+    };
+
+    seg->w = w;
     seg->number = number;
     seg->step = (struct step){.run = segment_step, .ended = segment_ended, .arg = seg};
+    seg->read = (struct guarded_read){
+        .w = w, .step = &seg->step, .calls = &calls, .arg = seg, .use = THROTTLE_SCAN};
 }
 
-void segment_reader_start(struct table_worker *w, struct segment_reader *seg)
+void segment_reader_make_all(struct table_worker *w)
 {
-    if (state_of(seg)->now.done)
-        return;
-    if (table_worker_part_begins(w, &seg->step) && seg->progress_ms == 0)
-        seg->progress_ms = clock_mono_ms();
+    free(w->segments);
+    w->segment_count = w->appended.segment_count;
+    w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
+    for (int64_t i = 0; i < w->segment_count; i++)
+        segment_init(&w->segments[i], w, i);
+}
+
+void segment_reader_start_all(struct table_worker *w)
+{
+    for (int64_t i = 0; i < w->segment_count; i++) {
+        struct segment_reader *seg = &w->segments[i];
+
+        if (!state_of(seg)->now.done && table_worker_part_begins(w, &seg->step) &&
+            seg->progress_ms == 0)
+            seg->progress_ms = clock_mono_ms();
+    }
+}
+
+void segment_reader_wake_all(struct table_worker *w)
+{
+    for (int64_t i = 0; i < w->segment_count; i++)
+        step_wake(w->p->pool, &w->segments[i].step);
 }
 
 bool segment_reader_all_fail(const struct table_worker *w)

@@ -8,10 +8,10 @@
 #include "common/dynamodb/ddb_stream.h"
 #include "common/run/log.h"
 #include "producer/append.h"
+#include "producer/guarded_read.h"
 #include "producer/shard_tip.h"
 
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
-#define BARRIER_MS 1000                 /* who waits for a page is woken */
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
 #define IDLE_SLOWER 150 /* the pause is that part of how long nothing has come */
 #define PACE_LONGEST_MS 5000
@@ -20,6 +20,7 @@ struct shard_reader { /* of its step, but for what shard points to */
     struct table_worker *w;
     struct tree_shard *shard;
     struct step step;
+    struct guarded_read read;
     char *iterator;
     uint64_t iterator_epoch; /* an abort takes the position back, and an older iterator would
                                 skip what has to be read again */
@@ -29,34 +30,19 @@ struct shard_reader { /* of its step, but for what shard points to */
     struct doubt missing; /* GetShardIterator knows no such shard */
     int64_t pace_ms;      /* its own, when it was throttled */
     struct shard_tip tip;
-    size_t answer_bytes; /* what its answers need, for the budget */
-
-    bool holds; /* a batch that was received and not appended yet */
-    struct http_answer answer;
-    size_t held_bytes;
-    struct barrier_ticket ticket;
     struct append_origin origin;
-    int64_t asked_ms; /* the service's time */
+    int64_t asked_ms; /* of the read; the service's time */
 };
 
-struct batch { /* one append of the held answer */
+struct batch { /* one append of the answer in hand */
     struct shard_reader *r;
-    struct pool_local *local;
+    struct append_context *a;
     char *position; /* drop numbers up to it; "" for none */
     struct bytes last;
     int64_t seen;    /* records of the answer */
     int64_t records; /* appended */
     int64_t source_ms;
 };
-
-static void drop_answer(struct shard_reader *r)
-{
-    if (!r->holds)
-        return;
-    r->holds = false;
-    http_answer_release(&r->answer);
-    throttle_return(r->w->p->throttle, THROTTLE_STREAM, r->held_bytes);
-}
 
 /* A chain of iterators ends. */
 static void drop_iterator(struct shard_reader *r)
@@ -65,14 +51,14 @@ static void drop_iterator(struct shard_reader *r)
     shard_tip_chain_ends(&r->tip);
 }
 
-static int64_t retry(struct shard_reader *r, struct pool_local *local, const char *what,
+static int64_t retry(struct shard_reader *r, struct append_context *a, const char *what,
                      const struct error *err)
 {
     AUTO(free_charp) char *text = xasprintf("%s of shard %s", what, r->shard->now.id);
     int64_t delay;
 
     table_worker_trouble(r->w, text, err);
-    delay = ddb_error_retry_ms(ddb_client_error(local->client), &r->tries);
+    delay = ddb_error_retry_ms(ddb_client_error(a->client), &r->tries);
     return MAX(delay, 1);
 }
 
@@ -87,7 +73,7 @@ static int each_record(void *arg, const struct ddb_record *rec, struct error *er
         b->source_ms = rec->created_ms;
     if (b->position[0] && ddb_sequence_compare(rec->sequence, bytes_of(b->position)) <= 0)
         return 0; /* read again after the horizon */
-    if (append_change(b->r->w, b->local, &b->r->origin, rec, err) < 0)
+    if (append_change(b->a, &b->r->origin, rec, err) < 0)
         return -1;
     b->last = rec->sequence;
     b->records++;
@@ -131,7 +117,7 @@ static int append_position(struct batch *b, bool closed, struct error *err)
         shard_finish(t, s, now);
     ledger_shard_copy(&copy, &s->now);
     pthread_mutex_unlock(&w->lock);
-    return append_ledger_shard(w, b->local, &copy, err);
+    return append_ledger_shard(b->a, &copy, err);
 }
 
 static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
@@ -139,7 +125,7 @@ static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
     struct shard_reader *r = b->r;
     struct bytes next;
 
-    if (ddb_records_each(buf_slice(&r->answer.body), &r->w->schema, each_record, b, &next,
+    if (ddb_records_each(buf_slice(&r->read.answer.body), &r->w->schema, each_record, b, &next,
                          err) < 0)
         return -1;
     *ret_closed = next.len == 0;
@@ -195,7 +181,7 @@ static int64_t not_appended(struct batch *b, struct error *err)
         topic_writer_request_abort(r->w->writer,
                                    err->message); /* half a batch is never committed */
     drop_iterator(r);
-    return retry(r, b->local, "appending changes", err);
+    return retry(r, b->a, "appending changes", err);
 }
 
 static int64_t shard_closed(struct shard_reader *r)
@@ -213,18 +199,14 @@ static void nothing_came(struct shard_reader *r)
         r->shard->progress_ms = clock_mono_ms();
 }
 
-/* Under the gate. */
-static int64_t append_held(struct shard_reader *r, struct pool_local *local)
+static int64_t changes_append(void *arg, struct append_context *a)
 {
-    struct batch b = {.r = r, .local = local};
+    struct shard_reader *r = arg;
+    struct batch b = {.r = r, .a = a};
     AUTO(free_charp) char *position = NULL;
     struct error err;
     bool closed = false;
 
-    if (barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_STALE) {
-        drop_iterator(r);
-        return 0;
-    }
     if (!read_position(r, &position)) {
         drop_iterator(r);
         return STEP_END;
@@ -239,11 +221,19 @@ static int64_t append_held(struct shard_reader *r, struct pool_local *local)
     return closed ? shard_closed(r) : next_poll_ms(r);
 }
 
+/* They have to be read again, from where an abort went back to. */
+static void changes_dropped(void *arg)
+{
+    drop_iterator(arg);
+}
+
+/* ---- asking ---- */
+
 /* An answer without records that leaves nothing to append needs no gate: only the iterator
  * moves on. */
 static bool pass_empty_answer(struct shard_reader *r)
 {
-    struct bytes object = buf_slice(&r->answer.body), records, next;
+    struct bytes object = buf_slice(&r->read.answer.body), records, next;
 
     if (!json_member(object, "Records", &records) || !bytes_is(records, "[]") ||
         !json_member(object, "NextShardIterator", &next) || next.len <= 2 || next.p[0] != '"')
@@ -257,65 +247,23 @@ static bool pass_empty_answer(struct shard_reader *r)
     return true;
 }
 
-static bool behind_a_page(struct shard_reader *r)
-{
-    if (barrier_change_verdict(r->w->barrier, r->ticket) != BARRIER_WAIT)
-        return false;
-    step_wait(r->w->p->pool, &r->w->behind_pages, &r->step); /* before it looks again */
-    return barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_WAIT;
-}
-
-/* What could not be appended anyway is not kept: others wait for its bytes. */
-static bool is_in_vain(struct shard_reader *r, int64_t *ret_delay)
-{
-    *ret_delay = table_worker_pause_ms(r->w);
-    return *ret_delay > 0 || barrier_change_verdict(r->w->barrier, r->ticket) == BARRIER_STALE;
-}
-
-static int64_t try_append(struct shard_reader *r, struct pool_local *local)
-{
-    struct table_worker *w = r->w;
-    struct error err;
-    int64_t delay;
-
-    if (is_in_vain(r, &delay)) {
-        drop_answer(r);
-        drop_iterator(r);
-        return delay;
-    }
-    if (behind_a_page(r))
-        return BARRIER_MS;
-    if (topic_writer_gate_enter(w->writer, &w->member, &r->step, &err) < 0) {
-        if (err.kind != ERR_FENCED)
-            return TOPIC_WRITER_WAIT_MS;
-        drop_answer(r);
-        return STEP_END;
-    }
-    delay = append_held(r, local);
-    topic_writer_gate_exit(w->writer);
-    drop_answer(r);
-    return delay;
-}
-
-/* ---- asking ---- */
-
 static int64_t gap(struct shard_reader *r, const char *why)
 {
     AUTO(free_charp) char *reason = xasprintf("shard %s: %s", r->shard->now.id, why);
 
-    table_worker_fail(r->w, PHASE_GAP, reason);
+    table_worker_halt(r->w, PHASE_GAP, reason);
     return STEP_END;
 }
 
 /* It may be that the answer lags: asked again, and the stream is described meanwhile. */
-static int64_t is_missing(struct shard_reader *r, struct pool_local *local,
+static int64_t is_missing(struct shard_reader *r, struct append_context *a,
                           const struct error *err)
 {
     struct table_worker *w = r->w;
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
     bool proven = doubt_said(&r->missing, "missing", clock_mono_ms(), doubt_ms);
 
-    retry(r, local, "an iterator", err);
+    retry(r, a, "an iterator", err);
     pthread_mutex_lock(&w->lock);
     proven = proven && w->look.stream_seen_ms > r->missing.since_ms;
     w->look.wants_list = true;
@@ -355,41 +303,41 @@ static bool read_start(struct shard_reader *r, struct start *ret)
     return shard_is_ready(t, r->shard);
 }
 
-/* 0: there is an iterator; else how the step goes on (STEP_END, or a delay above 0). */
-static int64_t ensure_iterator(struct shard_reader *r, struct pool_local *local)
+/* GUARDED_READ_ON: there is an iterator. */
+static int64_t ensure_iterator(struct shard_reader *r, struct append_context *a)
 {
     AUTO(start_release) struct start start = {0};
     struct error err;
 
     if (r->iterator)
-        return 0;
+        return GUARDED_READ_ON;
     if (!read_start(r, &start))
         return STEP_END;
     if (start.complete_to < ddb_source_now_ms(r->w->p->source) - SHARD_GAP_MS)
         return gap(r, "its position is older than 23 h: changes may be lost");
-    if (ddb_stream_iterator(&r->iterator, local->client, start.arn, r->shard->now.id,
-                            start.after, &err) == 0) {
+    if (ddb_stream_iterator(&r->iterator, a->client, start.arn, r->shard->now.id, start.after,
+                            &err) == 0) {
         doubt_clear(&r->missing);
-        return 0;
+        return GUARDED_READ_ON;
     }
-    switch (ddb_client_error(local->client)) {
+    switch (ddb_client_error(a->client)) {
     case DDB_TRIMMED:
         r->from_horizon = true;
-        return start.after ? 1 : retry(r, local, "an iterator", &err);
+        return start.after ? 0 : retry(r, a, "an iterator", &err);
     case DDB_NOT_FOUND:
-        return is_missing(r, local, &err);
+        return is_missing(r, a, &err);
     default:
-        return retry(r, local, "an iterator", &err);
+        return retry(r, a, "an iterator", &err);
     }
 }
 
 /* An iterator stays good when its request was not answered: it is asked with again. */
-static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
+static int64_t records_failed(struct shard_reader *r, struct append_context *a,
                               struct error *err)
 {
     int64_t slower = 2 * next_poll_ms(r);
 
-    switch (ddb_client_error(local->client)) {
+    switch (ddb_client_error(a->client)) {
     case DDB_THROTTLED:
         slower = MAX(r->pace_ms * 3 / 2, slower);
         r->pace_ms = MIN(slower, PACE_LONGEST_MS);
@@ -398,7 +346,7 @@ static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
         return r->pace_ms;
     case DDB_BROKEN:
     case DDB_DENIED:
-        return retry(r, local, "changes", err);
+        return retry(r, a, "changes", err);
     case DDB_EXPIRED_ITERATOR:
         drop_iterator(r);
         return r->tries++ ? ddb_error_retry_ms(DDB_BROKEN, &r->tries) : 0;
@@ -409,67 +357,64 @@ static int64_t records_failed(struct shard_reader *r, struct pool_local *local,
         break;
     }
     drop_iterator(r);
-    return retry(r, local, "changes", err);
+    return retry(r, a, "changes", err);
 }
 
-static int64_t ask(struct shard_reader *r, struct pool_local *local)
+static int64_t changes_ready(void *arg, struct append_context *a)
 {
-    struct table_worker *w = r->w;
-    struct error err;
+    struct shard_reader *r = arg;
+    int64_t pause = table_worker_pause_ms(r->w);
 
-    r->ticket = barrier_change_asked(w->barrier);
-    if (r->ticket.epoch != r->iterator_epoch) {
-        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
+    return pause > 0 ? pause : ensure_iterator(r, a);
+}
+
+static int64_t changes_position(void *arg, struct barrier_ticket ticket)
+{
+    struct shard_reader *r = arg;
+
+    if (ticket.epoch != r->iterator_epoch) {
         drop_iterator(r);
         return 0;
     }
-    r->asked_ms = ddb_source_now_ms(w->p->source);
-    if (ddb_records_get(&r->answer, local->client, r->iterator,
-                        config_int(w->p->config, "qps.incr.batch_num"), &err) < 0) {
-        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
-        return records_failed(r, local, &err);
-    }
-    barrier_change_received(w->barrier, &r->ticket);
-    r->holds = true;
-    r->held_bytes = r->answer.body.cap;
-    throttle_settle(w->p->throttle, THROTTLE_STREAM, r->answer_bytes, r->held_bytes);
-    r->answer_bytes = MAX(r->held_bytes, 65536);
-    r->origin.read_ms = clock_wall_ms();
-    if (pass_empty_answer(r)) {
-        drop_answer(r);
-        nothing_came(r);
-        return next_poll_ms(r);
-    }
-    return try_append(r, local);
+    r->asked_ms = ddb_source_now_ms(r->w->p->source);
+    return GUARDED_READ_ON;
 }
 
-static int64_t reader_step(void *arg, void *local)
+static int64_t changes_request(void *arg, struct append_context *a, struct http_answer *ret)
 {
     struct shard_reader *r = arg;
-    struct table_worker *w = r->w;
-    int64_t delay;
+    int64_t limit = config_int(r->w->p->config, "qps.incr.batch_num");
+    struct error err;
 
-    if (!table_worker_runs(w)) {
-        drop_answer(r);
+    if (ddb_records_get(ret, a->client, r->iterator, limit, &err) < 0)
+        return records_failed(r, a, &err);
+    return GUARDED_READ_ON;
+}
+
+static int64_t changes_received(void *arg, struct append_context *a)
+{
+    struct shard_reader *r = arg;
+
+    (void)a;
+    r->origin.read_ms = clock_wall_ms();
+    if (!pass_empty_answer(r))
+        return GUARDED_READ_ON;
+    nothing_came(r);
+    return next_poll_ms(r);
+}
+
+/* ---- the step ---- */
+
+static int64_t reader_step(void *arg, void *context)
+{
+    struct shard_reader *r = arg;
+
+    if (!table_worker_runs(r->w)) {
+        guarded_read_end(&r->read);
         drop_iterator(r);
         return STEP_END;
     }
-    if (r->holds)
-        return try_append(r, local);
-    delay = table_worker_pause_ms(w);
-    if (delay > 0)
-        return delay;
-    delay = ensure_iterator(r, local);
-    if (delay != 0)
-        return delay;
-    if (!producer_reserve(w->p, THROTTLE_STREAM, r->answer_bytes, &r->step))
-        return ROOM_MS;
-    delay = throttle_stream_wait_ms(w->p->throttle, clock_mono_ms());
-    if (delay > 0) {
-        throttle_return(w->p->throttle, THROTTLE_STREAM, r->answer_bytes);
-        return delay;
-    }
-    return ask(r, local);
+    return guarded_read_step(&r->read, table_worker_context(r->w, context));
 }
 
 static void reader_ended(void *arg)
@@ -479,36 +424,53 @@ static void reader_ended(void *arg)
     table_worker_part_ended(r->w);
 }
 
+static struct shard_reader *reader_new(struct table_worker *w, struct tree_shard *s)
+{
+    static const struct guarded_read_calls calls = {
+        .ready = changes_ready,
+        .position = changes_position,
+        .request = changes_request,
+        .received = changes_received,
+        .append = changes_append,
+        .dropped = changes_dropped,
+    };
+    struct shard_reader *r = xcalloc(1, sizeof(*r));
+
+    r->w = w;
+    r->shard = s;
+    r->origin = (struct append_origin){.generation = w->appended.now.generation,
+                                       .shard = bytes_of(s->now.id)};
+    r->step = (struct step){.run = reader_step, .ended = reader_ended, .arg = r};
+    r->read = (struct guarded_read){.w = w,
+                                    .step = &r->step,
+                                    .calls = &calls,
+                                    .arg = r,
+                                    .use = THROTTLE_STREAM,
+                                    .expected = FIRST_BATCH_BYTES};
+    return r;
+}
+
 void shard_reader_start(struct table_worker *w, struct tree_shard *s)
 {
-    struct shard_reader *r = s->reader;
-
-    if (!r) {
-        r = xcalloc(1, sizeof(*r));
-        r->w = w;
-        r->shard = s;
-        r->answer_bytes = FIRST_BATCH_BYTES;
-        r->origin = (struct append_origin){.generation = w->appended.now.generation,
-                                           .shard = bytes_of(s->now.id)};
-        r->step = (struct step){.run = reader_step, .ended = reader_ended, .arg = r};
+    if (!s->reader) {
+        s->reader = reader_new(w, s);
         s->progress_ms = clock_mono_ms();
-        s->reader = r;
     }
-    table_worker_part_begins(w, &r->step);
+    table_worker_part_begins(w, &((struct shard_reader *)s->reader)->step);
 }
 
 void shard_reader_free(void *reader)
 {
     struct shard_reader *r = reader;
 
-    drop_answer(r);
+    guarded_read_end(&r->read);
     drop_iterator(r);
     free(r);
 }
 
-void shard_reader_wake(void *reader)
+void shard_reader_wake_all(struct table_worker *w)
 {
-    struct shard_reader *r = reader;
-
-    step_wake(r->w->p->pool, &r->step);
+    for (struct tree_shard *s = w->appended.tree.shards; s; s = s->hh.next)
+        if (s->reader)
+            step_wake(w->p->pool, &((struct shard_reader *)s->reader)->step);
 }

@@ -1,5 +1,5 @@
-/* producer/shard_reader.h - reads one shard of a stream, a GetRecords a step, behind the
- * barrier.
+/* producer/shard_reader.h - reads one shard of a stream: a GetRecords a step, through
+ * guarded_read.
  *
  * A batch and the shard's ledger record are one step under the writer's gate; a batch that the
  * barrier holds back waits in memory. It starts at the trim horizon or after the last appended
@@ -14,5 +14,5 @@ struct shard_reader;
 
 /* Reads s (of w's tree) from where it stands, unless that is going on. Under w->lock. */
 void shard_reader_start(struct table_worker *w, struct tree_shard *s);
-void shard_reader_wake(void *reader); /* due now */
-void shard_reader_free(void *reader); /* its step has ended */
+void shard_reader_wake_all(struct table_worker *w); /* under w->lock */
+void shard_reader_free(void *reader);               /* its step has ended */

@@ -6,8 +6,8 @@
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/dynamodb/ddb_table.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 #define TABLES_ASKED 20 /* whose ids are compared */
 #define ACCOUNT_ASKED 3
@@ -319,7 +319,7 @@ static void doubt(struct source_identity *i, const struct ledger_source *theirs,
 static int64_t compare_step(void *arg, void *local)
 {
     struct source_identity *i = arg;
-    struct pool_local *l = local;
+    struct append_context *l = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
     enum source_match match;

@@ -4,7 +4,7 @@
 
 static struct start_decision stop_with(enum ledger_phase phase, const char *reason)
 {
-    return (struct start_decision){START_STOP, phase, reason};
+    return (struct start_decision){START_HALT, phase, reason};
 }
 
 static struct start_decision decide_full(int64_t program_started_ms,

@@ -11,13 +11,13 @@ enum start_verdict {
     START_RESUME, /* go on where the ledger says */
     START_OVER,   /* sync_mode full: it was finished in this run */
     START_WAIT,   /* the table is being deleted: soon it is gone, or another one */
-    START_STOP,   /* stand still in a clear state, if it stays like this: phase and reason */
+    START_HALT,   /* stand still in a clear state, if it stays like this: phase and reason */
 };
 
 struct start_decision {
     enum start_verdict verdict;
-    enum ledger_phase phase; /* START_STOP */
-    const char *reason;      /* START_STOP: a constant text, or known's own reason */
+    enum ledger_phase phase; /* START_HALT */
+    const char *reason;      /* START_HALT: a constant text, or known's own reason */
 };
 
 /* known: the ledger's record, NULL for none. topic_partitions: 0 when the data topic does not

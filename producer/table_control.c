@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
-#include "producer/append.h"
+#include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
 #include "producer/table_health.h"
@@ -15,171 +15,11 @@
 #include "producer/table_start.h"
 
 #define CONTROL_MS 500
-#define PARTS_MS 50           /* for what still ends of an earlier life */
-#define RECORDS_AT_ONCE 100   /* first records of shards, in one hold of the gate */
-#define FORGET_EVERY_MS 10000 /* tombstones */
-#define FORGET_AT_ONCE 100
+#define PARTS_MS 50 /* for what still ends of an earlier life */
 #define UNREADABLE_MS 5000
 #define SCAN_PAUSE_MS 500
 #define SCAN_PAUSE_LONGEST_MS 60000
 #define LOOK_AGAIN 4 /* doubts long: how often a table that is gone or failed is looked at */
-
-/* ---- what the ledger does not have yet ---- */
-
-/* Parents first, each part of a transaction whole. */
-static int append_unrecorded(struct table_worker *w, struct pool_local *local,
-                             struct error *err)
-{
-    struct shard_tree *t = &w->appended.tree;
-
-    AUTO_LOCK(&w->record_lock); /* no reader's own record comes between */
-    for (int i = 0; i < RECORDS_AT_ONCE; i++) {
-        AUTO(ledger_shard_release) struct ledger_shard copy = {0};
-        struct tree_shard *s;
-
-        pthread_mutex_lock(&w->lock);
-        s = shard_tree_unrecorded(t);
-        if (s) {
-            ledger_shard_copy(&copy, &s->now);
-            shard_recorded(t, s);
-        }
-        pthread_mutex_unlock(&w->lock);
-        if (!s)
-            return 0;
-        if (append_ledger_shard(w, local, &copy, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Shards stay where they are meanwhile: only a commit removes them. */
-static int append_shard_tombstones(struct table_worker *w, struct pool_local *local,
-                                   int64_t now, struct error *err)
-{
-    struct shard_tree *t = &w->appended.tree;
-    struct tree_shard *shard = NULL;
-
-    for (int i = 0; i < FORGET_AT_ONCE; i++) {
-        AUTO(free_charp) char *id = NULL;
-
-        pthread_mutex_lock(&w->lock);
-        shard = shard_tree_forgettable(t, shard, now);
-        if (shard) {
-            id = xstrdup(shard->now.id);
-            shard_forgotten(t, shard);
-        }
-        pthread_mutex_unlock(&w->lock);
-        if (!id)
-            return 0;
-        if (append_ledger_shard_tombstone(w, local, id, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int append_tombstones(struct table_worker *w, struct pool_local *local,
-                             struct error *err)
-{
-    struct table_state *s = &w->appended;
-    int64_t now = ddb_source_now_ms(w->p->source);
-    bool segments;
-
-    pthread_mutex_lock(&w->lock);
-    segments = table_state_segments_forgettable(s, now);
-    s->segments_forgotten = s->segments_forgotten || segments;
-    pthread_mutex_unlock(&w->lock);
-    for (int64_t i = 0; segments && i < s->segment_count; i++)
-        if (append_ledger_segment_tombstone(w, local, i, err) < 0)
-            return -1;
-    return append_shard_tombstones(w, local, now, err);
-}
-
-/* In a hold of the gate of its own. False: not now. */
-static bool append_alone(struct table_worker *w, struct pool_local *local,
-                         int (*append)(struct table_worker *, struct pool_local *,
-                                       struct error *))
-{
-    struct error err;
-    bool done;
-
-    if (topic_writer_gate_enter(w->writer, &w->member, &w->control, &err) < 0)
-        return false;
-    done = append(w, local, &err) == 0;
-    if (!done)
-        topic_writer_request_abort(w->writer, err.message);
-    topic_writer_gate_exit(w->writer);
-    return done;
-}
-
-static void set_record(struct table_worker *w, void *arg)
-{
-    struct ledger_table *t = &w->appended.now;
-    size_t n = sizeof(*w->begin_offsets) * (size_t)w->partitions;
-
-    (void)arg;
-    if (!t->begin_offsets && w->begin_delivered)
-        t->begin_offsets = memcpy(xmalloc(n), w->begin_offsets, n);
-}
-
-static bool record_is_due(struct table_worker *w)
-{
-    const struct table_state *s = &w->appended;
-
-    AUTO_LOCK(&w->lock);
-    return s->record_due || (!s->now.begin_offsets && w->begin_delivered && w->begin_offsets);
-}
-
-static bool shards_are_due(struct table_worker *w)
-{
-    AUTO_LOCK(&w->lock);
-    return w->appended.tree.unrecorded > 0;
-}
-
-static bool tombstones_are_due(struct table_worker *w)
-{
-    int64_t now = clock_mono_ms(), service = ddb_source_now_ms(w->p->source);
-
-    AUTO_LOCK(&w->lock);
-    if (now - w->forget_ms < FORGET_EVERY_MS && w->forget_ms > 0)
-        return false;
-    w->forget_ms = now;
-    return table_state_segments_forgettable(&w->appended, service) ||
-           shard_tree_forgettable(&w->appended.tree, NULL, service);
-}
-
-/* ---- the end of the snapshot ---- */
-
-static void set_finished(struct table_worker *w, void *arg)
-{
-    w->appended.now.phase = PHASE_TAIL;
-    w->appended.now.finished_ms = *(const int64_t *)arg;
-}
-
-/* Behind all pages: under the gate, and only while none was taken back. */
-static int append_end(struct table_worker *w, struct pool_local *local, struct error *err)
-{
-    AUTO(ledger_table_release) struct ledger_table t = {0};
-    int64_t now = ddb_source_now_ms(w->p->source);
-    bool due;
-
-    pthread_mutex_lock(&w->lock);
-    due = w->scan_confirmed && w->appended.now.phase == PHASE_SNAPSHOT &&
-          table_state_all_scanned(&w->appended) && !w->stop_reason;
-    ledger_table_copy(&t, &w->appended.now);
-    pthread_mutex_unlock(&w->lock);
-    if (!due)
-        return 0;
-    if (append_control(w, local, CONTROL_SNAPSHOT_END, &t, NULL, err) < 0)
-        return -1;
-    return table_record_append(w, local, set_finished, &now, err);
-}
-
-static bool end_is_due(struct table_worker *w)
-{
-    AUTO_LOCK(&w->lock);
-    return w->scan_confirmed && w->appended.now.phase == PHASE_SNAPSHOT &&
-           table_state_all_scanned(&w->appended);
-}
 
 /* ---- running ---- */
 
@@ -214,8 +54,7 @@ static void start_what_should_run(struct table_worker *w)
     AUTO_LOCK(&w->lock);
     tend_scan_slot(w);
     if (w->scan_slot && w->appended.now.phase == PHASE_SNAPSHOT)
-        for (int64_t i = 0; i < w->segment_count; i++)
-            segment_reader_start(w, &w->segments[i]);
+        segment_reader_start_all(w);
     for (struct tree_shard *s = t->live; s; s = s->next)
         if (shard_is_ready(t, s))
             shard_reader_start(w, s);
@@ -255,13 +94,12 @@ static void look_at_topic(struct table_worker *w)
     w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
     pthread_mutex_unlock(&w->lock);
     if (gone)
-        table_worker_fail(w, PHASE_GAP, "the data topic is gone");
+        table_worker_halt(w, PHASE_GAP, "the data topic is gone");
 }
 
-static int64_t run(struct table_worker *w, struct pool_local *local)
+static int64_t run(struct append_context *a)
 {
-    struct error err;
-
+    struct table_worker *w = a->w;
     start_what_should_run(w);
     show_metrics(w);
     if (table_worker_is_over(w))
@@ -269,43 +107,47 @@ static int64_t run(struct table_worker *w, struct pool_local *local)
     look_at_topic(w);
     if (table_worker_pause_ms(w) > 0)
         return CONTROL_MS;
-    if (record_is_due(w) &&
-        table_record_change(w, local, &w->control, set_record, NULL, &err) < 0)
-        return CONTROL_MS;
-    if (end_is_due(w) && append_alone(w, local, append_end))
-        topic_writer_commit_soon(w->writer);
-    if (shards_are_due(w))
-        return append_alone(w, local, append_unrecorded) ? 0 : CONTROL_MS;
-    if (tombstones_are_due(w))
-        append_alone(w, local, append_tombstones);
-    return CONTROL_MS;
+    return ledger_dues_append(a) ? 0 : CONTROL_MS;
 }
 
 /* ---- stopping, and coming back ---- */
 
-static void set_stopped(struct table_worker *w, void *arg)
+static void set_halted(struct table_worker *w, void *arg)
 {
     struct ledger_table *t = &w->appended.now;
 
     (void)arg;
-    t->phase = w->stop_phase;
+    t->phase = w->halt_phase;
     free(t->reason);
-    t->reason = xstrdup(w->stop_reason);
-    table_worker_set_state(w, WORKER_STOPPED);
+    t->reason = xstrdup(w->halt_reason);
+    table_worker_set_state(w, WORKER_HALTED);
     if (w->scan_slot) /* other tables wait for it */
         throttle_scan_end(w->p->throttle);
     w->scan_slot = false;
 }
 
-static int64_t stop_table(struct table_worker *w, struct pool_local *local)
+/* Of a gap with the setting that says what becomes of its table. */
+static void log_halted(const struct table_worker *w)
 {
+    const char *phase = ledger_phase_name(w->halt_phase);
+
+    if (w->halt_phase == PHASE_GAP)
+        log_error("table halted", "table=%s phase=%s reason=%s on_gap=%s", w->table, phase,
+                  w->halt_reason, config_string(w->p->config, "on_gap"));
+    else
+        log_error("table halted", "table=%s phase=%s reason=%s", w->table, phase,
+                  w->halt_reason);
+}
+
+static int64_t halt_table(struct append_context *a)
+{
+    struct table_worker *w = a->w;
     struct error err;
 
-    if (table_record_change(w, local, &w->control, set_stopped, NULL, &err) < 0)
+    if (table_record_change(a, &w->control, set_halted, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
-    metric_set(w->metrics.phase, w->stop_phase);
-    log_error("table stands still", "table=%s phase=%s reason=%s", w->table,
-              ledger_phase_name(w->stop_phase), w->stop_reason);
+    metric_set(w->metrics.phase, w->halt_phase);
+    log_halted(w);
     return CONTROL_MS;
 }
 
@@ -319,16 +161,18 @@ static int64_t look_again(struct table_worker *w)
     AUTO_LOCK(&w->lock);
     metric_set(w->metrics.phase, s->now.phase);
     committed = !s->dirty && s->committed.phase == s->now.phase;
-    if (w->stop_sticks || w->parts > 0 || !committed || clock_mono_ms() - w->state_ms < every ||
+    if (w->halt_is_final || w->parts > 0 || !committed ||
+        clock_mono_ms() - w->state_ms < every ||
         (s->now.phase != PHASE_GONE && s->now.phase != PHASE_FAILED))
         return CONTROL_MS;
-    free(TAKE(w->stop_reason));
+    free(TAKE(w->halt_reason));
     table_worker_set_state(w, WORKER_STARTING);
     return 0;
 }
 
-static int64_t start(struct table_worker *w, struct pool_local *local)
+static int64_t start(struct append_context *a)
 {
+    struct table_worker *w = a->w;
     bool ended;
     int64_t pause = table_worker_pause_ms(w);
 
@@ -337,12 +181,12 @@ static int64_t start(struct table_worker *w, struct pool_local *local)
     pthread_mutex_unlock(&w->lock);
     if (!ended)
         return PARTS_MS;
-    return pause > 0 ? pause : table_start(w, local);
+    return pause > 0 ? pause : table_start(a);
 }
 
 static int64_t load_again(struct table_worker *w)
 {
-    table_worker_load(w);
+    table_record_load(w);
     return UNREADABLE_MS;
 }
 
@@ -351,23 +195,24 @@ static int64_t load_again(struct table_worker *w)
 static enum worker_state state_of(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
-    if (w->stop_reason && w->state != WORKER_STOPPED)
-        table_worker_set_state(w, WORKER_STOPPING);
+    if (w->halt_reason && w->state != WORKER_HALTED)
+        table_worker_set_state(w, WORKER_HALTING);
     else if (w->state == WORKER_ADOPTING && w->adoption_committed)
         table_worker_set_state(w, WORKER_RUNNING);
     return w->state;
 }
 
-static int64_t step_of(struct table_worker *w, struct pool_local *local)
+static int64_t step_of(struct append_context *a)
 {
+    struct table_worker *w = a->w;
     switch (state_of(w)) {
     case WORKER_STARTING:
-        return start(w, local);
+        return start(a);
     case WORKER_RUNNING:
-        return run(w, local);
-    case WORKER_STOPPING:
-        return stop_table(w, local);
-    case WORKER_STOPPED:
+        return run(a);
+    case WORKER_HALTING:
+        return halt_table(a);
+    case WORKER_HALTED:
         return look_again(w);
     case WORKER_UNREADABLE:
         return load_again(w);
@@ -376,14 +221,24 @@ static int64_t step_of(struct table_worker *w, struct pool_local *local)
     }
 }
 
-int64_t table_control_step(void *arg, void *local)
+static int64_t control_step(void *arg, void *context)
 {
     struct table_worker *w = arg;
     int64_t delay;
 
     if (atomic_load(&w->stopping))
         return STEP_END;
-    delay = step_of(w, local);
+    delay = step_of(table_worker_context(w, context));
     table_health_show(w);
     return delay;
+}
+
+static void control_ended(void *arg)
+{
+    table_worker_unref(arg);
+}
+
+void table_control_init(struct table_worker *w)
+{
+    w->control = (struct step){.run = control_step, .ended = control_ended, .arg = w};
 }

@@ -6,5 +6,4 @@
 
 #include "producer/table_worker.h"
 
-/* The run function of worker->control. */
-int64_t table_control_step(void *worker, void *local);
+void table_control_init(struct table_worker *w);

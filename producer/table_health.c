@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "producer/segment_reader.h"
 
 struct health *table_health_new(const struct table_worker *w)
 {
@@ -76,11 +77,11 @@ static struct worst progress(const struct table_worker *w)
     switch (w->state) {
     case WORKER_STARTING:
     case WORKER_ADOPTING:
-    case WORKER_STOPPING:
+    case WORKER_HALTING:
         worse(&worst, w->state_ms, "it can't start", "");
         break;
     case WORKER_RUNNING:
-        if (w->stop_reason)
+        if (w->halt_reason)
             worse(&worst, w->state_ms, "its stop can't be written", "");
         if (w->appended.now.phase == PHASE_SNAPSHOT)
             segments_progress(w, &worst);
@@ -99,7 +100,7 @@ static bool stands_still(const struct table_worker *w)
 
     if (w->state == WORKER_UNREADABLE)
         return true;
-    return (w->state == WORKER_STOPPED || w->state == WORKER_STARTING) &&
+    return (w->state == WORKER_HALTED || w->state == WORKER_STARTING) &&
            (phase == PHASE_GAP || phase == PHASE_FAILED);
 }
 
@@ -115,7 +116,7 @@ void table_health_show(struct table_worker *w)
     health_set_limit(w->health, still ? 0 : config_int(w->p->config, "health.limit.ms"));
     health_alive_at(w->health, still ? w->state_ms : worst.ms);
     snprintf(gone, sizeof(gone), "gone: %s", w->appended.now.reason);
-    is_gone = w->state == WORKER_STOPPED && w->appended.now.phase == PHASE_GONE;
+    is_gone = w->state == WORKER_HALTED && w->appended.now.phase == PHASE_GONE;
     health_note(w->health, is_gone ? gone : "");
     if (still)
         health_say(w->health, w->appended.now.reason);

@@ -8,6 +8,7 @@
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/log.h"
 #include "producer/start_decision.h"
+#include "producer/stream_listing.h"
 
 #define CHILD_FIRST_MS 50 /* a closed shard's child is looked for, then ever more slowly */
 #define CHILD_SLOWEST_MS 2000
@@ -28,8 +29,7 @@ enum look {
 };
 
 struct looking { /* one look */
-    struct table_worker *w;
-    struct pool_local *local;
+    struct append_context *a;
     enum look what;
     int64_t delay_ms; /* LOOK_NONE */
     char *arn;
@@ -93,7 +93,7 @@ static bool list_is_due(const struct worker_look *l, bool listed, int64_t now, i
 
 static enum look choose_shards(struct looking *k, int64_t now, int64_t *next_ms)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     const struct shard_tree *t = &w->appended.tree;
     struct tree_shard *leaf;
     size_t leaves;
@@ -130,7 +130,7 @@ static void routine(struct table_worker *w, int64_t now, int64_t *next_ms)
 
 static void choose(struct looking *k)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     struct worker_look *l = &w->look;
     int64_t now = clock_mono_ms(), next = now + IDLE_MS;
 
@@ -159,14 +159,14 @@ static int64_t table_later(struct table_worker *w, int64_t delay_ms)
     return 0;
 }
 
-int table_look_is_listed(const struct table_worker *w, struct pool_local *local,
-                         struct error *err)
+int table_look_is_listed(struct append_context *a, struct error *err)
 {
+    struct table_worker *w = a->w;
     char **names;
     size_t count;
     int listed = 0;
 
-    if (ddb_names_list(&names, &count, local->client, err) < 0)
+    if (ddb_names_list(&names, &count, a->client, err) < 0)
         return -1;
     for (size_t i = 0; i < count; i++)
         listed = listed || strcmp(names[i], w->table) == 0;
@@ -178,21 +178,21 @@ int table_look_is_listed(const struct table_worker *w, struct pool_local *local,
 static int confirm_gone(struct looking *k, struct error *err)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
-    int listed = table_look_is_listed(k->w, k->local, err);
+    int listed = table_look_is_listed(k->a, err);
 
     if (listed >= 0)
         return !listed;
     if (!k->arn[0])
         return -1;
-    if (ddb_stream_describe(&stream, k->local->client, k->arn, err) == 0)
+    if (ddb_stream_describe(&stream, k->a->client, k->arn, err) == 0)
         return 0;
-    return ddb_client_error(k->local->client) == DDB_NOT_FOUND ? 1 : -1;
+    return ddb_client_error(k->a->client) == DDB_NOT_FOUND ? 1 : -1;
 }
 
 /* Something was said against the table. Proven: it becomes a phase. */
 static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, const char *why)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     struct worker_look *l = &w->look;
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
     struct error err = {0};
@@ -213,7 +213,7 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
     if (phase == PHASE_GONE)
         confirmed = confirm_gone(k, &err);
     if (confirmed > 0)
-        table_worker_fail(w, phase, why);
+        table_worker_halt(w, phase, why);
     else if (confirmed == 0)
         doubt_clear(&l->table); /* only this step says and clears it */
     else
@@ -223,7 +223,7 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
 
 static void table_is_well(struct looking *k, const struct ddb_table *desc)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     struct worker_look *l = &w->look;
 
     AUTO_LOCK(&w->lock);
@@ -240,14 +240,14 @@ static void table_is_well(struct looking *k, const struct ddb_table *desc)
 
 static int64_t look_at_table(struct looking *k)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
     AUTO(ledger_table_release) struct ledger_table now = {0}; /* an abort replaces it */
     struct start_decision d;
     struct error err;
 
-    if (ddb_table_describe(&desc, k->local->client, w->table, &err) < 0) {
-        enum ddb_error kind = ddb_client_error(k->local->client);
+    if (ddb_table_describe(&desc, k->a->client, w->table, &err) < 0) {
+        enum ddb_error kind = ddb_client_error(k->a->client);
 
         if (kind == DDB_NOT_FOUND)
             return table_is_doubtful(k, PHASE_GONE, "the table does not exist");
@@ -259,7 +259,7 @@ static int64_t look_at_table(struct looking *k)
     ledger_table_copy(&now, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
     d = start_decision_make(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
-    if (d.verdict == START_STOP)
+    if (d.verdict == START_HALT)
         return table_is_doubtful(k, d.phase, d.reason);
     if (d.verdict == START_WAIT) {
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
@@ -271,57 +271,6 @@ static int64_t look_at_table(struct looking *k)
 }
 
 /* ---- its shards ---- */
-
-static void drop_listing(struct worker_look *l)
-{
-    ddb_stream_free(TAKE(l->listing));
-    free(TAKE(l->last));
-    l->listed = false;
-}
-
-void table_look_drop_listing(struct table_worker *w)
-{
-    drop_listing(&w->look);
-}
-
-/* 0: it is this table's turn. Woken early, it still waits for it. */
-static int64_t slot_wait_ms(struct worker_look *l, struct throttle *throttle)
-{
-    int64_t now = clock_mono_ms();
-
-    if (l->slot_at_ms == 0)
-        l->slot_at_ms = now + throttle_describe_slot_ms(throttle, now);
-    if (l->slot_at_ms > now)
-        return l->slot_at_ms - now;
-    l->slot_at_ms = 0;
-    return 0;
-}
-
-int64_t table_look_list(struct table_worker *w, struct pool_local *local, const char *arn,
-                        bool *ret_done, struct error *err)
-{
-    struct worker_look *l = &w->look;
-    int64_t wait;
-
-    if (l->listing && l->listing->arn && strcmp(l->listing->arn, arn) != 0)
-        drop_listing(l); /* of an earlier start */
-    *ret_done = l->listed;
-    if (l->listed)
-        return 0;
-    wait = slot_wait_ms(&w->look, w->p->throttle);
-    if (wait > 0)
-        return wait;
-    if (!l->listing)
-        l->listing = xcalloc(1, sizeof(*l->listing));
-    if (ddb_stream_describe_page(l->listing, &l->last, local->client, arn, err) < 0) {
-        drop_listing(l);
-        return -1;
-    }
-    *ret_done = l->listed = l->last == NULL;
-    if (l->listed)
-        ddb_stream_merge(l->listing);
-    return 0;
-}
 
 /* Under lock: what a listing left open. */
 static void note_open_ends(struct table_worker *w, const struct listing_result *found,
@@ -344,9 +293,9 @@ static void note_open_ends(struct table_worker *w, const struct listing_result *
         doubt_clear(&l->shards);
         return;
     }
-    if (doubt_said(&l->shards, why, clock_mono_ms(), doubt_ms) && !w->stop_reason) {
-        w->stop_reason = TAKE(why);
-        w->stop_phase = PHASE_GAP;
+    if (doubt_said(&l->shards, why, clock_mono_ms(), doubt_ms) && !w->halt_reason) {
+        w->halt_reason = TAKE(why);
+        w->halt_phase = PHASE_GAP;
     }
     l->list_at_ms = clock_mono_ms() + doubt_again_ms(&l->shards, doubt_ms);
 }
@@ -363,10 +312,10 @@ static void take_listing(struct table_worker *w, const struct ddb_stream *stream
     note_open_ends(w, &found, whole);
     if (strcmp(stream->status, "ENABLED") != 0)
         w->look.wants_table = true;
-    if (found.reversed && !w->stop_reason) {
-        w->stop_reason = xasprintf("the parent of shard %s was listed after it had been read",
+    if (found.reversed && !w->halt_reason) {
+        w->halt_reason = xasprintf("the parent of shard %s was listed after it had been read",
                                    found.reversed);
-        w->stop_phase = PHASE_GAP;
+        w->halt_phase = PHASE_GAP;
     }
     step_wake(w->p->pool, &w->control);
     pthread_mutex_unlock(&w->lock);
@@ -383,8 +332,8 @@ static void leaves_asked(struct table_worker *w)
 
 static int64_t stream_failed(struct looking *k, struct error *err)
 {
-    struct table_worker *w = k->w;
-    enum ddb_error kind = ddb_client_error(k->local->client);
+    struct table_worker *w = k->a->w;
+    enum ddb_error kind = ddb_client_error(k->a->client);
 
     if (kind == DDB_NOT_FOUND)
         table_worker_doubt(w); /* the table's description tells whether it has another one */
@@ -396,10 +345,10 @@ static int64_t stream_failed(struct looking *k, struct error *err)
 
 static int64_t look_at_list(struct looking *k)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     struct error err;
     bool done;
-    int64_t delay = table_look_list(w, k->local, k->arn, &done, &err);
+    int64_t delay = stream_listing_page(k->a, k->arn, &done, &err);
 
     if (delay < 0)
         return stream_failed(k, &err);
@@ -407,7 +356,7 @@ static int64_t look_at_list(struct looking *k)
         return delay;
     w->look.tries = 0;
     take_listing(w, w->look.listing, true);
-    drop_listing(&w->look);
+    stream_listing_drop(w);
     pthread_mutex_lock(&w->lock);
     leaves_asked(w);
     pthread_mutex_unlock(&w->lock);
@@ -417,12 +366,12 @@ static int64_t look_at_list(struct looking *k)
 /* Under lock. */
 static void child_asked(struct looking *k, bool filtered)
 {
-    struct tree_shard *leaf = shard_tree_find(&k->w->appended.tree, k->parent);
+    struct tree_shard *leaf = shard_tree_find(&k->a->w->appended.tree, k->parent);
 
-    if (!filtered && !k->w->look.filter_unknown) {
+    if (!filtered && !k->a->w->look.filter_unknown) {
         log_info("the endpoint lists all shards where children are asked for", "table=%s",
-                 k->w->table);
-        k->w->look.filter_unknown = true;
+                 k->a->w->table);
+        k->a->w->look.filter_unknown = true;
     }
     if (leaf && leaf->list == TREE_LIST_LEAF)
         leaf_asked(leaf);
@@ -430,17 +379,16 @@ static void child_asked(struct looking *k, bool filtered)
 
 static int64_t look_for_child(struct looking *k)
 {
-    struct table_worker *w = k->w;
+    struct table_worker *w = k->a->w;
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
     struct error err;
     bool filtered = false;
-    int64_t wait = slot_wait_ms(&w->look, w->p->throttle);
+    int64_t wait = stream_listing_slot_ms(w);
 
     if (wait > 0)
         return wait;
-    if (ddb_stream_children(&stream, &filtered, k->local->client, k->arn, k->parent, &err) <
-        0) {
-        if (ddb_client_error(k->local->client) != DDB_OTHER)
+    if (ddb_stream_children(&stream, &filtered, k->a->client, k->arn, k->parent, &err) < 0) {
+        if (ddb_client_error(k->a->client) != DDB_OTHER)
             return stream_failed(k, &err);
         filtered = false; /* it is refused: all shards are listed */
     } else {
@@ -469,14 +417,14 @@ static int64_t look(struct looking *k)
     return k->delay_ms;
 }
 
-static int64_t look_step(void *arg, void *local)
+static int64_t look_step(void *arg, void *context)
 {
     struct table_worker *w = arg;
-    struct looking k = {.w = w, .local = local};
+    struct looking k = {.a = table_worker_context(w, context)};
     int64_t delay;
 
     if (!table_worker_runs(w)) {
-        drop_listing(&w->look);
+        stream_listing_drop(w);
         return STEP_END;
     }
     choose(&k);
@@ -512,5 +460,5 @@ void table_look_start(struct table_worker *w)
 
 void table_look_release(struct table_worker *w)
 {
-    drop_listing(&w->look);
+    stream_listing_drop(w);
 }

@@ -1,11 +1,63 @@
 #include "producer/table_record.h"
 
+#include <stdlib.h>
+
 #include "producer/append.h"
 
-int table_record_append(struct table_worker *w, struct pool_local *local,
+/* ---- from the ledger ---- */
+
+static void blank_record(struct ledger_table *t, const struct table_worker *w)
+{
+    t->table = xstrdup(w->table);
+    t->topic = xstrdup(w->topic);
+    t->phase = PHASE_SNAPSHOT;
+    t->reason = xstrdup("");
+    t->table_id = xstrdup("");
+    t->stream_arn = xstrdup("");
+    t->log_id = xstrdup("");
+    t->signal_offset = -1;
+}
+
+static bool read_record(struct table_worker *w, struct error *err)
+{
+    struct ledger_table t = {0};
+    int found = ledger_cache_table(w->p->cache, w->table, &t, err);
+
+    if (found == 0)
+        blank_record(&t, w);
+    else if (found < 0)
+        return false;
+    AUTO_LOCK(&w->lock);
+    table_state_release(&w->appended, w->reader_free);
+    table_state_init(&w->appended, &t);
+    return true;
+}
+
+/* What can't be read is never written over. */
+void table_record_load(struct table_worker *w)
+{
+    struct error err;
+    bool readable = read_record(w, &err);
+
+    if (!readable && !w->appended.now.table) {
+        struct ledger_table blank = {0};
+
+        blank_record(&blank, w);
+        table_state_init(&w->appended, &blank);
+    }
+    if (!readable)
+        table_worker_trouble(w, "its record in the ledger can't be read", &err);
+    AUTO_LOCK(&w->lock);
+    table_worker_set_state(w, readable ? WORKER_STARTING : WORKER_UNREADABLE);
+}
+
+/* ---- into the ledger ---- */
+
+int table_record_append(struct append_context *a,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
+    struct table_worker *w = a->w;
     AUTO(ledger_table_release) struct ledger_table copy = {0};
     int result;
 
@@ -15,21 +67,22 @@ int table_record_append(struct table_worker *w, struct pool_local *local,
     table_state_recorded(&w->appended);
     ledger_table_copy(&copy, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
-    result = append_ledger_table(w, local, &copy, err);
+    result = append_ledger_table(a, &copy, err);
     if (result < 0)
         topic_writer_request_abort(w->writer, err->message);
     return result;
 }
 
-int table_record_change(struct table_worker *w, struct pool_local *local, struct step *s,
+int table_record_change(struct append_context *a, struct step *s,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
+    struct table_worker *w = a->w;
     int result;
 
     if (topic_writer_gate_enter(w->writer, &w->member, s, err) < 0)
         return -1;
-    result = table_record_append(w, local, change, arg, err);
+    result = table_record_append(a, change, arg, err);
     topic_writer_gate_exit(w->writer);
     topic_writer_commit_soon(w->writer);
     return result;

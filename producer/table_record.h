@@ -4,13 +4,17 @@
 
 #include "producer/table_worker.h"
 
+/* Reads it from the ledger's cache: STARTING, or UNREADABLE. What can't be read is never
+ * written over. */
+void table_record_load(struct table_worker *w);
+
 /* Under the gate. change() is called under w->lock; an abort takes it back. ERR_ABORT: leave
  * the gate. */
-int table_record_append(struct table_worker *w, struct pool_local *local,
+int table_record_append(struct append_context *a,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err);
 /* The same in an append of its own, committed soon, by a step that is woken when it may come
  * again (ERR_RETRY). ERR_FENCED, ERR_ABORT. */
-int table_record_change(struct table_worker *w, struct pool_local *local, struct step *s,
+int table_record_change(struct append_context *a, struct step *s,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err);

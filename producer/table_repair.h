@@ -25,4 +25,5 @@ const struct pending_signal *table_repair_of(const struct table_repair *r);
 #define TABLE_REPAIR_REFUSED (-2)
 /* One request and its append. Returns when to come again, STEP_END when the table is not ours
  * any more, or TABLE_REPAIR_REFUSED, by the service, for good: err says why. */
-int64_t table_repair_go_on(struct table_repair *r, struct pool_local *local, struct error *err);
+int64_t table_repair_go_on(struct table_repair *r, struct append_context *local,
+                           struct error *err);

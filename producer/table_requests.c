@@ -5,59 +5,22 @@
 #include <stdlib.h>
 
 #include "common/run/log.h"
-#include "producer/signal_topic.h"
-#include "producer/table_record.h"
+#include "producer/request_offset.h"
 #include "producer/table_repair.h"
 
 #define WAIT_MS 200   /* for a table that begins, or is about to stop */
 #define IDLE_MS 10000 /* a request that comes wakes the step */
 
-/* ---- the handled offset ---- */
-
-static int64_t handled_offset(struct table_worker *w)
-{
-    AUTO_LOCK(&w->lock);
-    return w->appended.now.signal_offset;
-}
-
-bool table_requests_is_next(struct table_worker *w, const struct pending_signal *p)
-{
-    return signal_topic_from(w->requests.queue, handled_offset(w)) == p;
-}
-
-static void set_offset(struct table_worker *w, void *arg)
-{
-    w->appended.now.signal_offset = *(const int64_t *)arg;
-}
-
-int table_requests_pass(struct table_worker *w, struct pool_local *local,
-                        const struct pending_signal *p, struct error *err)
-{
-    int64_t next = p->offset + 1;
-
-    return table_record_append(w, local, set_offset, &next, err);
-}
-
-/* What an abort can't bring back any more. */
-static void forget_handled(struct table_worker *w)
-{
-    int64_t committed;
-
-    pthread_mutex_lock(&w->lock);
-    committed = w->appended.committed.signal_offset;
-    pthread_mutex_unlock(&w->lock);
-    signal_topic_forget(w->requests.queue, committed);
-}
-
 /* A table that never had an offset: requests from its placing on are for it. */
-static int64_t take_start(struct table_worker *w, struct pool_local *local)
+static int64_t take_start(struct append_context *a)
 {
+    struct table_worker *w = a->w;
     int64_t start = signal_topic_start_of(w->requests.queue);
     struct error err;
 
     if (start < 0)
         return WAIT_MS;
-    if (table_record_change(w, local, &w->requests.step, set_offset, &start, &err) < 0)
+    if (request_offset_begin(a, start, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : WAIT_MS;
     return 0;
 }
@@ -75,71 +38,72 @@ static void tell_refused(struct table_worker *w, const struct pending_signal *p,
              s->id, table_signal_type_name(s->type), s->sender, p->offset, why);
 }
 
-static int64_t refuse(struct table_worker *w, struct pool_local *local,
-                      const struct pending_signal *p, const char *why)
+static int64_t refuse(struct append_context *a, const struct pending_signal *p, const char *why)
 {
+    struct table_worker *w = a->w;
     struct error err;
     bool passed;
 
     if (topic_writer_gate_enter(w->writer, &w->member, &w->requests.step, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
-    passed = table_requests_is_next(w, p) && table_requests_pass(w, local, p, &err) == 0;
+    passed = request_offset_is_next(w, p) && request_offset_pass(a, p, &err) == 0;
     if (passed) /* told before it can be committed: who sees that it was handled finds why */
         tell_refused(w, p, why);
     topic_writer_gate_exit(w->writer);
     return passed ? 0 : WAIT_MS;
 }
 
-static int64_t repair_of_next(struct table_worker *w, struct pool_local *local,
-                              const struct pending_signal *p)
+static int64_t repair_of_next(struct append_context *a, const struct pending_signal *p)
 {
+    struct table_worker *w = a->w;
     struct table_repair **r = &w->requests.repair;
     struct error err;
     int64_t delay;
 
     if (!*r && table_repair_new(r, w, p, &err) < 0)
-        return refuse(w, local, p, err.message);
-    delay = table_repair_go_on(*r, local, &err);
-    return delay == TABLE_REPAIR_REFUSED ? refuse(w, local, p, err.message) : delay;
+        return refuse(a, p, err.message);
+    delay = table_repair_go_on(*r, a, &err);
+    return delay == TABLE_REPAIR_REFUSED ? refuse(a, p, err.message) : delay;
 }
 
 enum situation {
-    SITUATION_WAIT,    /* it begins, or is about to stop */
-    SITUATION_RUNS,    /* requests are handled */
-    SITUATION_STOPPED, /* and refused */
+    SITUATION_WAIT,   /* it begins, or is about to stop */
+    SITUATION_RUNS,   /* requests are handled */
+    SITUATION_HALTED, /* and refused */
 };
 
-/* why: of SITUATION_STOPPED. */
+/* why: of SITUATION_HALTED. */
 static enum situation situation_of(struct table_worker *w, char *why, size_t size)
 {
     const struct ledger_table *t = &w->appended.now;
     bool begun, finished;
 
     AUTO_LOCK(&w->lock);
-    begun = w->state == WORKER_RUNNING && !w->stop_reason;
+    begun = w->state == WORKER_RUNNING && !w->halt_reason;
     finished = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL;
     if (begun && !finished)
         return SITUATION_RUNS;
-    if (!begun && w->state != WORKER_STOPPED)
+    if (!begun && w->state != WORKER_HALTED)
         return SITUATION_WAIT;
     if (finished)
         snprintf(why, size, "its snapshot is finished, and sync_mode is full");
     else
         snprintf(why, size, "the table is in phase %s: %s", ledger_phase_name(t->phase),
                  t->reason);
-    return SITUATION_STOPPED;
+    return SITUATION_HALTED;
 }
 
-static int64_t handle_next(struct table_worker *w, struct pool_local *local)
+static int64_t handle_next(struct append_context *a)
 {
+    struct table_worker *w = a->w;
     char why[sizeof(((struct error *)0)->message)];
     const struct pending_signal *p;
     enum situation situation;
     int64_t offset;
 
-    forget_handled(w);
+    request_offset_forget_committed(w);
     situation = situation_of(w, why, sizeof(why));
-    offset = handled_offset(w);
+    offset = request_offset_handled(w);
     p = offset < 0 ? NULL : signal_topic_from(w->requests.queue, offset);
     if (w->requests.repair &&
         (situation != SITUATION_RUNS || table_repair_of(w->requests.repair) != p))
@@ -147,31 +111,31 @@ static int64_t handle_next(struct table_worker *w, struct pool_local *local)
     if (situation == SITUATION_WAIT)
         return WAIT_MS;
     if (offset < 0)
-        return take_start(w, local);
+        return take_start(a);
     if (!p)
         return IDLE_MS;
-    if (situation == SITUATION_STOPPED)
-        return refuse(w, local, p, why);
+    if (situation == SITUATION_HALTED)
+        return refuse(a, p, why);
     if (p->signal.type != TABLE_SIGNAL_REPAIR)
-        return refuse(w, local, p, "not supported by this version");
-    return repair_of_next(w, local, p);
+        return refuse(a, p, "not supported by this version");
+    return repair_of_next(a, p);
 }
 
 /* ---- the step ---- */
 
-static int64_t signals_step(void *arg, void *local)
+static int64_t requests_step(void *arg, void *context)
 {
     struct table_worker *w = arg;
     int64_t delay = atomic_load(&w->stopping) ? STEP_END : table_worker_pause_ms(w);
 
     if (delay == 0)
-        delay = handle_next(w, local);
+        delay = handle_next(table_worker_context(w, context));
     if (delay == STEP_END)
         table_repair_free(TAKE(w->requests.repair));
     return delay;
 }
 
-static void signals_ended(void *arg)
+static void requests_ended(void *arg)
 {
     table_worker_unref(arg);
 }
@@ -185,7 +149,7 @@ static void wake(void *arg)
 
 void table_requests_start(struct table_worker *w)
 {
-    w->requests.step = (struct step){.run = signals_step, .ended = signals_ended, .arg = w};
+    w->requests.step = (struct step){.run = requests_step, .ended = requests_ended, .arg = w};
     w->requests.queue = signal_topic_join(w->p->signals, w->table,
                                           w->appended.committed.signal_offset, wake, w);
     table_worker_schedule(w, &w->requests.step, 0);

@@ -8,13 +8,5 @@
 
 #include "producer/table_worker.h"
 
-struct pending_signal;
-
 void table_requests_start(struct table_worker *w);
 void table_requests_release(struct table_worker *w); /* the step has ended */
-
-/* Is this the next one to be handled? Under the gate it stays so. */
-bool table_requests_is_next(struct table_worker *w, const struct pending_signal *p);
-/* Under the gate: it is handled. */
-int table_requests_pass(struct table_worker *w, struct pool_local *local,
-                        const struct pending_signal *p, struct error *err);

@@ -3,75 +3,15 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
-#include "common/kafka/kafka.h"
 #include "common/run/log.h"
-#include "producer/ledger_partition.h"
-#include "producer/segment_reader.h"
-#include "producer/shard_reader.h"
-#include "producer/table_control.h"
-#include "producer/table_health.h"
-#include "producer/table_look.h"
-#include "producer/table_requests.h"
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
 #define TELL_AGAIN_MS 60000 /* a trouble that stays is one line a minute */
 
 /* ---- life ---- */
-
-static void release_segments(struct table_worker *w)
-{
-    free(TAKE(w->segments));
-    w->segment_count = 0;
-}
-
-void table_worker_make_segments(struct table_worker *w)
-{
-    release_segments(w);
-    w->segment_count = w->appended.segment_count;
-    w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
-    for (int64_t i = 0; i < w->segment_count; i++) {
-        segment_reader_init(&w->segments[i], w, i);
-    }
-}
-
-static void give_scan_slot_back(struct table_worker *w)
-{
-    if (w->scan_slot)
-        throttle_scan_end(w->p->throttle);
-    w->scan_slot = false;
-}
-
-static void worker_free(struct table_worker *w)
-{
-    struct ledger_partition *home = w->home;
-
-    atomic_fetch_sub(&w->p->tables, 1);
-    topic_writer_remove_member(w->writer, &w->member);
-    table_requests_release(w);
-    if (w->topic_handle)
-        rd_kafka_topic_destroy(w->topic_handle);
-    give_scan_slot_back(w);
-    health_remove(w->health);
-    table_metrics_remove(&w->metrics);
-    table_look_release(w);
-    release_segments(w);
-    table_state_release(&w->appended, shard_reader_free);
-    key_schema_release(&w->schema);
-    ledger_table_release(&w->known);
-    barrier_free(w->barrier);
-    pthread_mutex_destroy(&w->lock);
-    pthread_mutex_destroy(&w->record_lock);
-    free(w->begin_offsets);
-    free(w->stop_reason);
-    free(w->topic);
-    free(w->table);
-    free(w);
-    ledger_partition_unref(home);
-}
 
 void table_worker_ref(struct table_worker *w)
 {
@@ -81,7 +21,15 @@ void table_worker_ref(struct table_worker *w)
 void table_worker_unref(struct table_worker *w)
 {
     if (atomic_fetch_sub(&w->refs, 1) == 1)
-        worker_free(w);
+        w->destroy(w);
+}
+
+struct append_context *table_worker_context(struct table_worker *w, void *context)
+{
+    struct append_context *a = context;
+
+    a->w = w;
+    return a;
 }
 
 bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms)
@@ -114,7 +62,7 @@ bool table_worker_runs(struct table_worker *w)
     if (atomic_load(&w->stopping))
         return false;
     AUTO_LOCK(&w->lock);
-    return w->state == WORKER_RUNNING && !w->stop_reason;
+    return w->state == WORKER_RUNNING && !w->halt_reason;
 }
 
 int64_t table_worker_pause_ms(struct table_worker *w)
@@ -128,7 +76,7 @@ int64_t table_worker_pause_ms(struct table_worker *w)
 /* Between two of these there is no progress: aborts may go round in them for ever. */
 static bool is_on_its_way(enum worker_state state)
 {
-    return state == WORKER_STARTING || state == WORKER_ADOPTING || state == WORKER_STOPPING;
+    return state == WORKER_STARTING || state == WORKER_ADOPTING || state == WORKER_HALTING;
 }
 
 void table_worker_set_state(struct table_worker *w, enum worker_state state)
@@ -140,19 +88,14 @@ void table_worker_set_state(struct table_worker *w, enum worker_state state)
     w->state = state;
 }
 
-void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason)
+void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     AUTO_LOCK(&w->lock);
-    if (w->stop_reason || w->state == WORKER_STOPPED)
+    if (w->halt_reason || w->state == WORKER_HALTED)
         return;
-    w->stop_reason = xstrdup(reason);
-    w->stop_phase = phase;
+    w->halt_reason = xstrdup(reason);
+    w->halt_phase = phase;
     step_wake(w->p->pool, &w->control);
-}
-
-void table_worker_page_over(struct table_worker *w)
-{
-    step_queue_wake(w->p->pool, &w->behind_pages);
 }
 
 void table_worker_doubt(struct table_worker *w)
@@ -231,7 +174,7 @@ static void on_committed(void *arg)
     AUTO_LOCK(&w->lock);
     record = w->appended.dirty;
     segment = a_segment_is_dirty(&w->appended);
-    if (!table_state_committed(&w->appended, clock_mono_ms(), shard_reader_free))
+    if (!table_state_committed(&w->appended, clock_mono_ms(), w->reader_free))
         return;
     w->aborts = 0;
     if (segment) {
@@ -265,12 +208,13 @@ static int64_t pause_after_abort(struct table_worker *w)
 static void go_back(struct table_worker *w)
 {
     w->scan_confirmed = false; /* pages may be asked for again */
-    if (table_state_aborted(&w->appended, shard_reader_free)) {
-        release_segments(w);
+    if (table_state_aborted(&w->appended, w->reader_free)) {
+        free(TAKE(w->segments));
+        w->segment_count = 0;
         table_worker_set_state(w, WORKER_STARTING);
-    } else if (w->state == WORKER_STOPPED && w->stop_reason &&
-               w->appended.now.phase != w->stop_phase) {
-        table_worker_set_state(w, WORKER_STOPPING); /* it is written again */
+    } else if (w->state == WORKER_HALTED && w->halt_reason &&
+               w->appended.now.phase != w->halt_phase) {
+        table_worker_set_state(w, WORKER_HALTING); /* it is written again */
     }
 }
 
@@ -288,7 +232,7 @@ static void on_aborted(void *arg)
      * a position that is back. */
     barrier_abort(w->barrier);
     pthread_mutex_unlock(&w->lock);
-    table_worker_page_over(w);
+    step_queue_wake(w->p->pool, &w->behind_pages);
     if (!atomic_load(&w->stopping))
         table_worker_schedule(w, &w->control, pause);
     if (pause == 0)
@@ -305,8 +249,8 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     if (strcmp(topic, w->topic) != 0)
         return;
     text = xasprintf("topic %s: %s", topic, reason);
-    w->stop_sticks = true;
-    table_worker_fail(w, PHASE_FAILED, text);
+    w->halt_is_final = true;
+    table_worker_halt(w, PHASE_FAILED, text);
 }
 
 /* The writer has logged it. */
@@ -339,15 +283,23 @@ static void on_log_lost(void *arg, int32_t partition, int64_t offset, int64_t be
                           " gave offset %" PRId64 " after %" PRId64,
                           partition, offset, before);
 
-    table_worker_fail(w, PHASE_GAP, why);
+    table_worker_halt(w, PHASE_GAP, why);
 }
 
-/* ---- making one ---- */
-
-static void control_ended(void *arg)
+void table_worker_member_init(struct table_worker *w)
 {
-    table_worker_unref(arg);
+    w->member = (struct topic_writer_member){.committed = on_committed,
+                                             .aborted = on_aborted,
+                                             .topic_failed = on_topic_failed,
+                                             .held = on_held,
+                                             .free_again = on_free_again,
+                                             .log_lost = on_log_lost,
+                                             .table = w->table,
+                                             .topic = w->topic,
+                                             .arg = w};
 }
+
+/* ---- how far it is ---- */
 
 void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left)
 {
@@ -366,118 +318,8 @@ bool table_worker_is_over(struct table_worker *w)
     const struct table_state *s = &w->appended;
 
     AUTO_LOCK(&w->lock);
-    return w->state == WORKER_STOPPED ||
+    return w->state == WORKER_HALTED ||
            (w->p->mode == SYNC_FULL && s->committed.finished_ms > 0 &&
             s->committed.generation == s->now.generation && w->adoption_committed &&
             s->committed.begin_offsets && !s->dirty && !s->record_due);
-}
-
-static void blank_record(struct ledger_table *t, const struct table_worker *w)
-{
-    t->table = xstrdup(w->table);
-    t->topic = xstrdup(w->topic);
-    t->phase = PHASE_SNAPSHOT;
-    t->reason = xstrdup("");
-    t->table_id = xstrdup("");
-    t->stream_arn = xstrdup("");
-    t->log_id = xstrdup("");
-    t->signal_offset = -1;
-}
-
-static bool read_record(struct table_worker *w, struct error *err)
-{
-    struct ledger_table t = {0};
-    int found = ledger_cache_table(w->p->cache, w->table, &t, err);
-
-    if (found == 0)
-        blank_record(&t, w);
-    else if (found < 0)
-        return false;
-    AUTO_LOCK(&w->lock);
-    table_state_release(&w->appended, shard_reader_free);
-    table_state_init(&w->appended, &t);
-    return true;
-}
-
-/* What can't be read is never written over. */
-void table_worker_load(struct table_worker *w)
-{
-    struct error err;
-    bool readable = read_record(w, &err);
-
-    if (!readable && !w->appended.now.table) {
-        struct ledger_table blank = {0};
-
-        blank_record(&blank, w);
-        table_state_init(&w->appended, &blank);
-    }
-    if (!readable)
-        table_worker_trouble(w, "its record in the ledger can't be read", &err);
-    AUTO_LOCK(&w->lock);
-    table_worker_set_state(w, readable ? WORKER_STARTING : WORKER_UNREADABLE);
-}
-
-struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
-                                      struct topic_writer *writer, int32_t ledger_partition,
-                                      const char *table)
-{
-    struct table_worker *w = xcalloc(1, sizeof(*w));
-
-    w->p = p;
-    w->home = home;
-    w->writer = writer;
-    w->poison = p->poison[ledger_partition];
-    w->ledger_partition = ledger_partition;
-    w->table = xstrdup(table);
-    w->topic = kafka_data_topic(p->config, table);
-    w->barrier = barrier_new();
-    w->member = (struct topic_writer_member){.committed = on_committed,
-                                             .aborted = on_aborted,
-                                             .topic_failed = on_topic_failed,
-                                             .held = on_held,
-                                             .free_again = on_free_again,
-                                             .log_lost = on_log_lost,
-                                             .table = w->table,
-                                             .topic = w->topic,
-                                             .arg = w};
-    pthread_mutex_init(&w->lock, NULL);
-    pthread_mutex_init(&w->record_lock, NULL);
-    atomic_init(&w->refs, 1);
-    w->control = (struct step){.run = table_control_step, .ended = control_ended, .arg = w};
-    table_look_init(w);
-    table_metrics_get(&w->metrics, w->table);
-    w->health = table_health_new(w);
-    w->state_ms = clock_mono_ms();
-    ledger_partition_ref(home);
-    atomic_fetch_add(&p->tables, 1);
-    table_worker_load(w);
-    return w;
-}
-
-void table_worker_start(struct table_worker *w)
-{
-    /* what an older worker has in a transaction of unknown outcome is found again, if it must
-     */
-    poison_committed(w->poison, bytes_of(w->topic));
-    topic_writer_add_member(w->writer, &w->member);
-    table_requests_start(w);
-    table_worker_schedule(w, &w->control, 0);
-}
-
-void table_worker_stop(struct table_worker *w)
-{
-    struct tree_shard *s;
-
-    atomic_store(&w->stopping, true);
-    pthread_mutex_lock(&w->lock);
-    step_wake(w->p->pool, &w->control);
-    step_wake(w->p->pool, &w->look.step);
-    step_wake(w->p->pool, &w->requests.step);
-    for (int64_t i = 0; i < w->segment_count; i++)
-        step_wake(w->p->pool, &w->segments[i].step);
-    for (s = w->appended.tree.shards; s; s = s->hh.next)
-        if (s->reader)
-            shard_reader_wake(s->reader);
-    pthread_mutex_unlock(&w->lock);
-    table_worker_unref(w);
 }

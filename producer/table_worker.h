@@ -1,11 +1,13 @@
-/* producer/table_worker.h - carries one table: its generation, its scan segments and its
- * stream's shards, and the requests that are sent to it.
+/* producer/table_worker.h - one table while it is carried: its state, and what a commit and an
+ * abort do to it.
  *
- * Everything it does is a step on the pool: one control step (table_control.c: the table's
- * life), one that looks at the source (table_look.c: doubts, shards), a step a segment
- * (segment_reader.c), a step a shard (shard_reader.c), one for its requests (table_requests.c).
- * Appends go through the writer of the table's ledger partition together with the ledger
- * records they came from. What was appended and what was committed is table_state's.
+ * All that happens to a table is a step on the pool: one control step (table_control.c: its
+ * life), one that looks at the source (table_look.c: doubts, shards), one per segment
+ * (segment_reader.c), one per shard (shard_reader.c), one for requests (table_requests.c). They
+ * share this struct and know nothing of each other; carried_table.c makes the worker and wires
+ * them up. Appends go through the topic writer of the table's ledger partition, together with
+ * the ledger records that they belong to. What was appended and what was committed is
+ * table_state's.
  *
  * Locks: `lock` guards the state below it and is never held over a request or an append; the
  * writer's gate comes before it. A worker lives until its owner and all its steps let go of it.
@@ -15,7 +17,7 @@
 #include <stdatomic.h>
 
 #include "common/messages/event.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "producer/barrier.h"
 #include "producer/doubt.h"
 #include "producer/producer.h"
@@ -25,7 +27,7 @@
 #include "producer/table_state.h"
 #include "producer/topic_writer.h"
 
-struct ledger_partition;
+struct segment_reader;
 struct table_repair;
 struct signal_subscription;
 
@@ -36,24 +38,11 @@ enum worker_state {
     WORKER_ADOPTING, /* a begin was appended; nothing runs before it is committed: RUNNING,
                         STARTING when an abort took it back */
     WORKER_RUNNING,  /* STOPPING */
-    WORKER_STOPPING, /* a proven phase is to be written: STOPPED */
-    WORKER_STOPPED,  /* gap, gone, failed, paused: STARTING, when a look finds it well again */
+    WORKER_HALTING,  /* a proven phase is to be written: STOPPED */
+    WORKER_HALTED,   /* gap, gone, failed, paused: STARTING, when a look finds it well again */
     WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
                           STARTING, when it can be */
     WORKER_STATES
-};
-
-struct segment_reader {
-    struct table_worker *worker;
-    struct step step;
-    int64_t number;
-    int64_t progress_ms; /* when it was started, or had to wait for capacity; monotonic */
-    bool distrust;       /* the service's last answer was no whole JSON: check the next before
-                            appending */
-    size_t answer_bytes; /* what its pages need, for the budget */
-    unsigned tries;
-    unsigned fails;    /* in a row, since its table has its scan slot; under lock */
-    struct page *page; /* of its step: arrived, and waits for the gate */
 };
 
 struct worker_requests {
@@ -88,7 +77,10 @@ struct worker_look { /* of its step, but for what `lock` guards */
 struct table_worker {
     /* set once */
     struct producer *p;
-    struct ledger_partition *home;
+    void (*destroy)(struct table_worker *w); /* with the last reference */
+    void (*reader_free)(void *reader);       /* a shard's */
+    void (*released)(void *home);            /* after destroy: the owner's */
+    void *home;
     struct topic_writer *writer;
     struct topic_writer_member member;
     struct poison *poison; /* of the ledger partition */
@@ -142,33 +134,23 @@ struct table_worker {
     bool held;                /* the writer lets nothing of the table in, but to try */
     struct doubt topic_doubt; /* while it is held: is its topic gone? */
     int64_t topic_at_ms;
-    char *stop_reason; /* the control step stops the table */
-    enum ledger_phase stop_phase;
-    bool stop_sticks;   /* only a restart ends it */
+    char *halt_reason; /* the control step stops the table */
+    enum ledger_phase halt_phase;
+    bool halt_is_final; /* only a restart ends it */
     char trouble[256];  /* why nothing goes on at the moment; "" */
     int64_t trouble_ms; /* since when there was no progress; 0: none */
     int64_t told_ms;    /* when it was last logged */
     int64_t forget_ms;  /* when tombstones were last looked for */
 };
 
-struct table_worker *table_worker_new(struct producer *p, struct ledger_partition *home,
-                                      struct topic_writer *writer, int32_t ledger_partition,
-                                      const char *table);
-void table_worker_start(struct table_worker *w);
-/* No step starts a request any more; returns at once. The owner's reference goes with it. */
-void table_worker_stop(struct table_worker *w);
-/* Rows appended in this generation, and about how many are to come; nothing once its snapshot
- * has ended. */
-void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
-/* sync_mode full: the snapshot is committed; or the table stopped. */
-bool table_worker_is_over(struct table_worker *w);
-/* It has made no progress for so long; reason: why, "" when nothing was said. */
-bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, size_t size);
-
-/* ---- for the modules of its steps ---- */
-
+/* A reference; the last one that goes frees the worker (`destroy`). */
 void table_worker_ref(struct table_worker *w);
 void table_worker_unref(struct table_worker *w);
+
+/* ---- its steps ---- */
+
+/* What a step appends and asks with: its thread's context, for this table. */
+struct append_context *table_worker_context(struct table_worker *w, void *context);
 /* Schedules a step that holds a reference; its `ended` lets go of it (table_worker_unref).
  * False: it was scheduled already. */
 bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms);
@@ -176,24 +158,36 @@ bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay
  * goes on already; its `ended` lets go of it. */
 bool table_worker_part_begins(struct table_worker *w, struct step *s);
 void table_worker_part_ended(struct table_worker *w);
+
+/* ---- its life ---- */
+
 bool table_worker_runs(struct table_worker *w); /* WORKER_RUNNING and not stopping */
+/* Under lock: the one place that sets the state. */
+void table_worker_set_state(struct table_worker *w, enum worker_state state);
+/* Halts the table in a phase that was proven: the control step writes it into the ledger. */
+void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
 /* How long nothing is to be asked for, since nothing of the table could be appended: after
  * several aborts in a row, or one that it was to blame for. 0: go on. */
 int64_t table_worker_pause_ms(struct table_worker *w);
-/* Under lock: the one place that sets the state. */
-void table_worker_set_state(struct table_worker *w, enum worker_state state);
-/* Reads its record from the ledger's cache: STARTING, or UNREADABLE. */
-void table_worker_load(struct table_worker *w);
-/* Under lock. Takes up segments of the adopted or resumed generation. */
-void table_worker_make_segments(struct table_worker *w);
-/* Stops the table in a phase that was proven: the control step writes it into the ledger. */
-void table_worker_fail(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Its member of the topic writer, whose commits and aborts it takes part in. */
+void table_worker_member_init(struct table_worker *w);
+
+/* ---- trouble that is waited out ---- */
+
 /* Why nothing goes on (retriable): shown with the health, and logged, once a minute at most. */
 void table_worker_trouble(struct table_worker *w, const char *what, const struct error *err);
-/* After a page was appended or dropped: the changes that waited for it may go on. */
-void table_worker_page_over(struct table_worker *w);
 /* Under lock: it answers, and is the table that it was: what it was in trouble for is over,
  * unless more is wrong. */
 void table_worker_source_is_well(struct table_worker *w);
 /* The source says that there is no such table: looked at again until it is clear. */
 void table_worker_doubt(struct table_worker *w);
+/* It has made no progress for so long; reason: why, "" when nothing was said. */
+bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, size_t size);
+
+/* ---- how far it is ---- */
+
+/* Rows appended in this generation, and about how many are to come; nothing once its snapshot
+ * has ended. */
+void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
+/* sync_mode full: the snapshot is committed; or the table is halted. */
+bool table_worker_is_over(struct table_worker *w);

@@ -1,14 +1,10 @@
 #include "common/config/config_options.h"
 
-#include "common/base/auto.h"
-#include "common/config/config.h"
-
 enum {
     P = CONFIG_PRODUCER,
     C = CONFIG_CONSUMER,
     F = CONFIG_FULLCHECK,
-    S = CONFIG_STATUS,
-    ALL = P | C | F | S,
+    ALL = P | C | F,
 };
 
 #define MIB (INT64_C(1024) * 1024)
@@ -29,7 +25,7 @@ enum {
 
 const struct config_option config_options[] = {
     {.section = "General",
-     TEXT("id", ALL, "dynamo-shake"),
+     TEXT("id", C | F, "dynamo-shake"),
      .pattern = DATABASE_NAME,
      .allowed = DATABASE_WORDS,
      .help = "Name of this replication: the database in MongoDB that the tables go to."},
@@ -40,11 +36,14 @@ const struct config_option config_options[] = {
          "that were there before."},
     {TEXT("instance.id", P | C, ""), .derived = "host name and a random part",
      .pattern = "^[A-Za-z0-9._-]{0,200}$", .allowed = "letters, digits, . _ and -, at most 200",
-     .help = "Name of this process among its like. Set, it becomes a static member of its "
-             "group: no two processes may have the same."},
+     .help = "Name of this process. When it is set, the process is a static member of its "
+             "Kafka group, and no two producers and no two consumers may have the same name."},
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
-     .help = "Seconds that a part may be unreachable at the start before the program ends with "
-             "exit code 69 (fullcheck: 2). Later outages are waited out."},
+     .help =
+         "Seconds that DynamoDB, Kafka or MongoDB may be unreachable at the start before the "
+         "program ends with exit code 69. Later outages are waited out. fullcheck gives up "
+         "on any outage after this time, with exit code 2. With sync_mode = full the "
+         "producer does not wait longer for a table that makes no progress."},
     {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},
@@ -57,14 +56,17 @@ const struct config_option config_options[] = {
     {CHOICE("log.format", ALL, "text", "text|json"),
      .help = "text: key=value pairs. json: one object a line."},
     {NUMBER("http.port", P | C, "0", 0, 65535),
-     .help = "Port of /metrics, /healthz and /readyz. 0: none."},
+     .help = "Port of /metrics, /healthz and /readyz. 0: none. On one machine each program "
+             "needs its own: --set http.port=..."},
     {TEXT("http.listen", P | C, "127.0.0.1"), .pattern = "^[0-9a-fA-F.:]+$",
      .allowed = "an IPv4 or IPv6 address", .help = "Address that http.port listens on."},
 
     {.section = "Source: DynamoDB",
      TEXT("source.access_key_id", P | F, ""),
-     .help = "Access key. Empty: the environment, web identity, the shared profile, the "
-             "container or the instance role."},
+     .help =
+         "Access key id. Empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, else the keys of "
+         "the shared profile (AWS_PROFILE, ~/.aws). Roles, web identity, container and "
+         "instance credentials are not supported."},
     {TEXT("source.secret_access_key", P | F, ""), .secrecy = CONFIG_SECRET,
      .help = "Secret of the access key."},
     {TEXT("source.session_token", P | F, ""), .secrecy = CONFIG_SECRET,
@@ -79,22 +81,23 @@ const struct config_option config_options[] = {
     {CHOICE("source.gzip", P | F, "auto", "auto|on|off"),
      .help = "Ask for compressed answers. auto: unless the endpoint is this machine."},
     {BOOLEAN("stream.enable", P, "true"),
-     .help = "Enable the stream (NEW_IMAGE) of a table that has none. false: such a table is "
-             "refused by name."},
+     .help = "Enable the stream of a table that has none, with NEW_AND_OLD_IMAGES, which "
+             "event.before needs. false: such a table fails, and the log names it."},
     {LIST("filter.collection.white", ALL),
      .help = "Only these tables; ; between names. Empty: all."},
     {LIST("filter.collection.black", ALL),
      .help = "All tables but these. At most one of white and black may be given."},
     {NUMBER("discovery.interval.ms", P, "10000", 100, DAY_MS),
-     .help = "How often new tables are looked for."},
+     .help = "Milliseconds between two looks for new tables."},
 
     {.section = "Snapshot",
      NUMBER("full.concurrency", P, "4", 1, 256),
-     .help = "Tables that are scanned at the same time."},
+     .help = "Tables that one producer scans at the same time."},
     {NUMBER("full.read.concurrency", P, "4", 1, 1024),
      .help = "Scan segments of one table. A running snapshot keeps the number it began with."},
     {NUMBER("qps.full", P | F, "0", 0, 1000000),
-     .help = "Scan requests a second for each table. 0: unlimited (NimoShake: 1000)."},
+     .help = "Requests a second for items (Scan, BatchGetItem), all tables of the program "
+             "together. 0: unlimited (NimoShake: 1000)."},
     {NUMBER("qps.full.batch_num", P | F, "0", 0, 1000000),
      .help = "Items asked for in one Scan request. 0: whole pages of 1 MB, which cost the "
              "source least (NimoShake: 128)."},
@@ -105,7 +108,8 @@ const struct config_option config_options[] = {
 
     {.section = "Changes",
      NUMBER("qps.incr", P, "0", 0, 1000000),
-     .help = "GetRecords requests a second for each table. 0: unlimited (NimoShake: 1000)."},
+     .help = "GetRecords requests a second, all tables of the program together. 0: unlimited "
+             "(NimoShake: 1000)."},
     {NUMBER("qps.incr.batch_num", P, "0", 0, 1000),
      .help = "Records asked for in one GetRecords request. 0: as many as the service gives, "
              "1000 or 1 MB (NimoShake: 128)."},
@@ -116,32 +120,33 @@ const struct config_option config_options[] = {
          "Pause between two reads of an open shard that has nothing new. Reads of streams are "
          "billed: 200 ms all month are 13 million requests a shard, 1000 ms 2.6 million."},
     {NUMBER("shard.idle.poll.max.ms", P, "1000", 1, 60000),
-     .help = "The same of a shard that has had nothing new for minutes: the pause grows up to "
-             "this."},
+     .help = "The longest such pause: it grows to this when a shard has had nothing new for "
+             "minutes."},
     {BOOLEAN("event.before", P, "false"),
      .help = "Put the item as it was before a change into the event, if the stream has it."},
     {CHOICE("on_gap", P, "fail", "fail"),
-     .help = "When changes were lost for good (a stream read too late, disabled or replaced): "
-             "fail stops that table in a clear state, the others go on. The one value so far."},
+     .help =
+         "What becomes of a table whose changes were lost for good (a stream read too late, "
+         "disabled or replaced). fail, the one value so far: the table is halted in the "
+         "phase gap, the others go on."},
     {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
-     .help = "How long DynamoDB has to say that a table or a shard does not exist before that "
-             "is believed: its answers lag behind what was just made."},
+     .help = "How long DynamoDB must say that a table or a shard does not exist before that is "
+             "believed, since its answers lag behind."},
     {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
-     .help = "/healthz names a table that made no progress, and was not seen to have nothing "
-             "to do, for so long."},
+     .help = "/healthz names a table, or another part of the producer, that made no progress "
+             "for so long although there was something to do."},
     {NUMBER("gone.forget.ms", P, "3600000", 1000, 7 * DAY_MS),
      .help = "A table that is gone and was not listed for so long is forgotten: its records "
              "leave the ledger. One that comes back later is a new table."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
     {NUMBER("commit.interval.ms", P, "0", 0, 5000),
-     .help = "Transactions are committed so long after one another. 0: as far apart as keeps "
-             "the time that goes into commits at about a fifth, 250 ms at most; under load 250 "
-             "ms. A record that comes when nothing was committed for so long is committed at "
-             "once."},
+     .help = "Milliseconds between two commits. 0: as the cost of commits allows, so that they "
+             "take about a fifth of the time: 250 ms at most, and under load. A record that "
+             "comes when nothing was committed for so long is committed at once."},
     {NUMBER("commit.stall.ms", P, "5000", 200, 6000),
-     .help = "A transaction is given up when Kafka has taken none of its records for so long, "
-             "and its handle is opened anew; the tables whose records these are wait and try "
-             "again, apart from others."},
+     .help = "A transaction is given up when Kafka has taken none of its records for so long. "
+             "Its handle is opened anew, and the tables of these records wait and try again, "
+             "apart from others."},
 
     {.section = "Kafka",
      TEXT("kafka.bootstrap.servers", ALL, "127.0.0.1:9092"),
@@ -153,11 +158,12 @@ const struct config_option config_options[] = {
     {TEXT("topic.prefix", ALL, "dynaferry"), .pattern = "^[A-Za-z0-9_-]{1,100}$",
      .allowed = "1 to 100 letters, digits, _ and - (no dots)",
      .help = "Topics are PREFIX.TABLE, PREFIX-ledger, PREFIX-signal and PREFIX-dead-letter."},
-    {MAP("map.topic", ALL),
-     .help = "What stands in the place of a table's name in its topic: table=name;table=name."},
+    {MAP("map.topic", P),
+     .help = "Another name for a table in its topic's name: table=name;table=name."},
     {NUMBER("topic.partitions", P, "12", 1, 1000),
-     .help = "Partitions of a new data topic. Later changes are refused: an item would move to "
-             "another partition."},
+     .help = "Partitions of a new data topic. A topic that is there keeps its number, and one "
+             "made by hand needs this number. When a topic's number changes later, its table "
+             "fails, since items would move to other partitions."},
     {NUMBER("topic.replication.factor", P | C, "-1", 1, 1000), .also = "-1",
      .help = "Replicas of a new topic. -1: the broker's default."},
     {NUMBER("topic.retention.ms", P, "604800000", 60000, INT64_MAX / 2), .also = "-1",
@@ -166,9 +172,9 @@ const struct config_option config_options[] = {
     {NUMBER("topic.max.message.bytes", P | C, "8388608", 65536, 1000 * MIB),
      .derived = "8388608, or 16777216 with event.before = true",
      .help = "Largest message of a data topic. An item of 400 KB can be 3.7 MB of JSON."},
-    {NUMBER("ledger.partitions", P | C | S, "16", 1, 1000),
+    {NUMBER("ledger.partitions", P | C, "16", 1, 1000),
      .help = "Partitions of the ledger topic, which bound how many producers can share the "
-             "work. Fixed when the topic is created."},
+             "work. Fixed when the topic is created: another value is refused at the start."},
 
     {.section = "Target: MongoDB",
      TEXT("target.address", C | F, ""),
@@ -209,14 +215,15 @@ const struct config_option config_options[] = {
     {NUMBER("target.socket.timeout.ms", C | F, "10000", 100, 600000),
      .help = "How long an answer of MongoDB is waited for."},
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
-     .help = "Create the index on the primary key. With target.id = objectid it is unique."},
+     .help = "With target.id = objectid: create the unique index on the primary key and, for a "
+             "table with a sort key, an index on the partition key."},
     {BOOLEAN("full.enable_index.user", C, "true"),
      .help = "Create plain indexes for the table's secondary indexes, while the table is "
              "already applied: dynaferry_index_<name>."},
     {TEXT("checkpoint.db", C, ""), .derived = "id and -checkpoint",
      .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS,
-     .help = "Not yet: nothing is written there. A database that shows the position of each "
-             "shard, for reading."},
+     .help = "Not used yet: nothing is written there. The name of a database that is to show "
+             "the position of each shard."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),
@@ -228,12 +235,12 @@ const struct config_option config_options[] = {
     {TEXT("convert._id", C | F, "pre"), .pattern = "^[^$.][^.]{0,99}$",
      .allowed = "1 to 100 characters, no dot, no $ at the begin",
      .help = "What is put before the name of an attribute called _id."},
+    {0},
 };
-const size_t config_option_count = ARRAY_LEN(config_options);
 
 #define FIXED "dynaferry sizes this by itself"
 
-const struct config_replaced config_replaced[] = {
+const struct config_replaced config_options_replaced[] = {
     {"conf.version", NULL, "the file has no version"},
     {"log.buffer", NULL, "each line is written at once"},
     {"system_profile", NULL, "use perf or gdb on the process"},
@@ -265,12 +272,12 @@ const struct config_replaced config_replaced[] = {
      "positions are kept in the ledger topic and in the target, never in a file"},
     {"checkpoint.address", "",
      "positions are kept in the ledger topic and in the target database itself; leave it out"},
+    {0},
 };
-const size_t config_replaced_count = ARRAY_LEN(config_replaced);
 
 #define EXACTLY_ONCE "exactly once depends on it, dynaferry sets it"
 
-const struct config_reserved config_reserved[] = {
+const struct config_reserved config_options_reserved[] = {
     {"metadata.broker.list", "use kafka.bootstrap.servers"},
     {"group.id", "use consumer.group"},
     {"group.instance.id", "use instance.id"},
@@ -294,5 +301,5 @@ const struct config_reserved config_reserved[] = {
     {"enable.partition.eof", "dynaferry sets it where it needs it"},
     {"partition.assignment.strategy", "dynaferry sets it"},
     {"session.timeout.ms", "the time limits of writes depend on it, dynaferry sets it"},
+    {0},
 };
-const size_t config_reserved_count = ARRAY_LEN(config_reserved);

@@ -2,6 +2,7 @@
  * in any order, so it is handed on when its end was seen. */
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 

@@ -45,6 +45,6 @@ void ddb_names_release(struct ddb_names *n);
 /* Appends a page of ListTables. ERR_RETRY for an answer that is none, after some were. */
 int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *err);
 
-/* UpdateTable with NEW_IMAGE or NEW_AND_OLD_IMAGES; the caller polls ddb_table_describe. */
+/* UpdateTable with this StreamViewType; then the caller polls ddb_table_describe. */
 int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char *view,
                             struct error *err);

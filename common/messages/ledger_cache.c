@@ -3,33 +3,17 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <uthash.h>
 
 #include "common/base/clock.h"
 #include "common/base/thread.h"
 #include "common/kafka/kafka.h"
+#include "common/messages/ledger_records.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 #define PROBE_SLOWEST_MS 15000
 #define PROBE_TIMEOUT_MS 5000
-
-/* The records of one kind; of segments and shards those of one table. */
-struct cache_group {
-    char *name; /* what their keys begin with, to the last slash */
-    struct cache_entry *first, **last;
-    UT_hash_handle hh;
-};
-
-struct cache_entry {
-    char *key;
-    char *value;
-    size_t value_len;
-    int32_t partition;
-    struct cache_group *group;
-    struct cache_entry *next, **at; /* in the group */
-    UT_hash_handle hh;
-};
 
 struct cache_watch { /* of the thread, but for health: set once */
     struct health *health;
@@ -50,120 +34,14 @@ struct ledger_cache {
     /* under lock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct cache_entry *entries;
-    struct cache_group *groups;
+    struct ledger_records records;
     int64_t *position; /* the next offset to read, a partition */
     uint64_t version;
-    uint64_t places_version;
 
     struct cache_watch watch;
 };
 
-/* ---- records ---- */
-
-static bool begins(const char *key, const char *with)
-{
-    return strncmp(key, with, strlen(with)) == 0;
-}
-
-/* How much of a key names its group; a key without a slash is a group of its own. */
-static size_t group_len(const char *key)
-{
-    const char *slash = strchr(key, '/');
-
-    if (slash && (begins(key, "segment/") || begins(key, "shard/")))
-        slash = strchr(slash + 1, '/');
-    return slash ? (size_t)(slash + 1 - key) : strlen(key);
-}
-
-static struct cache_group *group_find(struct ledger_cache *l, const char *key)
-{
-    struct cache_group *g;
-
-    HASH_FIND(hh, l->groups, key, group_len(key), g);
-    return g;
-}
-
-static struct cache_group *group_of(struct ledger_cache *l, const char *key)
-{
-    struct cache_group *g = group_find(l, key);
-
-    if (g)
-        return g;
-    g = xcalloc(1, sizeof(*g));
-    g->name = xstrndup(key, group_len(key));
-    g->last = &g->first;
-    HASH_ADD_KEYPTR(hh, l->groups, g->name, strlen(g->name), g);
-    return g;
-}
-
-static void group_remove(struct ledger_cache *l, struct cache_group *g)
-{
-    HASH_DEL(l->groups, g);
-    free(g->name);
-    free(g);
-}
-
-static void entry_remove(struct ledger_cache *l, struct cache_entry *e)
-{
-    struct cache_group *g = e->group;
-
-    *e->at = e->next;
-    if (e->next)
-        e->next->at = e->at;
-    else
-        g->last = e->at;
-    if (!g->first)
-        group_remove(l, g);
-    HASH_DEL(l->entries, e);
-    free(e->key);
-    free(e->value);
-    free(e);
-}
-
-static struct cache_entry *entry_add(struct ledger_cache *l, const char *key, size_t key_len)
-{
-    struct cache_entry *e = xcalloc(1, sizeof(*e));
-
-    e->key = xstrndup(key, key_len);
-    e->group = group_of(l, e->key);
-    e->at = e->group->last;
-    *e->at = e;
-    e->group->last = &e->next;
-    HASH_ADD_KEYPTR(hh, l->entries, e->key, strlen(e->key), e);
-    return e;
-}
-
-static void note_change(struct ledger_cache *l, const char *key)
-{
-    if (begins(key, "place/") || begins(key, "carrier/") || strcmp(key, LEDGER_SOURCE_KEY) == 0)
-        l->places_version++;
-}
-
-/* A tombstone removes the key, if it is of the partition that the record is in. */
-static void cache_put(struct ledger_cache *l, const rd_kafka_message_t *m)
-{
-    struct cache_entry *e;
-
-    HASH_FIND(hh, l->entries, m->key, m->key_len, e);
-    if (!m->payload) {
-        if (!e || e->partition != m->partition)
-            return;
-        note_change(l, e->key);
-        entry_remove(l, e);
-        return;
-    }
-    if (e && e->partition == m->partition && e->value_len == m->len &&
-        memcmp(e->value, m->payload, m->len) == 0)
-        return;
-    if (!e)
-        e = entry_add(l, m->key, m->key_len);
-    free(e->value);
-    e->value = xstrndup(m->payload, m->len);
-    e->value_len = m->len;
-    e->partition = m->partition;
-    note_change(l, e->key);
-}
+/* ---- the thread ---- */
 
 static void take_message(struct ledger_cache *l, const rd_kafka_message_t *m)
 {
@@ -171,14 +49,13 @@ static void take_message(struct ledger_cache *l, const rd_kafka_message_t *m)
     if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         l->position[m->partition] = MAX(l->position[m->partition], m->offset);
     } else if (m->key) {
-        cache_put(l, m);
+        ledger_records_put(&l->records, (struct bytes){m->key, m->key_len},
+                           (struct bytes){m->payload, m->len}, m->partition);
         l->position[m->partition] = m->offset + 1;
         l->version++;
     }
     pthread_cond_broadcast(&l->changed);
 }
-
-/* ---- the thread ---- */
 
 /* Read to the end as the brokers tell it, or something was read since the last look. */
 static bool made_progress(struct ledger_cache *l, const int64_t *ends)
@@ -286,8 +163,6 @@ int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct e
 
 void ledger_cache_free(struct ledger_cache *l)
 {
-    struct cache_entry *e, *next;
-
     if (!l)
         return;
     atomic_store(&l->stopping, true);
@@ -297,8 +172,7 @@ void ledger_cache_free(struct ledger_cache *l)
         rd_kafka_consumer_close(l->reader);
         rd_kafka_destroy(l->reader);
     }
-    HASH_ITER(hh, l->entries, e, next)
-    entry_remove(l, e);
+    ledger_records_release(&l->records);
     pthread_cond_destroy(&l->changed);
     health_remove(l->watch.health);
     pthread_mutex_destroy(&l->lock);
@@ -348,7 +222,7 @@ uint64_t ledger_cache_version(struct ledger_cache *l)
 uint64_t ledger_cache_places_version(struct ledger_cache *l)
 {
     AUTO_LOCK(&l->lock);
-    return l->places_version;
+    return l->records.places_version;
 }
 
 void ledger_cache_watch(struct ledger_cache *l, int64_t limit_ms)
@@ -360,24 +234,22 @@ void ledger_cache_watch(struct ledger_cache *l, int64_t limit_ms)
 
 char *ledger_cache_value(struct ledger_cache *l, const char *key)
 {
-    struct cache_entry *e;
+    struct bytes value;
 
     AUTO_LOCK(&l->lock);
-    HASH_FIND(hh, l->entries, key, strlen(key), e);
-    return e ? xstrndup(e->value, e->value_len) : NULL;
+    return ledger_records_get(&value, &l->records, key) ? xstrndup(value.p, value.len) : NULL;
 }
 
 int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_table *ret,
                        struct error *err)
 {
     AUTO(free_charp) char *key = xasprintf("table/%s", table);
-    struct cache_entry *e;
+    struct bytes value;
 
     AUTO_LOCK(&l->lock);
-    HASH_FIND(hh, l->entries, key, strlen(key), e);
-    if (!e)
+    if (!ledger_records_get(&value, &l->records, key))
         return 0;
-    if (ledger_table_decode(ret, (struct bytes){e->value, e->value_len}, err) < 0)
+    if (ledger_table_decode(ret, value, err) < 0)
         return error_prefix(err, "%s", key);
     return 1;
 }
@@ -387,13 +259,6 @@ void ledger_cache_each(struct ledger_cache *l, const char *prefix,
                                     int32_t partition),
                        void *arg)
 {
-    size_t n = strlen(prefix);
-    struct cache_group *g;
-
     AUTO_LOCK(&l->lock);
-    g = group_find(l, prefix);
-    for (struct cache_entry *e = g ? g->first : NULL; e; e = e->next)
-        if (strncmp(e->key, prefix, n) == 0)
-            each(arg, bytes_of(e->key + n), (struct bytes){e->value, e->value_len},
-                 e->partition);
+    ledger_records_each(&l->records, prefix, each, arg);
 }

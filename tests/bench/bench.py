@@ -40,8 +40,8 @@ import pymongo
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "e2e")]
-import oracle  # noqa: E402
-from running import Program, bin_dir  # noqa: E402
+from support import oracle  # noqa: E402
+from support.running import Program, bin_dir  # noqa: E402
 
 DIRECTORY = ROOT / "build" / "bench"
 PARTS = DIRECTORY / "parts"

@@ -79,9 +79,15 @@ static struct bytes part(const struct writer *w, size_t from, size_t to)
     return (struct bytes){w->documents.p + from, to - from};
 }
 
+static void embed(struct buf *out, struct bytes name, struct bytes document)
+{
+    bson_out_element(out, BSON_TYPE_DOCUMENT, name);
+    buf_bytes(out, document);
+}
+
 static void command_build(struct buf *out, const struct writer *w, size_t from, size_t to)
 {
-    struct bson_index index = BSON_INDEX_INIT;
+    struct bson_out_index index = BSON_OUT_INDEX_INIT;
     size_t command = bson_out_begin(out), updates, one;
 
     bson_out_string(out, BYTES_LIT("update"), bytes_of(w->collection));
@@ -90,9 +96,9 @@ static void command_build(struct buf *out, const struct writer *w, size_t from, 
     for (size_t i = from; i < to; i++) {
         const struct update *u = &w->updates[i];
 
-        one = bson_out_document(out, bson_index_name(&index));
-        bson_out_embed(out, BYTES_LIT("q"), part(w, u->filter, u->document));
-        bson_out_embed(out, BYTES_LIT("u"), part(w, u->document, u->end));
+        one = bson_out_document(out, bson_out_index_name(&index));
+        embed(out, BYTES_LIT("q"), part(w, u->filter, u->document));
+        embed(out, BYTES_LIT("u"), part(w, u->document, u->end));
         bson_out_bool(out, BYTES_LIT("upsert"), true);
         bson_out_end(out, one);
     }

@@ -39,8 +39,8 @@ from pathlib import Path
 
 import pymongo
 from bench import DIRECTORY, ROOT, Program, cpu_seconds, parts, start_parts, status_of
-from running import wait_until
 from scale_topics import Topics
+from support.running import wait_until
 from wire import Link, ping_ms
 
 QUIET_SECONDS = 10  # so long no owner must change until a rebalance counts as settled

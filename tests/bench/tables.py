@@ -38,9 +38,9 @@ from pathlib import Path
 
 import confluent_kafka
 from bench import DIRECTORY, ROOT, Program, cpu_seconds, parts, start_parts, status_of
-from running import wait_until
 from steps import Steps, can_be_seen
 from steps import told as steps_told
+from support.running import wait_until
 
 ENDPOINT = ROOT / "build" / "release" / "bin" / "endpoint"
 SETTLE_SECONDS = 10

@@ -11,8 +11,10 @@ import sys
 
 import pymongo
 import pytest
-from bridge import Bridge
-from running import PATIENCE, ROOT, WORKER, bin_dir
+
+pytest.register_assert_rewrite("support")  # a failed assertion there shows its values too
+from support.bridge import Bridge  # noqa: E402
+from support.running import PATIENCE, ROOT, WORKER, bin_dir  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "tests"))  # for the fakes
 

@@ -5,10 +5,10 @@ import subprocess
 
 import confluent_kafka.admin
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema, message_key
-from running import bin_dir, free_port, wait_until
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema, message_key
+from support.running import bin_dir, free_port, wait_until
 
 ROLES = ["producer", "consumer"]
 

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from bridge import complain
 from fakes.kafka_proxy import OUT_OF_ORDER_SEQUENCE, KafkaProxy
 from fakes.mongo_proxy import MongoProxy
-from refusing import (
+from support.bridge import complain
+from support.refusing import (
     ONE_PARTITION,
     ferry,  # noqa: F401 (a fixture)
     fill,
@@ -16,7 +16,7 @@ from refusing import (
     put,
     refused,
 )
-from running import wait_until
+from support.running import wait_until
 
 # --- rights ---
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import pytest
-from running import bin_dir
+from support.running import bin_dir
 
 
 def calls_pass(url, **environment):

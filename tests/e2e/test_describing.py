@@ -7,13 +7,10 @@ import statistics
 import time
 
 import pytest
-from running import wait_until
-from scripted_source import (  # noqa: F401 (ferry is a fixture)
-    begin,
+from support.running import wait_until
+from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
     ferry,
-    from_producer,
     settle_log,
-    wait_phase,
 )
 
 HOUR_S = 3600

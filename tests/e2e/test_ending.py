@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from fakes.kafka_proxy import CREATE_TOPICS, LIST_OFFSETS, KafkaProxy
-from running import free_port, wait_until
+from support.running import free_port, wait_until
 
 SECONDS = 15  # calls of Kafka's client wait for longer, some for ever
 
@@ -48,6 +48,25 @@ def test_sigterm_while_kafka_is_away(bridge, away, writes):
     bridge.consumer({"ledger.partitions": 3})
     bridge.settle(120)
     bridge.verify()
+
+
+def test_nobody_is_ready_while_it_ends(bridge):
+    """Kafka gives no answer, so that the end takes seconds."""
+    bridge.parts.need_ours("kafka")
+    bridge.writer(bridge.add_table(), seed=73, keys=5).fill()
+    programs = [bridge.producer(), bridge.consumer()]
+    bridge.wait_applied()
+    for program in programs:
+        wait_until(lambda: program.get("/readyz")[0] == 200, 30, "the readiness", [program])
+    back = hang(bridge)
+    try:
+        for program in programs:
+            program.signal(signal.SIGTERM)
+            wait_until(lambda: program.get("/readyz") == (503, "not ready\n"), 5, "the end of readiness", [program])
+    finally:
+        back()
+    for program in programs:
+        assert program.wait(SECONDS) == 0, program.story()
 
 
 @pytest.mark.parametrize("role", ["producer", "consumer"])

@@ -6,13 +6,12 @@ Counted at the scripted endpoint, not timed.
 import time
 
 import pytest
-from running import wait_until
-from scripted_source import (  # noqa: F401 (ferry is a fixture)
+from support.running import wait_until
+from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
     ferry,
     from_producer,
     settle_log,
     wait_phase,
-    write_on,
 )
 
 ANY_TABLE = {"filter.collection.white": ""}

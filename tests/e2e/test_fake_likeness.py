@@ -4,11 +4,10 @@ the spelling of numbers, which DynamoDB Local keeps as it was written).
 Else what is shown against the scripted endpoint would say nothing about the service.
 """
 
-import oracle
 import pytest
-import workload
-from spelling import plain_item
-from topic_check import Source
+from support import oracle, workload
+from support.spelling import plain_item
+from support.topic_check import Source
 
 STEPS = 150
 

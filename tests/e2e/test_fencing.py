@@ -9,9 +9,9 @@ import time
 
 import confluent_kafka
 import pytest
-from bridge import complain
-from group_kick import kick
-from running import wait_until
+from support.bridge import complain
+from support.group_kick import kick
+from support.running import wait_until
 
 SETTINGS = {
     "ledger.partitions": 1,

@@ -3,8 +3,8 @@ are not."""
 
 import confluent_kafka.admin
 import pytest
-from oracle import KeySchema
-from running import stays, wait_until
+from support.oracle import KeySchema
+from support.running import stays, wait_until
 
 FULL = {"sync_mode": "full", "start.timeout": 3, "source.doubt.ms": 300}
 

@@ -10,12 +10,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-import workload
 from bson import ObjectId
-from fullcheck_cases import (
+from support import workload
+from support.fullcheck_cases import (
     NAMES, Plant, backwards, n, planted, plants, s, source_value, stands_at, stored, value_at,
 )  # fmt: skip
-from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, make_index
+from support.fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, make_index
 
 MODES = [("raw", "objectid"), ("change", "objectid"), ("raw", "key"), ("change", "key")]
 ORDER, MISSING, EXTRA, COPY, COPIES, KEYLESS = "order", "missing", "extra", "copy", "copies", "keyless"

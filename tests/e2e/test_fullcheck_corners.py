@@ -9,10 +9,10 @@ from collections import Counter
 
 import pytest
 from bson import Decimal128, ObjectId
-from fullcheck_cases import n, s
-from fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
-from oracle import KeySchema
-from running import wait_until
+from support.fullcheck_cases import n, s
+from support.fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
+from support.oracle import KeySchema
+from support.running import wait_until
 
 STRING, NUMBER = KeySchema(("pk",), ("S",)), KeySchema(("pk",), ("N",))
 CHANGE = {"convert.type": "change"}

@@ -5,13 +5,13 @@ import json
 from collections import Counter
 
 import pytest
-import workload
-from bridge import Bridge
 from bson import Decimal128
-from fullcheck_cases import n, s
-from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
-from oracle import KeySchema
-from workload import LONE_SURROGATE
+from support import workload
+from support.bridge import Bridge
+from support.fullcheck_cases import n, s
+from support.fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
+from support.oracle import KeySchema
+from support.workload import LONE_SURROGATE
 
 CONVERSIONS = ["raw", "change"]
 

@@ -6,15 +6,15 @@ import signal
 import threading
 from collections import Counter
 
-import oracle
 import pytest
-from bridge import Bridge
 from fakes.dynamodb import FakeDynamoDB
 from fakes.mongo_proxy import MongoProxy
-from fullcheck_cases import n, s
-from fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
-from oracle import KeySchema
-from running import ROOT, WORKER, wait_until
+from support import oracle
+from support.bridge import Bridge
+from support.fullcheck_cases import n, s
+from support.fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
+from support.oracle import KeySchema
+from support.running import ROOT, WORKER, wait_until
 
 ITEMS = 200
 SMALL_PAGES = ("--qpsFullBatchNum", "10")

@@ -6,14 +6,13 @@ import time
 from collections import Counter
 
 import pytest
-import workload
-from bridge import Bridge
-from fullcheck_cases import n, s
-from fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
-from oracle import KeySchema
-from running import PATIENCE, ROOT, WORKER, wait_until
-from test_mutations import build_or_skip
-from workload import NASTY_NUMBERS
+from support import workload
+from support.bridge import Bridge
+from support.fullcheck_cases import n, s
+from support.fullcheck_tool import STATIC, Checker, Found, documents_of, fill_source, fill_target
+from support.oracle import KeySchema
+from support.running import PATIENCE, ROOT, WORKER, build_or_skip, wait_until
+from support.workload import NASTY_NUMBERS
 
 COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
 BATCH = 25

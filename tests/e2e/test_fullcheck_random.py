@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fullcheck_tool import STATIC, Checker, fill_target
-from oracle import KeySchema
+from support.fullcheck_tool import STATIC, Checker, fill_target
+from support.oracle import KeySchema
 
 ITEMS = int(os.environ.get("DYNAFERRY_FULLCHECK_ITEMS", "3000"))
 COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
@@ -18,10 +18,11 @@ COMPOUND = KeySchema(("pk", "sk"), ("S", "N"))
 
 def filler(parts, table, number, count, targets):
     """A process that makes `count` items and their documents."""
-    command = [sys.executable, Path(__file__).with_name("fullcheck_fill.py"), parts.dynamodb, parts.mongodb]
+    command = [sys.executable, "-m", "support.fullcheck_fill", parts.dynamodb, parts.mongodb]
     schema = ["/".join(table.key_schema.names), "/".join(table.key_schema.types)]
     command += [table.name, *schema, number, count]
-    return subprocess.Popen([*map(str, command), *("/".join(target) for target in targets)])
+    command += ["/".join(target) for target in targets]
+    return subprocess.Popen([*map(str, command)], cwd=Path(__file__).parent)
 
 
 @pytest.mark.campaign

@@ -6,12 +6,12 @@ The source is the scripted endpoint, so that every request can be looked at.
 import re
 from collections import Counter
 
-import oracle
 import pytest
-from fullcheck_cases import n, s
-from fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
-from oracle import KeySchema
-from running import free_port
+from support import oracle
+from support.fullcheck_cases import n, s
+from support.fullcheck_tool import STATIC, Checker, Found, fill_source, fill_target
+from support.oracle import KeySchema
+from support.running import free_port
 
 NUMBERS = KeySchema(("pk",), ("N",))
 

@@ -11,9 +11,8 @@ import random
 import time
 
 import pytest
-import topic_check
-import workload
-from running import wait_until
+from support import topic_check, workload
+from support.running import wait_until
 
 KILLS = int(os.environ.get("DYNAFERRY_KILLS", "2"))
 SETTINGS = {

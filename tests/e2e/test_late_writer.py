@@ -5,8 +5,8 @@ test build) the damage is seen to stay; with the shipped program it goes away.
 """
 
 import pytest
-from bridge import complain
-from running import stays, wait_until
+from support.bridge import complain
+from support.running import stays, wait_until
 
 # Grace: how long a write of unknown outcome may still come. Long enough to release one within it.
 MAX_TIME_MS, SOCKET_TIMEOUT_MS = 4000, 6000

@@ -6,8 +6,8 @@ DYNAFERRY_SEEDS sets the number of seeds (3 by default, 20 in the campaign).
 import os
 
 import pytest
-import workload
-from running import wait_until
+from support import workload
+from support.running import wait_until
 
 SEEDS = range(int(os.environ.get("DYNAFERRY_SEEDS", "3")))
 

@@ -1,15 +1,13 @@
 """A data topic that was deleted and made again: its offsets mean something else, nothing is applied from old ones."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import confluent_kafka
 import confluent_kafka.admin
-import topic_check
-from refusing import ONE_PARTITION, fill, told, wait_halted, wait_well
-from running import wait_until
+from support import topic_check
+from support.delete_records import delete_records
+from support.refusing import ONE_PARTITION, fill, told, wait_halted, wait_well
+from support.running import wait_until
 
 KEYS = 20
 NEW_LOG = "0123456789abcdef"
@@ -241,9 +239,8 @@ def test_a_log_whose_begin_retention_took_goes_on(bridge):
     """Nothing is left that tells which log it is, or only records of its generation: that is no other log."""
     (empty, some), consumer = applied(bridge, 2)
     consumer.sigterm()
-    script = Path(__file__).with_name("delete_records.py")
     for table in empty, some:
-        subprocess.run([sys.executable, script, bridge.parts.kafka, bridge.topic(table), "1"], check=True)
+        delete_records(bridge.parts.kafka, bridge.topic(table), 1)
     append(bridge, bridge.topic(some), changes(bridge, some, KEYS, 2))
     assert topic_check.partitions_of(bridge.parts.kafka, bridge.topic(empty)) == 1
     consumer = bridge.consumer()

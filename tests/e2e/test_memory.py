@@ -1,6 +1,6 @@
 """Memory is bounded whatever the items' size: a table that is larger than what a program may use."""
 
-from running import wait_until
+from support.running import wait_until
 
 CEILING_KB = 256 * 1024
 ITEMS = 800

@@ -1,10 +1,10 @@
 """The ways to run the programs: sync modes, filters, ends, outages, several instances."""
 
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
 
 # Of 200 items: 40 s, so that whatever ends it in between does so.
 SLOW_SCAN = {"qps.full": 1, "qps.full.batch_num": 5}

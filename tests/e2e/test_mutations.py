@@ -11,16 +11,10 @@ import subprocess
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
-from oracle import KeySchema
-from running import ROOT, bin_dir, wait_until
-from scripted_source import told
-from workload import NASTY_NUMBERS
-
-
-def build_or_skip():
-    if not (bin_dir("mutation") / "dynaferry-producer").exists():
-        pytest.skip("there is no build/mutation: cmake --preset mutation")
+from support.oracle import KeySchema
+from support.running import ROOT, bin_dir, build_or_skip, wait_until
+from support.scripted_source import held_cut_batch, told
+from support.workload import NASTY_NUMBERS
 
 
 class Broken:
@@ -130,17 +124,6 @@ def page_across_an_abort(bridge, broken):
     return settled_or_problem(bridge, False, [table]) + bridge.verify_log(table)
 
 
-def held_cut_batch(bridge, table):
-    """The table's next changes, held; let go, they prove to be cut behind what was appended of them already."""
-    where = {"TableName": table.name}
-    fault = bridge.fake.control.fault("hold", op="GetRecords", where=where)
-    bridge.fake.control.fault("cut_json", op="GetRecords", where=where, keep=0.9)
-    assert bridge.fake.control.wait_held(fault)
-    for number in range(10):
-        bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": f"cut {number}"}, "v": {"N": "1"}})
-    return fault
-
-
 def slow_repair(bridge, broken):
     """A repair that shows an early moment is answered after changes of its items were received."""
     table = bridge.add_table()
@@ -166,14 +149,6 @@ def send_repair(bridge, table, keys):
     producer = Producer({"bootstrap.servers": bridge.parts.kafka})
     producer.produce(f"{bridge.prefix}-signal", value, table.name)
     assert producer.flush(30) == 0
-
-
-def limit_messages(bridge, topic, size):
-    """The broker refuses larger batches on this topic from now on."""
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for future in bridge.admin.incremental_alter_configs([resource]).values():
-        future.result()
 
 
 def commits_all_the_time(bridge, broken):
@@ -251,7 +226,7 @@ def refused_in_company(bridge, broken):
     wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", bridge.running())
     fault = bridge.fake.control.fault("hold", op="GetRecords", where={"TableName": table.name})
     assert bridge.fake.control.wait_held(fault)
-    limit_messages(bridge, bridge.topic(table), 10_000)
+    bridge.limit_messages(table, 10_000)
     for number in range(10):
         item = {"pk": {"S": "one partition"}, "sk": {"N": str(number)}, "v": {"N": "1"}}
         noise = {"noise": {"B": os.urandom(20_000)}} if number == 5 else {}
@@ -416,7 +391,7 @@ def run(request, name, scenario):
 
 def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
     """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py."""
-    sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).glob("*.c")]
+    sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
     assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"}
 

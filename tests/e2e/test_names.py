@@ -1,8 +1,8 @@
 """A table whose name is no good stands still alone, by name, and all others go on."""
 
 import pytest
-from bridge import complain
-from running import wait_until
+from support.bridge import complain
+from support.running import wait_until
 
 
 def unhealthy(producer, *words):

@@ -9,11 +9,10 @@ import struct
 import threading
 
 import confluent_kafka.admin
-import pytest
-from bridge import complain
 from fakes.kafka_proxy import PRODUCE, KafkaProxy
-from running import wait_until
-from scripted_source import VERSIONS, ferry, wait_phase
+from support.bridge import complain
+from support.running import wait_until
+from support.scripted_source import VERSIONS, ferry, wait_phase
 
 API_VERSIONS, ADD_PARTITIONS = 18, 24
 NO_RIGHT, NOT_ATTEMPTED = 29, 55

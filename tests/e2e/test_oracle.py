@@ -2,9 +2,9 @@
 
 from decimal import Decimal
 
-import oracle
 import pytest
 from bson import Decimal128, Int64, ObjectId
+from support import oracle
 
 PK = oracle.KeySchema(("pk",), ("S",))
 D = Decimal128

@@ -2,7 +2,7 @@
 
 import pytest
 from fakes.kafka_proxy import LIST_OFFSETS, KafkaProxy
-from running import stays, wait_until
+from support.running import stays, wait_until
 
 FETCH, JOIN_GROUP, INIT_PRODUCER_ID = 1, 11, 22
 

@@ -9,9 +9,9 @@ import itertools
 import time
 
 import pytest
-from bridge import APPLIED, complain
-from positions import GRACE_S, IDLE_LOOK_S, SESSION_S, Scene, events, moment, statement_that, to
-from running import stays, wait_until
+from support.bridge import APPLIED, complain
+from support.positions import GRACE_S, IDLE_LOOK_S, SESSION_S, Scene, events, moment, statement_that, to
+from support.running import stays, wait_until
 
 CONFLICT = {"ok": 0.0, "code": 112, "codeName": "WriteConflict", "errmsg": "."}
 LOOK_AGAIN_S = 10  # a table that has failed is looked at again

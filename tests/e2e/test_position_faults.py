@@ -12,10 +12,10 @@ import random
 import time
 
 import pytest
-import workload
-from bridge import APPLIED, complain
-from positions import IDLE_LOOK_S, SESSION_S, Scene, statement_that
-from running import stays, wait_until
+from support import workload
+from support.bridge import APPLIED, complain
+from support.positions import IDLE_LOOK_S, SESSION_S, Scene, statement_that
+from support.running import stays, wait_until
 
 RUNS = int(os.environ.get("DYNAFERRY_POSITION_RUNS", "2"))
 TIMEOUT_MS = 2000  # of the server and of the socket: a grace of twice that

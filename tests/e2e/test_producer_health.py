@@ -11,9 +11,8 @@ import struct
 import confluent_kafka
 import pytest
 from fakes.kafka_proxy import KafkaProxy
-from running import stays, wait_until
-from scripted_source import (  # noqa: F401 (ferry is a fixture)
-    begin,
+from support.running import stays, wait_until
+from support.scripted_source import (  # noqa: F401 (ferry is a fixture)
     ferry,
     from_producer,
     settle_log,

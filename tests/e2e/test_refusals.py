@@ -4,8 +4,8 @@ import random
 import time
 
 import pytest
-from bridge import complain
-from refusing import (
+from support.bridge import complain
+from support.refusing import (
     ONE_PARTITION,
     UNKNOWN_CODE,
     failed,
@@ -20,7 +20,7 @@ from refusing import (
     wait_halted,
     wait_well,
 )
-from running import PATIENCE, wait_until
+from support.running import PATIENCE, wait_until
 
 PASSING = [82, 365, 371, 16500, 189, 112]
 VALIDATION_FAILED = 121  # a record's own fault

@@ -3,12 +3,11 @@
 import random
 
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
-from scripted_source import ferry, from_producer, wait_phase, write_on
-from test_mutations import limit_messages
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
+from support.scripted_source import ferry, from_producer, wait_phase, write_on
 
 LIMIT = 100_000  # bytes of a batch that the topic takes from some moment on
 ONE_PARTITION = KeySchema(("pk", "sk"), ("S", "N"))
@@ -78,7 +77,7 @@ def test_only_what_is_refused_alone_is_skipped(ferry, kind):
         assert ferry.fake.control.wait_held(held)
         put(ferry, table, items)
     assert ferry.fake.control.wait_held(held)
-    limit_messages(ferry, ferry.topic(table), LIMIT)
+    ferry.limit_messages(table, LIMIT)
     writer.start()
     ferry.fake.control.release(held)
     wait_until(lambda: len(letters_of(ferry, table)) >= 2, 90, "the dead letters", ferry.running())
@@ -102,7 +101,7 @@ def test_a_topic_that_refuses_too_much_stops_its_table(ferry):
     producer = ferry.producer({"full.read.concurrency": 1, "ledger.partitions": 1})
     for t in table, other:
         wait_phase(ferry, t, "tail")
-    limit_messages(ferry, ferry.topic(table), 3000)
+    ferry.limit_messages(table, 3000)
     put(ferry, table, [item(n, noise=6000) for n in range(130)])
     wait_phase(ferry, table, "failed", 180)
     assert "more than 100 records" in ferry.ledger()[0][f"table/{table.name}"]["reason"]

@@ -2,7 +2,6 @@
 happens between; what can't be done is refused by name, and nothing waits for it.
 """
 
-import itertools
 import json
 import random
 import re
@@ -10,77 +9,14 @@ import re
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-import topic_check
-from bridge import complain
-from oracle import KeySchema, canonical_key
-from running import wait_until
-from scripted_source import begin, ferry, from_producer, wait_commit, wait_phase, write_on
-from test_mutations import held_cut_batch
-
-SENDER = "test"
-NUMBERS = itertools.count(1)
-
-
-# --- sending, and what became of it ---
-
-
-def signal_topic(bridge):
-    return f"{bridge.prefix}-signal"
-
-
-def produce(bridge, value, key=None):
-    """Puts a message into the signal topic; its offset."""
-    done = []
-    producer = confluent_kafka.Producer(
-        {"bootstrap.servers": bridge.parts.kafka, "message.max.bytes": 4_000_000, "allow.auto.create.topics": False}
-    )
-    producer.produce(
-        signal_topic(bridge), value, key, partition=0, on_delivery=lambda error, m: done.append((error, m))
-    )
-    assert producer.flush(30) == 0
-    error, message = done[0]
-    assert error is None, error
-    return message.offset()
-
-
-def signal(table, kind="repair", **more):
-    return {"id": f"s{next(NUMBERS)}", "type": kind, "table": table.name, "sender": SENDER, "ts_ms": 1, **more}
-
-
-def ask_repair(bridge, table, keys):
-    """Asks for these keys (boto3's form); the request's offset."""
-    texts = [canonical_key(key, table.key_schema).decode() for key in keys]
-    head = json.dumps(signal(table, keys=[]), separators=(",", ":"))
-    text = head.replace('"keys":[]', '"keys":[' + ",".join(texts) + "]")
-    complain(topic_check.schema_problems(topic_check.validator("signal"), text, "the request"))
-    return produce(bridge, text.encode(), table.name)
-
-
-def handled(bridge, table):
-    """The table's handled offset in the ledger; -2 when there is no record."""
-    return bridge.ledger()[0].get(f"table/{table.name}", {}).get("signal_offset", -2)
-
-
-def wait_handled(bridge, table, offset, seconds=60):
-    what = f"request {offset} of {table.name}"
-    wait_until(lambda: handled(bridge, table) > offset, seconds, what, bridge.running())
-
-
-def wait_placed(bridge, table):
-    """From here on requests are for this table."""
-    wait_until(lambda: handled(bridge, table) >= 0, 60, f"{table.name} takes requests", bridge.running())
-
-
-def repairs(bridge, table, offset=None):
-    return [
-        r for r in bridge.log(table) if r.is_repair and offset in (None, int(r.headers["signal"]))
-    ]
-
-
-def refusals(program):
-    """(offset, reason) of the requests that this program refused."""
-    lines = [line for line in program.log().splitlines() if 'event="signal is refused"' in line]
-    return [(int(re.search(r"offset=(\d+)", line)[1]), line) for line in lines]
+from support import topic_check
+from support.bridge import complain
+from support.oracle import KeySchema, canonical_key
+from support.repair_requests import (
+    ask_repair, handled, produce, refusals, repairs, signal, signal_topic, wait_handled, wait_placed,
+)  # fmt: skip
+from support.running import wait_until
+from support.scripted_source import begin, ferry, from_producer, held_cut_batch, wait_commit, wait_phase, write_on
 
 
 def damage(bridge, table):
@@ -486,7 +422,7 @@ def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(fer
     abort(ferry, producer, batch)
     wait_handled(ferry, table, offset)
     assert [o for o, _ in refusals(producer)] == [offset, offset], "it was committed before the abort"
-    assert ferry.phase(table) == "gap" and producer.log().count("table stands still") == 1
+    assert ferry.phase(table) == "gap" and producer.log().count("table halted") == 1
 
 
 def test_a_deleted_table_refuses(bridge):

@@ -7,10 +7,10 @@ Whatever happens, every record of the stream stands in the log once and in order
 import threading
 
 import pytest
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
-from scripted_source import begin, ferry, from_producer, settle_log, wait_commit, wait_phase, write_on
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
+from support.scripted_source import begin, ferry, from_producer, settle_log, wait_commit, wait_phase, write_on
 
 # --- the tree of shards ---
 

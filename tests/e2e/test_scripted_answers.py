@@ -3,13 +3,12 @@ record of the stream stands in the log once and in order, and plain cases end as
 """
 
 import pytest
-import topic_check
-import workload
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
-from scripted_source import begin, ferry, from_producer, settle_log, write_on
-from spelling import plain_item
+from support import topic_check, workload
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
+from support.scripted_source import begin, ferry, from_producer, settle_log, write_on
+from support.spelling import plain_item
 
 KINDS = {
     "refused": [{"kind": kind} for kind in ("throttle", "throttling", "request_limit", "limit", "500", "503")],

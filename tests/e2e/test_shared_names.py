@@ -3,11 +3,11 @@ somebody made by hand. Whoever is a stranger is refused by name; what nobody car
 
 import confluent_kafka.admin
 import pytest
-from bridge import Bridge, complain
 from fakes.dynamodb import FakeDynamoDB
 from fakes.http_wire import HttpServer
 from fakes.kafka_proxy import KafkaProxy
-from running import wait_until
+from support.bridge import Bridge, complain
+from support.running import wait_until
 
 
 def put(bridge, table, key="1"):

@@ -13,10 +13,10 @@ import random
 import time
 
 import pytest
-import workload
-from bridge import complain
-from running import wait_until
-from scripted_source import ferry, from_producer  # noqa: F401 (ferry is a fixture)
+from support import workload
+from support.bridge import complain
+from support.running import wait_until
+from support.scripted_source import ferry, from_producer  # noqa: F401 (ferry is a fixture)
 
 ROUNDS = int(os.environ.get("DYNAFERRY_TABLE_ROUNDS", "2"))
 DOUBT_MS = 8000
@@ -73,7 +73,7 @@ class Round:
 
     def end(self):
         # Before it has begun nobody listens to the signal.
-        wait_until(lambda: "event=begins" in self.producer.log(), 30, "its begin", [self.producer])
+        wait_until(lambda: "event=started" in self.producer.log(), 30, "its begin", [self.producer])
         self.producer.sigterm(30)
         self.start()
 

@@ -8,13 +8,13 @@ import re
 
 import confluent_kafka
 import pytest
-from oracle import KeySchema
-from running import wait_until
-from scripted_source import (
+from support.oracle import KeySchema
+from support.repair_requests import ask_repair, repairs, wait_handled, wait_placed
+from support.running import wait_until
+from support.scripted_source import (
     asked, ferry, from_producer, given_up, patient, put, settle_log, wait_asked, wait_healthy, wait_phase,
 )  # fmt: skip
-from test_repair_signal import ask_repair, repairs, wait_handled, wait_placed
-from workload import Table
+from support.workload import Table
 
 NEVER = -1
 

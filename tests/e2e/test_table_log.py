@@ -2,17 +2,14 @@
 data topic that was made anew, a table that was made anew while it is copied, a record that can't be read.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-import topic_check
-from bridge import complain
-from running import wait_until
-from scripted_source import (
+from support import topic_check
+from support.bridge import complain
+from support.delete_records import delete_records
+from support.running import wait_until
+from support.scripted_source import (
     asked, ferry, from_producer, ledger_messages, put, settle_log, wait_healthy, wait_phase, write_ledger,
 )  # fmt: skip
 
@@ -114,9 +111,7 @@ def test_a_begin_that_retention_took_is_no_gap(ferry, partitions):
     table, _, producer = pair(ferry)
     producer.sigterm()
     begins = table_record(ferry, table)["begin_offsets"]
-    script = Path(__file__).with_name("delete_records.py")
-    command = [sys.executable, script, ferry.parts.kafka, ferry.topic(table), str(partitions)]
-    subprocess.run(command, check=True, timeout=60)
+    delete_records(ferry.parts.kafka, ferry.topic(table), partitions)
     producer = ferry.producer()
     put_many(ferry, table, 20, "second")
     ferry.wait_caught_up()

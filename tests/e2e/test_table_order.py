@@ -10,12 +10,12 @@ import re
 import time
 
 import pytest
-from running import wait_until
-from scripted_source import (
+from support.running import wait_until
+from support.scripted_source import (
     asked, ferry, from_producer, ledger_messages, patient, put, settle_log, shard_record, told,
     wait_commit, wait_phase, write_ledger, write_on,
 )  # fmt: skip
-from topic_check import Source
+from support.topic_check import Source
 
 HOUR_S = 3600
 UNREAD = 5  # records that nobody has read yet

@@ -6,11 +6,11 @@ What is refused, and what can't be applied to, is in test_target_states.py.
 import re
 import time
 
-from bridge import APPLIED, complain
 from bson import ObjectId
-from oracle import KeySchema
-from refusing import ferry, proxy  # noqa: F401 (fixtures)
-from running import wait_until
+from support.bridge import APPLIED, complain
+from support.oracle import KeySchema
+from support.refusing import ferry, proxy  # noqa: F401 (fixtures)
+from support.running import wait_until
 
 CHANGE = {"convert.type": "change", "target.max_time_ms": 1000, "target.socket.timeout.ms": 1000}
 

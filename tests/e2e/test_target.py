@@ -1,13 +1,10 @@
 """What stands at the target's end: its collection prepared once, found changed, or not ours to touch."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
-from bridge import APPLIED, complain
-from oracle import KeySchema
-from running import wait_until
+from support.bridge import APPLIED, complain
+from support.delete_records import delete_records
+from support.oracle import KeySchema
+from support.running import wait_until
 
 CHANGE = {"convert.type": "change"}
 
@@ -163,8 +160,7 @@ def test_a_log_that_does_not_reach_back_stops_that_table_alone(bridge):
         writers[0].put(index)
         writers[1].put(index)
     bridge.wait_caught_up()
-    script = Path(__file__).with_name("delete_records.py")
-    subprocess.run([sys.executable, script, bridge.parts.kafka, bridge.topic(table), "4"], check=True)
+    delete_records(bridge.parts.kafka, bridge.topic(table), 4)
     consumer = bridge.consumer(CHANGE)
     bridge.wait_applied(tables=[other])
     verify(bridge, other)

@@ -1,8 +1,8 @@
 """What a failing MongoDB answers: errors of the transport are waited out, nothing is lost or given up."""
 
 import pytest
-from refusing import proxy  # noqa: F401 (a fixture)
-from running import wait_until
+from support.refusing import proxy  # noqa: F401 (a fixture)
+from support.running import wait_until
 
 STEPPING_DOWN = {"ok": 0.0, "code": 11602, "codeName": "InterruptedDueToReplStateChange", "errmsg": "."}
 SHUTTING_DOWN = {"ok": 0.0, "code": 91, "codeName": "ShutdownInProgress", "errmsg": "."}

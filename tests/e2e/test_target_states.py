@@ -1,15 +1,12 @@
 """Targets that can't be used as they are: each table gets one clear state, its neighbours go on."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import bson
 import pytest
-import workload
-from bridge import APPLIED, complain
-from oracle import KeySchema
-from refusing import (
+from support import workload
+from support.bridge import APPLIED, complain
+from support.delete_records import delete_records
+from support.oracle import KeySchema
+from support.refusing import (
     ONE_PARTITION,
     UNKNOWN_CODE,
     about,
@@ -26,7 +23,7 @@ from refusing import (
     wait_halted,
     wait_well,
 )
-from running import PATIENCE, wait_until
+from support.running import PATIENCE, wait_until
 
 CHANGE = {"convert.type": "change"}
 
@@ -283,8 +280,7 @@ def doubled(ferry):
 
 def test_nothing_is_deleted_when_the_log_can_not_bring_it_back(ferry):
     table = doubled(ferry)
-    script = Path(__file__).with_name("delete_records.py")
-    subprocess.run([sys.executable, script, ferry.parts.kafka, ferry.topic(table), "1"], check=True)
+    delete_records(ferry.parts.kafka, ferry.topic(table), 1)
     consumer = ferry.consumer()
     wait_until(lambda: unhealthy(consumer, table), 60, "a clear state", [consumer])
     assert ferry.target()[table.name].count_documents({"pk": "k1"}) == 2

@@ -3,10 +3,9 @@
 import copy
 import json
 
-import oracle
 import pytest
-import topic_check
-from topic_check import Change, Record, Source
+from support import oracle, topic_check
+from support.topic_check import Change, Record, Source
 
 SCHEMA = oracle.KeySchema(("pk",), ("S",))
 TOPIC, PREFIX, TABLE, PARTITIONS, GENERATION = "p.t", "p", "t", 2, 1000

@@ -4,8 +4,8 @@ import json
 
 import confluent_kafka
 import pytest
-from bridge import APPLIED, Bridge
-from refusing import (
+from support.bridge import APPLIED, Bridge
+from support.refusing import (
     ONE_PARTITION,
     ferry,  # noqa: F401 (a fixture)
     fill,
@@ -14,7 +14,7 @@ from refusing import (
     refused,
     wait_halted,
 )
-from running import PATIENCE, wait_until
+from support.running import PATIENCE, wait_until
 
 OWNER = {"_id": "belongs to"}
 ACCOUNT = {"account": "111122223333", "region": "eu-central-1"}
@@ -64,7 +64,7 @@ def check_refused(bridge, *named, settings=()):
     before = everything(bridge)
     consumer = bridge.run("consumer", settings, seconds=30)
     assert consumer.process.returncode == 78, consumer.story()
-    (line,) = [line for line in consumer.log().splitlines() if "event=ends" in line]
+    (line,) = [line for line in consumer.log().splitlines() if "event=ended" in line]
     assert all(name in line for name in (*named, bridge.database)), line
     assert everything(bridge) == before, "it has written"
 

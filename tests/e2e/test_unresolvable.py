@@ -3,9 +3,9 @@
 import subprocess
 
 import pytest
-from fullcheck_tool import STATIC, Checker, fill_source, fill_target
-from fullcheck_cases import s
-from running import wait_until
+from support.fullcheck_cases import s
+from support.fullcheck_tool import STATIC, Checker, fill_source, fill_target
+from support.running import wait_until
 
 NOWHERE = "nosuch.invalid"
 SRV = f"mongodb+srv://ferry:hidden@cluster0.{NOWHERE}/"

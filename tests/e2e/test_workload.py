@@ -1,10 +1,10 @@
 """A random workload of everything DynamoDB can store arrives in MongoDB as the oracle says."""
 
 import pytest
-from bridge import complain
-from oracle import KeySchema
-from running import wait_until
-from topic_check import check_rows
+from support.bridge import complain
+from support.oracle import KeySchema
+from support.running import wait_until
+from support.topic_check import check_rows
 
 TARGETS = [("raw", "objectid"), ("raw", "key"), ("change", "objectid"), ("change", "key")]
 

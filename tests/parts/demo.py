@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-import oracle  # noqa: E402
+from support import oracle  # noqa: E402
 
 DIRECTORY = ROOT / "build" / "demo"
 PARTS = DIRECTORY / "parts"

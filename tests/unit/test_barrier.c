@@ -1,10 +1,29 @@
 /* tests/unit/test_barrier.c - the barrier over every interleaving of a small case, aborts
  * included.
  *
+ * What it keeps, in time: a change waits for the pages asked for before it was received.
+ *
+ *   page A   asked -------------------------- appended
+ *   change         asked ----- received . . WAIT . . . APPEND
+ *   page B                               asked ------------------- holds only what comes later
+ *   abort    whatever was asked for before it is STALE, and holds nobody
+ *
  * The case: one item, written twice (the first write may make it, the second may be its delete)
  * while one page that holds it is asked for, read at some moment and appended, once failing in
  * between, the same of a repair (a page that says so when the item is absent), and a stream
- * reader polls. Each node of the search replays its calls on a fresh barrier. */
+ * reader polls. Each node of the search replays its calls on a fresh barrier.
+ *
+ *   page, repair:   IDLE --ask--> ASKED --read--> READ --append--> DONE
+ *                    ^              |              |                |
+ *                    |<--- failed --'              |                |
+ *                    |<--- failed, or STALE -------'                |
+ *                    '<--- an abort, when it was not committed -----'
+ *
+ *   poll:           IDLE --ask--> ASKED --receive--> HOLDS (also on WAIT)
+ *                    ^              |                  |
+ *                    |<- no change -'                  |
+ *                    '<- appended, or STALE -----------'
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,6 @@
 /* tests/unit/test_metrics.c - the exposition is what Prometheus reads, numbers are right under
  * many threads, and health tells what is stuck. */
+#include "common/run/health.h"
 #include "common/run/metrics.h"
 
 #include <pthread.h>
@@ -246,6 +247,16 @@ static void what_a_part_says_is_cut_between_characters(void **state)
     health_remove(part);
 }
 
+static void nothing_is_ready_once_a_stop_was_requested(void **state)
+{
+    (void)state;
+    health_ready(true);
+    stop_request();
+    assert_false(health_is_ready());
+    stop_reset();
+    health_ready(false);
+}
+
 static void readiness_is_what_was_said_last(void **state)
 {
     (void)state;
@@ -268,6 +279,7 @@ int main(void)
         cmocka_unit_test(a_stuck_part_says_why_and_a_well_one_what_is_noteworthy),
         cmocka_unit_test(what_a_part_says_is_cut_between_characters),
         cmocka_unit_test(readiness_is_what_was_said_last),
+        cmocka_unit_test(nothing_is_ready_once_a_stop_was_requested),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

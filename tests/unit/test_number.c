@@ -76,10 +76,9 @@ static const struct {
 static void shown(char *out, size_t size, const struct number *n)
 {
     char text[BSON_DECIMAL128_STRING] = "";
-    bson_decimal128_t d = {.low = n->decimal.low, .high = n->decimal.high};
 
     if (n->type == NUMBER_DECIMAL128)
-        bson_decimal128_to_string(&d, text);
+        bson_decimal128_to_string(&n->decimal, text);
     else
         snprintf(text, sizeof(text), "%" PRId64, n->integer);
     snprintf(out, size, "%s", text);
@@ -248,7 +247,7 @@ static void the_exact_value_rounds_to_the_same_double(void **state)
             continue;
         if (n.type == NUMBER_DECIMAL128) {
             char back[BSON_DECIMAL128_STRING];
-            bson_decimal128_t value = {.low = n.decimal.low, .high = n.decimal.high}, same;
+            bson_decimal128_t value = n.decimal, same;
 
             bson_decimal128_to_string(&value, back);
             assert_true(bson_decimal128_from_string(back, &same));

@@ -1,4 +1,36 @@
-/* Positions: single decisions, and every order of small cases (support_position_model.h). */
+/* tests/unit/test_position.c - positions: single decisions, and every order of small cases.
+ *
+ * What a position's numbers mean, along the log of its partition:
+ *
+ *       begin     again, rewind     offset       applied         sent
+ *   ------+-------------+-------------+-------------+-------------+-------> log
+ *
+ *   begin    of the owner's generation: nobody goes back behind it
+ *   again    apply once more from here, after the grace: who owned it before may be dead
+ *   rewind   apply once more from here: a former owner's write may have come late
+ *   offset   what the document says: everything before it is in the target
+ *   applied  everything before it was acknowledged: the document is moved here next
+ *   sent     the end of what was sent: up to here a write may still come late
+ *
+ * The life of an owner in the model (support_position_model.h):
+ *
+ *              assigned             takes it             it is mine
+ *    RESTING ------------> WAITING ----------> TAKING ----------------> RUNNING
+ *       ^                     ^                  |                      |  |  ^
+ *       |                     '------------------'              revoked |  |  |
+ *       |                      another was faster                       |  |  |
+ *       | goodbye stored                                                |  |  |
+ *       |<----------------- LEAVING <-----------------------------------'  |  |
+ *       |                    |   ^                        no clear answer  |  | mine, or
+ *       |    no clear answer |   | revoked       .-------------------------'  | set back to
+ *       |                    |   |               v                            | the mark
+ *       | mark stored        v   '------------ HELD --reads the document------+
+ *       '----------------- MARKING <--------------------- another's, or gone -'
+ *
+ * HELD waits for the end of its own writes before it reads the document; when it is revoked
+ * while one may still come, it goes to MARKING without a goodbye. Setting back is a state too,
+ * REWINDING, which without a clear answer is HELD again. A killed owner is DEAD, and what it
+ * sent may still come. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

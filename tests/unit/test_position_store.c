@@ -55,7 +55,7 @@ static enum mongo_result change_one(const struct position_change *c, const char 
     struct error err;
 
     server.answer = answer;
-    return position_change_many(&mongo, &id, &c, 1, all, &err);
+    return position_store_change(&mongo, &id, &c, 1, all, &err);
 }
 
 static void sent(const char *part)
@@ -192,7 +192,7 @@ static void documents_come_in_any_order(void **state)
     server.answer = "{\"ok\":1,\"cursor\":{\"firstBatch\":["
                     "{\"_id\":\"t/0\",\"epoch\":7,\"offset\":5,\"owner\":\"a\"},"
                     "{\"_id\":\"t/1\",\"epoch\":8,\"rewind\":2}]}}";
-    assert_int_equal(position_read_many(&mongo, ids, 3, docs, &err), MONGO_DONE);
+    assert_int_equal(position_store_read(&mongo, ids, 3, docs, &err), MONGO_DONE);
     assert_int_equal(docs[0].epoch, 8);
     assert_int_equal(docs[0].rewind, 2);
     assert_int_equal(docs[0].offset, POSITION_NONE);

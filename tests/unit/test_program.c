@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/auto.h"
+#include "common/run/health.h"
 #include "common/run/stop.h"
 
 static struct { /* what run is to do */
@@ -83,11 +84,20 @@ static void a_wrong_start_keeps_its_code(void **state)
     assert_int_equal(ended(2, "--set=log.file=/nonexistent/x"), 78);
 }
 
+static void whose_work_is_over_is_not_ready(void **state)
+{
+    (void)state;
+    health_ready(true);
+    program_ends(0);
+    assert_false(health_is_ready());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_end_of_run_becomes_an_exit_code),
         cmocka_unit_test(a_wrong_start_keeps_its_code),
+        cmocka_unit_test(whose_work_is_over_is_not_ready),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

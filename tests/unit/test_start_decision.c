@@ -45,7 +45,7 @@ static void expect(enum sync_mode mode, const struct ledger_table *k, const stru
     struct start_decision d = start_decision_make(mode, PROGRAM_STARTED, k, s, partitions);
 
     assert_int_equal(d.verdict, verdict);
-    if (verdict == START_STOP)
+    if (verdict == START_HALT)
         assert_int_equal(d.phase, phase);
 }
 
@@ -81,18 +81,18 @@ static void what_can_not_be_told_apart_from_loss_is_a_gap(void **state)
     struct ledger_table k = known();
 
     (void)state;
-    expect(SYNC_ALL, &k, &s, 0, START_STOP, PHASE_GAP); /* the data topic is gone */
+    expect(SYNC_ALL, &k, &s, 0, START_HALT, PHASE_GAP); /* the data topic is gone */
     s.id = "id-2";
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
     s = source();
     s.stream_arn = "arn-2";
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
     s = source();
     s.stream_enabled = false;
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
     s = source();
     s.key_schema.hash.type = 'N';
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
 }
 
 static void a_gap_and_a_pause_are_ended_by_a_person_only(void **state)
@@ -102,9 +102,9 @@ static void a_gap_and_a_pause_are_ended_by_a_person_only(void **state)
 
     (void)state;
     k.phase = PHASE_GAP;
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
     k.phase = PHASE_PAUSED;
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_PAUSED);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_PAUSED);
 }
 
 /* It was the wrong region, or a description that lagged. */
@@ -117,10 +117,10 @@ static void a_table_that_was_gone_goes_on_when_it_is_the_same(void **state)
     k.phase = PHASE_GONE;
     expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
     s.id = "id-2";
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
     s = source();
     s.stream_arn = "arn-2";
-    expect(SYNC_ALL, &k, &s, 12, START_STOP, PHASE_GAP);
+    expect(SYNC_ALL, &k, &s, 12, START_HALT, PHASE_GAP);
 }
 
 static void a_table_that_is_being_deleted_is_waited_for(void **state)
@@ -143,7 +143,7 @@ static void another_partition_count_stops_the_table(void **state)
     struct ledger_table k = known();
 
     (void)state;
-    expect(SYNC_ALL, &k, &s, 13, START_STOP, PHASE_FAILED);
+    expect(SYNC_ALL, &k, &s, 13, START_HALT, PHASE_FAILED);
 }
 
 static void

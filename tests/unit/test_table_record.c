@@ -7,12 +7,13 @@
 
 #include <cmocka.h>
 
-#include "producer/ledger_partition.h"
 #include "support_config.h"
 
-/* for their static functions */
-#include "producer/table_control.c"
-#include "producer/table_start.c"
+#include "producer/carried_table.h"
+#include "producer/ledger_dues.h"
+#include "producer/table_adopt.h"
+#include "producer/table_resume.h"
+#include "producer/table_start.h"
 
 /* ---- the writer: takes everything, remembers the last value ---- */
 
@@ -107,16 +108,6 @@ void ledger_cache_each(struct ledger_cache *l, const char *prefix,
     (void)arg;
 }
 
-void ledger_partition_ref(struct ledger_partition *lp)
-{
-    (void)lp;
-}
-
-void ledger_partition_unref(struct ledger_partition *lp)
-{
-    (void)lp;
-}
-
 bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, struct step *s)
 {
     (void)s;
@@ -127,14 +118,20 @@ bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, s
 
 struct bench {
     struct producer p;
-    struct pool_local local;
+    struct append_context a;
     struct config *config;
     struct poison *poison;
     struct table_worker *w;
 };
 
+static void nothing(void *home)
+{
+    (void)home;
+}
+
 static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledger_table *known)
 {
+    const struct carried_table_setup setup = {.table = "t", .released = nothing};
     struct error err;
 
     *b = (struct bench){.config = config_loaded("source.region = eu-central-1", NULL),
@@ -150,24 +147,25 @@ static void bench_begin(struct bench *b, enum sync_mode mode, const struct ledge
     };
     if (ddb_source_new(&b->p.source, b->config, &err) < 0)
         fail_msg("%s", err.message);
-    buf_init(&b->local.keys, 4096);
-    buf_init(&b->local.text, 4096);
-    buf_init(&b->local.value, 4096);
+    buf_init(&b->a.keys, 4096);
+    buf_init(&b->a.text, 4096);
+    buf_init(&b->a.value, 4096);
     in_ledger = known;
-    b->w = table_worker_new(&b->p, NULL, NULL, 0, "t");
+    b->w = carried_table_new(&b->p, &setup);
     b->w->partitions = 1;
+    b->a.w = b->w;
 }
 
 static void bench_end(struct bench *b)
 {
-    table_worker_stop(b->w);
+    carried_table_stop(b->w);
     step_pool_free(b->p.pool);
     ddb_source_free(b->p.source);
     throttle_free(b->p.throttle);
     poison_free(b->poison);
-    buf_release(&b->local.keys);
-    buf_release(&b->local.text);
-    buf_release(&b->local.value);
+    buf_release(&b->a.keys);
+    buf_release(&b->a.text);
+    buf_release(&b->a.value);
     config_free(b->config);
 }
 
@@ -203,7 +201,7 @@ static void adopt_next(struct bench *b, int64_t generation)
     known.generation = generation;
     known.begin_offsets = NULL;
     ledger_table_copy(&t, &known);
-    assert_int_equal(adopt(b->w, &b->local, &t, &tree, &err), 0);
+    assert_int_equal(table_adopt_append(&b->a, &t, &tree, &err), 0);
 }
 
 static void resume(struct bench *b)
@@ -211,12 +209,12 @@ static void resume(struct bench *b)
     int64_t *found = NULL;
     struct error err;
 
-    assert_int_equal(load_generation(b->w, &found, &err), 0);
+    assert_int_equal(table_resume_load(b->w, &found, &err), 0);
 }
 
 static int64_t control(struct bench *b)
 {
-    return b->w->control.run(b->w->control.arg, &b->local);
+    return b->w->control.run(b->w->control.arg, &b->a);
 }
 
 static void a_second_try_to_begin_a_generation_records_its_begin_offsets(void **state)
@@ -268,9 +266,9 @@ static void a_table_that_stops_gives_its_place_among_the_scans_back(void **state
     resume(&b);
     control(&b);
     assert_false(throttle_scan_begin(b.p.throttle));
-    table_worker_fail(b.w, PHASE_GONE, "it was deleted");
+    table_worker_halt(b.w, PHASE_GONE, "it was deleted");
     control(&b);
-    assert_int_equal(b.w->state, WORKER_STOPPED);
+    assert_int_equal(b.w->state, WORKER_HALTED);
     assert_true(throttle_scan_begin(b.p.throttle));
     bench_end(&b);
 }
@@ -290,13 +288,13 @@ static void the_last_page_of_a_table_that_stopped_does_not_end_the_stop(void **s
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
     resume(&b);
-    table_worker_fail(b.w, PHASE_GAP, "its stream was disabled");
+    table_worker_halt(b.w, PHASE_GAP, "its stream was disabled");
     control(&b);
-    assert_int_equal(b.w->state, WORKER_STOPPED);
+    assert_int_equal(b.w->state, WORKER_HALTED);
     scan_everything(&b);
     b.w->scan_confirmed = true;
     last_value[0] = '\0';
-    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_int_equal(ledger_dues_append_end(&b.a, &err), 0);
     assert_string_equal(last_value, "");
     assert_int_equal(b.w->appended.now.phase, PHASE_GAP);
     assert_int_equal(b.w->appended.now.finished_ms, 0);
@@ -314,10 +312,10 @@ static void a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page(voi
     bench_begin(&b, SYNC_FULL, &known);
     resume(&b);
     scan_everything(&b);
-    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_int_equal(ledger_dues_append_end(&b.a, &err), 0);
     assert_int_equal(b.w->appended.now.phase, PHASE_SNAPSHOT);
     b.w->scan_confirmed = true;
-    assert_int_equal(append_end(b.w, &b.local, &err), 0);
+    assert_int_equal(ledger_dues_append_end(&b.a, &err), 0);
     assert_int_equal(b.w->appended.now.phase, PHASE_TAIL);
     assert_non_null(strstr(last_value, "\"phase\":\"tail\""));
     assert_true(b.w->appended.now.finished_ms > 0);
@@ -332,14 +330,14 @@ static void a_stop_that_an_abort_took_back_is_written_again(void **state)
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
     resume(&b);
-    table_worker_fail(b.w, PHASE_GAP, "its stream was disabled");
+    table_worker_halt(b.w, PHASE_GAP, "its stream was disabled");
     for (int i = 0; i < 2; i++) {
         last_value[0] = '\0';
         control(&b);
-        assert_int_equal(b.w->state, WORKER_STOPPED);
+        assert_int_equal(b.w->state, WORKER_HALTED);
         assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
         b.w->member.aborted(b.w->member.arg);
-        assert_int_equal(b.w->state, WORKER_STOPPING);
+        assert_int_equal(b.w->state, WORKER_HALTING);
     }
     control(&b);
     b.w->member.committed(b.w->member.arg);
@@ -379,10 +377,10 @@ static void a_table_that_is_being_made_is_waited_for(void **state)
 
     (void)state;
     bench_begin(&b, SYNC_FULL, &known);
-    assert_false(has_stream(b.w, &b.local, &desc, &delay));
+    assert_false(table_start_has_stream(&b.a, &desc, &delay));
     assert_true(delay > 0);
     desc.status = "ACTIVE";
-    assert_true(has_stream(b.w, &b.local, &desc, &delay));
+    assert_true(table_start_has_stream(&b.a, &desc, &delay));
     bench_end(&b);
 }
 
@@ -400,15 +398,15 @@ static void a_table_without_the_stream_that_it_needs_never_begins(void **state)
 
     (void)state;
     bench_begin(&b, SYNC_ALL, &known);
-    note_known(b.w);
-    assert_false(has_stream(b.w, &b.local, &desc, &delay));
+    table_start_note_known(b.w);
+    assert_false(table_start_has_stream(&b.a, &desc, &delay));
     assert_true(delay > 0);
     assert_int_equal(b.w->state, WORKER_STARTING);
     b.w->known.phase = PHASE_FAILED;
     free(b.w->known.reason);
     b.w->known.reason = xstrdup(b.w->start.what);
-    assert_false(has_stream(b.w, &b.local, &desc, &delay));
-    assert_int_equal(b.w->state, WORKER_STOPPED);
+    assert_false(table_start_has_stream(&b.a, &desc, &delay));
+    assert_int_equal(b.w->state, WORKER_HALTED);
     bench_end(&b);
 }
 

@@ -1,0 +1,57 @@
+#include "common/mongo/mongo_find.h"
+
+enum mongo_result mongo_find(struct mongo *m, const char *collection, const bson_t *filter,
+                             int32_t count, bson_t *reply, struct error *err)
+{
+    /* without a batchSize an answer ends at 101 documents */
+    AUTO(mongo_bsonp)
+    bson_t *command =
+        BCON_NEW("find", BCON_UTF8(collection), "filter", BCON_DOCUMENT(filter), "limit",
+                 BCON_INT32(count), "batchSize", BCON_INT32(count), "singleBatch",
+                 BCON_BOOL(true), "maxTimeMS", BCON_INT64(m->target->max_time_ms));
+
+    return mongo_read(m, m->target->database, command, reply, err);
+}
+
+int mongo_find_one(bson_t **ret, struct mongo *m, const char *collection, const bson_t *filter,
+                   struct error *err)
+{
+    bson_t reply, doc;
+    enum mongo_result result = mongo_find(m, collection, filter, 1, &reply, err);
+
+    if (result == MONGO_DONE)
+        *ret = mongo_find_first(&doc, &reply) ? bson_copy(&doc) : NULL;
+    bson_destroy(&reply);
+    return result == MONGO_DONE ? 0 : -1;
+}
+
+bool mongo_find_begin(bson_iter_t *ret, const bson_t *reply)
+{
+    bson_iter_t it, batch;
+
+    return bson_iter_init(&it, reply) &&
+           bson_iter_find_descendant(&it, "cursor.firstBatch", &batch) &&
+           bson_iter_recurse(&batch, ret);
+}
+
+bool mongo_find_next(bson_iter_t *it, bson_t *ret)
+{
+    const uint8_t *data;
+    uint32_t len;
+
+    while (bson_iter_next(it)) {
+        if (!BSON_ITER_HOLDS_DOCUMENT(it))
+            continue;
+        bson_iter_document(it, &len, &data);
+        if (bson_init_static(ret, data, len))
+            return true;
+    }
+    return false;
+}
+
+bool mongo_find_first(bson_t *ret, const bson_t *reply)
+{
+    bson_iter_t it;
+
+    return mongo_find_begin(&it, reply) && mongo_find_next(&it, ret);
+}

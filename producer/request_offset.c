@@ -1,0 +1,42 @@
+#include "producer/request_offset.h"
+
+#include "producer/table_record.h"
+
+static void set_offset(struct table_worker *w, void *arg)
+{
+    w->appended.now.signal_offset = *(const int64_t *)arg;
+}
+
+int64_t request_offset_handled(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->appended.now.signal_offset;
+}
+
+void request_offset_forget_committed(struct table_worker *w)
+{
+    int64_t committed;
+
+    pthread_mutex_lock(&w->lock);
+    committed = w->appended.committed.signal_offset;
+    pthread_mutex_unlock(&w->lock);
+    signal_topic_forget(w->requests.queue, committed);
+}
+
+bool request_offset_is_next(struct table_worker *w, const struct pending_signal *p)
+{
+    return signal_topic_from(w->requests.queue, request_offset_handled(w)) == p;
+}
+
+int request_offset_pass(struct append_context *a, const struct pending_signal *p,
+                        struct error *err)
+{
+    int64_t next = p->offset + 1;
+
+    return table_record_append(a, set_offset, &next, err);
+}
+
+int request_offset_begin(struct append_context *a, int64_t offset, struct error *err)
+{
+    return table_record_change(a, &a->w->requests.step, set_offset, &offset, err);
+}

@@ -1,6 +1,9 @@
 #include "consumer/convert_value.h"
 
 #include "common/base/text.h"
+#include "common/base/base64.h"
+#include "common/item/ddb_number.h"
+#include "common/json/json_text.h"
 
 #define MAX_DEPTH 100  /* what MongoDB takes; DynamoDB's 32 levels are 66 in raw */
 #define SHOWN_BYTES 64 /* of a name or a text in a message */

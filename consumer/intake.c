@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/clock.h"
+#include "common/json/json_text.h"
 #include "common/run/log.h"
 
 #define PULL_MAX 256

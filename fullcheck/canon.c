@@ -4,7 +4,8 @@
 #include <xxhash.h>
 
 #include "common/base/text.h"
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
+#include "common/json/json_text.h"
 
 #define obstack_chunk_alloc xmalloc
 #define obstack_chunk_free free

@@ -1,6 +1,7 @@
 /* fullcheck/canon_item.c - from DynamoDB JSON. */
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 #include "fullcheck/canon.h"
 
 static struct canon *read_value(struct canon_arena *a, struct json_reader *r,

@@ -3,7 +3,7 @@
  * Set once for a table; any thread may read. */
 #pragma once
 
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 #include "fullcheck/canon.h"
 
 struct key_form {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/run/log.h"
 #include "common/run/program.h"
 #include "common/run/retry.h"

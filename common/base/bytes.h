@@ -52,8 +52,6 @@ void buf_reset(struct buf *b); /* empty again, memory kept */
 bool buf_reserve_slow(struct buf *b, size_t more);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *buf_cstr(struct buf *b);
-/* With quotes; s is UTF-8. Escapes what JSON asks for. */
-void buf_json_string(struct buf *b, struct bytes s);
 
 static inline bool buf_reserve(struct buf *b, size_t more)
 {

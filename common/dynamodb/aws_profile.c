@@ -1,7 +1,6 @@
 /* common/dynamodb/aws_profile.c - the files are read whole, line by line, as the AWS tools read
- * them:
- * "[name]" or "[profile name]", "key = value", '#' and ';' comments, indented lines belong to
- * the setting before. */
+ * them: "[name]" or "[profile name]", "key = value", '#' and ';' comments, indented lines
+ * belong to the setting before. */
 #include "common/dynamodb/aws_profile.h"
 
 #include <ctype.h>

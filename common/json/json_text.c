@@ -1,5 +1,5 @@
-/* common/json/json_text.c - what is written between the quotes of JSON: unescaping, comparing,
- * escaping. */
+#include "common/json/json_text.h"
+
 #include <string.h>
 
 #include "common/json/json_reader.h"
@@ -87,6 +87,18 @@ void json_unescape(struct buf *out, struct bytes raw, bool *lone)
 
     while (p < end)
         buf_bytes(out, next_run(&p, end, room, lone));
+}
+
+char *json_unescape_dup(struct bytes raw, size_t *ret_len)
+{
+    struct buf text;
+
+    buf_init(&text, raw.len + 1); /* no escape is shorter than what it stands for */
+    json_unescape(&text, raw, NULL);
+    buf_cstr(&text);
+    if (ret_len)
+        *ret_len = text.len;
+    return text.p;
 }
 
 bool json_raw_is_slow(struct bytes raw, struct bytes text)

@@ -35,7 +35,7 @@ struct ledger_cache {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ledger_records records;
-    int64_t *position; /* the next offset to read, a partition */
+    int64_t *position; /* the next offset to read, per partition */
     uint64_t version;
 
     struct cache_watch watch;

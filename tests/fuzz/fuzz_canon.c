@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "common/base/check.h"
+#include "common/item/ddb_item.h"
+#include "common/item/ddb_number.h"
 #include "fullcheck/compare.h"
 #include "fullcheck/key.h"
 

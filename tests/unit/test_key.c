@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "common/base/base64.h"
 #include "common/base/check.h"
+#include "common/item/ddb_item.h"
 #include "fullcheck/key.h"
 
 #define DIGITS_34 "1234567890123456789012345678901234"

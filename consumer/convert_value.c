@@ -1,6 +1,7 @@
 #include "consumer/convert_value.h"
 
 #include "common/base/base64.h"
+#include "common/base/text.h"
 #include "common/item/ddb_number.h"
 #include "common/json/json_text.h"
 
@@ -9,11 +10,7 @@
 
 struct bytes value_shown(struct bytes raw)
 {
-    size_t len = MIN(raw.len, SHOWN_BYTES);
-
-    while (len && len < raw.len && ((unsigned char)raw.p[len] & 0xc0) == 0x80)
-        len--;
-    return (struct bytes){raw.p, len};
+    return (struct bytes){raw.p, text_cut(raw, SHOWN_BYTES)};
 }
 
 static int refuse(struct conversion *v, const char *what)

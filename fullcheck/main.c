@@ -225,7 +225,7 @@ static int open_ends(struct check *c, const struct config *config, struct error 
     if (ddb_source_new(&c->source, config, err) < 0 ||
         mongo_target_new(&c->target, config, "dynaferry-fullcheck", err) < 0)
         return -1;
-    if (mongo_target_wait(c->target, c->patience_ms, err) < 0 ||
+    if (mongo_wait(c->target, c->patience_ms, err) < 0 ||
         (c->options.repair && repair_new(&c->repair, config, err) < 0))
         return could_not_begin(c, started_ms, err);
     return report_open(&c->report, c->options.diff_file, err);

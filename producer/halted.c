@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 struct halted_table {
     char *table;

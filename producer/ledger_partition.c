@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/kafka/kafka.h"
 #include "producer/carried_table.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/ledger_keeper.h"
 
 struct ledger_partition {

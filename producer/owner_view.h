@@ -2,7 +2,7 @@
  * carries and which it forgets, by ledger partition. Of the owner's thread. */
 #pragma once
 
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "producer/halted.h"
 #include "producer/producer.h"
 

@@ -7,8 +7,8 @@
 #include "common/base/exit_code.h"
 #include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 #define TABLES_ASKED 20 /* whose ids are compared */
 #define ACCOUNT_ASKED 3

@@ -4,6 +4,7 @@
 #include <uthash.h>
 
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 
 struct taken {
     char *spelling; /* with every '.' as '_' */

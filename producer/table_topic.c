@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/topic_search.h"
 
 static int create_topic(struct table_worker *w, struct error *err)

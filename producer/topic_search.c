@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/messages/event.h"
 
 #define TAIL_RECORDS                                                                           \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/json/json_reader.h"
+#include "common/base/text.h"
 #include "common/json/json_scan.h"
 
 static unsigned hex4(const char *p)
@@ -148,7 +149,7 @@ static size_t stringify_char(struct buf *out, const unsigned char *u, size_t lef
         buf_printf(out, "\\u%04x", 0xd000u | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu));
         return 3;
     }
-    len = json_utf8_length((const char *)u, (const char *)u + left);
+    len = text_utf8_length((const char *)u, (const char *)u + left);
     if (len)
         buf_append(out, u, len);
     else

@@ -73,7 +73,7 @@ class Round:
 
     def end(self):
         # Before it has begun nobody listens to the signal.
-        wait_until(lambda: "event=begins" in self.producer.log(), 30, "its begin", [self.producer])
+        wait_until(lambda: "event=started" in self.producer.log(), 30, "its begin", [self.producer])
         self.producer.sigterm(30)
         self.start()
 

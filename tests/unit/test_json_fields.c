@@ -43,7 +43,7 @@ static const struct json_fields fields = JSON_FIELDS("a thing", struct thing, li
 
 #define SHORT                                                                                  \
     "{\"name\":\"a\\n\",\"nick\":null,\"when_ms\":-1,\"rows\":0,\"partition\":3,\"open\":"     \
-    "true}"
+    "true,\"size\":\"small\"}"
 #define LONG                                                                                   \
     "{\"name\":\"\",\"nick\":\"n\",\"note\":\"\",\"when_ms\":5,\"rows\":9,\"partition\":0,"    \
     "\"open\":false,\"marked\":true,\"size\":\"large\"}"

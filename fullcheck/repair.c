@@ -175,7 +175,7 @@ static const char *why_of_no_use(const struct ledger_table *t, int64_t newest)
                    ? "the producer took the requests: look at the consumer and the dead letters"
                    : "the producer has not taken the requests: is it running?";
     default:
-        return "the table stands still: see the producer's log";
+        return "the table is halted: see the producer's log";
     }
 }
 

@@ -76,7 +76,6 @@ static int open_kafka(struct producer *p, struct error *err)
                                                     {"enable.auto.commit", "false"},
                                                     {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
-
     int64_t timeout_ms = config_int(p->config, "start.timeout") * 1000;
     int64_t end = clock_mono_ms() + timeout_ms;
 

@@ -140,7 +140,7 @@ class Round:
         self.control.clear()
         self.control.set(hide_chance=0, late_listing_s=0)
         self.ferry.wait_caught_up(SETTLED_S)
-        self.tell(f"settled: {dict(self.met)}, {self.producer.log().count('is aborted')} aborts in the last life")
+        self.tell(f"settled: {dict(self.met)}, {self.producer.log().count('transaction aborted')} aborts in the last life")
         complain([p for table in self.ferry.tables for p in self.ferry.verify_log(table)])
         for table in self.ferry.tables:
             assert self.ferry.phase(table) == "tail"

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "common/base/text.h"
 #include "common/base/base64.h"
+#include "common/base/text.h"
 #include "common/json/json_text.h"
 
 #define obstack_chunk_alloc xmalloc

@@ -60,12 +60,12 @@ static uint32_t *slot_find(const struct batch *b, struct bytes keys, uint32_t ha
     size_t mask = b->slot_count - 1;
 
     for (size_t i = hash & mask;; i = (i + 1) & mask) {
-        const struct batch_entry *e;
+        const struct batch_entry *entry;
 
         if (!b->slots[i])
             return &b->slots[i];
-        e = &b->entries[b->slots[i] - 1];
-        if (e->hash == hash && bytes_equal(e->keys, keys))
+        entry = &b->entries[b->slots[i] - 1];
+        if (entry->hash == hash && bytes_equal(entry->keys, keys))
             return &b->slots[i];
     }
 }
@@ -92,32 +92,32 @@ void batch_saw(struct batch *b, int64_t offset, size_t bytes)
 }
 
 /* Keeps the event that e stands for; its index + 1. */
-static uint32_t keep_older(struct batch *b, const struct batch_entry *e)
+static uint32_t keep_older(struct batch *b, const struct batch_entry *entry)
 {
     if (b->older_count == b->older_capacity) {
         b->older_capacity = b->older_capacity ? 2 * b->older_capacity : FIRST_CAPACITY;
         b->older = xrealloc(b->older, b->older_capacity * sizeof(*b->older));
     }
-    b->older[b->older_count] = (struct batch_older){.after = e->after,
-                                                    .generation = e->generation,
-                                                    .offset = e->offset,
-                                                    .message = e->message,
-                                                    .older = e->older};
+    b->older[b->older_count] = (struct batch_older){.after = entry->after,
+                                                    .generation = entry->generation,
+                                                    .offset = entry->offset,
+                                                    .message = entry->message,
+                                                    .older = entry->older};
     return (uint32_t)++b->older_count;
 }
 
-bool batch_fall_back(struct batch *b, struct batch_entry *e)
+bool batch_fall_back(struct batch *b, struct batch_entry *entry)
 {
     const struct batch_older *older;
 
-    if (!e->older)
+    if (!entry->older)
         return false;
-    older = &b->older[e->older - 1];
-    e->after = older->after;
-    e->generation = older->generation;
-    e->offset = older->offset;
-    e->message = older->message;
-    e->older = older->older;
+    older = &b->older[entry->older - 1];
+    entry->after = older->after;
+    entry->generation = older->generation;
+    entry->offset = older->offset;
+    entry->message = older->message;
+    entry->older = older->older;
     return true;
 }
 

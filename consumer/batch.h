@@ -66,7 +66,7 @@ void batch_saw(struct batch *b, int64_t offset, size_t bytes);
 void batch_add(struct batch *b, const struct event *ev, int64_t offset, void *message);
 /* The entry's event was refused: the next older one of its key takes its place. false: there is
  * none, and the entry is left as it is. */
-bool batch_fall_back(struct batch *b, struct batch_entry *e);
+bool batch_fall_back(struct batch *b, struct batch_entry *entry);
 /* A begin: the position carries its generation and log id when the batch was applied. */
 void batch_begin(struct batch *b, int64_t generation, struct bytes log_id);
 

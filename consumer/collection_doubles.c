@@ -34,7 +34,7 @@ static bson_t *doubles_pipeline(const bson_t *keys)
     return pipeline;
 }
 
-static int delete_ids(struct doubles *d, const bson_t *ids, const bson_value_t *keep,
+static int delete_ids(struct doubles *doubles, const bson_t *ids, const bson_value_t *keep,
                       struct error *err)
 {
     AUTO(mongo_bsonp) bson_t *command = NULL;
@@ -43,17 +43,17 @@ static int delete_ids(struct doubles *d, const bson_t *ids, const bson_value_t *
 
     BSON_APPEND_ARRAY(&which, "$in", ids);
     BSON_APPEND_VALUE(&which, "$ne", keep);
-    command = BCON_NEW("delete", BCON_UTF8(d->name), "deletes", "[", "{", "q", "{", "_id",
+    command = BCON_NEW("delete", BCON_UTF8(doubles->name), "deletes", "[", "{", "q", "{", "_id",
                        BCON_DOCUMENT(&which), "}", "limit", BCON_INT32(0), "}", "]");
     bson_destroy(&which);
-    result = mongo_write(d->m, d->m->target->database, command, &reply, err);
+    result = mongo_write(doubles->m, doubles->m->target->database, command, &reply, err);
     bson_destroy(&reply);
     return result == MONGO_DONE ? 0 : -1;
 }
 
 /* All documents of one key but the one with the highest _id: an ObjectId is above a
  * number, a text or a document, which would be of someone else's making. */
-static int delete_copies(struct doubles *d, const bson_t *group, struct error *err)
+static int delete_copies(struct doubles *doubles, const bson_t *group, struct error *err)
 {
     bson_iter_t keep, list, ids;
     bson_t some = BSON_INITIALIZER;
@@ -70,14 +70,14 @@ static int delete_copies(struct doubles *d, const bson_t *group, struct error *e
         bson_append_iter(&some, key, -1, &ids);
         if (n < IDS_A_COMMAND)
             continue;
-        result = delete_ids(d, &some, bson_iter_value(&keep), err);
+        result = delete_ids(doubles, &some, bson_iter_value(&keep), err);
         bson_reinit(&some);
         n = 0;
     }
     if (result == 0 && n > 0)
-        result = delete_ids(d, &some, bson_iter_value(&keep), err);
+        result = delete_ids(doubles, &some, bson_iter_value(&keep), err);
     bson_destroy(&some);
-    d->groups++;
+    doubles->groups++;
     return result;
 }
 
@@ -104,7 +104,7 @@ static int nothing_to_delete(const char *name, struct error *err)
 
 int collection_doubles_delete(struct mongo *m, const struct collection *coll, struct error *err)
 {
-    struct doubles d = {.m = m, .name = coll->name};
+    struct doubles doubles = {.m = m, .name = coll->name};
     AUTO(mongo_bsonp)
     bson_t *opts =
         BCON_NEW("allowDiskUse", BCON_BOOL(true), "batchSize", BCON_INT32(GROUPS_A_BATCH));
@@ -123,12 +123,12 @@ int collection_doubles_delete(struct mongo *m, const struct collection *coll, st
     collection = mongoc_client_get_collection(m->client, m->target->database, coll->name);
     cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts, NULL);
     while (result == 0 && mongoc_cursor_next(cursor, &group))
-        result = delete_copies(&d, group, err);
+        result = delete_copies(&doubles, group, err);
     if (result == 0)
         result = cursor_outcome(m, cursor, err);
     mongoc_cursor_destroy(cursor);
     mongoc_collection_destroy(collection);
     if (result < 0)
         return error_prefix(err, "doubled keys of %s", coll->name);
-    return d.groups > 0 ? 0 : nothing_to_delete(coll->name, err);
+    return doubles.groups > 0 ? 0 : nothing_to_delete(coll->name, err);
 }

@@ -30,17 +30,18 @@ struct document {
 static struct document document_open(struct buf *out, const struct converter *converter,
                                      struct error *err)
 {
-    struct document d = {.v = {.out = out, .converter = converter, .depth = 1, .err = err},
-                         .start = out->len,
-                         .ceiling = out->ceiling,
-                         .limit = MAX_DOCUMENT_BYTES};
+    struct document document = {
+        .v = {.out = out, .converter = converter, .depth = 1, .err = err},
+        .start = out->len,
+        .ceiling = out->ceiling,
+        .limit = MAX_DOCUMENT_BYTES};
 
     if (converter->identity == IDENTITY_OBJECTID)
-        d.limit -= OBJECT_ID_BYTES;
+        document.limit -= OBJECT_ID_BYTES;
     /* so that an item can't make the buffer grow past what is refused anyway */
-    out->ceiling = MIN(out->ceiling, d.start + d.limit);
+    out->ceiling = MIN(out->ceiling, document.start + document.limit);
     bson_out_begin(out);
-    return d;
+    return document;
 }
 
 static int no_room(struct error *err)
@@ -48,24 +49,25 @@ static int no_room(struct error *err)
     return error_set(err, ERR_RETRY, "no room in the buffer for another document");
 }
 
-static int document_close(struct document *d, int result)
+static int document_close(struct document *document, int result)
 {
-    struct buf *out = d->v.out;
+    struct buf *out = document->v.out;
     bool too_long, full;
 
-    bson_out_end(out, d->start);
-    too_long = out->overflow || out->len - d->start > d->limit;
-    full = out->overflow && d->ceiling - d->start < d->limit;
-    out->ceiling = d->ceiling;
+    bson_out_end(out, document->start);
+    too_long = out->overflow || out->len - document->start > document->limit;
+    full = out->overflow && document->ceiling - document->start < document->limit;
+    out->ceiling = document->ceiling;
     if (result == 0 && !too_long)
         return 0;
-    out->len = d->start;
+    out->len = document->start;
     out->overflow = false;
     if (full) /* before the result, which may be a consequence */
-        return no_room(d->v.err);
+        return no_room(document->v.err);
     if (result < 0)
         return -1;
-    return error_set(d->v.err, ERR_DATA, "the document would be larger than MongoDB's 16 MiB");
+    return error_set(document->v.err, ERR_DATA,
+                     "the document would be larger than MongoDB's 16 MiB");
 }
 
 /* --- names at the top level --- */
@@ -96,80 +98,83 @@ static bool is_stored_id(const struct converter *converter, struct bytes name)
 }
 
 /* Looks at the name that was just written, and renames an _id. */
-static int check_top_name(struct document *d, size_t at)
+static int check_top_name(struct document *document, size_t at)
 {
-    struct buf *out = d->v.out;
+    struct buf *out = document->v.out;
     struct bytes name;
 
     if (out->overflow)
         return 0;
     name = (struct bytes){out->p + at + 1, out->len - at - 2};
     if (bytes_is(name, "_id")) {
-        d->id_taken = true;
-        d->stored_taken |= id_prefix(d->v.converter).len == 0; /* _id is the document's own */
-        store_id(out, at, d->v.converter);
-    } else if (is_stored_id(d->v.converter, name)) {
-        d->stored_taken = true;
+        document->id_taken = true;
+        document->stored_taken |=
+            id_prefix(document->v.converter).len == 0; /* _id is the document's own */
+        store_id(out, at, document->v.converter);
+    } else if (is_stored_id(document->v.converter, name)) {
+        document->stored_taken = true;
     }
     if (!out->overflow && out->p[at + 1] == '$')
-        return error_set(d->v.err, ERR_DATA, "MongoDB takes no name with a leading $ here");
-    if (d->id_taken && d->stored_taken)
-        return error_set(d->v.err, ERR_DATA,
+        return error_set(document->v.err, ERR_DATA,
+                         "MongoDB takes no name with a leading $ here");
+    if (document->id_taken && document->stored_taken)
+        return error_set(document->v.err, ERR_DATA,
                          "\"_id\" is stored under \"%s_id\", and that name is taken",
-                         d->v.converter->id_prefix);
+                         document->v.converter->id_prefix);
     return 0;
 }
 
-static int top_name(struct document *d, struct bytes raw, size_t *ret)
+static int top_name(struct document *document, struct bytes raw, size_t *ret)
 {
-    if (value_name(&d->v, raw, ret) < 0)
+    if (value_name(&document->v, raw, ret) < 0)
         return -1;
-    return check_top_name(d, *ret);
+    return check_top_name(document, *ret);
 }
 
-static int in_attribute(struct document *d, struct bytes raw)
+static int in_attribute(struct document *document, struct bytes raw)
 {
     struct bytes shown = value_shown(raw);
 
-    return error_prefix(d->v.err, "attribute \"" BYTES_FMT "\"", BYTES_ARG(shown));
+    return error_prefix(document->v.err, "attribute \"" BYTES_FMT "\"", BYTES_ARG(shown));
 }
 
 /* --- keys --- */
 
-static bool is_attribute(const struct key_attribute *k, struct bytes raw)
+static bool is_attribute(const struct key_attribute *attribute, struct bytes raw)
 {
-    if (!k->name || raw.len < k->name_len) /* an escape is longer than what it stands for */
+    if (!attribute->name ||
+        raw.len < attribute->name_len) /* an escape is longer than what it stands for */
         return false;
-    if (raw.len && k->name_len && raw.p[0] != k->name[0] && raw.p[0] != '\\')
+    if (raw.len && attribute->name_len && raw.p[0] != attribute->name[0] && raw.p[0] != '\\')
         return false;
-    return json_raw_is(raw, (struct bytes){k->name, k->name_len});
+    return json_raw_is(raw, (struct bytes){attribute->name, attribute->name_len});
 }
 
-static int key_slot(const struct key_schema *s, struct bytes raw)
+static int key_slot(const struct key_schema *schema, struct bytes raw)
 {
-    if (is_attribute(&s->hash, raw))
+    if (is_attribute(&schema->hash, raw))
         return 0;
-    return is_attribute(&s->range, raw) ? 1 : -1;
+    return is_attribute(&schema->range, raw) ? 1 : -1;
 }
 
 /* {"S":"u1"}, of the schema's type and in the canonical spelling without spaces. */
-static bool key_value_ok(const struct key_attribute *k, struct bytes value)
+static bool key_value_ok(const struct key_attribute *attribute, struct bytes value)
 {
-    return value.len > 5 && memcmp(value.p, "{\"", 2) == 0 && value.p[2] == k->type &&
+    return value.len > 5 && memcmp(value.p, "{\"", 2) == 0 && value.p[2] == attribute->type &&
            memcmp(value.p + 3, "\":", 2) == 0;
 }
 
-static int key_read(struct key_slices *ret, const struct key_schema *s, struct json_reader *r,
-                    struct bytes name, struct error *err)
+static int key_read(struct key_slices *ret, const struct key_schema *schema,
+                    struct json_reader *r, struct bytes name, struct error *err)
 {
-    int slot = key_slot(s, name);
+    int slot = key_slot(schema, name);
     struct bytes value;
 
     if (!json_skip(r, &value))
         return json_reader_error(r, err);
     if (slot < 0 || ret->value[slot].p)
         return error_set(err, ERR_DATA, "not in the key schema, or there twice");
-    if (!key_value_ok(slot ? &s->range : &s->hash, value))
+    if (!key_value_ok(slot ? &schema->range : &schema->hash, value))
         return error_set(err, ERR_DATA, "not of the key schema's type");
     ret->name[slot] = name;
     ret->value[slot] = value;
@@ -206,87 +211,93 @@ static int attribute_value(struct conversion *v, size_t at)
                                              : convert_change_value(v, at);
 }
 
-static int key_value(struct document *d, size_t at, struct bytes value)
+static int key_value(struct document *document, size_t at, struct bytes value)
 {
-    json_reader_init(&d->v.r, value);
-    d->v.key = true;
-    return attribute_value(&d->v, at);
+    json_reader_init(&document->v.r, value);
+    document->v.key = true;
+    return attribute_value(&document->v, at);
 }
 
-static int key_attributes(struct document *d, const struct key_slices *keys)
+static int key_attributes(struct document *document, const struct key_slices *keys)
 {
     for (int i = 0; i < keys->count; i++) {
         size_t at;
 
-        if (top_name(d, keys->name[i], &at) < 0 || key_value(d, at, keys->value[i]) < 0)
-            return in_attribute(d, keys->name[i]);
+        if (top_name(document, keys->name[i], &at) < 0 ||
+            key_value(document, at, keys->value[i]) < 0)
+            return in_attribute(document, keys->name[i]);
     }
     return 0;
 }
 
 /* _id: the hash key's value, or a document of both. */
-static int identity(struct document *d, const struct key_slices *keys)
+static int identity(struct document *document, const struct key_slices *keys)
 {
-    size_t at = bson_out_element(d->v.out, 0, BYTES_LIT("_id")), begin;
+    size_t at = bson_out_element(document->v.out, 0, BYTES_LIT("_id")), begin;
 
     if (keys->count == 1)
-        return key_value(d, at, keys->value[0]) < 0 ? in_attribute(d, keys->name[0]) : 0;
-    if (value_begin(&d->v, at, BSON_TYPE_DOCUMENT, &begin) < 0 || key_attributes(d, keys) < 0)
+        return key_value(document, at, keys->value[0]) < 0
+                   ? in_attribute(document, keys->name[0])
+                   : 0;
+    if (value_begin(&document->v, at, BSON_TYPE_DOCUMENT, &begin) < 0 ||
+        key_attributes(document, keys) < 0)
         return -1;
-    value_end(&d->v, begin);
+    value_end(&document->v, begin);
     return 0;
 }
 
 /* --- whole documents --- */
 
-static int attribute(struct document *d, struct bytes raw)
+static int attribute(struct document *document, struct bytes raw)
 {
     size_t at;
 
-    if (key_slot(d->v.converter->schema, raw) >= 0)
-        return json_skip(&d->v.r, NULL) ? 0 : json_reader_error(&d->v.r, d->v.err);
-    if (top_name(d, raw, &at) < 0 || attribute_value(&d->v, at) < 0)
-        return in_attribute(d, raw);
+    if (key_slot(document->v.converter->schema, raw) >= 0)
+        return json_skip(&document->v.r, NULL)
+                   ? 0
+                   : json_reader_error(&document->v.r, document->v.err);
+    if (top_name(document, raw, &at) < 0 || attribute_value(&document->v, at) < 0)
+        return in_attribute(document, raw);
     return 0;
 }
 
-static int other_attributes(struct document *d, struct bytes after)
+static int other_attributes(struct document *document, struct bytes after)
 {
-    struct json_reader *r = &d->v.r;
+    struct json_reader *r = &document->v.r;
     struct bytes name;
 
-    d->v.key = false;
+    document->v.key = false;
     json_reader_init(r, after);
     if (!json_object_begin(r))
-        return json_reader_error(r, d->v.err);
+        return json_reader_error(r, document->v.err);
     while (json_object_next(r, &name))
-        if (attribute(d, name) < 0)
+        if (attribute(document, name) < 0)
             return -1;
-    return json_end(r) ? 0 : json_reader_error(r, d->v.err);
+    return json_end(r) ? 0 : json_reader_error(r, document->v.err);
 }
 
-static int write_document(struct document *d, struct bytes keys, struct bytes after)
+static int write_document(struct document *document, struct bytes keys, struct bytes after)
 {
     struct key_slices slices;
 
-    if (keys_read(&slices, d->v.converter, keys, d->v.err) < 0)
+    if (keys_read(&slices, document->v.converter, keys, document->v.err) < 0)
         return -1;
-    if (d->v.converter->identity == IDENTITY_KEY && identity(d, &slices) < 0)
+    if (document->v.converter->identity == IDENTITY_KEY && identity(document, &slices) < 0)
         return -1;
-    if (key_attributes(d, &slices) < 0)
+    if (key_attributes(document, &slices) < 0)
         return -1;
-    return other_attributes(d, after);
+    return other_attributes(document, after);
 }
 
 int convert_document(struct buf *out, const struct converter *converter, struct bytes keys,
                      struct bytes after, struct error *err)
 {
-    struct document d;
+    struct document document;
 
     if (out->overflow)
         return no_room(err);
-    d = document_open(out, converter, err);
-    return document_close(&d, write_document(&d, keys, after));
+    document = document_open(out, converter, err);
+    return document_close(&document, write_document(&document, keys, after));
 }
 
 /* --- filters --- */
@@ -301,41 +312,41 @@ static void append_type(struct buf *out, char type)
     buf_append(out, suffix, sizeof(suffix));
 }
 
-static int filter_key(struct document *d, struct bytes name, struct bytes value)
+static int filter_key(struct document *document, struct bytes name, struct bytes value)
 {
     size_t at;
 
-    if (top_name(d, name, &at) < 0)
+    if (top_name(document, name, &at) < 0)
         return -1;
-    if (d->v.converter->type == CONVERT_CHANGE)
-        return key_value(d, at, value);
-    append_type(d->v.out, value.p[2]);
-    json_reader_init(&d->v.r, value);
-    d->v.key = true;
-    return convert_raw_content(&d->v, at);
+    if (document->v.converter->type == CONVERT_CHANGE)
+        return key_value(document, at, value);
+    append_type(document->v.out, value.p[2]);
+    json_reader_init(&document->v.r, value);
+    document->v.key = true;
+    return convert_raw_content(&document->v, at);
 }
 
-static int write_filter(struct document *d, struct bytes keys)
+static int write_filter(struct document *document, struct bytes keys)
 {
     struct key_slices slices;
 
-    if (keys_read(&slices, d->v.converter, keys, d->v.err) < 0)
+    if (keys_read(&slices, document->v.converter, keys, document->v.err) < 0)
         return -1;
-    if (d->v.converter->identity == IDENTITY_KEY)
-        return identity(d, &slices);
+    if (document->v.converter->identity == IDENTITY_KEY)
+        return identity(document, &slices);
     for (int i = 0; i < slices.count; i++)
-        if (filter_key(d, slices.name[i], slices.value[i]) < 0)
-            return in_attribute(d, slices.name[i]);
+        if (filter_key(document, slices.name[i], slices.value[i]) < 0)
+            return in_attribute(document, slices.name[i]);
     return 0;
 }
 
 int convert_filter(struct buf *out, const struct converter *converter, struct bytes keys,
                    struct error *err)
 {
-    struct document d;
+    struct document document;
 
     if (out->overflow)
         return no_room(err);
-    d = document_open(out, converter, err);
-    return document_close(&d, write_filter(&d, keys));
+    document = document_open(out, converter, err);
+    return document_close(&document, write_filter(&document, keys));
 }

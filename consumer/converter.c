@@ -31,10 +31,11 @@ void converter_form(char ret[CONVERTER_FORM_MAX], const struct converter *conver
              converter->identity == IDENTITY_KEY ? "key" : "objectid", converter->id_prefix);
 }
 
-static bool can_index(const struct key_attribute *k)
+static bool can_index(const struct key_attribute *attribute)
 {
-    return k->name_len > 0 && k->name[0] != '$' && !memchr(k->name, '.', k->name_len) &&
-           !memchr(k->name, 0, k->name_len);
+    return attribute->name_len > 0 && attribute->name[0] != '$' &&
+           !memchr(attribute->name, '.', attribute->name_len) &&
+           !memchr(attribute->name, 0, attribute->name_len);
 }
 
 bool converter_can_index(const struct key_schema *schema)
@@ -44,13 +45,13 @@ bool converter_can_index(const struct key_schema *schema)
 
 /* Under the name where the attribute's value is stored. */
 static void append_key(bson_t *ret, const struct converter *converter,
-                       const struct key_attribute *k)
+                       const struct key_attribute *attribute)
 {
-    const char *prefix = strcmp(k->name, "_id") == 0 ? converter->id_prefix : "";
-    const char wrapper[] = {'.', k->type, '\0'};
+    const char *prefix = strcmp(attribute->name, "_id") == 0 ? converter->id_prefix : "";
+    const char wrapper[] = {'.', attribute->type, '\0'};
     AUTO(free_charp)
-    char *name =
-        xasprintf("%s%s%s", prefix, k->name, converter->type == CONVERT_RAW ? wrapper : "");
+    char *name = xasprintf("%s%s%s", prefix, attribute->name,
+                           converter->type == CONVERT_RAW ? wrapper : "");
 
     BSON_APPEND_INT32(ret, name, 1);
 }

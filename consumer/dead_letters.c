@@ -64,10 +64,10 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
     letter_ended(message->_private, message->err ? rd_kafka_err2str(message->err) : NULL);
 }
 
-int dead_letters_new(struct dead_letters **ret, const struct config *c, struct error *err)
+int dead_letters_new(struct dead_letters **ret, const struct config *config, struct error *err)
 {
     AUTO(dead_letters_freep) struct dead_letters *letters = xcalloc(1, sizeof(*letters));
-    int64_t max_bytes = config_int(c, "topic.max.message.bytes");
+    int64_t max_bytes = config_int(config, "topic.max.message.bytes");
     AUTO(free_charp) char *limit = xasprintf("%" PRId64, max_bytes);
     const struct kafka_setting settings[] = {{"enable.idempotence", "false"},
                                              {"acks", "all"},
@@ -79,10 +79,10 @@ int dead_letters_new(struct dead_letters **ret, const struct config *c, struct e
     rd_kafka_conf_t *conf = NULL;
 
     pthread_mutex_init(&letters->lock, NULL);
-    letters->topic = kafka_dead_letter_topic(c);
+    letters->topic = kafka_dead_letter_topic(config);
     letters->max_value =
         max_bytes > LETTER_RESERVE ? (size_t)(max_bytes - LETTER_RESERVE) / 4 * 3 : 0;
-    if (kafka_conf_new(&conf, c, "dead-letter", settings, err) < 0)
+    if (kafka_conf_new(&conf, config, "dead-letter", settings, err) < 0)
         return -1;
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     if (kafka_handle_new(&letters->rk, RD_KAFKA_PRODUCER, &conf, err) < 0)

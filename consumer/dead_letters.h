@@ -13,7 +13,7 @@
 
 struct dead_letters;
 
-int dead_letters_new(struct dead_letters **ret, const struct config *c, struct error *err);
+int dead_letters_new(struct dead_letters **ret, const struct config *config, struct error *err);
 void dead_letters_free(struct dead_letters *letters);
 DEFINE_FREEP(struct dead_letters, dead_letters_freep, dead_letters_free)
 /* Serves receipts, for at most timeout_ms: rounds end here. */

@@ -39,11 +39,12 @@ static bool is_slow(const struct dispatcher_share *share)
     return share->in_step && clock_mono_ms() - share->in_step->step_began_ms > SLOW_MS;
 }
 
-static int timed_out_turns(const struct dispatcher *d)
+static int timed_out_turns(const struct dispatcher *dispatcher)
 {
     int n = 0;
 
-    for (const struct dispatcher_share *share = d->shares; share; share = share->hh.next)
+    for (const struct dispatcher_share *share = dispatcher->shares; share;
+         share = share->hh.next)
         if (share->timed_out)
             n += share->turns;
     return n;
@@ -51,13 +52,13 @@ static int timed_out_turns(const struct dispatcher *d)
 
 static bool has_turn_left(const struct dispatcher_share *share)
 {
-    const struct dispatcher *d = share->dispatcher;
-    int most = MAX(d->threads - 1, 1);
+    const struct dispatcher *dispatcher = share->dispatcher;
+    int most = MAX(dispatcher->threads - 1, 1);
 
-    if (HASH_COUNT(d->shares) == 1)
+    if (HASH_COUNT(dispatcher->shares) == 1)
         return true;
     if (share->turns == 0)
-        return !share->timed_out || timed_out_turns(d) < most;
+        return !share->timed_out || timed_out_turns(dispatcher) < most;
     return !share->timed_out && share->turns < most && !is_slow(share);
 }
 
@@ -90,20 +91,20 @@ static void give_turns(struct dispatcher_share *share)
 }
 
 /* One that has timed out may have to wait for others of this kind. */
-static void give_timed_out_turns(struct dispatcher *d)
+static void give_timed_out_turns(struct dispatcher *dispatcher)
 {
-    for (struct dispatcher_share *share = d->shares; share; share = share->hh.next)
+    for (struct dispatcher_share *share = dispatcher->shares; share; share = share->hh.next)
         if (share->timed_out)
             give_turns(share);
 }
 
 /* ---- a step ---- */
 
-static bool begin_step(struct dispatcher *d, struct partition *p)
+static bool begin_step(struct dispatcher *dispatcher, struct partition *p)
 {
-    AUTO_LOCK(&d->lock);
+    AUTO_LOCK(&dispatcher->lock);
     if (!take_turn(p)) {
-        step_wait(d->pool, &p->share->waiting, &p->step);
+        step_wait(dispatcher->pool, &p->share->waiting, &p->step);
         return false;
     }
     p->in_step = true;
@@ -112,29 +113,29 @@ static bool begin_step(struct dispatcher *d, struct partition *p)
     return true;
 }
 
-static void end_step(struct dispatcher *d, struct partition *p)
+static void end_step(struct dispatcher *dispatcher, struct partition *p)
 {
-    AUTO_LOCK(&d->lock);
+    AUTO_LOCK(&dispatcher->lock);
     p->in_step = false;
     DL_DELETE(p->share->in_step, p);
     p->share->turns--;
     give_turns(p->share);
     if (p->share->timed_out)
-        give_timed_out_turns(d);
+        give_timed_out_turns(dispatcher);
     if (p->revoked && partition_is_released(p))
-        pthread_cond_broadcast(&d->released);
+        pthread_cond_broadcast(&dispatcher->released);
 }
 
 static int64_t run_step(void *arg, void *writer)
 {
     struct partition *p = arg;
-    struct dispatcher *d = p->share->dispatcher;
+    struct dispatcher *dispatcher = p->share->dispatcher;
     int64_t delay_ms;
 
-    if (!begin_step(d, p))
+    if (!begin_step(dispatcher, p))
         return STEP_ON_WAKE;
-    delay_ms = d->work.step(writer, p);
-    end_step(d, p);
+    delay_ms = dispatcher->work.step(writer, p);
+    end_step(dispatcher, p);
     return delay_ms;
 }
 
@@ -142,109 +143,109 @@ static int64_t run_step(void *arg, void *writer)
 
 struct dispatcher *dispatcher_new(int threads, const struct dispatcher_work *work)
 {
-    struct dispatcher *d = xcalloc(1, sizeof(*d));
+    struct dispatcher *dispatcher = xcalloc(1, sizeof(*dispatcher));
 
-    d->work = *work;
-    d->threads = threads;
-    pthread_mutex_init(&d->lock, NULL);
-    clock_cond_init(&d->released);
-    d->pool =
+    dispatcher->work = *work;
+    dispatcher->threads = threads;
+    pthread_mutex_init(&dispatcher->lock, NULL);
+    clock_cond_init(&dispatcher->released);
+    dispatcher->pool =
         step_pool_new(threads, (struct step_pool_hooks){work->open, work->close, work->arg});
-    return d;
+    return dispatcher;
 }
 
-bool dispatcher_stop(struct dispatcher *d, int64_t timeout_ms)
+bool dispatcher_stop(struct dispatcher *dispatcher, int64_t timeout_ms)
 {
-    return step_pool_stop(d->pool, timeout_ms);
+    return step_pool_stop(dispatcher->pool, timeout_ms);
 }
 
-void dispatcher_free(struct dispatcher *d)
+void dispatcher_free(struct dispatcher *dispatcher)
 {
     struct partition *p, *next;
     struct dispatcher_share *share, *after;
 
-    if (!d)
+    if (!dispatcher)
         return;
-    step_pool_free(d->pool);
-    HASH_ITER(hh, d->partitions, p, next)
-    {
-        HASH_DEL(d->partitions, p);
+    step_pool_free(dispatcher->pool);
+    HASH_ITER(hh, dispatcher->partitions, p, next) {
+        HASH_DEL(dispatcher->partitions, p);
         partition_free(p);
     }
-    HASH_ITER(hh, d->shares, share, after)
-    {
-        HASH_DEL(d->shares, share);
+    HASH_ITER(hh, dispatcher->shares, share, after) {
+        HASH_DEL(dispatcher->shares, share);
         free(share->topic);
         free(share);
     }
-    pthread_cond_destroy(&d->released);
-    pthread_mutex_destroy(&d->lock);
-    free(d);
+    pthread_cond_destroy(&dispatcher->released);
+    pthread_mutex_destroy(&dispatcher->lock);
+    free(dispatcher);
 }
 
 /* ---- finding ---- */
 
-struct partition *dispatcher_find(struct dispatcher *d, const char *topic, int32_t number)
+struct partition *dispatcher_find(struct dispatcher *dispatcher, const char *topic,
+                                  int32_t number)
 {
     AUTO(free_charp) char *id = partition_id(topic, number);
     struct partition *p;
 
-    AUTO_LOCK(&d->lock);
-    HASH_FIND_STR(d->partitions, id, p);
+    AUTO_LOCK(&dispatcher->lock);
+    HASH_FIND_STR(dispatcher->partitions, id, p);
     return p;
 }
 
-static struct dispatcher_share *share_of(struct dispatcher *d, const char *topic)
+static struct dispatcher_share *share_of(struct dispatcher *dispatcher, const char *topic)
 {
     struct dispatcher_share *share;
 
-    HASH_FIND_STR(d->shares, topic, share);
+    HASH_FIND_STR(dispatcher->shares, topic, share);
     if (share)
         return share;
     share = xcalloc(1, sizeof(*share));
-    share->dispatcher = d;
+    share->dispatcher = dispatcher;
     share->topic = xstrdup(topic);
-    HASH_ADD_KEYPTR(hh, d->shares, share->topic, strlen(share->topic), share);
+    HASH_ADD_KEYPTR(hh, dispatcher->shares, share->topic, strlen(share->topic), share);
     return share;
 }
 
-struct partition *dispatcher_partition(struct dispatcher *d, const char *topic, int32_t number)
+struct partition *dispatcher_partition(struct dispatcher *dispatcher, const char *topic,
+                                       int32_t number)
 {
-    struct partition *p = dispatcher_find(d, topic, number);
+    struct partition *p = dispatcher_find(dispatcher, topic, number);
 
     if (p)
         return p;
-    p = partition_new(d->work.arg, topic, number);
-    p->pool = d->pool;
+    p = partition_new(dispatcher->work.arg, topic, number);
+    p->pool = dispatcher->pool;
     p->step = (struct step){.run = run_step, .arg = p};
-    AUTO_LOCK(&d->lock);
-    p->share = share_of(d, topic);
-    HASH_ADD_KEYPTR(hh, d->partitions, p->id, strlen(p->id), p);
-    step_schedule(d->pool, &p->step, STEP_ON_WAKE);
+    AUTO_LOCK(&dispatcher->lock);
+    p->share = share_of(dispatcher, topic);
+    HASH_ADD_KEYPTR(hh, dispatcher->partitions, p->id, strlen(p->id), p);
+    step_schedule(dispatcher->pool, &p->step, STEP_ON_WAKE);
     return p;
 }
 
-void dispatcher_each(struct dispatcher *d, void (*each)(void *arg, struct partition *p),
-                     void *arg)
+void dispatcher_each(struct dispatcher *dispatcher,
+                     void (*each)(void *arg, struct partition *p), void *arg)
 {
-    AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->partitions; p; p = p->hh.next)
+    AUTO_LOCK(&dispatcher->lock);
+    for (struct partition *p = dispatcher->partitions; p; p = p->hh.next)
         each(arg, p);
 }
 
 /* ---- events ---- */
 
-void dispatcher_wake_topic(struct dispatcher *d, const char *topic)
+void dispatcher_wake_topic(struct dispatcher *dispatcher, const char *topic)
 {
-    AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->partitions; p; p = p->hh.next)
+    AUTO_LOCK(&dispatcher->lock);
+    for (struct partition *p = dispatcher->partitions; p; p = p->hh.next)
         if (strcmp(p->topic, topic) == 0)
             partition_wake(p);
 }
 
-void dispatcher_assign(struct dispatcher *d, struct partition *p)
+void dispatcher_assign(struct dispatcher *dispatcher, struct partition *p)
 {
-    AUTO_LOCK(&d->lock);
+    AUTO_LOCK(&dispatcher->lock);
     atomic_store(&p->assigned, true);
     p->revoked = false;
     partition_wake(p);
@@ -257,45 +258,46 @@ static void revoke_one(struct partition *p)
     partition_wake(p);
 }
 
-void dispatcher_revoke(struct dispatcher *d, struct partition *p)
+void dispatcher_revoke(struct dispatcher *dispatcher, struct partition *p)
 {
-    AUTO_LOCK(&d->lock);
+    AUTO_LOCK(&dispatcher->lock);
     revoke_one(p);
 }
 
-void dispatcher_revoke_all(struct dispatcher *d)
+void dispatcher_revoke_all(struct dispatcher *dispatcher)
 {
-    AUTO_LOCK(&d->lock);
-    for (struct partition *p = d->partitions; p; p = p->hh.next)
+    AUTO_LOCK(&dispatcher->lock);
+    for (struct partition *p = dispatcher->partitions; p; p = p->hh.next)
         revoke_one(p);
 }
 
-static bool all_released(const struct dispatcher *d, bool with_marks)
+static bool all_released(const struct dispatcher *dispatcher, bool with_marks)
 {
-    for (const struct partition *p = d->partitions; p; p = p->hh.next)
+    for (const struct partition *p = dispatcher->partitions; p; p = p->hh.next)
         if (p->revoked && (p->in_step || !partition_is_released(p) ||
                            (with_marks && p->state == PARTITION_MARKING)))
             return false;
     return true;
 }
 
-bool dispatcher_wait_released(struct dispatcher *d, bool with_marks, int64_t timeout_ms)
+bool dispatcher_wait_released(struct dispatcher *dispatcher, bool with_marks,
+                              int64_t timeout_ms)
 {
     int64_t until = clock_mono_ms() + timeout_ms;
 
-    AUTO_LOCK(&d->lock);
-    while (!all_released(d, with_marks))
-        if (clock_cond_wait(&d->released, &d->lock, until))
-            return all_released(d, with_marks);
+    AUTO_LOCK(&dispatcher->lock);
+    while (!all_released(dispatcher, with_marks))
+        if (clock_cond_wait(&dispatcher->released, &dispatcher->lock, until))
+            return all_released(dispatcher, with_marks);
     return true;
 }
 
-void dispatcher_timed_out(struct dispatcher *d, struct partition *p, bool timed_out)
+void dispatcher_timed_out(struct dispatcher *dispatcher, struct partition *p, bool timed_out)
 {
-    AUTO_LOCK(&d->lock);
+    AUTO_LOCK(&dispatcher->lock);
     if (p->share->timed_out == timed_out)
         return;
     p->share->timed_out = timed_out;
     give_turns(p->share);
-    give_timed_out_turns(d);
+    give_timed_out_turns(dispatcher);
 }

@@ -28,26 +28,31 @@ struct dispatcher_work {
 struct dispatcher *dispatcher_new(int threads, const struct dispatcher_work *work);
 /* Ends the threads after the step each is in, at most timeout_ms later. false: one still is in
  * its step: nothing may be freed. */
-bool dispatcher_stop(struct dispatcher *d, int64_t timeout_ms);
-void dispatcher_free(struct dispatcher *d); /* also its partitions; after dispatcher_stop */
+bool dispatcher_stop(struct dispatcher *dispatcher, int64_t timeout_ms);
+void dispatcher_free(
+    struct dispatcher *dispatcher); /* also its partitions; after dispatcher_stop */
 
 /* The partition of this name, made when there is none. Only the group's thread adds. */
-struct partition *dispatcher_partition(struct dispatcher *d, const char *topic, int32_t number);
-struct partition *dispatcher_find(struct dispatcher *d, const char *topic, int32_t number);
+struct partition *dispatcher_partition(struct dispatcher *dispatcher, const char *topic,
+                                       int32_t number);
+struct partition *dispatcher_find(struct dispatcher *dispatcher, const char *topic,
+                                  int32_t number);
 /* Calls each for every partition, under the lock: each only looks, or sets what the lock
  * guards. */
-void dispatcher_each(struct dispatcher *d, void (*each)(void *arg, struct partition *p),
-                     void *arg);
+void dispatcher_each(struct dispatcher *dispatcher,
+                     void (*each)(void *arg, struct partition *p), void *arg);
 /* All of a topic, like partition_wake. */
-void dispatcher_wake_topic(struct dispatcher *d, const char *topic);
+void dispatcher_wake_topic(struct dispatcher *dispatcher, const char *topic);
 
 /* The group's word. */
-void dispatcher_assign(struct dispatcher *d, struct partition *p);
-void dispatcher_revoke(struct dispatcher *d, struct partition *p);
-void dispatcher_revoke_all(struct dispatcher *d); /* also wakes what was revoked before */
+void dispatcher_assign(struct dispatcher *dispatcher, struct partition *p);
+void dispatcher_revoke(struct dispatcher *dispatcher, struct partition *p);
+void dispatcher_revoke_all(
+    struct dispatcher *dispatcher); /* also wakes what was revoked before */
 /* Waits until all partitions that were revoked are released; false: not in time. with_marks:
  * also until their marks are set. */
-bool dispatcher_wait_released(struct dispatcher *d, bool with_marks, int64_t timeout_ms);
+bool dispatcher_wait_released(struct dispatcher *dispatcher, bool with_marks,
+                              int64_t timeout_ms);
 
 /* Of the holder: its table's last command timed out (true), or was answered. */
-void dispatcher_timed_out(struct dispatcher *d, struct partition *p, bool timed_out);
+void dispatcher_timed_out(struct dispatcher *dispatcher, struct partition *p, bool timed_out);

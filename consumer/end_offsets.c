@@ -49,9 +49,9 @@ static void list_given_up(void *arg, struct partition *p)
 }
 
 /* -1: the brokers did not tell all. Others are told all the same. */
-static int ask(struct end_offsets *e, rd_kafka_topic_partition_list_t *list)
+static int ask(struct end_offsets *ends, rd_kafka_topic_partition_list_t *list)
 {
-    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(e->setup.rk, list, TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(ends->setup.rk, list, TIMEOUT_MS);
     int result = code ? -1 : 0;
 
     if (code)
@@ -72,9 +72,9 @@ static int64_t lag_of(const struct partition *p, int64_t end)
     return MAX(end - MAX(offset, 0), 0);
 }
 
-static void show_topic_lag(struct end_offsets *e, const char *topic, int64_t lag)
+static void show_topic_lag(struct end_offsets *ends, const char *topic, int64_t lag)
 {
-    struct table *table = tables_of_topic(e->setup.tables, topic);
+    struct table *table = tables_of_topic(ends->setup.tables, topic);
 
     if (table && !table->filtered)
         metric_set(table->metrics.lag, lag);
@@ -98,13 +98,13 @@ static void show_end(struct partition *p, const rd_kafka_topic_partition_t *tp)
 }
 
 /* The list is sorted by topic. */
-static void show(struct end_offsets *e, const rd_kafka_topic_partition_list_t *list)
+static void show(struct end_offsets *ends, const rd_kafka_topic_partition_list_t *list)
 {
     int64_t all = 0, of_topic = 0;
 
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
-        struct partition *p = dispatcher_find(e->setup.dispatcher, tp->topic, tp->partition);
+        struct partition *p = dispatcher_find(ends->setup.dispatcher, tp->topic, tp->partition);
         bool last = i + 1 == list->cnt || strcmp(list->elems[i + 1].topic, tp->topic) != 0;
 
         if (p)
@@ -114,101 +114,102 @@ static void show(struct end_offsets *e, const rd_kafka_topic_partition_list_t *l
         if (!last)
             continue;
         if (p)
-            show_topic_lag(e, tp->topic, of_topic);
+            show_topic_lag(ends, tp->topic, of_topic);
         all += of_topic;
         of_topic = 0;
     }
-    atomic_store(&e->lag, all);
+    atomic_store(&ends->lag, all);
 }
 
-static void look(struct end_offsets *e)
+static void look(struct end_offsets *ends)
 {
     AUTO(rd_kafka_listp)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
     int64_t asked_at = clock_mono_ms();
 
-    dispatcher_each(e->setup.dispatcher, list_assigned, list);
-    rd_kafka_topic_partition_list_add(list, e->ledger_topic, 0)->offset = RD_KAFKA_OFFSET_END;
-    if (ask(e, list) == 0) {
-        atomic_store(&e->answered_at, asked_at);
-        health_alive(e->health);
+    dispatcher_each(ends->setup.dispatcher, list_assigned, list);
+    rd_kafka_topic_partition_list_add(list, ends->ledger_topic, 0)->offset =
+        RD_KAFKA_OFFSET_END;
+    if (ask(ends, list) == 0) {
+        atomic_store(&ends->answered_at, asked_at);
+        health_alive(ends->health);
     }
-    dispatcher_each(e->setup.dispatcher, list_given_up, list);
+    dispatcher_each(ends->setup.dispatcher, list_given_up, list);
     rd_kafka_topic_partition_list_sort(list, NULL, NULL);
-    show(e, list);
+    show(ends, list);
 }
 
 /* ---- the thread ---- */
 
-static bool wait_for_time(struct end_offsets *e, int64_t at)
+static bool wait_for_time(struct end_offsets *ends, int64_t at)
 {
-    AUTO_LOCK(&e->lock);
-    while (!e->stopping)
-        if (clock_cond_wait(&e->changed, &e->lock, at))
+    AUTO_LOCK(&ends->lock);
+    while (!ends->stopping)
+        if (clock_cond_wait(&ends->changed, &ends->lock, at))
             return true;
     return false;
 }
 
 static void *end_offsets_loop(void *arg)
 {
-    struct end_offsets *e = arg;
+    struct end_offsets *ends = arg;
 
     do
-        look(e);
-    while (wait_for_time(e, clock_mono_ms() + ASK_EVERY_MS));
-    AUTO_LOCK(&e->lock);
-    e->running = 0;
-    pthread_cond_broadcast(&e->changed);
+        look(ends);
+    while (wait_for_time(ends, clock_mono_ms() + ASK_EVERY_MS));
+    AUTO_LOCK(&ends->lock);
+    ends->running = 0;
+    pthread_cond_broadcast(&ends->changed);
     return NULL;
 }
 
 struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup)
 {
-    struct end_offsets *e = xcalloc(1, sizeof(*e));
+    struct end_offsets *ends = xcalloc(1, sizeof(*ends));
 
-    e->setup = *setup;
-    e->running = 1;
-    e->ledger_topic = kafka_ledger_topic(setup->config);
-    e->health = health_get("kafka", HEALTH_LIMIT_MS);
-    atomic_init(&e->answered_at, clock_mono_ms());
-    pthread_mutex_init(&e->lock, NULL);
-    clock_cond_init(&e->changed);
-    CHECK(pthread_create(&e->thread, NULL, end_offsets_loop, e) == 0);
-    return e;
+    ends->setup = *setup;
+    ends->running = 1;
+    ends->ledger_topic = kafka_ledger_topic(setup->config);
+    ends->health = health_get("kafka", HEALTH_LIMIT_MS);
+    atomic_init(&ends->answered_at, clock_mono_ms());
+    pthread_mutex_init(&ends->lock, NULL);
+    clock_cond_init(&ends->changed);
+    CHECK(pthread_create(&ends->thread, NULL, end_offsets_loop, ends) == 0);
+    return ends;
 }
 
-bool end_offsets_stop(struct end_offsets *e, int64_t timeout_ms)
+bool end_offsets_stop(struct end_offsets *ends, int64_t timeout_ms)
 {
     int64_t until = clock_mono_ms() + timeout_ms;
 
     {
-        AUTO_LOCK(&e->lock);
-        e->stopping = true;
-        pthread_cond_broadcast(&e->changed);
-        if (!clock_cond_wait_zero(&e->changed, &e->lock, &e->running, until))
+        AUTO_LOCK(&ends->lock);
+        ends->stopping = true;
+        pthread_cond_broadcast(&ends->changed);
+        if (!clock_cond_wait_zero(&ends->changed, &ends->lock, &ends->running, until))
             return false;
     }
-    pthread_join(e->thread, NULL);
+    pthread_join(ends->thread, NULL);
     return true;
 }
 
-void end_offsets_free(struct end_offsets *e)
+void end_offsets_free(struct end_offsets *ends)
 {
-    if (!e)
+    if (!ends)
         return;
-    health_remove(e->health);
-    pthread_cond_destroy(&e->changed);
-    pthread_mutex_destroy(&e->lock);
-    free(e->ledger_topic);
-    free(e);
+    health_remove(ends->health);
+    pthread_cond_destroy(&ends->changed);
+    pthread_mutex_destroy(&ends->lock);
+    free(ends->ledger_topic);
+    free(ends);
 }
 
-int64_t end_offsets_age_ms(struct end_offsets *e)
+int64_t end_offsets_age_ms(struct end_offsets *ends)
 {
-    return clock_mono_ms() - atomic_load(&e->answered_at);
+    return clock_mono_ms() - atomic_load(&ends->answered_at);
 }
 
-int64_t end_offsets_lag(struct end_offsets *e)
+int64_t end_offsets_lag(struct end_offsets *ends)
 {
-    return atomic_load(&e->lag);
+    return atomic_load(&ends->lag);
 }

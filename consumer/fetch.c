@@ -41,53 +41,53 @@ struct fetch {
 
 /* librdkafka drops what it fetched before a stop when that is asked for, so stopping, starting
  * and asking are of one thread. */
-static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
+static bool follow(struct fetch *fetch, struct fetch_stream *stream, int64_t wanted)
 {
-    if (s->started)
-        rd_kafka_consume_stop(s->topic->rkt, s->partition);
-    s->started = wanted != FETCH_STREAM_CLOSED;
-    if (!s->started ||
-        !rd_kafka_consume_start_queue(s->topic->rkt, s->partition, wanted, f->queue))
+    if (stream->started)
+        rd_kafka_consume_stop(stream->topic->rkt, stream->partition);
+    stream->started = wanted != FETCH_STREAM_CLOSED;
+    if (!stream->started || !rd_kafka_consume_start_queue(stream->topic->rkt, stream->partition,
+                                                          wanted, fetch->queue))
         return true;
-    s->started = false;
+    stream->started = false;
     log_warn("partition can't be read", "topic=%s partition=%" PRId32 " reason=%s",
-             s->topic->name, s->partition, rd_kafka_err2str(rd_kafka_last_error()));
+             stream->topic->name, stream->partition, rd_kafka_err2str(rd_kafka_last_error()));
     return false;
 }
 
-static void follow_changes(struct fetch *f)
+static void follow_changes(struct fetch *fetch)
 {
-    struct fetch_streams *streams = &f->streams;
+    struct fetch_streams *streams = &fetch->streams;
 
     pthread_mutex_lock(&streams->lock);
     while (streams->changes) {
-        struct fetch_stream *s = streams->changes;
-        int64_t wanted = s->wanted;
-        unsigned asked = s->asked;
+        struct fetch_stream *stream = streams->changes;
+        int64_t wanted = stream->wanted;
+        unsigned asked = stream->asked;
         bool done;
 
-        streams->changes = s->next_change;
-        s->in_changes = false;
+        streams->changes = stream->next_change;
+        stream->in_changes = false;
         pthread_mutex_unlock(&streams->lock);
-        done = follow(f, s, wanted);
+        done = follow(fetch, stream, wanted);
         pthread_mutex_lock(&streams->lock);
-        s->done = asked;
-        if (!done && s->asked == asked)
-            s->resume = wanted;
+        stream->done = asked;
+        if (!done && stream->asked == asked)
+            stream->resume = wanted;
     }
     pthread_mutex_unlock(&streams->lock);
 }
 
-static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t *m)
+static struct fetch_stream *stream_of(struct fetch *fetch, const rd_kafka_message_t *m)
 {
     char id[320];
-    struct fetch_stream *s;
+    struct fetch_stream *stream;
 
     if (!m->rkt)
         return NULL;
     snprintf(id, sizeof(id), "%s/%" PRId32, rd_kafka_topic_name(m->rkt), m->partition);
-    HASH_FIND_STR(f->streams.by_id, id, s);
-    return s;
+    HASH_FIND_STR(fetch->streams.by_id, id, stream);
+    return stream;
 }
 
 struct woken {
@@ -95,124 +95,126 @@ struct woken {
     size_t count;
 };
 
-static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
+static void deliver(struct fetch *fetch, rd_kafka_message_t **messages, size_t n,
                     struct woken *woken)
 {
     const rd_kafka_topic_t *rkt = NULL;
-    struct fetch_stream *s = NULL;
+    struct fetch_stream *stream = NULL;
 
-    AUTO_LOCK(&f->streams.lock);
+    AUTO_LOCK(&fetch->streams.lock);
     for (size_t i = 0; i < n; i++) {
         rd_kafka_message_t *m = messages[i];
 
-        if (!s || m->rkt != rkt || m->partition != s->partition)
-            s = stream_of(f, m);
+        if (!stream || m->rkt != rkt || m->partition != stream->partition)
+            stream = stream_of(fetch, m);
         rkt = m->rkt;
-        if (!s || s->asked != s->done) { /* closed, or opened elsewhere, meanwhile */
-            fetch_stream_discard(&f->streams, m);
+        if (!stream ||
+            stream->asked != stream->done) { /* closed, or opened elsewhere, meanwhile */
+            fetch_stream_discard(&fetch->streams, m);
             continue;
         }
-        if (s->count == 0)
-            woken->list[woken->count++] = s;
-        f->pulled += fetch_stream_size_of(m);
-        fetch_stream_put(s, m);
+        if (stream->count == 0)
+            woken->list[woken->count++] = stream;
+        fetch->pulled += fetch_stream_size_of(m);
+        fetch_stream_put(stream, m);
     }
 }
 
 /* With its queue full nothing is in flight, and librdkafka 2.0.2 looks again only after a
  * second; any request to the broker wakes it. */
-static void nudge(struct fetch *f, const rd_kafka_topic_t *rkt, int32_t partition)
+static void nudge(struct fetch *fetch, const rd_kafka_topic_t *rkt, int32_t partition)
 {
     struct error ignored;
     int64_t end;
 
-    if (f->pulled < f->queue_bytes || !rkt)
+    if (fetch->pulled < fetch->queue_bytes || !rkt)
         return;
-    f->pulled = 0;
-    kafka_topic_end_offsets(&end, f->streams.rk, rd_kafka_topic_name(rkt), partition, 1,
+    fetch->pulled = 0;
+    kafka_topic_end_offsets(&end, fetch->streams.rk, rd_kafka_topic_name(rkt), partition, 1,
                             NUDGE_TIMEOUT_MS, &ignored);
 }
 
 /* What the table that has taken nothing for longest holds, when nothing else helps. */
-static void suspend_stalled(struct fetch *f, int64_t now)
+static void suspend_stalled(struct fetch *fetch, int64_t now)
 {
     const struct fetch_topic *stalled = NULL;
 
-    for (struct fetch_stream *s = f->streams.by_id; s; s = s->hh.next)
-        if (s->bytes > 0 && now - s->topic->taken_at > STALL_MS &&
-            (!stalled || s->topic->taken_at < stalled->taken_at))
-            stalled = s->topic;
-    for (struct fetch_stream *s = f->streams.by_id; stalled && s; s = s->hh.next)
-        if (s->topic == stalled)
-            fetch_stream_suspend(s);
+    for (struct fetch_stream *stream = fetch->streams.by_id; stream; stream = stream->hh.next)
+        if (stream->bytes > 0 && now - stream->topic->taken_at > STALL_MS &&
+            (!stalled || stream->topic->taken_at < stalled->taken_at))
+            stalled = stream->topic;
+    for (struct fetch_stream *stream = fetch->streams.by_id; stalled && stream;
+         stream = stream->hh.next)
+        if (stream->topic == stalled)
+            fetch_stream_suspend(stream);
 }
 
 /* Waits until something may be moved. */
-static void wait_for_room(struct fetch *f)
+static void wait_for_room(struct fetch *fetch)
 {
-    struct fetch_streams *streams = &f->streams;
+    struct fetch_streams *streams = &fetch->streams;
 
     AUTO_LOCK(&streams->lock);
-    while (!f->stopping && !streams->changes) {
+    while (!fetch->stopping && !streams->changes) {
         int64_t now = clock_mono_ms();
         bool full = streams->used >= streams->budget;
 
         if (!full)
-            f->full_at = 0;
-        else if (!f->full_at)
-            f->full_at = now;
-        else if (now - f->full_at > STALL_MS) {
-            suspend_stalled(f, now);
-            f->full_at = now;
+            fetch->full_at = 0;
+        else if (!fetch->full_at)
+            fetch->full_at = now;
+        else if (now - fetch->full_at > STALL_MS) {
+            suspend_stalled(fetch, now);
+            fetch->full_at = now;
         }
-        if (!full &&
-            (f->arrived || clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS)))
+        if (!full && (fetch->arrived ||
+                      clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS)))
             break;
         if (full)
             clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS);
     }
-    f->arrived = false;
+    fetch->arrived = false;
 }
 
-static void move_messages(struct fetch *f)
+static void move_messages(struct fetch *fetch)
 {
     rd_kafka_message_t *messages[FETCH_STREAM_PULL_MAX];
     struct woken woken = {.count = 0};
-    ssize_t n = rd_kafka_consume_batch_queue(f->queue, 0, messages, FETCH_STREAM_PULL_MAX);
+    ssize_t n = rd_kafka_consume_batch_queue(fetch->queue, 0, messages, FETCH_STREAM_PULL_MAX);
 
     if (n <= 0)
         return;
-    nudge(f, messages[0]->rkt, messages[0]->partition);
-    deliver(f, messages, (size_t)n, &woken);
+    nudge(fetch, messages[0]->rkt, messages[0]->partition);
+    deliver(fetch, messages, (size_t)n, &woken);
     for (size_t i = 0; i < woken.count; i++)
         woken.list[i]->wake(woken.list[i]->arg);
-    AUTO_LOCK(&f->streams.lock);
-    f->arrived = true; /* there may be more */
+    AUTO_LOCK(&fetch->streams.lock);
+    fetch->arrived = true; /* there may be more */
 }
 
-static bool has_room(struct fetch *f)
+static bool has_room(struct fetch *fetch)
 {
-    AUTO_LOCK(&f->streams.lock);
-    return f->streams.used < f->streams.budget;
+    AUTO_LOCK(&fetch->streams.lock);
+    return fetch->streams.used < fetch->streams.budget;
 }
 
-static bool is_stopping(struct fetch *f)
+static bool is_stopping(struct fetch *fetch)
 {
-    AUTO_LOCK(&f->streams.lock);
-    return f->stopping;
+    AUTO_LOCK(&fetch->streams.lock);
+    return fetch->stopping;
 }
 
 static void *fetch_loop(void *arg)
 {
-    struct fetch *f = arg;
+    struct fetch *fetch = arg;
 
-    while (!is_stopping(f)) {
-        follow_changes(f);
-        wait_for_room(f);
-        follow_changes(f);
-        if (has_room(f))
-            move_messages(f);
-        fetch_stream_bury(&f->streams);
+    while (!is_stopping(fetch)) {
+        follow_changes(fetch);
+        wait_for_room(fetch);
+        follow_changes(fetch);
+        if (has_room(fetch))
+            move_messages(fetch);
+        fetch_stream_bury(&fetch->streams);
     }
     return NULL;
 }
@@ -220,20 +222,20 @@ static void *fetch_loop(void *arg)
 /* From a thread of librdkafka. */
 static void on_arrival(rd_kafka_t *rk, void *arg)
 {
-    struct fetch *f = arg;
+    struct fetch *fetch = arg;
 
     (void)rk;
-    AUTO_LOCK(&f->streams.lock);
-    f->arrived = true;
-    pthread_cond_signal(&f->streams.changed);
+    AUTO_LOCK(&fetch->streams.lock);
+    fetch->arrived = true;
+    pthread_cond_signal(&fetch->streams.changed);
 }
 
 /* ---- the handle ---- */
 
-static int open_handle(struct fetch *f, const struct config *config, struct error *err)
+static int open_handle(struct fetch *fetch, const struct config *config, struct error *err)
 {
     int64_t largest = config_int(config, "topic.max.message.bytes");
-    AUTO(free_charp) char *queue = xasprintf("%zu", f->queue_bytes / 1024);
+    AUTO(free_charp) char *queue = xasprintf("%zu", fetch->queue_bytes / 1024);
     AUTO(free_charp)
     char *receive = xasprintf("%" PRId64, MAX(2 * largest, 16 << 20) + 1024);
     rd_kafka_conf_t *conf = NULL;
@@ -255,64 +257,64 @@ static int open_handle(struct fetch *f, const struct config *config, struct erro
 
     if (kafka_conf_new(&conf, config, "fetch", settings, err) < 0)
         return -1;
-    return kafka_handle_new(&f->streams.rk, RD_KAFKA_CONSUMER, &conf, err);
+    return kafka_handle_new(&fetch->streams.rk, RD_KAFKA_CONSUMER, &conf, err);
 }
 
 int fetch_new(struct fetch **ret, const struct config *config, struct error *err)
 {
-    AUTO(fetch_freep) struct fetch *f = xcalloc(1, sizeof(*f));
+    AUTO(fetch_freep) struct fetch *fetch = xcalloc(1, sizeof(*fetch));
     size_t memory = (size_t)config_int(config, "memory.bytes");
 
-    fetch_stream_begin_all(&f->streams, memory / 100 * BUDGET_PERCENT);
-    f->queue_bytes = memory / 100 * QUEUE_PERCENT;
-    if (open_handle(f, config, err) < 0)
+    fetch_stream_begin_all(&fetch->streams, memory / 100 * BUDGET_PERCENT);
+    fetch->queue_bytes = memory / 100 * QUEUE_PERCENT;
+    if (open_handle(fetch, config, err) < 0)
         return -1;
-    f->queue = rd_kafka_queue_new(f->streams.rk);
-    rd_kafka_queue_cb_event_enable(f->queue, on_arrival, f);
-    CHECK(pthread_create(&f->thread, NULL, fetch_loop, f) == 0);
-    f->streams.reading = true;
-    *ret = TAKE(f);
+    fetch->queue = rd_kafka_queue_new(fetch->streams.rk);
+    rd_kafka_queue_cb_event_enable(fetch->queue, on_arrival, fetch);
+    CHECK(pthread_create(&fetch->thread, NULL, fetch_loop, fetch) == 0);
+    fetch->streams.reading = true;
+    *ret = TAKE(fetch);
     return 0;
 }
 
-void fetch_stop(struct fetch *f)
+void fetch_stop(struct fetch *fetch)
 {
-    if (!f || !f->streams.reading)
+    if (!fetch || !fetch->streams.reading)
         return;
-    pthread_mutex_lock(&f->streams.lock);
-    f->stopping = true;
-    pthread_cond_broadcast(&f->streams.changed);
-    pthread_mutex_unlock(&f->streams.lock);
-    pthread_join(f->thread, NULL);
-    f->streams.reading = false;
+    pthread_mutex_lock(&fetch->streams.lock);
+    fetch->stopping = true;
+    pthread_cond_broadcast(&fetch->streams.changed);
+    pthread_mutex_unlock(&fetch->streams.lock);
+    pthread_join(fetch->thread, NULL);
+    fetch->streams.reading = false;
 }
 
-void fetch_free(struct fetch *f)
+void fetch_free(struct fetch *fetch)
 {
-    if (!f)
+    if (!fetch)
         return;
-    fetch_stop(f);
-    if (f->queue) /* no thread of librdkafka takes the lock any more */
-        rd_kafka_queue_cb_event_enable(f->queue, NULL, NULL);
-    fetch_stream_end_all(&f->streams);
-    if (f->queue)
-        rd_kafka_queue_destroy(f->queue);
-    if (f->streams.rk)
-        rd_kafka_destroy(f->streams.rk);
-    free(f);
+    fetch_stop(fetch);
+    if (fetch->queue) /* no thread of librdkafka takes the lock any more */
+        rd_kafka_queue_cb_event_enable(fetch->queue, NULL, NULL);
+    fetch_stream_end_all(&fetch->streams);
+    if (fetch->queue)
+        rd_kafka_queue_destroy(fetch->queue);
+    if (fetch->streams.rk)
+        rd_kafka_destroy(fetch->streams.rk);
+    free(fetch);
 }
 
-rd_kafka_t *fetch_handle(struct fetch *f)
+rd_kafka_t *fetch_handle(struct fetch *fetch)
 {
-    return f->streams.rk;
+    return fetch->streams.rk;
 }
 
-struct fetch_streams *fetch_streams(struct fetch *f)
+struct fetch_streams *fetch_streams(struct fetch *fetch)
 {
-    return &f->streams;
+    return &fetch->streams;
 }
 
-size_t fetch_batch_bytes(const struct fetch *f, int writers)
+size_t fetch_batch_bytes(const struct fetch *fetch, int writers)
 {
-    return f->streams.budget / 2 / (size_t)writers;
+    return fetch->streams.budget / 2 / (size_t)writers;
 }

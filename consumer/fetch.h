@@ -18,10 +18,10 @@
 struct fetch;
 
 int fetch_new(struct fetch **ret, const struct config *config, struct error *err);
-void fetch_stop(struct fetch *f); /* ends the thread: no wake after it */
-void fetch_free(struct fetch *f); /* after its streams */
+void fetch_stop(struct fetch *fetch); /* ends the thread: no wake after it */
+void fetch_free(struct fetch *fetch); /* after its streams */
 DEFINE_FREEP(struct fetch, fetch_freep, fetch_free)
-rd_kafka_t *fetch_handle(struct fetch *f);
-struct fetch_streams *fetch_streams(struct fetch *f);
+rd_kafka_t *fetch_handle(struct fetch *fetch);
+struct fetch_streams *fetch_streams(struct fetch *fetch);
 /* What one batch may hold, so that all writers' together leave room for others. */
-size_t fetch_batch_bytes(const struct fetch *f, int writers);
+size_t fetch_batch_bytes(const struct fetch *fetch, int writers);

@@ -15,44 +15,44 @@ size_t fetch_stream_size_of(const rd_kafka_message_t *m)
 
 /* ---- a stream's messages, under the lock ---- */
 
-void fetch_stream_put(struct fetch_stream *s, rd_kafka_message_t *m)
+void fetch_stream_put(struct fetch_stream *stream, rd_kafka_message_t *m)
 {
-    if (s->count == s->capacity) {
-        size_t capacity = s->capacity ? 2 * s->capacity : 16;
+    if (stream->count == stream->capacity) {
+        size_t capacity = stream->capacity ? 2 * stream->capacity : 16;
         rd_kafka_message_t **ring = xcalloc(capacity, sizeof(*ring));
 
-        for (size_t i = 0; i < s->count; i++)
-            ring[i] = s->ring[(s->first + i) % s->capacity];
-        free(s->ring);
-        s->ring = ring;
-        s->first = 0;
-        s->capacity = capacity;
+        for (size_t i = 0; i < stream->count; i++)
+            ring[i] = stream->ring[(stream->first + i) % stream->capacity];
+        free(stream->ring);
+        stream->ring = ring;
+        stream->first = 0;
+        stream->capacity = capacity;
     }
-    s->ring[(s->first + s->count++) % s->capacity] = m;
-    s->bytes += fetch_stream_size_of(m);
-    s->streams->used += fetch_stream_size_of(m);
+    stream->ring[(stream->first + stream->count++) % stream->capacity] = m;
+    stream->bytes += fetch_stream_size_of(m);
+    stream->streams->used += fetch_stream_size_of(m);
 }
 
-static rd_kafka_message_t *take(struct fetch_stream *s)
+static rd_kafka_message_t *take(struct fetch_stream *stream)
 {
-    rd_kafka_message_t *m = s->ring[s->first];
+    rd_kafka_message_t *m = stream->ring[stream->first];
 
-    s->first = (s->first + 1) % s->capacity;
-    s->bytes -= fetch_stream_size_of(m);
-    if (--s->count == 0 && s->capacity > FETCH_STREAM_PULL_MAX) {
-        free(TAKE(s->ring));
-        s->capacity = s->first = 0;
+    stream->first = (stream->first + 1) % stream->capacity;
+    stream->bytes -= fetch_stream_size_of(m);
+    if (--stream->count == 0 && stream->capacity > FETCH_STREAM_PULL_MAX) {
+        free(TAKE(stream->ring));
+        stream->capacity = stream->first = 0;
     }
     return m;
 }
 
-static void drop(struct fetch_stream *s)
+static void drop(struct fetch_stream *stream)
 {
-    while (s->count > 0) {
-        rd_kafka_message_t *m = take(s);
+    while (stream->count > 0) {
+        rd_kafka_message_t *m = take(stream);
 
-        s->streams->used -= fetch_stream_size_of(m);
-        fetch_stream_discard(s->streams, m);
+        stream->streams->used -= fetch_stream_size_of(m);
+        fetch_stream_discard(stream->streams, m);
     }
 }
 
@@ -83,10 +83,10 @@ void fetch_stream_bury(struct fetch_streams *streams)
     free(messages);
 }
 
-static int64_t first_offset(const struct fetch_stream *s)
+static int64_t first_offset(const struct fetch_stream *stream)
 {
-    for (size_t i = 0; i < s->count; i++) {
-        const rd_kafka_message_t *m = s->ring[(s->first + i) % s->capacity];
+    for (size_t i = 0; i < stream->count; i++) {
+        const rd_kafka_message_t *m = stream->ring[(stream->first + i) % stream->capacity];
 
         if (!m->err)
             return m->offset;
@@ -94,30 +94,30 @@ static int64_t first_offset(const struct fetch_stream *s)
     return FETCH_STREAM_CLOSED;
 }
 
-static void ask(struct fetch_stream *s, int64_t wanted)
+static void ask(struct fetch_stream *stream, int64_t wanted)
 {
-    struct fetch_streams *streams = s->streams;
+    struct fetch_streams *streams = stream->streams;
 
-    s->wanted = wanted;
-    s->resume = FETCH_STREAM_CLOSED;
-    s->asked++;
-    if (!s->in_changes) {
-        s->in_changes = true;
-        s->next_change = streams->changes;
-        streams->changes = s;
+    stream->wanted = wanted;
+    stream->resume = FETCH_STREAM_CLOSED;
+    stream->asked++;
+    if (!stream->in_changes) {
+        stream->in_changes = true;
+        stream->next_change = streams->changes;
+        streams->changes = stream;
     }
     pthread_cond_signal(&streams->changed);
 }
 
-void fetch_stream_suspend(struct fetch_stream *s)
+void fetch_stream_suspend(struct fetch_stream *stream)
 {
-    int64_t from = first_offset(s);
+    int64_t from = first_offset(stream);
 
     if (from == FETCH_STREAM_CLOSED)
         return;
-    drop(s);
-    ask(s, FETCH_STREAM_CLOSED);
-    s->resume = from;
+    drop(stream);
+    ask(stream, FETCH_STREAM_CLOSED);
+    stream->resume = from;
 }
 
 /* ---- streams ---- */
@@ -135,8 +135,7 @@ void fetch_stream_end_all(struct fetch_streams *streams)
 
     fetch_stream_bury(streams);
     free(streams->discarded);
-    HASH_ITER(hh, streams->topics, topic, next)
-    {
+    HASH_ITER(hh, streams->topics, topic, next) {
         HASH_DEL(streams->topics, topic);
         rd_kafka_topic_destroy(topic->rkt);
         free(topic->name);
@@ -165,69 +164,70 @@ static struct fetch_topic *topic_of(struct fetch_streams *streams, const char *n
 struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
                                       int32_t partition, void (*wake)(void *arg), void *arg)
 {
-    struct fetch_stream *s = xcalloc(1, sizeof(*s));
+    struct fetch_stream *stream = xcalloc(1, sizeof(*stream));
 
-    s->streams = streams;
-    s->topic = topic_of(streams, topic);
-    s->partition = partition;
-    s->id = xasprintf("%s/%" PRId32, topic, partition);
-    s->wake = wake;
-    s->arg = arg;
-    s->wanted = s->resume = FETCH_STREAM_CLOSED;
+    stream->streams = streams;
+    stream->topic = topic_of(streams, topic);
+    stream->partition = partition;
+    stream->id = xasprintf("%s/%" PRId32, topic, partition);
+    stream->wake = wake;
+    stream->arg = arg;
+    stream->wanted = stream->resume = FETCH_STREAM_CLOSED;
     AUTO_LOCK(&streams->lock);
-    HASH_ADD_KEYPTR(hh, streams->by_id, s->id, strlen(s->id), s);
-    return s;
+    HASH_ADD_KEYPTR(hh, streams->by_id, stream->id, strlen(stream->id), stream);
+    return stream;
 }
 
-void fetch_stream_free(struct fetch_stream *s)
+void fetch_stream_free(struct fetch_stream *stream)
 {
-    if (!s)
+    if (!stream)
         return;
-    CHECK(!s->streams->reading);
-    pthread_mutex_lock(&s->streams->lock);
-    drop(s);
-    HASH_DEL(s->streams->by_id, s);
-    pthread_mutex_unlock(&s->streams->lock);
-    if (s->started)
-        rd_kafka_consume_stop(s->topic->rkt, s->partition);
-    free(s->ring);
-    free(s->id);
-    free(s);
+    CHECK(!stream->streams->reading);
+    pthread_mutex_lock(&stream->streams->lock);
+    drop(stream);
+    HASH_DEL(stream->streams->by_id, stream);
+    pthread_mutex_unlock(&stream->streams->lock);
+    if (stream->started)
+        rd_kafka_consume_stop(stream->topic->rkt, stream->partition);
+    free(stream->ring);
+    free(stream->id);
+    free(stream);
 }
 
-void fetch_stream_open(struct fetch_stream *s, int64_t offset)
+void fetch_stream_open(struct fetch_stream *stream, int64_t offset)
 {
-    AUTO_LOCK(&s->streams->lock);
-    drop(s);
-    s->topic->taken_at = clock_mono_ms();
-    ask(s, offset);
+    AUTO_LOCK(&stream->streams->lock);
+    drop(stream);
+    stream->topic->taken_at = clock_mono_ms();
+    ask(stream, offset);
 }
 
-void fetch_stream_close(struct fetch_stream *s)
+void fetch_stream_close(struct fetch_stream *stream)
 {
-    AUTO_LOCK(&s->streams->lock);
-    if (s->wanted == FETCH_STREAM_CLOSED && s->resume == FETCH_STREAM_CLOSED)
+    AUTO_LOCK(&stream->streams->lock);
+    if (stream->wanted == FETCH_STREAM_CLOSED && stream->resume == FETCH_STREAM_CLOSED)
         return;
-    drop(s);
-    ask(s, FETCH_STREAM_CLOSED);
+    drop(stream);
+    ask(stream, FETCH_STREAM_CLOSED);
 }
 
-size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, size_t max)
+size_t fetch_stream_pull(struct fetch_stream *stream, rd_kafka_message_t **messages, size_t max)
 {
     size_t n = 0;
 
-    AUTO_LOCK(&s->streams->lock);
-    s->topic->taken_at = clock_mono_ms();
-    while (n < max && s->count > 0)
-        messages[n++] = take(s);
-    if (n == 0 && s->resume != FETCH_STREAM_CLOSED)
-        ask(s, s->resume);
+    AUTO_LOCK(&stream->streams->lock);
+    stream->topic->taken_at = clock_mono_ms();
+    while (n < max && stream->count > 0)
+        messages[n++] = take(stream);
+    if (n == 0 && stream->resume != FETCH_STREAM_CLOSED)
+        ask(stream, stream->resume);
     return n;
 }
 
-void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages, size_t count)
+void fetch_stream_release(struct fetch_stream *stream, rd_kafka_message_t **messages,
+                          size_t count)
 {
-    struct fetch_streams *streams = s->streams;
+    struct fetch_streams *streams = stream->streams;
     size_t bytes = 0;
     bool was_full;
 
@@ -236,7 +236,7 @@ void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages,
         rd_kafka_message_destroy(messages[i]);
     }
     AUTO_LOCK(&streams->lock);
-    s->topic->taken_at = clock_mono_ms();
+    stream->topic->taken_at = clock_mono_ms();
     was_full = streams->used >= streams->budget;
     streams->used -= bytes;
     if (was_full && streams->used < streams->budget)

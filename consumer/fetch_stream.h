@@ -74,16 +74,18 @@ struct fetch_stream {
  * that had none. */
 struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
                                       int32_t partition, void (*wake)(void *arg), void *arg);
-void fetch_stream_free(struct fetch_stream *s); /* after fetch_stop; NULL is fine */
+void fetch_stream_free(struct fetch_stream *stream); /* after fetch_stop; NULL is fine */
 
 /* Closes first when it is open; what was read before is dropped. */
-void fetch_stream_open(struct fetch_stream *s, int64_t offset);
-void fetch_stream_close(struct fetch_stream *s);
+void fetch_stream_open(struct fetch_stream *stream, int64_t offset);
+void fetch_stream_close(struct fetch_stream *stream);
 /* What is there, up to max messages, without waiting; given back by fetch_stream_release. Each
  * may be an error: at the end of the partition RD_KAFKA_RESP_ERR__PARTITION_EOF with the end's
  * offset, at a start that the log has lost RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET. */
-size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, size_t max);
-void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages, size_t count);
+size_t fetch_stream_pull(struct fetch_stream *stream, rd_kafka_message_t **messages,
+                         size_t max);
+void fetch_stream_release(struct fetch_stream *stream, rd_kafka_message_t **messages,
+                          size_t count);
 
 /* ---- for the thread that reads ---- */
 
@@ -95,7 +97,7 @@ size_t fetch_stream_size_of(const rd_kafka_message_t *m);
 void fetch_stream_bury(struct fetch_streams *streams);
 
 /* Under the lock: */
-void fetch_stream_put(struct fetch_stream *s, rd_kafka_message_t *m);
+void fetch_stream_put(struct fetch_stream *stream, rd_kafka_message_t *m);
 void fetch_stream_discard(struct fetch_streams *streams, rd_kafka_message_t *m);
 /* Takes away what it holds; the next pull opens it where that began. */
-void fetch_stream_suspend(struct fetch_stream *s);
+void fetch_stream_suspend(struct fetch_stream *stream);

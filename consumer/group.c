@@ -41,7 +41,7 @@ struct group {
 
 static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
 {
-    struct dispatcher *d = g->consumer->dispatcher;
+    struct dispatcher *dispatcher = g->consumer->dispatcher;
     size_t n = strlen(g->prefix);
 
     log_info("partitions assigned", "group=%s partitions=%d", g->name, list->cnt);
@@ -49,7 +49,8 @@ static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *l
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
 
         if (strncmp(tp->topic, g->prefix, n) == 0)
-            dispatcher_assign(d, dispatcher_partition(d, tp->topic, tp->partition));
+            dispatcher_assign(dispatcher,
+                              dispatcher_partition(dispatcher, tp->topic, tp->partition));
     }
     g->member = true;
     g->moved_at = clock_mono_ms();
@@ -57,11 +58,11 @@ static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *l
 
 static void revoke_one(struct group *g, const rd_kafka_topic_partition_t *tp)
 {
-    struct dispatcher *d = g->consumer->dispatcher;
-    struct partition *p = dispatcher_find(d, tp->topic, tp->partition);
+    struct dispatcher *dispatcher = g->consumer->dispatcher;
+    struct partition *p = dispatcher_find(dispatcher, tp->topic, tp->partition);
 
     if (p)
-        dispatcher_revoke(d, p);
+        dispatcher_revoke(dispatcher, p);
 }
 
 /* For lag tools alone: where to begin stands in the target. */

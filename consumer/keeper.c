@@ -41,41 +41,41 @@ static struct position_ask **first_due(struct keeper *k, int64_t now, int64_t *n
     struct position_ask **due = NULL;
 
     *next = now + 1000;
-    for (struct position_ask **a = &k->waiting; *a; a = &(*a)->next) {
-        if ((*a)->at <= now && !due)
-            due = a;
-        *next = MIN(*next, (*a)->at);
+    for (struct position_ask **ask = &k->waiting; *ask; ask = &(*ask)->next) {
+        if ((*ask)->at <= now && !due)
+            due = ask;
+        *next = MIN(*next, (*ask)->at);
     }
     return due;
 }
 
 /* All of one kind that are due, the longest waiting first. */
-static void collect(struct round *r, struct position_ask **from, int64_t now)
+static void collect(struct round *round, struct position_ask **from, int64_t now)
 {
-    r->count = 0;
-    r->reads = (*from)->reads;
-    while (*from && r->count < POSITION_MANY_MAX) {
-        struct position_ask *a = *from;
+    round->count = 0;
+    round->reads = (*from)->reads;
+    while (*from && round->count < POSITION_MANY_MAX) {
+        struct position_ask *ask = *from;
 
-        if (a->reads != r->reads || a->at > now) {
-            from = &a->next;
+        if (ask->reads != round->reads || ask->at > now) {
+            from = &ask->next;
             continue;
         }
-        *from = a->next;
-        a->stage = ASK_OUT;
-        r->ids[r->count] = a->id;
-        r->asks[r->count++] = a;
+        *from = ask->next;
+        ask->stage = ASK_OUT;
+        round->ids[round->count] = ask->id;
+        round->asks[round->count++] = ask;
     }
 }
 
-static bool wait_for_asks(struct keeper *k, struct round *r)
+static bool wait_for_asks(struct keeper *k, struct round *round)
 {
     while (!k->stopping) {
         int64_t now = clock_mono_ms(), next;
         struct position_ask **due = first_due(k, now, &next);
 
         if (due) {
-            collect(r, due, now);
+            collect(round, due, now);
             return true;
         }
         clock_cond_wait(&k->asked, &k->lock, next);
@@ -99,96 +99,97 @@ static void put(struct keeper *k, struct position_ask *ask, int64_t at)
 
 /* ---- a round ---- */
 
-static void answer_all(struct keeper *k, struct round *r, enum position_answer answer)
+static void answer_all(struct keeper *k, struct round *round, enum position_answer answer)
 {
     AUTO_LOCK(&k->lock);
-    for (size_t i = 0; i < r->count; i++) {
-        r->asks[i]->answer = answer;
-        r->asks[i]->stage = ASK_ANSWERED;
+    for (size_t i = 0; i < round->count; i++) {
+        round->asks[i]->answer = answer;
+        round->asks[i]->stage = ASK_ANSWERED;
     }
 }
 
-static void fail_all(struct keeper *k, struct round *r, enum mongo_result result,
+static void fail_all(struct keeper *k, struct round *round, enum mongo_result result,
                      const struct error *err)
 {
-    for (size_t i = 0; i < r->count; i++) {
-        r->asks[i]->result = result;
-        r->asks[i]->err = *err;
+    for (size_t i = 0; i < round->count; i++) {
+        round->asks[i]->result = result;
+        round->asks[i]->err = *err;
     }
-    answer_all(k, r, ANSWER_FAILED);
+    answer_all(k, round, ANSWER_FAILED);
 }
 
-static void read_round(struct keeper *k, struct round *r)
+static void read_round(struct keeper *k, struct round *round)
 {
     struct error err;
-    enum mongo_result result = position_store_read(r->mongo, r->ids, r->count, r->docs, &err);
+    enum mongo_result result =
+        position_store_read(round->mongo, round->ids, round->count, round->docs, &err);
 
     if (result != MONGO_DONE) {
-        fail_all(k, r, MONGO_AGAIN, &err); /* reading changes nothing */
+        fail_all(k, round, MONGO_AGAIN, &err); /* reading changes nothing */
         return;
     }
-    for (size_t i = 0; i < r->count; i++)
-        r->asks[i]->doc = r->docs[i];
-    answer_all(k, r, ANSWER_DOCUMENT);
+    for (size_t i = 0; i < round->count; i++)
+        round->asks[i]->doc = round->docs[i];
+    answer_all(k, round, ANSWER_DOCUMENT);
 }
 
-static void change_round(struct keeper *k, struct round *r)
+static void change_round(struct keeper *k, struct round *round)
 {
     const struct position_change *changes[POSITION_MANY_MAX];
     struct error err;
     enum mongo_result result;
     bool all = false;
 
-    for (size_t i = 0; i < r->count; i++)
-        changes[i] = &r->asks[i]->change;
-    result = position_store_change(r->mongo, r->ids, changes, r->count, &all, &err);
+    for (size_t i = 0; i < round->count; i++)
+        changes[i] = &round->asks[i]->change;
+    result = position_store_change(round->mongo, round->ids, changes, round->count, &all, &err);
     if (result == MONGO_DONE && all)
-        answer_all(k, r, ANSWER_CHANGED);
+        answer_all(k, round, ANSWER_CHANGED);
     else if (result == MONGO_DONE)
-        read_round(k, r);
+        read_round(k, round);
     else
-        fail_all(k, r, result == MONGO_UNKNOWN ? MONGO_UNKNOWN : MONGO_AGAIN, &err);
+        fail_all(k, round, result == MONGO_UNKNOWN ? MONGO_UNKNOWN : MONGO_AGAIN, &err);
 }
 
-static void do_round(struct keeper *k, struct round *r)
+static void do_round(struct keeper *k, struct round *round)
 {
-    if (r->reads)
-        read_round(k, r);
+    if (round->reads)
+        read_round(k, round);
     else
-        change_round(k, r);
-    for (size_t i = 0; i < r->count; i++)
-        k->answered(r->asks[i]->owner);
+        change_round(k, round);
+    for (size_t i = 0; i < round->count; i++)
+        k->answered(round->asks[i]->owner);
 }
 
 static void *keeper_loop(void *arg)
 {
     struct keeper *k = arg;
-    struct round *r = xcalloc(1, sizeof(*r));
+    struct round *round = xcalloc(1, sizeof(*round));
 
-    r->mongo = mongo_new(k->target);
-    r->docs = xcalloc(POSITION_MANY_MAX, sizeof(*r->docs));
+    round->mongo = mongo_new(k->target);
+    round->docs = xcalloc(POSITION_MANY_MAX, sizeof(*round->docs));
     pthread_mutex_lock(&k->lock);
-    while (wait_for_asks(k, r)) {
+    while (wait_for_asks(k, round)) {
         pthread_mutex_unlock(&k->lock);
-        do_round(k, r);
+        do_round(k, round);
         pthread_mutex_lock(&k->lock);
     }
     k->running--;
     pthread_cond_broadcast(&k->ended);
     pthread_mutex_unlock(&k->lock);
-    mongo_free(r->mongo);
-    free(r->docs);
-    free(r);
+    mongo_free(round->mongo);
+    free(round->docs);
+    free(round);
     return NULL;
 }
 
 /* ---- the keeper ---- */
 
-struct keeper *keeper_new(const struct mongo_target *t, void (*answered)(void *owner))
+struct keeper *keeper_new(const struct mongo_target *target, void (*answered)(void *owner))
 {
     struct keeper *k = xcalloc(1, sizeof(*k));
 
-    k->target = t;
+    k->target = target;
     k->answered = answered;
     k->running = THREADS;
     pthread_mutex_init(&k->lock, NULL);
@@ -264,11 +265,11 @@ bool keeper_take_back(struct keeper *k, struct position_ask *ask)
     if (ask->stage == ASK_OUT)
         return false;
     if (ask->stage == ASK_WAITS) {
-        struct position_ask **a = &k->waiting;
+        struct position_ask **at = &k->waiting;
 
-        while (*a != ask)
-            a = &(*a)->next;
-        *a = ask->next;
+        while (*at != ask)
+            at = &(*at)->next;
+        *at = ask->next;
     }
     ask->stage = ASK_FREE;
     return true;

@@ -48,7 +48,7 @@ struct position_ask {
 struct keeper;
 
 /* answered: called without a lock for each ask that has its answer. */
-struct keeper *keeper_new(const struct mongo_target *t, void (*answered)(void *owner));
+struct keeper *keeper_new(const struct mongo_target *target, void (*answered)(void *owner));
 /* false: a thread still was in a command after timeout_ms: nothing may be freed. */
 bool keeper_stop(struct keeper *k, int64_t timeout_ms);
 void keeper_free(struct keeper *k); /* after keeper_stop; NULL is fine */

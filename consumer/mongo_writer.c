@@ -57,20 +57,20 @@ static void reserve(struct mongo_writer *writer, size_t entries)
     writer->refused = xrealloc(writer->refused, entries * sizeof(*writer->refused));
 }
 
-static struct batch_entry *entry(const struct sending *sending, uint32_t i)
+static struct batch_entry *entry_at(const struct sending *sending, uint32_t i)
 {
     return &sending->job->batch->entries[i];
 }
 
 static void refuse(const struct sending *sending, uint32_t i, const char *reason)
 {
-    struct batch_entry *e = entry(sending, i);
+    struct batch_entry *entry = entry_at(sending, i);
 
-    if (e->refused)
+    if (entry->refused)
         return;
-    e->refused = true;
+    entry->refused = true;
     sending->writer->refused[sending->writer->refused_count++] = i;
-    sending->job->refused(sending->job->arg, e, reason);
+    sending->job->refused(sending->job->arg, entry, reason);
 }
 
 /* ---- sending ---- */
@@ -82,7 +82,7 @@ static bool add(struct sending *sending, uint32_t i)
     struct mongo_writer *writer = sending->writer;
     struct error err;
 
-    if (write_command_add(&writer->command, entry(sending, i), &err) == 0) {
+    if (write_command_add(&writer->command, entry_at(sending, i), &err) == 0) {
         writer->sent[writer->sent_count++] = i;
         return true;
     }
@@ -119,52 +119,54 @@ struct judging {
     bool beside_others; /* other records were accepted */
 };
 
-static void in_trouble(struct judging *j, enum mongo_result result,
+static void in_trouble(struct judging *judging, enum mongo_result result,
                        const struct mongo_write_error *e)
 {
-    if (j->result == MONGO_UNKNOWN) /* nothing is worse */
+    if (judging->result == MONGO_UNKNOWN) /* nothing is worse */
         return;
-    j->result = result;
-    error_set(j->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+    judging->result = result;
+    error_set(judging->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
 }
 
 /* The first reading: is it the server, and how many records are concerned? */
 static void weigh(void *arg, const struct mongo_write_error *e)
 {
-    struct judging *j = arg;
-    struct mongo_writer *writer = j->sending->writer;
+    struct judging *judging = arg;
+    struct mongo_writer *writer = judging->sending->writer;
 
     if (e->index < 0 || (size_t)e->index >= writer->sent_count) {
-        in_trouble(j, MONGO_AGAIN, e);
+        in_trouble(judging, MONGO_AGAIN, e);
         return;
     }
-    j->failed += !writer->failed[e->index];
+    judging->failed += !writer->failed[e->index];
     writer->failed[e->index] = true;
     switch (mongo_reply_fault(e->code)) {
     case MONGO_FAULT_RECORD:
         break;
     case MONGO_FAULT_OUTCOME:
-        in_trouble(j, MONGO_UNKNOWN, e);
+        in_trouble(judging, MONGO_UNKNOWN, e);
         break;
     case MONGO_FAULT_SERVER:
-        in_trouble(j, MONGO_AGAIN, e);
+        in_trouble(judging, MONGO_AGAIN, e);
         break;
     case MONGO_FAULT_UNCLEAR:
-        j->unclear++;
+        judging->unclear++;
         break;
     }
 }
 
-static void suspect_record(struct judging *j, uint32_t i, const struct mongo_write_error *e)
+static void suspect_record(struct judging *judging, uint32_t i,
+                           const struct mongo_write_error *e)
 {
     const struct suspect *given_up = NULL;
     char reason[400];
 
-    if (j->beside_others)
-        given_up = suspects_refused(j->sending->job->suspects, entry(j->sending, i)->offset);
+    if (judging->beside_others)
+        given_up = suspects_refused(judging->sending->job->suspects,
+                                    entry_at(judging->sending, i)->offset);
     if (!given_up) {
-        error_set(&j->sending->writer->unclear, ERR_RETRY, "%s (code %" PRId32 ")", e->message,
-                  e->code);
+        error_set(&judging->sending->writer->unclear, ERR_RETRY, "%s (code %" PRId32 ")",
+                  e->message, e->code);
         return;
     }
     snprintf(reason, sizeof(reason),
@@ -172,21 +174,21 @@ static void suspect_record(struct judging *j, uint32_t i, const struct mongo_wri
              " s, in which it accepted others): %s",
              e->code, given_up->tries, (given_up->now_ms - given_up->since_ms) / 1000,
              e->message);
-    refuse(j->sending, i, reason);
+    refuse(judging->sending, i, reason);
 }
 
 /* The second reading, when the server is well: what becomes of each record. */
 static void judge_record(void *arg, const struct mongo_write_error *e)
 {
-    struct judging *j = arg;
-    struct mongo_writer *writer = j->sending->writer;
+    struct judging *judging = arg;
+    struct mongo_writer *writer = judging->sending->writer;
     char reason[400];
 
     if (!writer->failed[e->index]) /* told twice */
         return;
     writer->failed[e->index] = false;
     if (mongo_reply_fault(e->code) == MONGO_FAULT_UNCLEAR) {
-        suspect_record(j, writer->sent[e->index], e);
+        suspect_record(judging, writer->sent[e->index], e);
         return;
     }
     if (e->code == DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
@@ -195,7 +197,7 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
     }
     snprintf(reason, sizeof(reason), "MongoDB refuses it: %s (code %" PRId32 ")", e->message,
              e->code);
-    refuse(j->sending, writer->sent[e->index], reason);
+    refuse(judging->sending, writer->sent[e->index], reason);
 }
 
 static void tell_accepted(const struct sending *sending)
@@ -205,28 +207,28 @@ static void tell_accepted(const struct sending *sending)
 
     for (size_t i = 0; suspects->count > 0 && i < writer->sent_count; i++)
         if (!writer->failed[i])
-            suspects_accepted(suspects, entry(sending, writer->sent[i])->offset);
+            suspects_accepted(suspects, entry_at(sending, writer->sent[i])->offset);
 }
 
 static enum mongo_result judge(struct sending *sending, const bson_t *reply, struct error *err)
 {
-    struct judging j = {.sending = sending, .result = MONGO_DONE, .err = err};
+    struct judging judging = {.sending = sending, .result = MONGO_DONE, .err = err};
     struct mongo_writer *writer = sending->writer;
     struct mongo_write_job *job = sending->job;
     size_t accepted;
 
     memset(writer->failed, 0, writer->sent_count * sizeof(*writer->failed));
-    mongo_reply_write_errors(reply, weigh, &j);
-    accepted = writer->sent_count - j.failed;
+    mongo_reply_write_errors(reply, weigh, &judging);
+    accepted = writer->sent_count - judging.failed;
     *(sending->deletes ? &job->deleted : &job->written) += accepted;
-    if (j.result != MONGO_DONE)
-        return j.result;
+    if (judging.result != MONGO_DONE)
+        return judging.result;
     tell_accepted(sending);
     /* An older event comes alone where its newer one had company. */
-    j.beside_others = accepted > 0 || (sending->older && job->written + job->deleted > 0);
-    if (j.failed > 0)
-        mongo_reply_write_errors(reply, judge_record, &j);
-    if (j.unclear == 0 || j.beside_others)
+    judging.beside_others = accepted > 0 || (sending->older && job->written + job->deleted > 0);
+    if (judging.failed > 0)
+        mongo_reply_write_errors(reply, judge_record, &judging);
+    if (judging.unclear == 0 || judging.beside_others)
         return MONGO_DONE;
     writer->all_refused = true;
     *err = writer->unclear;
@@ -317,7 +319,7 @@ static enum mongo_result send_kind(struct sending *sending, struct error *err)
     size_t n = 0;
 
     for (size_t i = 0; i < writer->round_count; i++)
-        if ((entry(sending, writer->round[i])->after.len == 0) == sending->deletes)
+        if ((entry_at(sending, writer->round[i])->after.len == 0) == sending->deletes)
             writer->todo[n++] = writer->round[i];
     for (int tries = 1; n > 0 && result == MONGO_DONE; tries++) {
         writer->retry_count = 0;
@@ -339,11 +341,11 @@ static bool next_round(struct mongo_writer *writer, struct batch *b)
 {
     writer->round_count = 0;
     for (size_t i = 0; i < writer->refused_count; i++) {
-        struct batch_entry *e = &b->entries[writer->refused[i]];
+        struct batch_entry *entry = &b->entries[writer->refused[i]];
 
-        if (!batch_fall_back(b, e))
+        if (!batch_fall_back(b, entry))
             continue;
-        e->refused = false;
+        entry->refused = false;
         writer->round[writer->round_count++] = writer->refused[i];
     }
     writer->refused_count = 0;

@@ -30,105 +30,106 @@ static bool is_digit(char c)
     return (unsigned char)(c - '0') < 10;
 }
 
-static bool sign_read(struct scan *s)
+static bool sign_read(struct scan *scan)
 {
-    if (s->p < s->end && (*s->p == '-' || *s->p == '+'))
-        return *s->p++ == '-';
+    if (scan->p < scan->end && (*scan->p == '-' || *scan->p == '+'))
+        return *scan->p++ == '-';
     return false;
 }
 
 /* A run of digits goes to the coefficient. Returns the length of the run, or -1: too many. */
-static int64_t digits_read(struct scan *s, struct decimal *d, int64_t *zeros)
+static int64_t digits_read(struct scan *scan, struct decimal *decimal, int64_t *zeros)
 {
-    const char *from = s->p;
+    const char *from = scan->p;
 
-    for (; s->p < s->end && is_digit(*s->p); s->p++) {
-        if (*s->p == '0') {
-            *zeros += d->digits > 0;
+    for (; scan->p < scan->end && is_digit(*scan->p); scan->p++) {
+        if (*scan->p == '0') {
+            *zeros += decimal->digits > 0;
             continue;
         }
-        if (d->digits + *zeros + 1 > NUMBER_MAX_DIGITS)
+        if (decimal->digits + *zeros + 1 > NUMBER_MAX_DIGITS)
             return -1;
-        d->digits += (unsigned)*zeros + 1;
+        decimal->digits += (unsigned)*zeros + 1;
         for (; *zeros > 0; --*zeros)
-            d->coefficient *= 10;
-        d->coefficient = d->coefficient * 10 + (unsigned)(*s->p - '0');
+            decimal->coefficient *= 10;
+        decimal->coefficient = decimal->coefficient * 10 + (unsigned)(*scan->p - '0');
     }
-    return s->p - from;
+    return scan->p - from;
 }
 
 /* [eE][+-]digits, or nothing. An exponent is cut at a size that no number can have. */
-static bool exponent_read(struct scan *s, int64_t *exponent)
+static bool exponent_read(struct scan *scan, int64_t *exponent)
 {
     const char *from;
     bool negative;
     int64_t n = 0;
 
-    if (s->p == s->end)
+    if (scan->p == scan->end)
         return true;
-    if (*s->p != 'e' && *s->p != 'E')
+    if (*scan->p != 'e' && *scan->p != 'E')
         return false;
-    s->p++;
-    negative = sign_read(s);
-    for (from = s->p; s->p < s->end && is_digit(*s->p); s->p++)
-        n = MIN(n * 10 + (*s->p - '0'), INT32_MAX);
+    scan->p++;
+    negative = sign_read(scan);
+    for (from = scan->p; scan->p < scan->end && is_digit(*scan->p); scan->p++)
+        n = MIN(n * 10 + (*scan->p - '0'), INT32_MAX);
     *exponent += negative ? -n : n;
-    return s->p > from && s->p == s->end;
+    return scan->p > from && scan->p == scan->end;
 }
 
-static bool magnitude_ok(const struct decimal *d)
+static bool magnitude_ok(const struct decimal *decimal)
 {
-    int64_t magnitude = d->exponent + d->digits - 1;
+    int64_t magnitude = decimal->exponent + decimal->digits - 1;
 
     return magnitude >= MIN_MAGNITUDE && magnitude <= MAX_MAGNITUDE;
 }
 
 static bool decimal_read(struct decimal *ret, struct bytes text)
 {
-    struct scan s = {text.p, text.p + text.len};
-    struct decimal d = {.negative = sign_read(&s)};
+    struct scan scan = {text.p, text.p + text.len};
+    struct decimal decimal = {.negative = sign_read(&scan)};
     int64_t zeros = 0, whole, fraction = 0;
 
-    whole = digits_read(&s, &d, &zeros);
-    if (s.p < s.end && *s.p == '.') {
-        s.p++;
-        fraction = digits_read(&s, &d, &zeros);
+    whole = digits_read(&scan, &decimal, &zeros);
+    if (scan.p < scan.end && *scan.p == '.') {
+        scan.p++;
+        fraction = digits_read(&scan, &decimal, &zeros);
     }
     if (whole < 0 || fraction < 0 || whole + fraction == 0)
         return false;
-    d.exponent = zeros - fraction;
-    if (!exponent_read(&s, &d.exponent))
+    decimal.exponent = zeros - fraction;
+    if (!exponent_read(&scan, &decimal.exponent))
         return false;
-    if (!d.digits)
-        d = (struct decimal){0}; /* one zero, whatever its sign and exponent */
-    else if (!magnitude_ok(&d))
+    if (!decimal.digits)
+        decimal = (struct decimal){0}; /* one zero, whatever its sign and exponent */
+    else if (!magnitude_ok(&decimal))
         return false;
-    *ret = d;
+    *ret = decimal;
     return true;
 }
 
 /* The coefficient itself when it is an integer of int64; the sign is still apart. */
-static bool integer_of(const struct decimal *d, int64_t *ret)
+static bool integer_of(const struct decimal *decimal, int64_t *ret)
 {
-    unsigned __int128 n = d->coefficient;
+    unsigned __int128 n = decimal->coefficient;
 
-    if (d->exponent < 0 || d->exponent + d->digits > 19)
+    if (decimal->exponent < 0 || decimal->exponent + decimal->digits > 19)
         return false;
-    for (int64_t i = 0; i < d->exponent; i++)
+    for (int64_t i = 0; i < decimal->exponent; i++)
         n *= 10;
-    if (n > (unsigned __int128)INT64_MAX + d->negative)
+    if (n > (unsigned __int128)INT64_MAX + decimal->negative)
         return false;
-    *ret = d->negative ? (int64_t) - (uint64_t)n : (int64_t)n;
+    *ret = decimal->negative ? (int64_t) - (uint64_t)n : (int64_t)n;
     return true;
 }
 
-static bson_decimal128_t decimal128_of(const struct decimal *d)
+static bson_decimal128_t decimal128_of(const struct decimal *decimal)
 {
-    uint64_t exponent = (uint64_t)(d->exponent + DECIMAL128_BIAS);
+    uint64_t exponent = (uint64_t)(decimal->exponent + DECIMAL128_BIAS);
 
     return (bson_decimal128_t){
-        .low = (uint64_t)d->coefficient,
-        .high = (uint64_t)d->negative << 63 | exponent << 49 | (uint64_t)(d->coefficient >> 64),
+        .low = (uint64_t)decimal->coefficient,
+        .high = (uint64_t)decimal->negative << 63 | exponent << 49 |
+                (uint64_t)(decimal->coefficient >> 64),
     };
 }
 
@@ -157,15 +158,15 @@ static bool short_integer(struct number *ret, struct bytes text)
     return true;
 }
 
-static void exact_of(struct number *ret, const struct decimal *d)
+static void exact_of(struct number *ret, const struct decimal *decimal)
 {
     int64_t n;
 
-    if (integer_of(d, &n)) {
+    if (integer_of(decimal, &n)) {
         set_integer(ret, n);
-    } else if (d->digits <= DECIMAL128_DIGITS) {
+    } else if (decimal->digits <= DECIMAL128_DIGITS) {
         ret->type = NUMBER_DECIMAL128;
-        ret->decimal = decimal128_of(d);
+        ret->decimal = decimal128_of(decimal);
     } else {
         ret->type = NUMBER_TEXT;
     }
@@ -173,48 +174,48 @@ static void exact_of(struct number *ret, const struct decimal *d)
 
 static bool exact_through_double(struct number *ret, struct bytes text)
 {
-    struct decimal d;
+    struct decimal decimal;
     double value;
     char shown[32];
 
     if (!number_double(&value, text))
         return false;
     snprintf(shown, sizeof(shown), "%.17g", value);
-    if (!decimal_read(&d, bytes_of(shown)))
+    if (!decimal_read(&decimal, bytes_of(shown)))
         return false;
-    exact_of(ret, &d);
+    exact_of(ret, &decimal);
     return true;
 }
 
 bool number_exact(struct number *ret, struct bytes text)
 {
-    struct decimal d;
+    struct decimal decimal;
 
     if (MUTATED(number))
         return exact_through_double(ret, text);
     if (short_integer(ret, text))
         return true;
-    if (!decimal_read(&d, text))
+    if (!decimal_read(&decimal, text))
         return false;
-    exact_of(ret, &d);
+    exact_of(ret, &decimal);
     return true;
 }
 
 bool number_valid(struct bytes text)
 {
     struct number fast;
-    struct decimal d;
+    struct decimal decimal;
 
-    return short_integer(&fast, text) || decimal_read(&d, text);
+    return short_integer(&fast, text) || decimal_read(&decimal, text);
 }
 
 /* strtod rounds right; a text without a point is the same in every locale. */
-static double double_by_text(const struct decimal *d)
+static double double_by_text(const struct decimal *decimal)
 {
     char text[64], *p = text + sizeof(text) - 8;
-    unsigned __int128 n = d->coefficient;
+    unsigned __int128 n = decimal->coefficient;
 
-    snprintf(p, 8, "E%d", (int)d->exponent);
+    snprintf(p, 8, "E%d", (int)decimal->exponent);
     do {
         *--p = (char)('0' + (int)(n % 10));
         n /= 10;
@@ -227,18 +228,18 @@ bool number_double(double *ret, struct bytes text)
     static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                     1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                     1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-    struct decimal d;
+    struct decimal decimal;
     double value;
 
-    if (!decimal_read(&d, text))
+    if (!decimal_read(&decimal, text))
         return false;
     /* Both parts are exact doubles, so one operation rounds once. */
-    if (d.coefficient > (1ULL << 53) || d.exponent > 22 || d.exponent < -22)
-        value = double_by_text(&d);
-    else if (d.exponent < 0)
-        value = (double)(uint64_t)d.coefficient / powers[-d.exponent];
+    if (decimal.coefficient > (1ULL << 53) || decimal.exponent > 22 || decimal.exponent < -22)
+        value = double_by_text(&decimal);
+    else if (decimal.exponent < 0)
+        value = (double)(uint64_t)decimal.coefficient / powers[-decimal.exponent];
     else
-        value = (double)(uint64_t)d.coefficient * powers[d.exponent];
-    *ret = d.negative ? -value : value;
+        value = (double)(uint64_t)decimal.coefficient * powers[decimal.exponent];
+    *ret = decimal.negative ? -value : value;
     return true;
 }

@@ -6,13 +6,13 @@
 #include "common/base/check.h"
 #include "common/base/mutation.h"
 
-void position_init(struct position *p)
+void position_init(struct position *position)
 {
-    *p = (struct position){.offset = POSITION_NONE,
-                           .applied = POSITION_NONE,
-                           .sent = POSITION_NONE,
-                           .begin = POSITION_NONE,
-                           .again = POSITION_NONE};
+    *position = (struct position){.offset = POSITION_NONE,
+                                  .applied = POSITION_NONE,
+                                  .sent = POSITION_NONE,
+                                  .begin = POSITION_NONE,
+                                  .again = POSITION_NONE};
 }
 
 /* The lower of two offsets of which either may be none. */
@@ -69,26 +69,26 @@ enum position_start position_take(struct position_change *ret, const struct posi
     return keeps ? POSITION_CONTINUE : POSITION_FROM_BEGIN;
 }
 
-static void remember(struct position *p, const struct position_doc *doc, int64_t now_ms,
+static void remember(struct position *position, const struct position_doc *doc, int64_t now_ms,
                      int64_t grace_ms)
 {
-    if (p->again == POSITION_NONE)
-        p->again_at = now_ms + grace_ms;
-    p->again = doc->again;
-    p->generation = doc->generation;
-    p->begin = doc->begin;
-    strcpy(p->log_id, doc->log_id);
-    p->applied = doc->offset;
-    p->doubted = false;
-    position_confirmed(p, doc->offset);
+    if (position->again == POSITION_NONE)
+        position->again_at = now_ms + grace_ms;
+    position->again = doc->again;
+    position->generation = doc->generation;
+    position->begin = doc->begin;
+    strcpy(position->log_id, doc->log_id);
+    position->applied = doc->offset;
+    position->doubted = false;
+    position_confirmed(position, doc->offset);
 }
 
-void position_taken(struct position *p, const struct position_doc *stored, int64_t now_ms,
-                    int64_t grace_ms)
+void position_taken(struct position *position, const struct position_doc *stored,
+                    int64_t now_ms, int64_t grace_ms)
 {
-    position_init(p);
-    p->epoch = stored->epoch;
-    remember(p, stored, now_ms, grace_ms);
+    position_init(position);
+    position->epoch = stored->epoch;
+    remember(position, stored, now_ms, grace_ms);
 }
 
 bool position_is_taken(const struct position_change *take, const struct position_doc *doc)
@@ -101,23 +101,23 @@ bool position_is_taken(const struct position_change *take, const struct position
 
 /* What an owner expects to find, and what of it stays. */
 static void begin_change(struct position_change *ret, enum position_change_kind kind,
-                         const struct position *p, const char *me)
+                         const struct position *position, const char *me)
 {
     *ret = (struct position_change){.kind = kind};
     ret->seen.found = true;
-    ret->seen.epoch = p->epoch;
+    ret->seen.epoch = position->epoch;
     ret->seen.rewind = POSITION_NONE;
     strcpy(ret->seen.owner, me);
     ret->next = ret->seen;
-    ret->next.offset = p->applied;
-    ret->next.generation = p->generation;
-    ret->next.begin = p->begin;
-    strcpy(ret->next.log_id, p->log_id);
+    ret->next.offset = position->applied;
+    ret->next.generation = position->generation;
+    ret->next.begin = position->begin;
+    strcpy(ret->next.log_id, position->log_id);
 }
 
-void position_move(struct position_change *ret, const struct position *p, const char *me)
+void position_move(struct position_change *ret, const struct position *position, const char *me)
 {
-    begin_change(ret, POSITION_CHANGE_MOVE, p, me);
+    begin_change(ret, POSITION_CHANGE_MOVE, position, me);
 }
 
 void position_set_back(struct position_change *ret, const struct position_doc *doc,
@@ -128,48 +128,51 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
     ret->next.rewind = POSITION_NONE;
 }
 
-void position_begin_again(struct position_change *ret, const struct position *p, const char *me)
+void position_begin_again(struct position_change *ret, const struct position *position,
+                          const char *me)
 {
-    begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, p, me);
-    ret->next.offset = position_again_from(p);
+    begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, position, me);
+    ret->next.offset = position_again_from(position);
     ret->next.again = POSITION_NONE;
 }
 
-void position_goodbye(struct position_change *ret, const struct position *p, const char *me)
+void position_goodbye(struct position_change *ret, const struct position *position,
+                      const char *me)
 {
-    begin_change(ret, POSITION_CHANGE_GOODBYE, p, me);
+    begin_change(ret, POSITION_CHANGE_GOODBYE, position, me);
     ret->next.owner[0] = '\0';
-    if (p->doubted)
+    if (position->doubted)
         ret->next.offset = POSITION_NONE;
 }
 
 /* What may have come late, in the log of the present owner. */
-static int64_t late_from(const struct position *p, const struct position_doc *doc)
+static int64_t late_from(const struct position *position, const struct position_doc *doc)
 {
-    if (strcmp(doc->log_id, p->log_id) != 0)
+    if (strcmp(doc->log_id, position->log_id) != 0)
         return doc->begin;
-    return MAX(p->offset, doc->begin);
+    return MAX(position->offset, doc->begin);
 }
 
-bool position_late_mark(struct position_change *ret, const struct position *p,
+bool position_late_mark(struct position_change *ret, const struct position *position,
                         const struct position_doc *doc)
 {
-    if (p->sent == POSITION_NONE || !doc->found || MUTATED(heal) ||
-        late_from(p, doc) == POSITION_NONE)
+    if (position->sent == POSITION_NONE || !doc->found || MUTATED(heal) ||
+        late_from(position, doc) == POSITION_NONE)
         return false;
     *ret = (struct position_change){POSITION_CHANGE_MARK, *doc, *doc};
-    ret->next.rewind = lowest(doc->rewind, late_from(p, doc));
+    ret->next.rewind = lowest(doc->rewind, late_from(position, doc));
     return true;
 }
 
 /* ---- the document's word ---- */
 
-enum position_verdict position_judge(const struct position *p, const struct position_doc *doc,
-                                     const char *me, int64_t *ret)
+enum position_verdict position_judge(const struct position *position,
+                                     const struct position_doc *doc, const char *me,
+                                     int64_t *ret)
 {
     if (!doc->found)
         return POSITION_GONE;
-    if (doc->epoch != p->epoch || strcmp(doc->owner, me) != 0)
+    if (doc->epoch != position->epoch || strcmp(doc->owner, me) != 0)
         return POSITION_LOST;
     if (doc->rewind == POSITION_NONE)
         return POSITION_MINE;
@@ -177,67 +180,70 @@ enum position_verdict position_judge(const struct position *p, const struct posi
     return POSITION_REWIND;
 }
 
-bool position_agrees(const struct position *p, const struct position_doc *doc, int64_t moved)
+bool position_agrees(const struct position *position, const struct position_doc *doc,
+                     int64_t moved)
 {
-    return (doc->offset == p->offset || doc->offset == moved) && doc->again == p->again;
+    return (doc->offset == position->offset || doc->offset == moved) &&
+           doc->again == position->again;
 }
 
-void position_adopt(struct position *p, const struct position_doc *doc, int64_t now_ms,
+void position_adopt(struct position *position, const struct position_doc *doc, int64_t now_ms,
                     int64_t grace_ms)
 {
     if (MUTATED(unacknowledged))
-        p->applied = p->offset;
+        position->applied = position->offset;
     else
-        remember(p, doc, now_ms, grace_ms);
+        remember(position, doc, now_ms, grace_ms);
 }
 
 /* ---- memory ---- */
 
-void position_sending(struct position *p, int64_t end)
+void position_sending(struct position *position, int64_t end)
 {
-    p->sent = MAX(p->sent, end);
+    position->sent = MAX(position->sent, end);
 }
 
-void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms)
+void position_unknown(struct position *position, int64_t now_ms, int64_t grace_ms)
 {
     if (!MUTATED(heal))
-        p->quiet_until = MAX(p->quiet_until, now_ms + grace_ms);
+        position->quiet_until = MAX(position->quiet_until, now_ms + grace_ms);
 }
 
-void position_doubt(struct position *p)
+void position_doubt(struct position *position)
 {
-    p->doubted = true;
+    position->doubted = true;
 }
 
-void position_written(struct position *p, int64_t end)
+void position_written(struct position *position, int64_t end)
 {
-    p->applied = end;
+    position->applied = end;
 }
 
-void position_begun(struct position *p, int64_t generation, int64_t begin, const char *log_id)
+void position_begun(struct position *position, int64_t generation, int64_t begin,
+                    const char *log_id)
 {
-    p->generation = generation;
-    p->begin = begin;
-    strcpy(p->log_id, log_id);
+    position->generation = generation;
+    position->begin = begin;
+    strcpy(position->log_id, log_id);
 }
 
-void position_confirmed(struct position *p, int64_t offset)
+void position_confirmed(struct position *position, int64_t offset)
 {
-    p->offset = offset;
-    if (p->sent <= offset)
-        p->sent = POSITION_NONE;
+    position->offset = offset;
+    if (position->sent <= offset)
+        position->sent = POSITION_NONE;
 }
 
-void position_went_back(struct position *p, int64_t offset)
+void position_went_back(struct position *position, int64_t offset)
 {
-    p->offset = p->applied = offset;
-    p->doubted = false;
+    position->offset = position->applied = offset;
+    position->doubted = false;
 }
 
-void position_begins_again(struct position *p)
+void position_begins_again(struct position *position)
 {
-    position_went_back(p, position_again_from(p));
-    p->again = POSITION_NONE;
+    position_went_back(position, position_again_from(position));
+    position->again = POSITION_NONE;
 }
 
 bool position_may_take_again(bool assigned)
@@ -245,28 +251,28 @@ bool position_may_take_again(bool assigned)
     return assigned || MUTATED(stray);
 }
 
-bool position_is_ahead(const struct position *p)
+bool position_is_ahead(const struct position *position)
 {
-    return p->applied != p->offset;
+    return position->applied != position->offset;
 }
 
-bool position_is_quiet(const struct position *p, int64_t now_ms)
+bool position_is_quiet(const struct position *position, int64_t now_ms)
 {
-    return now_ms >= p->quiet_until;
+    return now_ms >= position->quiet_until;
 }
 
-bool position_again_due(const struct position *p, int64_t now_ms)
+bool position_again_due(const struct position *position, int64_t now_ms)
 {
-    return p->again != POSITION_NONE && now_ms >= p->again_at;
+    return position->again != POSITION_NONE && now_ms >= position->again_at;
 }
 
-int64_t position_again_from(const struct position *p)
+int64_t position_again_from(const struct position *position)
 {
-    return lowest(p->again, p->offset);
+    return lowest(position->again, position->offset);
 }
 
-bool position_may_send(const struct position *p, int64_t now_ms, int64_t last_poll_ms,
+bool position_may_send(const struct position *position, int64_t now_ms, int64_t last_poll_ms,
                        int64_t session_ms)
 {
-    return position_is_quiet(p, now_ms) && now_ms - last_poll_ms < session_ms / 2;
+    return position_is_quiet(position, now_ms) && now_ms - last_poll_ms < session_ms / 2;
 }

@@ -65,7 +65,7 @@ struct position {
     int64_t again_at;    /* ... at this time; POSITION_NONE: no need */
 };
 
-void position_init(struct position *p);
+void position_init(struct position *position);
 
 /* ---- changes of the document ---- */
 
@@ -96,27 +96,29 @@ enum position_start {
 enum position_start position_take(struct position_change *ret, const struct position_doc *old,
                                   const struct position_source *source, const char *me);
 /* The document says what the taker wanted: the partition is p's. */
-void position_taken(struct position *p, const struct position_doc *stored, int64_t now_ms,
-                    int64_t grace_ms);
+void position_taken(struct position *position, const struct position_doc *stored,
+                    int64_t now_ms, int64_t grace_ms);
 /* Is this document the one that the taker wanted to store (its answer got lost)? */
 bool position_is_taken(const struct position_change *take, const struct position_doc *doc);
 
 /* To p->applied. */
-void position_move(struct position_change *ret, const struct position *p, const char *me);
+void position_move(struct position_change *ret, const struct position *position,
+                   const char *me);
 /* To offset; doc is what position_judge looked at. */
 void position_set_back(struct position_change *ret, const struct position_doc *doc,
                        int64_t offset);
 /* To position_again_from. */
-void position_begin_again(struct position_change *ret, const struct position *p,
+void position_begin_again(struct position_change *ret, const struct position *position,
                           const char *me);
 /* Not while a write of its own may come late (position_is_quiet). In doubt the document's
  * offset stays: a rewind may have been executed. `again` stays: the successor sees to it.
  * Without a clear answer it is said again; when it matches nothing, the mark follows: what was
  * written may have come late. */
-void position_goodbye(struct position_change *ret, const struct position *p, const char *me);
+void position_goodbye(struct position_change *ret, const struct position *position,
+                      const char *me);
 /* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
  * before the begin of the owner's generation: what stands before it is of another one. */
-bool position_late_mark(struct position_change *ret, const struct position *p,
+bool position_late_mark(struct position_change *ret, const struct position *position,
                         const struct position_doc *doc);
 
 /* ---- memory ---- */
@@ -129,38 +131,44 @@ enum position_verdict {
 };
 /* What a document that was read says to its owner: after a change that matched nothing or was
  * not acknowledged, when idle, or before applying again after an unknown outcome. */
-enum position_verdict position_judge(const struct position *p, const struct position_doc *doc,
-                                     const char *me, int64_t *ret);
+enum position_verdict position_judge(const struct position *position,
+                                     const struct position_doc *doc, const char *me,
+                                     int64_t *ret);
 /* Does the document of an owner whose commands were all answered say what it thinks? moved: the
  * offset that it asked for, or POSITION_NONE. */
-bool position_agrees(const struct position *p, const struct position_doc *doc, int64_t moved);
+bool position_agrees(const struct position *position, const struct position_doc *doc,
+                     int64_t moved);
 /* The document's offset, generation and `again` become memory's; everything that was read is
  * to be read again from there. */
-void position_adopt(struct position *p, const struct position_doc *doc, int64_t now_ms,
+void position_adopt(struct position *position, const struct position_doc *doc, int64_t now_ms,
                     int64_t grace_ms);
 
-void position_sending(struct position *p, int64_t end); /* before a command is sent */
-void position_unknown(struct position *p, int64_t now_ms, int64_t grace_ms); /* that command */
+void position_sending(struct position *position, int64_t end); /* before a command is sent */
+void position_unknown(struct position *position, int64_t now_ms,
+                      int64_t grace_ms); /* that command */
 /* Something went wrong: from now on only the document is believed. */
-void position_doubt(struct position *p);
-void position_written(struct position *p, int64_t end); /* acknowledged, letters included */
+void position_doubt(struct position *position);
+void position_written(struct position *position,
+                      int64_t end); /* acknowledged, letters included */
 /* A begin was applied. */
-void position_begun(struct position *p, int64_t generation, int64_t begin, const char *log_id);
-void position_confirmed(struct position *p, int64_t offset); /* the document was moved */
-void position_went_back(struct position *p, int64_t offset); /* the document was set back */
-void position_begins_again(struct position *p); /* the same, to position_again_from */
+void position_begun(struct position *position, int64_t generation, int64_t begin,
+                    const char *log_id);
+void position_confirmed(struct position *position, int64_t offset); /* the document was moved */
+void position_went_back(struct position *position,
+                        int64_t offset);               /* the document was set back */
+void position_begins_again(struct position *position); /* the same, to position_again_from */
 
 /* After a mark for another owner: may it be taken again? Only what the group still assigns. */
 bool position_may_take_again(bool assigned);
 /* Is something acknowledged that the document does not say yet? */
-bool position_is_ahead(const struct position *p);
+bool position_is_ahead(const struct position *position);
 /* Can no write of unknown outcome come any more? */
-bool position_is_quiet(const struct position *p, int64_t now_ms);
+bool position_is_quiet(const struct position *position, int64_t now_ms);
 /* Is it time to apply once more? */
-bool position_again_due(const struct position *p, int64_t now_ms);
+bool position_again_due(const struct position *position, int64_t now_ms);
 /* From where: `again`, but never forward, since a mark may have set it back further. */
-int64_t position_again_from(const struct position *p);
+int64_t position_again_from(const struct position *position);
 /* A write may be sent only by a member that polled its group lately, and after the quiet time.
  */
-bool position_may_send(const struct position *p, int64_t now_ms, int64_t last_poll_ms,
+bool position_may_send(const struct position *position, int64_t now_ms, int64_t last_poll_ms,
                        int64_t session_ms);

@@ -99,38 +99,38 @@ static int doc_ready(struct attempt *try, struct error *err)
 
 static int look_at_collection(struct attempt *try, struct error *err)
 {
-    struct prepare_facts *f = &try->facts;
+    struct prepare_facts *facts = &try->facts;
     struct collection coll = collection_of(try);
 
     if (collection_look(&try->found, try->m, coll.name, err) < 0)
         return -1;
-    f->collection.exists = try->found.exists;
-    f->collection.unfit = try->found.unfit;
-    f->collection.uuid = try->found.uuid;
-    f->collection.indexed = false;
+    facts->collection.exists = try->found.exists;
+    facts->collection.unfit = try->found.unfit;
+    facts->collection.uuid = try->found.uuid;
+    facts->collection.indexed = false;
     if (!try->found.exists || try->found.unfit)
         return 0;
-    return collection_index_look(&f->collection.indexed, try->m, &coll, err);
+    return collection_index_look(&facts->collection.indexed, try->m, &coll, err);
 }
 
 static int look(struct attempt *try, struct error *err)
 {
-    struct prepare_facts *f = &try->facts;
+    struct prepare_facts *facts = &try->facts;
 
     if (table_doc_read(&try->doc, try->m, try->prep->table->topic, err) < 0)
         return -1;
-    f->preparer = try->prep->preparer;
-    f->exist = table_doc_clear_of(config_string(try->prep->config, "target.mongodb.exist"));
-    f->doc.state = try->doc.state;
-    f->doc.clear = try->doc.clear;
-    f->doc.uuid = try->doc.uuid;
-    f->doc.doubled = try->doc.doubled;
-    f->doc.same_schema = bytes_equal(buf_slice(&try->doc.schema), buf_slice(&try->schema));
-    f->doc.same_form = strcmp(try->doc.form, try->form) == 0;
+    facts->preparer = try->prep->preparer;
+    facts->exist = table_doc_clear_of(config_string(try->prep->config, "target.mongodb.exist"));
+    facts->doc.state = try->doc.state;
+    facts->doc.clear = try->doc.clear;
+    facts->doc.uuid = try->doc.uuid;
+    facts->doc.doubled = try->doc.doubled;
+    facts->doc.same_schema = bytes_equal(buf_slice(&try->doc.schema), buf_slice(&try->schema));
+    facts->doc.same_form = strcmp(try->doc.form, try->form) == 0;
     if (look_at_collection(try, err) < 0)
         return -1;
     if (try->doc.state == TABLE_DOC_NONE &&
-        position_store_any(&f->had_position, try->m, try->prep->table->topic, err) < 0)
+        position_store_any(&facts->had_position, try->m, try->prep->table->topic, err) < 0)
         return -1;
     return 0;
 }
@@ -335,14 +335,14 @@ static int check_key_name(const struct key_attribute *key, struct error *err)
 
 static int check_names(const struct preparation *prep, struct error *err)
 {
-    const struct key_schema *s = &prep->ledger->key_schema;
+    const struct key_schema *schema = &prep->ledger->key_schema;
 
     if (strncmp(prep->table->collection, "system.", 7) == 0)
         return error_fatal(err, 0,
                            "MongoDB keeps collections named system.* for itself: give %s "
                            "another name with map.collection",
                            prep->table->name);
-    return check_key_name(&s->hash, err) < 0 ? -1 : check_key_name(&s->range, err);
+    return check_key_name(&schema->hash, err) < 0 ? -1 : check_key_name(&schema->range, err);
 }
 
 /* ---- a look ---- */

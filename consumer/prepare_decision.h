@@ -54,5 +54,5 @@ enum prepare_step {
     PREPARE_FINISH,  /* ready, with the collection's UUID */
 };
 
-enum prepare_step prepare_decision_next(const struct prepare_facts *f,
+enum prepare_step prepare_decision_next(const struct prepare_facts *facts,
                                         enum table_doc_clear *clear);

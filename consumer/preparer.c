@@ -40,14 +40,14 @@ struct preparer {
 
 /* ---- one look, without the lock ---- */
 
-static bool wants_secondary(const struct preparer *p)
+static bool wants_secondary(const struct preparer *preparer)
 {
-    return config_bool(p->setup.config, "full.enable_index.user");
+    return config_bool(preparer->setup.config, "full.enable_index.user");
 }
 
-static bool has_no_rival(struct preparer *p, const struct table *t, struct error *err)
+static bool has_no_rival(struct preparer *preparer, const struct table *t, struct error *err)
 {
-    AUTO(free_charp) char *rival = tables_rival(p->setup.tables, t);
+    AUTO(free_charp) char *rival = tables_rival(preparer->setup.tables, t);
 
     if (rival)
         error_fatal(err, 0,
@@ -61,19 +61,19 @@ static bool has_no_rival(struct preparer *p, const struct table *t, struct error
 static void prepare(struct hand *h, struct table *t, const struct ledger_table *ledger,
                     struct look *ret)
 {
-    const struct preparer_setup *s = &h->p->setup;
+    const struct preparer_setup *setup = &h->p->setup;
     struct database_source source;
-    struct preparation work = {.config = s->config,
+    struct preparation work = {.config = setup->config,
                                .mongo = h->mongo,
                                .source = &source,
-                               .cache = s->ledger,
+                               .cache = setup->ledger,
                                .ledger = ledger,
                                .table = t,
-                               .rk = s->rk,
-                               .preparer = s->owns_first(s->arg, t->topic),
+                               .rk = setup->rk,
+                               .preparer = setup->owns_first(setup->arg, t->topic),
                                .patient = h->role == ROLE_BUILDS};
 
-    if (database_source_read(&source, s->ledger, &ret->err) < 0)
+    if (database_source_read(&source, setup->ledger, &ret->err) < 0)
         return;
     ret->result = preparation_run(&ret->view, &work, &ret->err);
     ret->answered_no = h->mongo->answered_no;
@@ -109,21 +109,21 @@ static void look_at(struct hand *h, struct table *t, struct look *ret)
 /* ---- what each thread does ---- */
 
 /* By the threads that look: the others may be in a command for hours. */
-static void tick(struct preparer *p)
+static void tick(struct preparer *preparer)
 {
     int64_t now = clock_mono_ms();
 
-    for (struct watch *watch = p->watches; watch; watch = watch->next)
+    for (struct watch *watch = preparer->watches; watch; watch = watch->next)
         watch_tick(watch, now);
 }
 
 /* The one that has been due the longest. */
-static struct watch *next_due(struct preparer *p, enum watch_role role)
+static struct watch *next_due(struct preparer *preparer, enum watch_role role)
 {
     int64_t now = clock_mono_ms(), due, first = INT64_MAX;
     struct watch *found = NULL;
 
-    for (struct watch *watch = p->watches; watch; watch = watch->next)
+    for (struct watch *watch = preparer->watches; watch; watch = watch->next)
         if (watch_is_due(watch, role, now, &due) && due < first) {
             first = due;
             found = watch;
@@ -145,17 +145,17 @@ static int64_t next_time(const struct hand *h)
 
 static struct watch *wait_for_work(struct hand *h)
 {
-    struct preparer *p = h->p;
+    struct preparer *preparer = h->p;
 
-    while (!p->stopping) {
+    while (!preparer->stopping) {
         struct watch *watch;
 
         if (h->role == ROLE_LOOKS)
-            tick(p);
-        watch = next_due(p, h->role);
+            tick(preparer);
+        watch = next_due(preparer, h->role);
         if (watch)
             return watch;
-        clock_cond_wait(&p->changed, &p->lock, next_time(h));
+        clock_cond_wait(&preparer->changed, &preparer->lock, next_time(h));
     }
     return NULL;
 }
@@ -163,21 +163,21 @@ static struct watch *wait_for_work(struct hand *h)
 /* The lock is held before and after each. */
 static void look(struct hand *h, struct watch *watch)
 {
-    struct preparer *p = h->p;
+    struct preparer *preparer = h->p;
     struct look result;
     bool changed;
 
     watch_look_begins(watch, h->role, clock_mono_ms());
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&preparer->lock);
     look_at(h, watch->table, &result);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&preparer->lock);
     changed = watch_look_ended(watch, h->role, &result, clock_mono_ms());
-    pthread_cond_broadcast(&p->changed);
+    pthread_cond_broadcast(&preparer->changed);
     if (!changed)
         return;
-    pthread_mutex_unlock(&p->lock);
-    p->setup.changed(p->setup.arg, watch->table);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_unlock(&preparer->lock);
+    preparer->setup.changed(preparer->setup.arg, watch->table);
+    pthread_mutex_lock(&preparer->lock);
 }
 
 static int build_secondary(struct hand *h, struct table *t)
@@ -196,111 +196,113 @@ static int build_secondary(struct hand *h, struct table *t)
 
 static void index_secondary(struct hand *h, struct watch *watch)
 {
-    struct preparer *p = h->p;
+    struct preparer *preparer = h->p;
     int result;
 
     watch_index_begins(watch, clock_mono_ms());
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&preparer->lock);
     result = build_secondary(h, watch->table);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&preparer->lock);
     watch_index_ended(watch, result == 0, clock_mono_ms());
 }
 
 static void *hand_loop(void *arg)
 {
     struct hand *h = arg;
-    struct preparer *p = h->p;
+    struct preparer *preparer = h->p;
     struct watch *watch;
 
-    AUTO_LOCK(&p->lock);
+    AUTO_LOCK(&preparer->lock);
     while ((watch = wait_for_work(h))) {
         if (h->role == ROLE_INDEXES)
             index_secondary(h, watch);
         else
             look(h, watch);
     }
-    p->running--;
-    pthread_cond_broadcast(&p->changed);
+    preparer->running--;
+    pthread_cond_broadcast(&preparer->changed);
     return NULL;
 }
 
 /* ---- from other threads ---- */
 
-struct preparer *preparer_new(const struct preparer_setup *s)
+struct preparer *preparer_new(const struct preparer_setup *setup)
 {
-    struct preparer *p = xcalloc(1, sizeof(*p));
+    struct preparer *preparer = xcalloc(1, sizeof(*preparer));
 
-    p->setup = *s;
-    p->running = THREADS;
-    pthread_mutex_init(&p->lock, NULL);
-    clock_cond_init(&p->changed);
+    preparer->setup = *setup;
+    preparer->running = THREADS;
+    pthread_mutex_init(&preparer->lock, NULL);
+    clock_cond_init(&preparer->changed);
     for (size_t i = 0; i < THREADS; i++) {
-        struct hand *h = &p->hands[i];
+        struct hand *h = &preparer->hands[i];
 
-        h->p = p;
+        h->p = preparer;
         h->role = roles[i];
-        h->mongo = h->role == ROLE_LOOKS ? mongo_new(s->target) : mongo_patient_new(s->target);
+        h->mongo =
+            h->role == ROLE_LOOKS ? mongo_new(setup->target) : mongo_patient_new(setup->target);
         CHECK(pthread_create(&h->thread, NULL, hand_loop, h) == 0);
     }
-    return p;
+    return preparer;
 }
 
-bool preparer_stop(struct preparer *p, int64_t timeout_ms)
+bool preparer_stop(struct preparer *preparer, int64_t timeout_ms)
 {
     int64_t until = clock_mono_ms() + timeout_ms;
 
     {
-        AUTO_LOCK(&p->lock);
-        p->stopping = true;
-        pthread_cond_broadcast(&p->changed);
-        if (!clock_cond_wait_zero(&p->changed, &p->lock, &p->running, until))
+        AUTO_LOCK(&preparer->lock);
+        preparer->stopping = true;
+        pthread_cond_broadcast(&preparer->changed);
+        if (!clock_cond_wait_zero(&preparer->changed, &preparer->lock, &preparer->running,
+                                  until))
             return false;
     }
     for (size_t i = 0; i < THREADS; i++)
-        pthread_join(p->hands[i].thread, NULL);
+        pthread_join(preparer->hands[i].thread, NULL);
     return true;
 }
 
-void preparer_free(struct preparer *p)
+void preparer_free(struct preparer *preparer)
 {
-    if (!p)
+    if (!preparer)
         return;
-    for (struct watch *watch = p->watches, *next; watch; watch = next) {
+    for (struct watch *watch = preparer->watches, *next; watch; watch = next) {
         next = watch->next;
         watch_free(watch);
     }
     for (size_t i = 0; i < THREADS; i++)
-        mongo_free(p->hands[i].mongo);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
-    free(p);
+        mongo_free(preparer->hands[i].mongo);
+    pthread_cond_destroy(&preparer->changed);
+    pthread_mutex_destroy(&preparer->lock);
+    free(preparer);
 }
 
-static struct watch *watch_of(struct preparer *p, struct table *t)
+static struct watch *watch_of(struct preparer *preparer, struct table *t)
 {
-    struct watch *watch = p->watches;
+    struct watch *watch = preparer->watches;
 
     while (watch && watch->table != t)
         watch = watch->next;
     if (watch)
         return watch;
     watch = watch_new(t);
-    watch->next = p->watches;
-    p->watches = watch;
+    watch->next = preparer->watches;
+    preparer->watches = watch;
     return watch;
 }
 
-void preparer_use(struct preparer *p, struct table *t, bool used)
+void preparer_use(struct preparer *preparer, struct table *t, bool used)
 {
     CHECK(!t->filtered);
-    AUTO_LOCK(&p->lock);
-    watch_use(watch_of(p, t), used, clock_mono_ms());
-    pthread_cond_broadcast(&p->changed);
+    AUTO_LOCK(&preparer->lock);
+    watch_use(watch_of(preparer, t), used, clock_mono_ms());
+    pthread_cond_broadcast(&preparer->changed);
 }
 
-void preparer_look_soon(struct preparer *p, struct table *t)
+void preparer_look_soon(struct preparer *preparer, struct table *t)
 {
-    AUTO_LOCK(&p->lock);
-    watch_look_soon(watch_of(p, t), clock_mono_ms());
-    pthread_cond_broadcast(&p->changed);
+    AUTO_LOCK(&preparer->lock);
+    watch_look_soon(watch_of(preparer, t), clock_mono_ms());
+    pthread_cond_broadcast(&preparer->changed);
 }

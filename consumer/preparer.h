@@ -47,15 +47,15 @@ struct preparer_setup { /* all borrowed for the preparer's life */
     void *arg;
 };
 
-struct preparer *preparer_new(const struct preparer_setup *s);
+struct preparer *preparer_new(const struct preparer_setup *setup);
 /* Ends the threads. false: after timeout_ms one is still in a command, so nothing that the
  * setup names may be freed. */
-bool preparer_stop(struct preparer *p, int64_t timeout_ms);
-void preparer_free(struct preparer *p); /* after preparer_stop; NULL is fine */
+bool preparer_stop(struct preparer *preparer, int64_t timeout_ms);
+void preparer_free(struct preparer *preparer); /* after preparer_stop; NULL is fine */
 
 /* One more partition of the table is assigned (true), or one less. Only tables in use are
  * looked at; the next look comes at once, unless a failure's delay runs. Never for a table that
  * the filter leaves out. */
-void preparer_use(struct preparer *p, struct table *t, bool used);
+void preparer_use(struct preparer *preparer, struct table *t, bool used);
 /* A reason to look now (a write found the collection gone): unless a failure's delay runs. */
-void preparer_look_soon(struct preparer *p, struct table *t);
+void preparer_look_soon(struct preparer *preparer, struct table *t);

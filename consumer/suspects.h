@@ -49,18 +49,18 @@ struct suspects {
     int64_t stuck_at; /* ... the last of them with a batch that began here */
 };
 
-void suspects_init(struct suspects *s);
-void suspects_release(struct suspects *s);
+void suspects_init(struct suspects *suspects);
+void suspects_release(struct suspects *suspects);
 
 /* A batch is tried: its first message's offset, and the one after its last. Records before it
  * were passed by. */
-void suspects_begin(struct suspects *s, int64_t first_offset, int64_t next_offset,
+void suspects_begin(struct suspects *suspects, int64_t first_offset, int64_t next_offset,
                     int64_t now_ms);
 /* These concern the records of a command of this try, each told once. */
-void suspects_accepted(struct suspects *s, int64_t offset);
+void suspects_accepted(struct suspects *suspects, int64_t offset);
 /* Refused, and other records of its command were accepted. NULL: wait. Else it is given up, now
  * and whenever it is refused again, and the answer says why; borrowed until the next call. */
-const struct suspect *suspects_refused(struct suspects *s, int64_t offset);
+const struct suspect *suspects_refused(struct suspects *suspects, int64_t offset);
 /* Every command of the try was answered (all_refused: up to the one of which nothing was
  * accepted). true: the partition has to be halted; tries and since_ms say why. */
-bool suspects_end(struct suspects *s, bool all_refused);
+bool suspects_end(struct suspects *suspects, bool all_refused);

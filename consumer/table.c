@@ -31,22 +31,22 @@ static void metrics_register(struct table_metrics *metrics, const char *table)
                    "1: the table, or a partition of it, is halted: see the log.", labels);
 }
 
-char *table_collection_name(const struct config *c, const char *name)
+char *table_collection_name(const struct config *config, const char *name)
 {
-    char *renamed = config_map_get(c, "map.collection", name);
+    char *renamed = config_map_get(config, "map.collection", name);
 
     return renamed ? renamed : xstrdup(name);
 }
 
-struct table *table_new(const struct config *c, const char *name, const char *topic)
+struct table *table_new(const struct config *config, const char *name, const char *topic)
 {
     struct table *t = xcalloc(1, sizeof(*t));
 
     t->name = xstrdup(name);
     t->topic = xstrdup(topic);
-    t->collection = table_collection_name(c, name);
+    t->collection = table_collection_name(config, name);
     pthread_mutex_init(&t->lock, NULL);
-    t->filtered = !config_wants_table(c, name);
+    t->filtered = !config_wants_table(config, name);
     if (!t->filtered)
         metrics_register(&t->metrics, name);
     return t;
@@ -88,10 +88,12 @@ bool table_is_current(struct table *t, const struct table_view *view)
     return t->view && view && t->version == view->version;
 }
 
-static bool same_view(const struct table_view *a, const struct table_view *b)
+static bool same_view(const struct table_view *view, const struct table_view *b)
 {
-    return a && uuid_equal(&a->uuid, &b->uuid) && key_schema_equal(&a->schema, &b->schema) &&
-           a->converter.identity == b->converter.identity && strcmp(a->log_id, b->log_id) == 0;
+    return view && uuid_equal(&view->uuid, &b->uuid) &&
+           key_schema_equal(&view->schema, &b->schema) &&
+           view->converter.identity == b->converter.identity &&
+           strcmp(view->log_id, b->log_id) == 0;
 }
 
 /* Worth a line only when it is not what was configured. */

@@ -57,9 +57,9 @@ struct table {
 };
 
 /* Where the table is applied to, as map.collection says; the caller frees. */
-char *table_collection_name(const struct config *c, const char *name);
+char *table_collection_name(const struct config *config, const char *name);
 
-struct table *table_new(const struct config *c, const char *name, const char *topic);
+struct table *table_new(const struct config *config, const char *name, const char *topic);
 void table_free(struct table *t);
 
 /* A reference to give back, or NULL when the table is not ready. */

@@ -37,11 +37,12 @@ struct table_doc {
     struct buf schema; /* as key_schema_write writes it */
 };
 
-void table_doc_init(struct table_doc *d);
-void table_doc_release(struct table_doc *d);
+void table_doc_init(struct table_doc *doc);
+void table_doc_release(struct table_doc *doc);
 /* State TABLE_DOC_NONE: there is none. */
-int table_doc_read(struct table_doc *d, struct mongo *m, const char *topic, struct error *err);
+int table_doc_read(struct table_doc *doc, struct mongo *m, const char *topic,
+                   struct error *err);
 /* Sets these members, and makes the document when there was none. *matched (may be NULL): it
  * was still as it was read; another preparer's change shows at the next look. */
-int table_doc_update(const struct table_doc *d, struct mongo *m, const char *topic,
+int table_doc_update(const struct table_doc *doc, struct mongo *m, const char *topic,
                      const bson_t *set, bool *matched, struct error *err);

@@ -34,11 +34,11 @@ struct tables {
     int64_t mapped_at; /* 0: never */
 };
 
-struct tables *tables_new(const struct config *c, struct ledger_cache *ledger)
+struct tables *tables_new(const struct config *config, struct ledger_cache *ledger)
 {
     struct tables *tables = xcalloc(1, sizeof(*tables));
 
-    tables->config = c;
+    tables->config = config;
     tables->ledger = ledger;
     pthread_mutex_init(&tables->lock, NULL);
     return tables;
@@ -48,8 +48,7 @@ static void mapped_release(struct tables *tables)
 {
     struct mapped *mapped, *next;
 
-    HASH_ITER(hh, tables->mapped, mapped, next)
-    {
+    HASH_ITER(hh, tables->mapped, mapped, next) {
         HASH_DEL(tables->mapped, mapped);
         free(mapped->table);
         free(mapped->collection);
@@ -61,10 +60,10 @@ void tables_free(struct tables *tables)
 {
     if (!tables)
         return;
-    for (struct table_entry *e = tables->entries, *next; e; e = next) {
-        next = e->next;
-        table_free(e->table);
-        free(e);
+    for (struct table_entry *found = tables->entries, *next; found; found = next) {
+        next = found->next;
+        table_free(found->table);
+        free(found);
     }
     mapped_release(tables);
     pthread_mutex_destroy(&tables->lock);
@@ -78,52 +77,52 @@ struct search {
 
 static void compare_topic(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct search *s = arg;
+    struct search *search = arg;
     struct ledger_table record = {0};
     struct error ignored;
 
     (void)rest;
     (void)partition;
-    if (s->name || ledger_table_decode(&record, value, &ignored) < 0)
+    if (search->name || ledger_table_decode(&record, value, &ignored) < 0)
         return;
-    if (strcmp(record.topic, s->topic) == 0)
-        s->name = xstrdup(record.table);
+    if (strcmp(record.topic, search->topic) == 0)
+        search->name = xstrdup(record.table);
     ledger_table_release(&record);
 }
 
 static struct table_entry *add(struct tables *tables, const char *name, const char *topic)
 {
-    struct table_entry *e = xcalloc(1, sizeof(*e));
+    struct table_entry *found = xcalloc(1, sizeof(*found));
 
-    e->table = table_new(tables->config, name, topic);
-    e->next = tables->entries;
-    tables->entries = e;
-    return e;
+    found->table = table_new(tables->config, name, topic);
+    found->next = tables->entries;
+    tables->entries = found;
+    return found;
 }
 
 static struct table_entry *find(const struct tables *tables, const char *topic)
 {
-    for (struct table_entry *e = tables->entries; e; e = e->next)
-        if (strcmp(e->table->topic, topic) == 0)
-            return e;
+    for (struct table_entry *found = tables->entries; found; found = found->next)
+        if (strcmp(found->table->topic, topic) == 0)
+            return found;
     return NULL;
 }
 
 struct table *tables_of_topic(struct tables *tables, const char *topic)
 {
-    struct search s = {.topic = topic};
-    struct table_entry *e;
+    struct search search = {.topic = topic};
+    struct table_entry *found;
 
     AUTO_LOCK(&tables->lock);
-    e = find(tables, topic);
-    if (!e) {
-        ledger_cache_each(tables->ledger, "table/", compare_topic, &s);
-        if (!s.name)
+    found = find(tables, topic);
+    if (!found) {
+        ledger_cache_each(tables->ledger, "table/", compare_topic, &search);
+        if (!search.name)
             return NULL;
-        e = add(tables, s.name, topic);
-        free(s.name);
+        found = add(tables, search.name, topic);
+        free(search.name);
     }
-    return e->table;
+    return found->table;
 }
 
 /* ---- two tables, one collection ---- */
@@ -175,8 +174,9 @@ char *tables_rival(struct tables *tables, const struct table *table)
     AUTO_LOCK(&tables->lock);
     refresh_mapped(tables, table->name);
     HASH_ITER(hh, tables->mapped, mapped, next)
-    if (strcmp(mapped->collection, table->collection) == 0 &&
-        strcmp(mapped->table, table->name) != 0 && (!rival || strcmp(mapped->table, rival) < 0))
-        rival = mapped->table;
+        if (strcmp(mapped->collection, table->collection) == 0 &&
+            strcmp(mapped->table, table->name) != 0 &&
+            (!rival || strcmp(mapped->table, rival) < 0))
+            rival = mapped->table;
     return rival ? xstrdup(rival) : NULL;
 }

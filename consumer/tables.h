@@ -9,7 +9,7 @@
 
 struct tables;
 
-struct tables *tables_new(const struct config *c, struct ledger_cache *ledger);
+struct tables *tables_new(const struct config *config, struct ledger_cache *ledger);
 void tables_free(struct tables *tables);
 
 /* The table whose log the topic is, as the ledger says; NULL while it does not say. */

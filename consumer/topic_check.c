@@ -101,8 +101,8 @@ static void claim_of(const struct partition *p, struct log_claim *ret)
 static struct partition_next same_log(struct partition *p)
 {
     if (p->log_doubted)
-        log_info("log unchanged", "topic=%s partition=%" PRId32 " offset=%" PRId64,
-                 p->topic, p->number, p->position.applied);
+        log_info("log unchanged", "topic=%s partition=%" PRId32 " offset=%" PRId64, p->topic,
+                 p->number, p->position.applied);
     p->log_doubted = false;
     fetch_stream_open(p->stream, p->position.applied);
     return partition_go(PARTITION_RUNNING);

@@ -8,45 +8,47 @@ struct judgement { /* of one call */
     enum log_place look;
 };
 
-static enum log_verdict look(struct judgement *j, enum log_place place)
+static enum log_verdict look(struct judgement *judgement, enum log_place place)
 {
-    j->look = place;
+    judgement->look = place;
     return LOG_LOOK;
 }
 
-static bool is_begin(const struct judgement *j, const struct log_sight *sight, int64_t offset,
-                     int64_t generation)
+static bool is_begin(const struct judgement *judgement, const struct log_sight *sight,
+                     int64_t offset, int64_t generation)
 {
     return sight->kind == SIGHT_RECORD && sight->offset == offset && sight->begins &&
-           sight->generation == generation && strcmp(sight->log_id, j->claim->log_id) == 0;
+           sight->generation == generation &&
+           strcmp(sight->log_id, judgement->claim->log_id) == 0;
 }
 
-static enum log_verdict judge_newest(struct judgement *j)
+static enum log_verdict judge_newest(struct judgement *judgement)
 {
-    const struct log_claim *claim = j->claim;
-    const struct log_sight *sight = &j->sights[LOG_AT_NEWEST];
+    const struct log_claim *claim = judgement->claim;
+    const struct log_sight *sight = &judgement->sights[LOG_AT_NEWEST];
 
     if (sight->kind == SIGHT_NONE)
-        return look(j, LOG_AT_NEWEST);
-    return is_begin(j, sight, claim->newest, claim->newest_generation) ? LOG_SAME : LOG_OTHER;
+        return look(judgement, LOG_AT_NEWEST);
+    return is_begin(judgement, sight, claim->newest, claim->newest_generation) ? LOG_SAME
+                                                                               : LOG_OTHER;
 }
 
 /* A begin is missing in the midst of the log. Only compaction takes one so, and only for a
  * later begin. */
-static enum log_verdict judge_hole(struct judgement *j)
+static enum log_verdict judge_hole(struct judgement *judgement)
 {
-    return j->claim->newest == POSITION_NONE ? LOG_OTHER : judge_newest(j);
+    return judgement->claim->newest == POSITION_NONE ? LOG_OTHER : judge_newest(judgement);
 }
 
 /* What is left of a log must be of the generations that it had there. */
-static enum log_verdict judge_left(struct judgement *j, const struct log_sight *oldest)
+static enum log_verdict judge_left(struct judgement *judgement, const struct log_sight *oldest)
 {
-    const struct log_claim *claim = j->claim;
+    const struct log_claim *claim = judgement->claim;
     bool later = claim->newest != POSITION_NONE;
     int64_t generation = later ? claim->newest_generation : claim->generation;
 
     if (later && oldest->offset <= claim->newest)
-        return judge_newest(j);
+        return judge_newest(judgement);
     if (oldest->kind != SIGHT_RECORD)
         return LOG_SAME;
     if ((oldest->generation && oldest->generation < generation) ||
@@ -55,50 +57,50 @@ static enum log_verdict judge_left(struct judgement *j, const struct log_sight *
     return LOG_SAME;
 }
 
-static enum log_verdict judge_oldest(struct judgement *j)
+static enum log_verdict judge_oldest(struct judgement *judgement)
 {
-    const struct log_sight *sight = &j->sights[LOG_AT_OLDEST];
+    const struct log_sight *sight = &judgement->sights[LOG_AT_OLDEST];
 
     if (sight->kind == SIGHT_NONE || sight->kind == SIGHT_OUTSIDE)
-        return look(j, LOG_AT_OLDEST);
+        return look(judgement, LOG_AT_OLDEST);
     if (sight->offset <=
-        j->claim->begin) /* so the begin is not before the log, but behind it */
+        judgement->claim->begin) /* so the begin is not before the log, but behind it */
         return LOG_OTHER;
-    return judge_left(j, sight);
+    return judge_left(judgement, sight);
 }
 
-static enum log_verdict judge_begin(struct judgement *j)
+static enum log_verdict judge_begin(struct judgement *judgement)
 {
-    const struct log_claim *claim = j->claim;
-    const struct log_sight *sight = &j->sights[LOG_AT_BEGIN];
+    const struct log_claim *claim = judgement->claim;
+    const struct log_sight *sight = &judgement->sights[LOG_AT_BEGIN];
 
     if (claim->begin == POSITION_NONE)
-        return judge_oldest(j);
+        return judge_oldest(judgement);
     switch (sight->kind) {
     case SIGHT_NONE:
-        return look(j, LOG_AT_BEGIN);
+        return look(judgement, LOG_AT_BEGIN);
     case SIGHT_OUTSIDE:
-        return judge_oldest(j);
+        return judge_oldest(judgement);
     case SIGHT_END:
-        return sight->offset > claim->begin ? judge_hole(j) : LOG_OTHER;
+        return sight->offset > claim->begin ? judge_hole(judgement) : LOG_OTHER;
     case SIGHT_RECORD:
         break;
     }
     if (sight->offset > claim->begin)
-        return judge_hole(j);
-    return is_begin(j, sight, claim->begin, claim->generation) ? LOG_SAME : LOG_OTHER;
+        return judge_hole(judgement);
+    return is_begin(judgement, sight, claim->begin, claim->generation) ? LOG_SAME : LOG_OTHER;
 }
 
 /* It is the same log by its begins. Does it hold the position? */
-static enum log_verdict judge_position(struct judgement *j)
+static enum log_verdict judge_position(struct judgement *judgement)
 {
-    int64_t position = j->claim->position;
-    const struct log_sight *sight = &j->sights[LOG_AT_POSITION];
-    const struct log_sight *oldest = &j->sights[LOG_AT_OLDEST];
+    int64_t position = judgement->claim->position;
+    const struct log_sight *sight = &judgement->sights[LOG_AT_POSITION];
+    const struct log_sight *oldest = &judgement->sights[LOG_AT_OLDEST];
 
     switch (sight->kind) {
     case SIGHT_NONE:
-        return look(j, LOG_AT_POSITION);
+        return look(judgement, LOG_AT_POSITION);
     case SIGHT_RECORD:
     case SIGHT_END:
         return sight->offset >= position ? LOG_SAME : LOG_OTHER;
@@ -106,19 +108,19 @@ static enum log_verdict judge_position(struct judgement *j)
         break;
     }
     if (oldest->kind == SIGHT_NONE || oldest->kind == SIGHT_OUTSIDE)
-        return look(j, LOG_AT_OLDEST);
+        return look(judgement, LOG_AT_OLDEST);
     return oldest->offset > position ? LOG_TRUNCATED : LOG_OTHER;
 }
 
 enum log_verdict topic_identity_judge(enum log_place *ret, const struct log_claim *claim,
                                       const struct log_sight sights[LOG_PLACES])
 {
-    struct judgement j = {.claim = claim, .sights = sights};
-    enum log_verdict verdict = judge_begin(&j);
+    struct judgement judgement = {.claim = claim, .sights = sights};
+    enum log_verdict verdict = judge_begin(&judgement);
 
     if (verdict == LOG_SAME && claim->doubted)
-        verdict = judge_position(&j);
+        verdict = judge_position(&judgement);
     if (verdict == LOG_LOOK)
-        *ret = j.look;
+        *ret = judgement.look;
     return verdict;
 }

@@ -73,28 +73,29 @@ static int sharded_filter(struct write_command *command, struct bytes keys, stru
 
 static int put_filter(struct write_command *command, struct bytes keys, struct error *err)
 {
-    const struct converter *v = &command->view->converter;
+    const struct converter *converter = &command->view->converter;
 
     bson_out_element(&command->out, BSON_TYPE_DOCUMENT, BYTES_LIT("q"));
-    if (command->target->sharded && v->identity == IDENTITY_KEY &&
-        converter_can_index(v->schema))
+    if (command->target->sharded && converter->identity == IDENTITY_KEY &&
+        converter_can_index(converter->schema))
         return sharded_filter(command, keys, err);
-    return convert_filter(&command->out, v, keys, err);
+    return convert_filter(&command->out, converter, keys, err);
 }
 
-static int put_record(struct write_command *command, const struct batch_entry *e,
+static int put_record(struct write_command *command, const struct batch_entry *entry,
                       struct error *err)
 {
     struct buf *out = &command->out;
     size_t record = bson_out_document(out, bson_out_index_name(&command->index));
 
-    if (put_filter(command, e->keys, err) < 0)
+    if (put_filter(command, entry->keys, err) < 0)
         return -1;
     if (command->deletes) {
         bson_out_int32(out, BYTES_LIT("limit"), 1);
     } else {
         bson_out_element(out, BSON_TYPE_DOCUMENT, BYTES_LIT("u"));
-        if (convert_document(out, &command->view->converter, e->keys, e->after, err) < 0)
+        if (convert_document(out, &command->view->converter, entry->keys, entry->after, err) <
+            0)
             return -1;
         bson_out_bool(out, BYTES_LIT("upsert"), true);
     }
@@ -102,12 +103,12 @@ static int put_record(struct write_command *command, const struct batch_entry *e
     return out->overflow ? error_set(err, ERR_RETRY, "no room in the command") : 0;
 }
 
-int write_command_add(struct write_command *command, const struct batch_entry *e,
+int write_command_add(struct write_command *command, const struct batch_entry *entry,
                       struct error *err)
 {
     struct bson_out_index index = command->index;
     size_t before = command->out.len;
-    int result = put_record(command, e, err);
+    int result = put_record(command, entry, err);
 
     if (result == 0 && command->count > 0 &&
         command->out.len + WRITE_COMMAND_RESERVE > command->limit)

@@ -35,7 +35,7 @@ void write_command_begin(struct write_command *command, const struct mongo_targe
                          const struct table_view *view, bool deletes);
 /* On failure the command is as it was. ERR_DATA: this record can't be converted. ERR_RETRY: it
  * does not fit into this command any more. */
-int write_command_add(struct write_command *command, const struct batch_entry *e,
+int write_command_add(struct write_command *command, const struct batch_entry *entry,
                       struct error *err);
 void write_command_end(struct write_command *command);
 /* Gives a large buffer back. */

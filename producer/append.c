@@ -17,10 +17,10 @@ struct number_text {
     size_t len;
 };
 
-static struct bytes number_of(struct number_text *t, int64_t n)
+static struct bytes number_of(struct number_text *text, int64_t n)
 {
-    t->len = (size_t)snprintf(t->digits, sizeof(t->digits), "%" PRId64, n);
-    return (struct bytes){t->digits, t->len};
+    text->len = (size_t)snprintf(text->digits, sizeof(text->digits), "%" PRId64, n);
+    return (struct bytes){text->digits, text->len};
 }
 
 static void event_source(struct event *ev, const struct table_worker *w, int64_t generation)
@@ -41,40 +41,40 @@ static int must_abort(struct error *err, const char *what)
 /* ---- records that can't be sent ---- */
 
 /* Where the record comes from: shard and sequence number, segment, or signal. */
-static void origin_encode(struct buf *out, const struct topic_record *r)
+static void origin_encode(struct buf *out, const struct topic_record *record)
 {
-    for (size_t i = 0; i < r->header_count; i++)
-        dead_letter_header(out, bytes_of(r->headers[i].name), r->headers[i].value);
+    for (size_t i = 0; i < record->header_count; i++)
+        dead_letter_header(out, bytes_of(record->headers[i].name), record->headers[i].value);
     if (out->len)
         buf_char(out, '}');
 }
 
 /* With the record's bytes where they fit, else without. */
-static int append_letter(struct append_context *a, struct topic_record *r,
-                         struct dead_letter *d, struct error *err)
+static int append_letter(struct append_context *a, struct topic_record *record,
+                         struct dead_letter *letter, struct error *err)
 {
     for (int tries = 0; tries < 2; tries++) {
         buf_reset(&a->text);
-        dead_letter_encode(&a->text, d);
-        r->value = buf_slice(&a->text);
-        if (!a->text.overflow && topic_writer_append(a->w->writer, r, err) == 0)
+        dead_letter_encode(&a->text, letter);
+        record->value = buf_slice(&a->text);
+        if (!a->text.overflow && topic_writer_append(a->w->writer, record, err) == 0)
             return 0;
         if (!a->text.overflow && err->kind != ERR_DATA)
             return -1;
-        d->value = (struct bytes){0};
+        letter->value = (struct bytes){0};
     }
     return error_set(err, ERR_ABORT, "a dead letter can't be written: " BYTES_FMT,
-                     BYTES_ARG(d->reason));
+                     BYTES_ARG(letter->reason));
 }
 
 static int append_dead_letter(struct append_context *a, const struct topic_record *refused,
                               const struct event *ev, const char *reason, struct error *err)
 {
-    struct topic_record r = {.member = &a->w->member,
-                             .topic = a->w->p->dead_letter_topic,
-                             .partition = 0,
-                             .key = refused->key};
-    struct dead_letter d = {
+    struct topic_record record = {.member = &a->w->member,
+                                  .topic = a->w->p->dead_letter_topic,
+                                  .partition = 0,
+                                  .key = refused->key};
+    struct dead_letter letter = {
         .stage = BYTES_LIT("producer"),
         .table = bytes_of(a->w->table),
         .reason = bytes_of(reason),
@@ -91,10 +91,10 @@ static int append_dead_letter(struct append_context *a, const struct topic_recor
 
     buf_init(&origin, ORIGIN_CEILING);
     origin_encode(&origin, refused);
-    d.headers = origin.overflow ? (struct bytes){0} : buf_slice(&origin);
-    if (poison_bare_dead_letters(a->w->poison, d.topic))
-        d.value = (struct bytes){0};
-    result = append_letter(a, &r, &d, err);
+    letter.headers = origin.overflow ? (struct bytes){0} : buf_slice(&origin);
+    if (poison_bare_dead_letters(a->w->poison, letter.topic))
+        letter.value = (struct bytes){0};
+    result = append_letter(a, &record, &letter, err);
     buf_release(&origin);
     return result;
 }
@@ -104,7 +104,7 @@ static int append_skipped(struct append_context *a, const struct topic_record *r
 {
     struct event skipped = *ev;
     struct record_header headers[MAX_HEADERS + 1];
-    struct topic_record r = *refused;
+    struct topic_record record = *refused;
 
     CHECK(refused->header_count <= MAX_HEADERS);
     skipped.op = EVENT_CONTROL;
@@ -114,18 +114,18 @@ static int append_skipped(struct append_context *a, const struct topic_record *r
     memcpy(headers, refused->headers, refused->header_count * sizeof(*headers));
     headers[refused->header_count] = (struct record_header){
         EVENT_HEADER_CONTROL, bytes_of(event_control_name(CONTROL_SKIPPED))};
-    r.headers = headers;
-    r.header_count = refused->header_count + 1;
+    record.headers = headers;
+    record.header_count = refused->header_count + 1;
     buf_reset(&a->value);
     event_encode(&a->value, &skipped);
-    r.value = buf_slice(&a->value);
-    if (topic_writer_append(a->w->writer, &r, err) < 0)
+    record.value = buf_slice(&a->value);
+    if (topic_writer_append(a->w->writer, &record, err) < 0)
         return err->kind == ERR_DATA ? error_set(err, ERR_ABORT, "a skipped record: %s", reason)
                                      : -1;
     return 0;
 }
 
-static int append_refused(struct append_context *a, const struct topic_record *r,
+static int append_refused(struct append_context *a, const struct topic_record *record,
                           const struct event *ev, struct error *err)
 {
     char reason[sizeof(err->message)];
@@ -133,33 +133,33 @@ static int append_refused(struct append_context *a, const struct topic_record *r
     memcpy(reason, err->message, sizeof(reason));
     metric_add(a->w->metrics.dead_letters, 1);
     log_warn("record goes to the dead letters", "table=%s partition=%" PRId32 " reason=%s",
-             a->w->table, r->partition, reason);
+             a->w->table, record->partition, reason);
     if (MUTATED(skipped))
         return 0;
-    if (append_dead_letter(a, r, ev, reason, err) < 0)
+    if (append_dead_letter(a, record, ev, reason, err) < 0)
         return -1;
-    return append_skipped(a, r, ev, reason, err);
+    return append_skipped(a, record, ev, reason, err);
 }
 
-static struct bytes header_of(const struct topic_record *r, const char *name)
+static struct bytes header_of(const struct topic_record *record, const char *name)
 {
-    for (size_t i = 0; i < r->header_count; i++)
-        if (strcmp(r->headers[i].name, name) == 0)
-            return r->headers[i].value;
+    for (size_t i = 0; i < record->header_count; i++)
+        if (strcmp(record->headers[i].name, name) == 0)
+            return record->headers[i].value;
     return (struct bytes){0};
 }
 
 /* ERR_DATA: the broker has refused this record alone. */
-static int check_poison(struct table_worker *w, const struct topic_record *r,
+static int check_poison(struct table_worker *w, const struct topic_record *record,
                         const struct event *ev, struct error *err)
 {
-    const struct poison_record record = {.topic = bytes_of(w->topic),
-                                         .shard = header_of(r, EVENT_HEADER_SHARD),
-                                         .sequence = header_of(r, EVENT_HEADER_SEQUENCE),
+    const struct poison_record poison = {.topic = bytes_of(w->topic),
+                                         .shard = header_of(record, EVENT_HEADER_SHARD),
+                                         .sequence = header_of(record, EVENT_HEADER_SEQUENCE),
                                          .keys = ev->keys};
     char reason[128];
 
-    if (!poison_take(w->poison, &record, reason, sizeof(reason)))
+    if (!poison_take(w->poison, &poison, reason, sizeof(reason)))
         return 0;
     return error_set(err, ERR_DATA, "refused by Kafka: %s", reason);
 }
@@ -171,30 +171,30 @@ static int append_event(struct append_context *a, struct event *ev, const struct
                         const struct record_header *headers, size_t header_count,
                         struct error *err)
 {
-    struct topic_record r = {.member = &a->w->member,
-                             .topic = a->w->topic,
-                             .handle = a->w->topic_handle,
-                             .headers = headers,
-                             .header_count = header_count};
+    struct topic_record record = {.member = &a->w->member,
+                                  .topic = a->w->topic,
+                                  .handle = a->w->topic_handle,
+                                  .headers = headers,
+                                  .header_count = header_count};
 
     buf_reset(&a->message_key);
     buf_reset(&a->keys);
     buf_reset(&a->value);
     if (ddb_item_keys(&a->message_key, &a->keys, item, &a->w->schema, err) < 0)
         return -1;
-    r.key = buf_slice(&a->message_key);
+    record.key = buf_slice(&a->message_key);
     ev->keys = buf_slice(&a->keys);
     if (MUTATED(canonical_key))
-        r.key = item->hash;
-    r.partition = kafka_partition_of(r.key, a->w->partitions);
+        record.key = item->hash;
+    record.partition = kafka_partition_of(record.key, a->w->partitions);
     event_encode(&a->value, ev);
-    r.value = buf_slice(&a->value);
+    record.value = buf_slice(&a->value);
     if (a->value.overflow)
         error_set(err, ERR_DATA, "larger than topic.max.message.bytes");
-    else if ((!poison_any(a->w->poison) || check_poison(a->w, &r, ev, err) == 0) &&
-             topic_writer_append(a->w->writer, &r, err) == 0)
+    else if ((!poison_any(a->w->poison) || check_poison(a->w, &record, ev, err) == 0) &&
+             topic_writer_append(a->w->writer, &record, err) == 0)
         return 0;
-    return err->kind == ERR_DATA ? append_refused(a, &r, ev, err) : -1;
+    return err->kind == ERR_DATA ? append_refused(a, &record, ev, err) : -1;
 }
 
 int append_row(struct append_context *a, const struct append_origin *origin,
@@ -281,15 +281,15 @@ int append_control(struct append_context *a, enum event_control type,
         {EVENT_HEADER_CONTROL, bytes_of(event_control_name(type))},
         {EVENT_HEADER_GENERATION, number_of(&generation, t->generation)}};
     struct event ev = {.op = EVENT_CONTROL, .ts_ms = clock_wall_ms()};
-    struct topic_record r = {.member = &a->w->member,
-                             .topic = a->w->topic,
-                             .handle = a->w->topic_handle,
-                             .headers = headers,
-                             .header_count = ARRAY_LEN(headers)};
+    struct topic_record record = {.member = &a->w->member,
+                                  .topic = a->w->topic,
+                                  .handle = a->w->topic_handle,
+                                  .headers = headers,
+                                  .header_count = ARRAY_LEN(headers)};
 
     buf_reset(&a->message_key);
     buf_printf(&a->message_key, "{\"control\":\"%s\"}", event_control_name(type));
-    r.key = buf_slice(&a->message_key); /* a compacted topic takes no record without one */
+    record.key = buf_slice(&a->message_key); /* a compacted topic takes no record without one */
     event_source(&ev, a->w, t->generation);
     ev.source.snapshot = t->rows;
     buf_reset(&a->text);
@@ -300,10 +300,10 @@ int append_control(struct append_context *a, enum event_control type,
     ev.control.rows = t->rows;
     buf_reset(&a->value);
     event_encode(&a->value, &ev);
-    r.value = buf_slice(&a->value);
-    for (r.partition = 0; r.partition < t->partitions; r.partition++) {
-        r.ret_offset = ret_offsets ? &ret_offsets[r.partition] : NULL;
-        if (topic_writer_append(a->w->writer, &r, err) < 0)
+    record.value = buf_slice(&a->value);
+    for (record.partition = 0; record.partition < t->partitions; record.partition++) {
+        record.ret_offset = ret_offsets ? &ret_offsets[record.partition] : NULL;
+        if (topic_writer_append(a->w->writer, &record, err) < 0)
             return must_abort(err, event_control_name(type));
     }
     return 0;
@@ -314,7 +314,7 @@ int append_control(struct append_context *a, enum event_control type,
 /* The key is in a->keys, the value in a->text. */
 static int append_ledger(struct append_context *a, bool tombstone, struct error *err)
 {
-    struct topic_record r = {
+    struct topic_record record = {
         .member = &a->w->member,
         .topic = a->w->p->ledger_topic,
         .partition = a->w->ledger_partition,
@@ -322,7 +322,7 @@ static int append_ledger(struct append_context *a, bool tombstone, struct error 
         .value = tombstone ? (struct bytes){0} : buf_slice(&a->text),
     };
 
-    if (topic_writer_append(a->w->writer, &r, err) < 0)
+    if (topic_writer_append(a->w->writer, &record, err) < 0)
         return must_abort(err, "ledger");
     return 0;
 }
@@ -342,21 +342,21 @@ int append_ledger_table(struct append_context *a, const struct ledger_table *t,
     return append_ledger(a, false, err);
 }
 
-int append_ledger_segment(struct append_context *a, const struct ledger_segment *s,
+int append_ledger_segment(struct append_context *a, const struct ledger_segment *segment_record,
                           struct error *err)
 {
     ledger_bufs(a);
-    ledger_segment_key(&a->keys, a->w->table, s->segment);
-    ledger_segment_encode(&a->text, s);
+    ledger_segment_key(&a->keys, a->w->table, segment_record->segment);
+    ledger_segment_encode(&a->text, segment_record);
     return append_ledger(a, false, err);
 }
 
-int append_ledger_shard(struct append_context *a, const struct ledger_shard *s,
+int append_ledger_shard(struct append_context *a, const struct ledger_shard *shard_record,
                         struct error *err)
 {
     ledger_bufs(a);
-    ledger_shard_key(&a->keys, a->w->table, s->id);
-    ledger_shard_encode(&a->text, s);
+    ledger_shard_key(&a->keys, a->w->table, shard_record->id);
+    ledger_shard_encode(&a->text, shard_record);
     return append_ledger(a, false, err);
 }
 

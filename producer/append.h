@@ -34,9 +34,9 @@ int append_control(struct append_context *a, enum event_control type,
 
 int append_ledger_table(struct append_context *a, const struct ledger_table *t,
                         struct error *err);
-int append_ledger_segment(struct append_context *a, const struct ledger_segment *s,
+int append_ledger_segment(struct append_context *a, const struct ledger_segment *segment_record,
                           struct error *err);
-int append_ledger_shard(struct append_context *a, const struct ledger_shard *s,
+int append_ledger_shard(struct append_context *a, const struct ledger_shard *shard_record,
                         struct error *err);
 int append_ledger_shard_tombstone(struct append_context *a, const char *shard,
                                   struct error *err);

@@ -42,20 +42,21 @@ static void destroy(struct table_worker *w)
     released(home);
 }
 
-struct table_worker *carried_table_new(struct producer *p, const struct carried_table_setup *s)
+struct table_worker *carried_table_new(struct producer *p,
+                                       const struct carried_table_setup *setup)
 {
     struct table_worker *w = xcalloc(1, sizeof(*w));
 
     w->p = p;
     w->destroy = destroy;
     w->reader_free = shard_reader_free;
-    w->released = s->released;
-    w->home = s->home;
-    w->writer = s->writer;
-    w->ledger_partition = s->ledger_partition;
-    w->poison = p->poison[s->ledger_partition];
-    w->table = xstrdup(s->table);
-    w->topic = kafka_data_topic(p->config, s->table);
+    w->released = setup->released;
+    w->home = setup->home;
+    w->writer = setup->writer;
+    w->ledger_partition = setup->ledger_partition;
+    w->poison = p->poison[setup->ledger_partition];
+    w->table = xstrdup(setup->table);
+    w->topic = kafka_data_topic(p->config, setup->table);
     w->barrier = barrier_new();
     table_worker_member_init(w);
     pthread_mutex_init(&w->lock, NULL);

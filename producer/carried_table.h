@@ -16,7 +16,8 @@ struct carried_table_setup {
 };
 
 /* Reads what the ledger has of it; nothing runs yet. */
-struct table_worker *carried_table_new(struct producer *p, const struct carried_table_setup *s);
+struct table_worker *carried_table_new(struct producer *p,
+                                       const struct carried_table_setup *setup);
 void carried_table_begin(struct table_worker *w);
 /* No step starts a request any more; returns at once. The owner's reference goes with it. */
 void carried_table_stop(struct table_worker *w);

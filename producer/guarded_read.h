@@ -55,6 +55,6 @@ struct guarded_read {
 };
 
 /* Goes on as far as it can; returns as a step does. */
-int64_t guarded_read_step(struct guarded_read *r, struct append_context *a);
+int64_t guarded_read_step(struct guarded_read *read, struct append_context *a);
 /* Drops what it has in hand; nothing to do is fine. */
-void guarded_read_end(struct guarded_read *r);
+void guarded_read_end(struct guarded_read *read);

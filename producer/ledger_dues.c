@@ -22,10 +22,11 @@ static void set_begin_offsets(struct table_worker *w, void *arg)
 
 static bool record_is_due(struct table_worker *w)
 {
-    const struct table_state *s = &w->appended;
+    const struct table_state *state = &w->appended;
 
     AUTO_LOCK(&w->lock);
-    return s->record_due || (!s->now.begin_offsets && w->begin_delivered && w->begin_offsets);
+    return state->record_due ||
+           (!state->now.begin_offsets && w->begin_delivered && w->begin_offsets);
 }
 
 /* ---- first records of shards ---- */
@@ -34,21 +35,21 @@ static bool record_is_due(struct table_worker *w)
 static int append_unrecorded(struct append_context *a, struct error *err)
 {
     struct table_worker *w = a->w;
-    struct shard_tree *t = &w->appended.tree;
+    struct shard_tree *tree = &w->appended.tree;
 
     AUTO_LOCK(&w->record_lock); /* no reader's own record comes between */
     for (int i = 0; i < RECORDS_AT_ONCE; i++) {
         AUTO(ledger_shard_release) struct ledger_shard copy = {0};
-        struct tree_shard *s;
+        struct tree_shard *shard;
 
         pthread_mutex_lock(&w->lock);
-        s = shard_tree_unrecorded(t);
-        if (s) {
-            ledger_shard_copy(&copy, &s->now);
-            shard_recorded(t, s);
+        shard = shard_tree_unrecorded(tree);
+        if (shard) {
+            ledger_shard_copy(&copy, &shard->now);
+            shard_recorded(tree, shard);
         }
         pthread_mutex_unlock(&w->lock);
-        if (!s)
+        if (!shard)
             return 0;
         if (append_ledger_shard(a, &copy, err) < 0)
             return -1;
@@ -68,17 +69,17 @@ static bool shards_are_due(struct table_worker *w)
 static int append_shard_tombstones(struct append_context *a, int64_t now, struct error *err)
 {
     struct table_worker *w = a->w;
-    struct shard_tree *t = &w->appended.tree;
+    struct shard_tree *tree = &w->appended.tree;
     struct tree_shard *shard = NULL;
 
     for (int i = 0; i < FORGET_AT_ONCE; i++) {
         AUTO(free_charp) char *id = NULL;
 
         pthread_mutex_lock(&w->lock);
-        shard = shard_tree_forgettable(t, shard, now);
+        shard = shard_tree_forgettable(tree, shard, now);
         if (shard) {
             id = xstrdup(shard->now.id);
-            shard_forgotten(t, shard);
+            shard_forgotten(tree, shard);
         }
         pthread_mutex_unlock(&w->lock);
         if (!id)
@@ -92,15 +93,15 @@ static int append_shard_tombstones(struct append_context *a, int64_t now, struct
 static int append_tombstones(struct append_context *a, struct error *err)
 {
     struct table_worker *w = a->w;
-    struct table_state *s = &w->appended;
+    struct table_state *state = &w->appended;
     int64_t now = ddb_source_now_ms(w->p->source);
     bool segments;
 
     pthread_mutex_lock(&w->lock);
-    segments = table_state_segments_forgettable(s, now);
-    s->segments_forgotten = s->segments_forgotten || segments;
+    segments = table_state_segments_forgettable(state, now);
+    state->segments_forgotten = state->segments_forgotten || segments;
     pthread_mutex_unlock(&w->lock);
-    for (int64_t i = 0; segments && i < s->segment_count; i++)
+    for (int64_t i = 0; segments && i < state->segment_count; i++)
         if (append_ledger_segment_tombstone(a, i, err) < 0)
             return -1;
     return append_shard_tombstones(a, now, err);

@@ -124,13 +124,13 @@ static bool carrier_is_due(struct ledger_keeper *keeper)
 static int append(struct ledger_keeper *keeper, struct bytes key, struct bytes value,
                   struct error *err)
 {
-    const struct topic_record r = {.topic = keeper->handle->p->ledger_topic,
-                                   .partition = keeper->handle->partition,
-                                   .key = key,
-                                   .value = value};
+    const struct topic_record record = {.topic = keeper->handle->p->ledger_topic,
+                                        .partition = keeper->handle->partition,
+                                        .key = key,
+                                        .value = value};
 
     atomic_store(&keeper->undecided, true);
-    return topic_writer_append(keeper->handle->writer, &r, err);
+    return topic_writer_append(keeper->handle->writer, &record, err);
 }
 
 static int append_carrier(struct ledger_keeper *keeper, struct append_context *local,

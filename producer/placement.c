@@ -65,97 +65,101 @@ struct deciding {
     bool carriers_missing;
 };
 
-static bool is_wanted(const struct deciding *d, const char *table)
+static bool is_wanted(const struct deciding *deciding, const char *table)
 {
-    return config_wants_table(d->asked->config, table) ||
-           (!d->asked->alone && carriers_any_wants(d->carriers, table));
+    return config_wants_table(deciding->asked->config, table) ||
+           (!deciding->asked->alone && carriers_any_wants(deciding->carriers, table));
 }
 
-static void begin(struct deciding *d)
+static void begin(struct deciding *deciding)
 {
-    const struct placement_asked *asked = d->asked;
+    const struct placement_asked *asked = deciding->asked;
 
-    placement_read(&d->places, asked->cache);
-    d->carriers = carriers_read(asked->cache, asked->config);
-    d->names = table_names_new(asked->config);
-    d->partitions = ledger_cache_partitions(asked->cache);
-    d->load = xcalloc((size_t)d->partitions, sizeof(*d->load));
-    d->may_be = xcalloc((size_t)d->partitions, sizeof(*d->may_be));
-    for (int32_t p = 0; p < d->partitions; p++)
-        d->carriers_missing = d->carriers_missing || !carriers_known(d->carriers, p);
-    for (size_t i = 0; i < d->places.count; i++) {
-        const struct placed *placed = &d->places.all[i];
+    placement_read(&deciding->places, asked->cache);
+    deciding->carriers = carriers_read(asked->cache, asked->config);
+    deciding->names = table_names_new(asked->config);
+    deciding->partitions = ledger_cache_partitions(asked->cache);
+    deciding->load = xcalloc((size_t)deciding->partitions, sizeof(*deciding->load));
+    deciding->may_be = xcalloc((size_t)deciding->partitions, sizeof(*deciding->may_be));
+    for (int32_t p = 0; p < deciding->partitions; p++)
+        deciding->carriers_missing =
+            deciding->carriers_missing || !carriers_known(deciding->carriers, p);
+    for (size_t i = 0; i < deciding->places.count; i++) {
+        const struct placed *placed = &deciding->places.all[i];
 
-        if (is_wanted(d, placed->table))
-            free(table_names_take(d->names, placed->table)); /* owner_view reports a failure */
-        if (placed->place.partition >= 0 && placed->place.partition < d->partitions)
-            d->load[placed->place.partition]++;
+        if (is_wanted(deciding, placed->table))
+            free(table_names_take(deciding->names,
+                                  placed->table)); /* owner_view reports a failure */
+        if (placed->place.partition >= 0 && placed->place.partition < deciding->partitions)
+            deciding->load[placed->place.partition]++;
     }
 }
 
-static void end(struct deciding *d)
+static void end(struct deciding *deciding)
 {
-    placement_release(&d->places);
-    carriers_free(d->carriers);
-    table_names_free(d->names);
-    free(d->load);
-    free(d->may_be);
+    placement_release(&deciding->places);
+    carriers_free(deciding->carriers);
+    table_names_free(deciding->names);
+    free(deciding->load);
+    free(deciding->may_be);
 }
 
-static void add_change(struct deciding *d, const char *table, struct ledger_place place,
+static void add_change(struct deciding *deciding, const char *table, struct ledger_place place,
                        bool remove)
 {
-    struct placement_changes *changes = d->ret;
+    struct placement_changes *changes = deciding->ret;
 
     changes->all = xrealloc(changes->all, sizeof(*changes->all) * (changes->count + 1));
     changes->all[changes->count++] = (struct placement_change){xstrdup(table), place, remove};
 }
 
-static void place_table(struct deciding *d, const char *table)
+static void place_table(struct deciding *deciding, const char *table)
 {
     int32_t to;
 
-    for (int32_t p = 0; p < d->partitions; p++)
-        d->may_be[p] = d->asked->alone || carriers_want(d->carriers, p, table);
-    to = placement_choose(d->load, d->may_be, d->partitions);
+    for (int32_t p = 0; p < deciding->partitions; p++)
+        deciding->may_be[p] =
+            deciding->asked->alone || carriers_want(deciding->carriers, p, table);
+    to = placement_choose(deciding->load, deciding->may_be, deciding->partitions);
     if (to < 0) { /* who carries it has just lost its last partition */
-        d->ret->postponed = true;
+        deciding->ret->postponed = true;
         return;
     }
-    d->load[to]++;
-    add_change(d, table, (struct ledger_place){.partition = to}, false);
+    deciding->load[to]++;
+    add_change(deciding, table, (struct ledger_place){.partition = to}, false);
 }
 
-static void place_new(struct deciding *d)
+static void place_new(struct deciding *deciding)
 {
-    const struct placement_asked *asked = d->asked;
-    bool wait = asked->may_postpone && d->carriers_missing && carriers_filter(asked->config);
+    const struct placement_asked *asked = deciding->asked;
+    bool wait =
+        asked->may_postpone && deciding->carriers_missing && carriers_filter(asked->config);
 
     for (size_t i = 0; i < asked->count; i++) {
         const char *table = asked->names[i];
         AUTO(free_charp) char *reason = NULL;
 
-        if (name_map_has(&d->places.by_name, table) || !is_wanted(d, table))
+        if (name_map_has(&deciding->places.by_name, table) || !is_wanted(deciding, table))
             continue;
-        reason = table_names_take(d->names, table);
+        reason = table_names_take(deciding->names, table);
         if (reason)
             halted_set(asked->halted, table, reason);
         else if (wait)
-            d->ret->postponed = true;
+            deciding->ret->postponed = true;
         else
-            place_table(d, table);
+            place_table(deciding, table);
     }
 }
 
 /* ---- tables that the white list names and the source does not have ---- */
 
-static bool is_listed(const struct deciding *d, const char *table)
+static bool is_listed(const struct deciding *deciding, const char *table)
 {
-    size_t from = 0, to = d->asked->count;
+    size_t from = 0, to = deciding->asked->count;
 
     while (from < to) {
         size_t middle = (from + to) / 2;
-        int order = strcmp(d->asked->names[middle], table);
+        int order = strcmp(deciding->asked->names[middle], table);
 
         if (order == 0)
             return true;
@@ -169,11 +173,11 @@ static bool is_listed(const struct deciding *d, const char *table)
 
 static void note_missing(void *arg, const char *table)
 {
-    struct deciding *d = arg;
+    struct deciding *deciding = arg;
 
-    if (config_wants_table(d->asked->config, table) && !is_listed(d, table) &&
-        !name_map_has(&d->places.by_name, table))
-        halted_set(d->asked->halted, table,
+    if (config_wants_table(deciding->asked->config, table) && !is_listed(deciding, table) &&
+        !name_map_has(&deciding->places.by_name, table))
+        halted_set(deciding->asked->halted, table,
                    "filter.collection.white names it and it does not exist");
 }
 
@@ -208,19 +212,19 @@ static bool is_gone(struct ledger_cache *cache, const char *table)
     return ledger_cache_table(cache, table, &t, &ignored) == 1 && t.phase == PHASE_GONE;
 }
 
-static void forget(struct deciding *d, const struct placed *placed)
+static void forget(struct deciding *deciding, const struct placed *placed)
 {
-    const struct placement_asked *asked = d->asked;
+    const struct placement_asked *asked = deciding->asked;
     struct ledger_place place = placed->place;
     int64_t since;
 
     if (place.forget) {
         name_map_remove(asked->gone, placed->table);
         if (!has_records(asked->cache, placed->table))
-            add_change(d, placed->table, place, true);
+            add_change(deciding, placed->table, place, true);
         return;
     }
-    if (is_listed(d, placed->table) || !is_gone(asked->cache, placed->table)) {
+    if (is_listed(deciding, placed->table) || !is_gone(asked->cache, placed->table)) {
         name_map_remove(asked->gone, placed->table);
         return;
     }
@@ -228,23 +232,23 @@ static void forget(struct deciding *d, const struct placed *placed)
     name_map_put(asked->gone, placed->table, since);
     place.forget = true;
     if (asked->now_ms - since >= asked->forget_after_ms)
-        add_change(d, placed->table, place, false);
+        add_change(deciding, placed->table, place, false);
 }
 
 void placement_decide(struct placement_changes *ret, const struct placement_asked *asked)
 {
-    struct deciding d = {.asked = asked, .ret = ret};
+    struct deciding deciding = {.asked = asked, .ret = ret};
 
     *ret = (struct placement_changes){0};
-    begin(&d);
+    begin(&deciding);
     halted_begin(asked->halted);
-    place_new(&d);
-    config_list_each(asked->config, "filter.collection.white", note_missing, &d);
+    place_new(&deciding);
+    config_list_each(asked->config, "filter.collection.white", note_missing, &deciding);
     halted_end(asked->halted);
-    for (size_t i = 0; i < d.places.count; i++)
-        if (d.places.all[i].place.partition >= 0)
-            forget(&d, &d.places.all[i]);
-    end(&d);
+    for (size_t i = 0; i < deciding.places.count; i++)
+        if (deciding.places.all[i].place.partition >= 0)
+            forget(&deciding, &deciding.places.all[i]);
+    end(&deciding);
 }
 
 void placement_changes_release(struct placement_changes *changes)

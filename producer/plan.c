@@ -44,7 +44,7 @@ struct plan {
 static int append(struct plan *plan, struct append_context *local, bool tombstone,
                   struct error *err)
 {
-    const struct topic_record r = {
+    const struct topic_record record = {
         .member = &plan->member,
         .topic = plan->zero->p->ledger_topic,
         .partition = 0,
@@ -53,7 +53,7 @@ static int append(struct plan *plan, struct append_context *local, bool tombston
     };
 
     atomic_store(&plan->undecided, true);
-    return topic_writer_append(plan->zero->writer, &r, err);
+    return topic_writer_append(plan->zero->writer, &record, err);
 }
 
 static int append_source(struct plan *plan, struct append_context *local, struct error *err)

@@ -48,7 +48,8 @@ struct producer { /* set once, before any thread starts, but for atomics */
 /* throttle_reserve for a step. False: it comes again in ROOM_MS, or sooner, when it is woken.
  */
 #define ROOM_MS 1000
-bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, struct step *s);
+bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes,
+                      struct step *step);
 /* Wakes the first ones that wait for it: of throttle_on_room. */
 bool producer_room_came(void *producer);
 

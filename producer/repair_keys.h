@@ -28,19 +28,19 @@ struct repair_keys {
 
 /* A key that stands twice is taken once (the service refuses it twice). ERR_DATA: one is not a
  * whole key of this schema in canonical spelling. The signal and the schema are borrowed. */
-int repair_keys_init(struct repair_keys *r, const struct table_signal *s,
+int repair_keys_init(struct repair_keys *keys, const struct table_signal *signal,
                      const struct key_schema *schema, struct error *err);
 
 /* Which keys to ask for now; their number. */
-size_t repair_keys_ask(struct repair_keys *r, struct bytes *ret);
+size_t repair_keys_ask(struct repair_keys *keys, struct bytes *ret);
 /* What BatchGetItem's answer says of those asked for; unprocessed ones are left. ERR_RETRY: it
  * is not such an answer, all are left. */
-int repair_keys_answer(struct repair_keys *r, struct bytes answer, struct error *err);
+int repair_keys_answer(struct repair_keys *keys, struct bytes answer, struct error *err);
 /* There was no answer, or it is not to be used. */
-void repair_keys_drop(struct repair_keys *r);
+void repair_keys_drop(struct repair_keys *keys);
 /* Fewer at once: an answer that never comes whole may be too large. */
-void repair_keys_ask_fewer(struct repair_keys *r);
+void repair_keys_ask_fewer(struct repair_keys *keys);
 
-size_t repair_keys_count(const struct repair_keys *r, enum repair_state state);
-void repair_keys_appended(struct repair_keys *r); /* what was found or absent is done */
-void repair_keys_restart(struct repair_keys *r);  /* what was appended is gone */
+size_t repair_keys_count(const struct repair_keys *keys, enum repair_state state);
+void repair_keys_appended(struct repair_keys *keys); /* what was found or absent is done */
+void repair_keys_restart(struct repair_keys *keys);  /* what was appended is gone */

@@ -23,15 +23,15 @@ void request_offset_forget_committed(struct table_worker *w)
     signal_topic_forget(w->requests.queue, committed);
 }
 
-bool request_offset_is_next(struct table_worker *w, const struct pending_signal *p)
+bool request_offset_is_next(struct table_worker *w, const struct pending_signal *pending)
 {
-    return signal_topic_from(w->requests.queue, request_offset_handled(w)) == p;
+    return signal_topic_from(w->requests.queue, request_offset_handled(w)) == pending;
 }
 
-int request_offset_pass(struct append_context *a, const struct pending_signal *p,
+int request_offset_pass(struct append_context *a, const struct pending_signal *pending,
                         struct error *err)
 {
-    int64_t next = p->offset + 1;
+    int64_t next = pending->offset + 1;
 
     return table_record_append(a, set_offset, &next, err);
 }

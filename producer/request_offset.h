@@ -12,9 +12,9 @@ int64_t request_offset_handled(struct table_worker *w);
 /* Requests that an abort can't bring back any more are forgotten. */
 void request_offset_forget_committed(struct table_worker *w);
 /* Is this the next one to be handled? Under the gate it stays so. */
-bool request_offset_is_next(struct table_worker *w, const struct pending_signal *p);
+bool request_offset_is_next(struct table_worker *w, const struct pending_signal *pending);
 /* Under the gate: it is handled. */
-int request_offset_pass(struct append_context *a, const struct pending_signal *p,
+int request_offset_pass(struct append_context *a, const struct pending_signal *pending,
                         struct error *err);
 /* Requests from here on are for the table. In an append of its own, as table_record_change. */
 int request_offset_begin(struct append_context *a, int64_t offset, struct error *err);

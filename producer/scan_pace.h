@@ -22,12 +22,12 @@ struct scan_pace {        /* zeroed: no pace */
 
 /* read_capacity: units a second, 0 for a table on demand; percent of it are the scan's, 0: all
  * it gets. Both may change while it runs. */
-void scan_pace_set(struct scan_pace *p, int64_t read_capacity, int64_t percent);
+void scan_pace_set(struct scan_pace *pace, int64_t read_capacity, int64_t percent);
 /* 0: ask for a page now: it is charged, and one of the next two has to follow. Else come again
  * in that many milliseconds (a second at most, since answers change it). */
-int64_t scan_pace_wait_ms(struct scan_pace *p, int64_t now_ms);
+int64_t scan_pace_wait_ms(struct scan_pace *pace, int64_t now_ms);
 /* consumed_milli as in ddb_scan.h: -1 when the service did not tell: then it is estimated from
  * the bytes of the answer, which are more than those of its items. */
-void scan_pace_answered(struct scan_pace *p, int64_t consumed_milli, int64_t answer_bytes);
+void scan_pace_answered(struct scan_pace *pace, int64_t consumed_milli, int64_t answer_bytes);
 /* No answer came. Throttled: by the capacity, that is; it takes nothing, and says slower. */
-void scan_pace_failed(struct scan_pace *p, bool throttled, int64_t now_ms);
+void scan_pace_failed(struct scan_pace *pace, bool throttled, int64_t now_ms);

@@ -22,18 +22,19 @@ static struct ledger_shard shard_new(const struct ddb_shard *from, int64_t gener
 
 /* ---- the adoption ---- */
 
-static void keep_position(struct ledger_shard *s, const struct shard_tree *old, int64_t now_ms)
+static void keep_position(struct ledger_shard *shard_record, const struct shard_tree *old,
+                          int64_t now_ms)
 {
-    const struct tree_shard *known = old ? shard_tree_find(old, s->id) : NULL;
+    const struct tree_shard *known = old ? shard_tree_find(old, shard_record->id) : NULL;
 
     if (!known || !known->committed.sequence[0] ||
         known->committed.complete_to_ms < now_ms - SHARD_GAP_MS)
         return;
-    free(s->sequence);
-    s->sequence = xstrdup(known->committed.sequence);
-    s->records = known->committed.records;
-    s->source_ms = known->committed.source_ms;
-    s->status = SHARD_IN_PROCESSING;
+    free(shard_record->sequence);
+    shard_record->sequence = xstrdup(known->committed.sequence);
+    shard_record->records = known->committed.records;
+    shard_record->source_ms = known->committed.source_ms;
+    shard_record->status = SHARD_IN_PROCESSING;
 }
 
 struct parent_name {
@@ -57,7 +58,7 @@ static struct parent_name *names_of_parents(const struct ddb_stream *stream,
     return by_id;
 }
 
-void shard_listing_adopt(struct shard_tree *t, const struct ddb_stream *stream,
+void shard_listing_adopt(struct shard_tree *tree, const struct ddb_stream *stream,
                          int64_t generation, int64_t now_ms, const struct shard_tree *old)
 {
     struct parent_name *names = xcalloc(MAX(stream->shard_count, 1), sizeof(*names));
@@ -65,20 +66,21 @@ void shard_listing_adopt(struct shard_tree *t, const struct ddb_stream *stream,
 
     for (size_t i = 0; i < stream->shard_count; i++) {
         const struct ddb_shard *from = &stream->shards[i];
-        struct ledger_shard s;
+        struct ledger_shard shard_record;
         bool open;
 
         HASH_FIND(hh, parents, from->id, strlen(from->id), child);
         open = !from->ending[0] && !child;
-        s = shard_new(from, generation, open ? SHARD_PREPARE : SHARD_NO_NEED, now_ms, now_ms);
-        s.adopted = true;
+        shard_record =
+            shard_new(from, generation, open ? SHARD_PREPARE : SHARD_NO_NEED, now_ms, now_ms);
+        shard_record.adopted = true;
         if (open)
-            keep_position(&s, old, now_ms);
-        shard_tree_add(t, &s);
+            keep_position(&shard_record, old, now_ms);
+        shard_tree_add(tree, &shard_record);
     }
     HASH_CLEAR(hh, parents);
     free(names);
-    shard_tree_link(t);
+    shard_tree_link(tree);
 }
 
 /* ---- later listings ---- */
@@ -103,144 +105,149 @@ struct merge {
     struct listing_result *result;
 };
 
-static struct candidate *candidate_find(const struct merge *m, const char *id)
+static struct candidate *candidate_find(const struct merge *merge, const char *id)
 {
-    struct candidate *c;
+    struct candidate *candidate;
 
-    HASH_FIND(hh, m->by_id, id, strlen(id), c);
-    return c;
+    HASH_FIND(hh, merge->by_id, id, strlen(id), candidate);
+    return candidate;
 }
 
-static void collect(struct merge *m, const struct ddb_stream *stream)
+static void collect(struct merge *merge, const struct ddb_stream *stream)
 {
-    m->all = xcalloc(MAX(stream->shard_count, 1), sizeof(*m->all));
+    merge->all = xcalloc(MAX(stream->shard_count, 1), sizeof(*merge->all));
     for (size_t i = 0; i < stream->shard_count; i++) {
         const char *id = stream->shards[i].id;
-        struct candidate *c = &m->all[m->count];
+        struct candidate *candidate = &merge->all[merge->count];
 
-        if (shard_tree_find(m->tree, id) || candidate_find(m, id))
+        if (shard_tree_find(merge->tree, id) || candidate_find(merge, id))
             continue;
-        c->from = &stream->shards[i];
-        HASH_ADD_KEYPTR(hh, m->by_id, c->from->id, strlen(id), c);
-        m->count++;
+        candidate->from = &stream->shards[i];
+        HASH_ADD_KEYPTR(hh, merge->by_id, candidate->from->id, strlen(id), candidate);
+        merge->count++;
     }
-    for (size_t i = 0; i < m->count; i++)
-        if (m->all[i].from->parent[0])
-            m->all[i].parent = candidate_find(m, m->all[i].from->parent);
+    for (size_t i = 0; i < merge->count; i++)
+        if (merge->all[i].from->parent[0])
+            merge->all[i].parent = candidate_find(merge, merge->all[i].from->parent);
 }
 
-static bool has_begun(const struct tree_shard *s)
+static bool has_begun(const struct tree_shard *shard)
 {
-    return s->reader || s->now.sequence[0] || s->now.status == SHARD_IN_PROCESSING ||
-           shard_is_finished(s);
+    return shard->reader || shard->now.sequence[0] ||
+           shard->now.status == SHARD_IN_PROCESSING || shard_is_finished(shard);
 }
 
-static void mark_leads_on(struct candidate *c)
+static void mark_leads_on(struct candidate *candidate)
 {
-    for (; c && !c->leads_on; c = c->parent)
-        c->leads_on = true;
+    for (; candidate && !candidate->leads_on; candidate = candidate->parent)
+        candidate->leads_on = true;
 }
 
-static void mark_no_need(struct candidate *c)
+static void mark_no_need(struct candidate *candidate)
 {
-    for (; c && !c->no_need; c = c->parent)
-        c->no_need = true;
+    for (; candidate && !candidate->no_need; candidate = candidate->parent)
+        candidate->no_need = true;
 }
 
 /* What the known shards whose parents were not known say about the new ones. */
-static void mark_ancestors(struct merge *m)
+static void mark_ancestors(struct merge *merge)
 {
-    for (struct tree_shard *s = m->tree->shards; s; s = s->hh.next) {
-        struct candidate *c =
-            s->parent || !s->now.parent[0] ? NULL : candidate_find(m, s->now.parent);
+    for (struct tree_shard *shard = merge->tree->shards; shard; shard = shard->hh.next) {
+        struct candidate *candidate = shard->parent || !shard->now.parent[0]
+                                          ? NULL
+                                          : candidate_find(merge, shard->now.parent);
 
-        if (!c)
+        if (!candidate)
             continue;
         if (MUTATED(late_parent))
-            mark_leads_on(c);
-        else if (s->now.adopted || s->now.status == SHARD_NO_NEED)
-            mark_no_need(c);
-        else if (has_begun(s))
-            m->result->reversed = s->now.id;
+            mark_leads_on(candidate);
+        else if (shard->now.adopted || shard->now.status == SHARD_NO_NEED)
+            mark_no_need(candidate);
+        else if (has_begun(shard))
+            merge->result->reversed = shard->now.id;
         else
-            mark_leads_on(c);
+            mark_leads_on(candidate);
     }
 }
 
 /* Its parent is in the tree, or it has none. NULL: it has none. */
-static bool parent_is_known(const struct merge *m, const struct candidate *c,
+static bool parent_is_known(const struct merge *merge, const struct candidate *candidate,
                             struct tree_shard **ret)
 {
-    *ret = c->from->parent[0] ? shard_tree_find(m->tree, c->from->parent) : NULL;
-    return *ret || !c->from->parent[0];
+    *ret = candidate->from->parent[0] ? shard_tree_find(merge->tree, candidate->from->parent)
+                                      : NULL;
+    return *ret || !candidate->from->parent[0];
 }
 
-static void add_candidate(struct merge *m, struct candidate *c, const struct tree_shard *parent)
+static void add_candidate(struct merge *merge, struct candidate *candidate,
+                          const struct tree_shard *parent)
 {
-    enum shard_status status = c->no_need ? SHARD_NO_NEED
-                               : parent   ? SHARD_WAIT_FATHER
-                                          : SHARD_NOT_PROCESS;
-    struct ledger_shard s =
-        shard_new(c->from, m->generation, status,
-                  parent ? parent->now.complete_to_ms : m->now_ms, m->now_ms);
+    enum shard_status status = candidate->no_need ? SHARD_NO_NEED
+                               : parent           ? SHARD_WAIT_FATHER
+                                                  : SHARD_NOT_PROCESS;
+    struct ledger_shard shard_record =
+        shard_new(candidate->from, merge->generation, status,
+                  parent ? parent->now.complete_to_ms : merge->now_ms, merge->now_ms);
 
-    shard_tree_add(m->tree, &s);
-    c->added = true;
-    m->result->added++;
+    shard_tree_add(merge->tree, &shard_record);
+    candidate->added = true;
+    merge->result->added++;
 }
 
 /* Its parent, if it is a new one too, was looked at before. */
-static void decide(struct merge *m, struct candidate *c)
+static void decide(struct merge *merge, struct candidate *candidate)
 {
     struct tree_shard *parent;
-    bool known = parent_is_known(m, c, &parent);
+    bool known = parent_is_known(merge, candidate, &parent);
     bool parent_is_read = parent && parent->now.status != SHARD_NO_NEED;
 
-    if (c->no_need && parent_is_read)
-        m->result->reversed = parent->now.id;
-    else if (c->no_need)
-        add_candidate(m, c, parent);
-    else if (!c->leads_on && !parent_is_read)
-        m->result->stray = c->from->id;
+    if (candidate->no_need && parent_is_read)
+        merge->result->reversed = parent->now.id;
+    else if (candidate->no_need)
+        add_candidate(merge, candidate, parent);
+    else if (!candidate->leads_on && !parent_is_read)
+        merge->result->stray = candidate->from->id;
     else if (known)
-        add_candidate(m, c, parent);
+        add_candidate(merge, candidate, parent);
     else
-        m->result->orphan = c->from->id;
+        merge->result->orphan = candidate->from->id;
 }
 
 /* The candidate and those above it, the uppermost first; whatever the listing says, this ends.
  */
-static void decide_lineage(struct merge *m, struct candidate *c, struct candidate **lineage)
+static void decide_lineage(struct merge *merge, struct candidate *candidate,
+                           struct candidate **lineage)
 {
     size_t n = 0;
 
-    for (; c && !c->visited; c = c->parent) {
-        c->visited = true;
-        lineage[n++] = c;
+    for (; candidate && !candidate->visited; candidate = candidate->parent) {
+        candidate->visited = true;
+        lineage[n++] = candidate;
     }
     while (n > 0)
-        decide(m, lineage[--n]);
+        decide(merge, lineage[--n]);
 }
 
-void shard_listing_merge(struct shard_tree *t, const struct ddb_stream *stream, bool whole,
+void shard_listing_merge(struct shard_tree *tree, const struct ddb_stream *stream, bool whole,
                          int64_t generation, int64_t now_ms, struct listing_result *ret)
 {
-    struct merge m = {.tree = t, .generation = generation, .now_ms = now_ms, .result = ret};
+    struct merge merge = {
+        .tree = tree, .generation = generation, .now_ms = now_ms, .result = ret};
     struct candidate **lineage;
 
     *ret = (struct listing_result){0};
-    collect(&m, stream);
-    mark_ancestors(&m);
-    for (size_t i = 0; i < m.count; i++)
-        if (!m.all[i].from->ending[0])
-            mark_leads_on(&m.all[i]);
-    lineage = xcalloc(m.count + 1, sizeof(struct candidate *));
-    for (size_t i = 0; i < m.count; i++)
-        decide_lineage(&m, &m.all[i], lineage);
+    collect(&merge, stream);
+    mark_ancestors(&merge);
+    for (size_t i = 0; i < merge.count; i++)
+        if (!merge.all[i].from->ending[0])
+            mark_leads_on(&merge.all[i]);
+    lineage = xcalloc(merge.count + 1, sizeof(struct candidate *));
+    for (size_t i = 0; i < merge.count; i++)
+        decide_lineage(&merge, &merge.all[i], lineage);
     free(lineage);
-    HASH_CLEAR(hh, m.by_id);
-    free(m.all);
+    HASH_CLEAR(hh, merge.by_id);
+    free(merge.all);
     if (ret->added > 0)
-        shard_tree_link(t);
-    t->listed = t->listed || whole;
+        shard_tree_link(tree);
+    tree->listed = tree->listed || whole;
 }

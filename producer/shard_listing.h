@@ -29,10 +29,10 @@ struct listing_result {
 
 /* The set a generation begins with. Open shards are read from their trim horizon, or go on
  * where old (NULL: nothing) says when that is younger than a gap. now_ms: the service's. */
-void shard_listing_adopt(struct shard_tree *t, const struct ddb_stream *stream,
+void shard_listing_adopt(struct shard_tree *tree, const struct ddb_stream *stream,
                          int64_t generation, int64_t now_ms, const struct shard_tree *old);
 
 /* Adds the shards that are new, parents first. whole: all pages; else it is a part, which says
  * nothing about what it lacks. */
-void shard_listing_merge(struct shard_tree *t, const struct ddb_stream *stream, bool whole,
+void shard_listing_merge(struct shard_tree *tree, const struct ddb_stream *stream, bool whole,
                          int64_t generation, int64_t now_ms, struct listing_result *ret);

@@ -48,20 +48,20 @@ struct batch { /* one append of the answer in hand */
 };
 
 /* A chain of iterators ends. */
-static void drop_iterator(struct shard_reader *r)
+static void drop_iterator(struct shard_reader *reader)
 {
-    free(TAKE(r->iterator));
-    shard_tip_chain_ends(&r->tip);
+    free(TAKE(reader->iterator));
+    shard_tip_chain_ends(&reader->tip);
 }
 
-static int64_t retry(struct shard_reader *r, struct append_context *a, const char *what,
+static int64_t retry(struct shard_reader *reader, struct append_context *a, const char *what,
                      const struct error *err)
 {
-    AUTO(free_charp) char *text = xasprintf("%s of shard %s", what, r->shard->now.id);
+    AUTO(free_charp) char *text = xasprintf("%s of shard %s", what, reader->shard->now.id);
     int64_t delay;
 
-    table_worker_trouble(r->w, text, err);
-    delay = ddb_error_retry_ms(ddb_client_error(a->client), &r->tries);
+    table_worker_trouble(reader->w, text, err);
+    delay = ddb_error_retry_ms(ddb_client_error(a->client), &reader->tries);
     return MAX(delay, 1);
 }
 
@@ -69,85 +69,87 @@ static int64_t retry(struct shard_reader *r, struct append_context *a, const cha
 
 static int each_record(void *arg, const struct ddb_record *rec, struct error *err)
 {
-    struct batch *b = arg;
+    struct batch *batch = arg;
 
-    b->seen++;
+    batch->seen++;
     if (rec->created_ms > 0)
-        b->source_ms = rec->created_ms;
-    if (b->position[0] && ddb_sequence_compare(rec->sequence, bytes_of(b->position)) <= 0)
+        batch->source_ms = rec->created_ms;
+    if (batch->position[0] &&
+        ddb_sequence_compare(rec->sequence, bytes_of(batch->position)) <= 0)
         return 0; /* read again after the horizon */
-    if (append_change(b->a, &b->r->origin, rec, err) < 0)
+    if (append_change(batch->a, &batch->r->origin, rec, err) < 0)
         return -1;
-    b->last = rec->sequence;
-    b->records++;
+    batch->last = rec->sequence;
+    batch->records++;
     return 0;
 }
 
-static void note_answer(struct shard_reader *r, int64_t seen, int64_t source_ms)
+static void note_answer(struct shard_reader *reader, int64_t seen, int64_t source_ms)
 {
-    shard_tip_answer(&r->tip, seen, source_ms, r->asked_ms, clock_mono_ms());
+    shard_tip_answer(&reader->tip, seen, source_ms, reader->asked_ms, clock_mono_ms());
 }
 
 /* The ledger learns now and then that there was nothing. */
-static bool idle_record_is_due(const struct shard_reader *r)
+static bool idle_record_is_due(const struct shard_reader *reader)
 {
-    const struct ledger_shard *s = &r->shard->now;
+    const struct ledger_shard *shard_record = &reader->shard->now;
 
-    return r->tip.proven &&
-           (r->asked_ms - s->updated_ms > IDLE_RECORD_MS || s->status != SHARD_IN_PROCESSING);
+    return reader->tip.proven &&
+           (reader->asked_ms - shard_record->updated_ms > IDLE_RECORD_MS ||
+            shard_record->status != SHARD_IN_PROCESSING);
 }
 
 /* Moves the shard's position and appends its record, if there is something to say. */
-static int append_position(struct batch *b, bool closed, struct error *err)
+static int append_position(struct batch *batch, bool closed, struct error *err)
 {
-    struct shard_reader *r = b->r;
-    struct table_worker *w = r->w;
-    struct tree_shard *s = r->shard;
-    struct shard_tree *t = &w->appended.tree;
+    struct shard_reader *reader = batch->r;
+    struct table_worker *w = reader->w;
+    struct tree_shard *shard = reader->shard;
+    struct shard_tree *tree = &w->appended.tree;
     AUTO(ledger_shard_release) struct ledger_shard copy = {0};
     int64_t now = ddb_source_now_ms(w->p->source);
-    bool idle = b->seen == 0 && idle_record_is_due(r);
+    bool idle = batch->seen == 0 && idle_record_is_due(reader);
 
-    if (b->records == 0 && !closed && !idle)
+    if (batch->records == 0 && !closed && !idle)
         return 0;
     AUTO_LOCK(&w->record_lock); /* the control step may write the shard's first record */
     pthread_mutex_lock(&w->lock);
-    if (b->records > 0)
-        shard_advance(t, s, b->last, b->records, b->source_ms, now);
+    if (batch->records > 0)
+        shard_advance(tree, shard, batch->last, batch->records, batch->source_ms, now);
     if (idle)
-        shard_idle(t, s, r->asked_ms, now);
+        shard_idle(tree, shard, reader->asked_ms, now);
     if (closed)
-        shard_finish(t, s, now);
-    ledger_shard_copy(&copy, &s->now);
+        shard_finish(tree, shard, now);
+    ledger_shard_copy(&copy, &shard->now);
     pthread_mutex_unlock(&w->lock);
-    return append_ledger_shard(b->a, &copy, err);
+    return append_ledger_shard(batch->a, &copy, err);
 }
 
-static int append_batch(struct batch *b, bool *ret_closed, struct error *err)
+static int append_batch(struct batch *batch, bool *ret_closed, struct error *err)
 {
-    struct shard_reader *r = b->r;
+    struct shard_reader *reader = batch->r;
     struct bytes next;
 
-    if (ddb_records_each(buf_slice(&r->read.answer.body), &r->w->schema, each_record, b, &next,
-                         err) < 0)
+    if (ddb_records_each(buf_slice(&reader->read.answer.body), &reader->w->schema, each_record,
+                         batch, &next, err) < 0)
         return -1;
     *ret_closed = next.len == 0;
-    note_answer(r, b->seen, b->source_ms);
-    if (append_position(b, *ret_closed, err) < 0)
+    note_answer(reader, batch->seen, batch->source_ms);
+    if (append_position(batch, *ret_closed, err) < 0)
         return -1;
-    free(TAKE(r->iterator));
+    free(TAKE(reader->iterator));
     if (!*ret_closed)
-        r->iterator = bytes_dup(next);
-    metric_add(r->w->metrics.changes, b->records);
+        reader->iterator = bytes_dup(next);
+    metric_add(reader->w->metrics.changes, batch->records);
     return 0;
 }
 
 /* After the last record the pause grows to that of an idle shard within twice its length, so
  * that a change that follows on another is not late by it; then, over minutes, to the longest.
  * A little less at random: changes that come in step with the reads would all be late. */
-static int64_t idle_poll_ms(const struct shard_reader *r, int64_t idle_ms)
+static int64_t idle_poll_ms(const struct shard_reader *reader, int64_t idle_ms)
 {
-    const struct config *c = r->w->p->config;
+    const struct config *c = reader->w->p->config;
     int64_t flowing = config_int(c, "shard.poll.ms"),
             idle = config_int(c, "shard.idle.poll.ms");
     int64_t longest = MAX(config_int(c, "shard.idle.poll.max.ms"), idle), pause;
@@ -158,70 +160,71 @@ static int64_t idle_poll_ms(const struct shard_reader *r, int64_t idle_ms)
 }
 
 /* A throttled shard has its own pace. */
-static int64_t next_poll_ms(struct shard_reader *r)
+static int64_t next_poll_ms(struct shard_reader *reader)
 {
-    int64_t poll = config_int(r->w->p->config, "shard.poll.ms");
+    int64_t poll = config_int(reader->w->p->config, "shard.poll.ms");
 
-    if (r->tip.idle_ms > 0)
-        poll = idle_poll_ms(r, clock_mono_ms() - r->tip.idle_ms);
-    r->pace_ms -= (r->pace_ms + 63) / 64;
-    return MAX(poll, r->pace_ms);
+    if (reader->tip.idle_ms > 0)
+        poll = idle_poll_ms(reader, clock_mono_ms() - reader->tip.idle_ms);
+    reader->pace_ms -= (reader->pace_ms + 63) / 64;
+    return MAX(poll, reader->pace_ms);
 }
 
 /* A late listing may have shown that something has to be read before it. */
-static bool read_position(struct shard_reader *r, char **ret)
+static bool read_position(struct shard_reader *reader, char **ret)
 {
-    AUTO_LOCK(&r->w->lock);
-    *ret = xstrdup(r->shard->now.sequence);
-    return shard_is_ready(&r->w->appended.tree, r->shard);
+    AUTO_LOCK(&reader->w->lock);
+    *ret = xstrdup(reader->shard->now.sequence);
+    return shard_is_ready(&reader->w->appended.tree, reader->shard);
 }
 
-static int64_t not_appended(struct batch *b, struct error *err)
+static int64_t not_appended(struct batch *batch, struct error *err)
 {
-    struct shard_reader *r = b->r;
+    struct shard_reader *reader = batch->r;
 
-    if (b->records > 0 || err->kind == ERR_ABORT)
-        topic_writer_request_abort(r->w->writer,
+    if (batch->records > 0 || err->kind == ERR_ABORT)
+        topic_writer_request_abort(reader->w->writer,
                                    err->message); /* half a batch is never committed */
-    drop_iterator(r);
-    return retry(r, b->a, "appending changes", err);
+    drop_iterator(reader);
+    return retry(reader, batch->a, "appending changes", err);
 }
 
-static int64_t shard_closed(struct shard_reader *r)
+static int64_t shard_closed(struct shard_reader *reader)
 {
-    step_wake(r->w->p->pool, &r->w->control); /* children that are known may start */
-    step_wake(r->w->p->pool, &r->w->look.step);
+    step_wake(reader->w->p->pool, &reader->w->control); /* children that are known may start */
+    step_wake(reader->w->p->pool, &reader->w->look.step);
     return STEP_END;
 }
 
 /* Proof that it is idle, unless something of it waits for its commit. */
-static void nothing_came(struct shard_reader *r)
+static void nothing_came(struct shard_reader *reader)
 {
-    AUTO_LOCK(&r->w->lock);
-    if (!r->shard->dirty)
-        r->shard->progress_ms = clock_mono_ms();
+    AUTO_LOCK(&reader->w->lock);
+    if (!reader->shard->dirty)
+        reader->shard->progress_ms = clock_mono_ms();
 }
 
 static int64_t changes_append(void *arg, struct append_context *a)
 {
-    struct shard_reader *r = arg;
-    struct batch b = {.r = r, .a = a};
+    struct shard_reader *reader = arg;
+    struct batch batch = {.r = reader, .a = a};
     AUTO(free_charp) char *position = NULL;
     struct error err;
     bool closed = false;
 
-    if (!read_position(r, &position)) {
-        drop_iterator(r);
+    if (!read_position(reader, &position)) {
+        drop_iterator(reader);
         return STEP_END;
     }
-    b.position = position;
-    if (append_batch(&b, &closed, &err) < 0)
-        return not_appended(&b, &err);
-    r->tries = 0;
-    r->from_horizon = r->from_horizon && b.seen > 0 && b.records == 0; /* not there yet */
-    if (b.records == 0)
-        nothing_came(r); /* new, at least */
-    return closed ? shard_closed(r) : next_poll_ms(r);
+    batch.position = position;
+    if (append_batch(&batch, &closed, &err) < 0)
+        return not_appended(&batch, &err);
+    reader->tries = 0;
+    reader->from_horizon =
+        reader->from_horizon && batch.seen > 0 && batch.records == 0; /* not there yet */
+    if (batch.records == 0)
+        nothing_came(reader); /* new, at least */
+    return closed ? shard_closed(reader) : next_poll_ms(reader);
 }
 
 /* They have to be read again, from where an abort went back to. */
@@ -234,47 +237,47 @@ static void changes_dropped(void *arg)
 
 /* An answer without records that leaves nothing to append needs no gate: only the iterator
  * moves on. */
-static bool pass_empty_answer(struct shard_reader *r)
+static bool pass_empty_answer(struct shard_reader *reader)
 {
-    struct bytes object = buf_slice(&r->read.answer.body), records, next;
+    struct bytes object = buf_slice(&reader->read.answer.body), records, next;
 
     if (!json_member(object, "Records", &records) || !bytes_is(records, "[]") ||
         !json_member(object, "NextShardIterator", &next) || next.len <= 2 || next.p[0] != '"')
         return false;
-    note_answer(r, 0, 0);
-    if (idle_record_is_due(r))
+    note_answer(reader, 0, 0);
+    if (idle_record_is_due(reader))
         return false;
-    free(TAKE(r->iterator));
-    r->iterator = xstrndup(next.p + 1, next.len - 2);
-    r->tries = 0;
+    free(TAKE(reader->iterator));
+    reader->iterator = xstrndup(next.p + 1, next.len - 2);
+    reader->tries = 0;
     return true;
 }
 
-static int64_t gap(struct shard_reader *r, const char *why)
+static int64_t gap(struct shard_reader *reader, const char *why)
 {
-    AUTO(free_charp) char *reason = xasprintf("shard %s: %s", r->shard->now.id, why);
+    AUTO(free_charp) char *reason = xasprintf("shard %s: %s", reader->shard->now.id, why);
 
-    table_worker_halt(r->w, PHASE_GAP, reason);
+    table_worker_halt(reader->w, PHASE_GAP, reason);
     return STEP_END;
 }
 
 /* It may be that the answer lags: asked again, and the stream is described meanwhile. */
-static int64_t is_missing(struct shard_reader *r, struct append_context *a,
+static int64_t is_missing(struct shard_reader *reader, struct append_context *a,
                           const struct error *err)
 {
-    struct table_worker *w = r->w;
+    struct table_worker *w = reader->w;
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
-    bool proven = doubt_said(&r->missing, "missing", clock_mono_ms(), doubt_ms);
+    bool proven = doubt_said(&reader->missing, "missing", clock_mono_ms(), doubt_ms);
 
-    retry(r, a, "an iterator", err);
+    retry(reader, a, "an iterator", err);
     pthread_mutex_lock(&w->lock);
-    proven = proven && w->look.stream_seen_ms > r->missing.since_ms;
+    proven = proven && w->look.stream_seen_ms > reader->missing.since_ms;
     w->look.wants_list = true;
     step_wake(w->p->pool, &w->look.step);
     pthread_mutex_unlock(&w->lock);
     if (proven)
-        return gap(r, "it does not exist on the stream any more");
-    return doubt_again_ms(&r->missing, doubt_ms);
+        return gap(reader, "it does not exist on the stream any more");
+    return doubt_again_ms(&reader->missing, doubt_ms);
 }
 
 struct start { /* where an iterator begins */
@@ -283,151 +286,151 @@ struct start { /* where an iterator begins */
     int64_t complete_to;
 };
 
-static void start_release(struct start *s)
+static void start_release(struct start *start)
 {
-    free(s->arn);
-    free(s->after);
+    free(start->arn);
+    free(start->after);
 }
 
 /* False: not yet, or not any more: an abort took its parent back, or a late one was listed. It
  * is started again when that is done. */
-static bool read_start(struct shard_reader *r, struct start *ret)
+static bool read_start(struct shard_reader *reader, struct start *ret)
 {
-    struct table_worker *w = r->w;
-    const struct shard_tree *t = &w->appended.tree;
+    struct table_worker *w = reader->w;
+    const struct shard_tree *tree = &w->appended.tree;
 
     /* Before the position is read: see on_aborted. */
-    r->iterator_epoch = barrier_change_asked(w->barrier).epoch;
+    reader->iterator_epoch = barrier_change_asked(w->barrier).epoch;
     AUTO_LOCK(&w->lock);
-    ret->complete_to = shard_complete_to(t, r->shard);
-    if (r->shard->now.sequence[0] && !r->from_horizon)
-        ret->after = xstrdup(r->shard->now.sequence);
+    ret->complete_to = shard_complete_to(tree, reader->shard);
+    if (reader->shard->now.sequence[0] && !reader->from_horizon)
+        ret->after = xstrdup(reader->shard->now.sequence);
     ret->arn = xstrdup(w->appended.now.stream_arn);
-    return shard_is_ready(t, r->shard);
+    return shard_is_ready(tree, reader->shard);
 }
 
 /* GUARDED_READ_ON: there is an iterator. */
-static int64_t ensure_iterator(struct shard_reader *r, struct append_context *a)
+static int64_t ensure_iterator(struct shard_reader *reader, struct append_context *a)
 {
     AUTO(start_release) struct start start = {0};
     struct error err;
 
-    if (r->iterator)
+    if (reader->iterator)
         return GUARDED_READ_ON;
-    if (!read_start(r, &start))
+    if (!read_start(reader, &start))
         return STEP_END;
-    if (start.complete_to < ddb_source_now_ms(r->w->p->source) - SHARD_GAP_MS)
-        return gap(r, "its position is older than 23 h: changes may be lost");
-    if (ddb_stream_iterator(&r->iterator, a->client, start.arn, r->shard->now.id, start.after,
-                            &err) == 0) {
-        doubt_clear(&r->missing);
+    if (start.complete_to < ddb_source_now_ms(reader->w->p->source) - SHARD_GAP_MS)
+        return gap(reader, "its position is older than 23 h: changes may be lost");
+    if (ddb_stream_iterator(&reader->iterator, a->client, start.arn, reader->shard->now.id,
+                            start.after, &err) == 0) {
+        doubt_clear(&reader->missing);
         return GUARDED_READ_ON;
     }
     switch (ddb_client_error(a->client)) {
     case DDB_TRIMMED:
-        r->from_horizon = true;
-        return start.after ? 0 : retry(r, a, "an iterator", &err);
+        reader->from_horizon = true;
+        return start.after ? 0 : retry(reader, a, "an iterator", &err);
     case DDB_NOT_FOUND:
-        return is_missing(r, a, &err);
+        return is_missing(reader, a, &err);
     default:
-        return retry(r, a, "an iterator", &err);
+        return retry(reader, a, "an iterator", &err);
     }
 }
 
 /* An iterator stays good when its request was not answered: it is asked with again. */
-static int64_t records_failed(struct shard_reader *r, struct append_context *a,
+static int64_t records_failed(struct shard_reader *reader, struct append_context *a,
                               struct error *err)
 {
-    int64_t slower = 2 * next_poll_ms(r);
+    int64_t slower = 2 * next_poll_ms(reader);
 
     switch (ddb_client_error(a->client)) {
     case DDB_THROTTLED:
-        slower = MAX(r->pace_ms * 3 / 2, slower);
-        r->pace_ms = MIN(slower, PACE_LONGEST_MS);
-        log_debug("shard is throttled", "table=%s shard=%s pace_ms=%" PRId64, r->w->table,
-                  r->shard->now.id, r->pace_ms);
-        return r->pace_ms;
+        slower = MAX(reader->pace_ms * 3 / 2, slower);
+        reader->pace_ms = MIN(slower, PACE_LONGEST_MS);
+        log_debug("shard is throttled", "table=%s shard=%s pace_ms=%" PRId64, reader->w->table,
+                  reader->shard->now.id, reader->pace_ms);
+        return reader->pace_ms;
     case DDB_BROKEN:
     case DDB_DENIED:
-        return retry(r, a, "changes", err);
+        return retry(reader, a, "changes", err);
     case DDB_EXPIRED_ITERATOR:
-        drop_iterator(r);
-        return r->tries++ ? ddb_error_retry_ms(DDB_BROKEN, &r->tries) : 0;
+        drop_iterator(reader);
+        return reader->tries++ ? ddb_error_retry_ms(DDB_BROKEN, &reader->tries) : 0;
     case DDB_TRIMMED:
-        r->from_horizon = true;
+        reader->from_horizon = true;
         break;
     default: /* DDB_NOT_FOUND: the iterator's answer will tell */
         break;
     }
-    drop_iterator(r);
-    return retry(r, a, "changes", err);
+    drop_iterator(reader);
+    return retry(reader, a, "changes", err);
 }
 
 static int64_t changes_ready(void *arg, struct append_context *a)
 {
-    struct shard_reader *r = arg;
-    int64_t pause = table_worker_pause_ms(r->w);
+    struct shard_reader *reader = arg;
+    int64_t pause = table_worker_pause_ms(reader->w);
 
-    return pause > 0 ? pause : ensure_iterator(r, a);
+    return pause > 0 ? pause : ensure_iterator(reader, a);
 }
 
 static int64_t changes_position(void *arg, struct barrier_ticket ticket)
 {
-    struct shard_reader *r = arg;
+    struct shard_reader *reader = arg;
 
-    if (ticket.epoch != r->iterator_epoch) {
-        drop_iterator(r);
+    if (ticket.epoch != reader->iterator_epoch) {
+        drop_iterator(reader);
         return 0;
     }
-    r->asked_ms = ddb_source_now_ms(r->w->p->source);
+    reader->asked_ms = ddb_source_now_ms(reader->w->p->source);
     return GUARDED_READ_ON;
 }
 
 static int64_t changes_request(void *arg, struct append_context *a, struct http_answer *ret)
 {
-    struct shard_reader *r = arg;
-    int64_t limit = config_int(r->w->p->config, "qps.incr.batch_num");
+    struct shard_reader *reader = arg;
+    int64_t limit = config_int(reader->w->p->config, "qps.incr.batch_num");
     struct error err;
 
-    if (ddb_records_get(ret, a->client, r->iterator, limit, &err) < 0)
-        return records_failed(r, a, &err);
+    if (ddb_records_get(ret, a->client, reader->iterator, limit, &err) < 0)
+        return records_failed(reader, a, &err);
     return GUARDED_READ_ON;
 }
 
 static int64_t changes_received(void *arg, struct append_context *a)
 {
-    struct shard_reader *r = arg;
+    struct shard_reader *reader = arg;
 
     (void)a;
-    r->origin.read_ms = clock_wall_ms();
-    if (!pass_empty_answer(r))
+    reader->origin.read_ms = clock_wall_ms();
+    if (!pass_empty_answer(reader))
         return GUARDED_READ_ON;
-    nothing_came(r);
-    return next_poll_ms(r);
+    nothing_came(reader);
+    return next_poll_ms(reader);
 }
 
 /* ---- the step ---- */
 
 static int64_t reader_step(void *arg, void *context)
 {
-    struct shard_reader *r = arg;
+    struct shard_reader *reader = arg;
 
-    if (!table_worker_runs(r->w)) {
-        guarded_read_end(&r->read);
-        drop_iterator(r);
+    if (!table_worker_runs(reader->w)) {
+        guarded_read_end(&reader->read);
+        drop_iterator(reader);
         return STEP_END;
     }
-    return guarded_read_step(&r->read, table_worker_context(r->w, context));
+    return guarded_read_step(&reader->read, table_worker_context(reader->w, context));
 }
 
 static void reader_ended(void *arg)
 {
-    struct shard_reader *r = arg;
+    struct shard_reader *reader = arg;
 
-    table_worker_part_ended(r->w);
+    table_worker_part_ended(reader->w);
 }
 
-static struct shard_reader *reader_new(struct table_worker *w, struct tree_shard *s)
+static struct shard_reader *reader_new(struct table_worker *w, struct tree_shard *shard)
 {
     static const struct guarded_read_calls calls = {
         .ready = changes_ready,
@@ -437,43 +440,43 @@ static struct shard_reader *reader_new(struct table_worker *w, struct tree_shard
         .append = changes_append,
         .dropped = changes_dropped,
     };
-    struct shard_reader *r = xcalloc(1, sizeof(*r));
+    struct shard_reader *reader = xcalloc(1, sizeof(*reader));
 
-    r->w = w;
-    r->shard = s;
-    r->origin = (struct append_origin){.generation = w->appended.now.generation,
-                                       .shard = bytes_of(s->now.id)};
-    r->step = (struct step){.run = reader_step, .ended = reader_ended, .arg = r};
-    r->read = (struct guarded_read){.w = w,
-                                    .step = &r->step,
-                                    .calls = &calls,
-                                    .arg = r,
-                                    .use = THROTTLE_STREAM,
-                                    .expected = FIRST_BATCH_BYTES};
-    return r;
+    reader->w = w;
+    reader->shard = shard;
+    reader->origin = (struct append_origin){.generation = w->appended.now.generation,
+                                            .shard = bytes_of(shard->now.id)};
+    reader->step = (struct step){.run = reader_step, .ended = reader_ended, .arg = reader};
+    reader->read = (struct guarded_read){.w = w,
+                                         .step = &reader->step,
+                                         .calls = &calls,
+                                         .arg = reader,
+                                         .use = THROTTLE_STREAM,
+                                         .expected = FIRST_BATCH_BYTES};
+    return reader;
 }
 
-void shard_reader_start(struct table_worker *w, struct tree_shard *s)
+void shard_reader_start(struct table_worker *w, struct tree_shard *shard)
 {
-    if (!s->reader) {
-        s->reader = reader_new(w, s);
-        s->progress_ms = clock_mono_ms();
+    if (!shard->reader) {
+        shard->reader = reader_new(w, shard);
+        shard->progress_ms = clock_mono_ms();
     }
-    table_worker_part_begins(w, &((struct shard_reader *)s->reader)->step);
+    table_worker_part_begins(w, &((struct shard_reader *)shard->reader)->step);
 }
 
-void shard_reader_free(void *reader)
+void shard_reader_free(void *arg)
 {
-    struct shard_reader *r = reader;
+    struct shard_reader *reader = arg;
 
-    guarded_read_end(&r->read);
-    drop_iterator(r);
-    free(r);
+    guarded_read_end(&reader->read);
+    drop_iterator(reader);
+    free(reader);
 }
 
 void shard_reader_wake_all(struct table_worker *w)
 {
-    for (struct tree_shard *s = w->appended.tree.shards; s; s = s->hh.next)
-        if (s->reader)
-            step_wake(w->p->pool, &((struct shard_reader *)s->reader)->step);
+    for (struct tree_shard *shard = w->appended.tree.shards; shard; shard = shard->hh.next)
+        if (shard->reader)
+            step_wake(w->p->pool, &((struct shard_reader *)shard->reader)->step);
 }

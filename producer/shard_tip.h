@@ -25,6 +25,6 @@ struct shard_tip {    /* zeroed: nothing is known */
 
 /* records: of the answer, also those that were appended before; source_ms: the newest one's
  * time, asked_ms: the request's, both the service's; mono_ms: now. */
-void shard_tip_answer(struct shard_tip *t, int64_t records, int64_t source_ms, int64_t asked_ms,
-                      int64_t mono_ms);
-void shard_tip_chain_ends(struct shard_tip *t); /* another iterator is asked for */
+void shard_tip_answer(struct shard_tip *tip, int64_t records, int64_t source_ms,
+                      int64_t asked_ms, int64_t mono_ms);
+void shard_tip_chain_ends(struct shard_tip *tip); /* another iterator is asked for */

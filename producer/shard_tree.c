@@ -8,62 +8,62 @@
 
 /* ---- lists ---- */
 
-static enum tree_list list_of(const struct tree_shard *s)
+static enum tree_list list_of(const struct tree_shard *shard)
 {
-    if (!shard_is_finished(s))
+    if (!shard_is_finished(shard))
         return TREE_LIST_LIVE;
-    return s->first_child ? TREE_LIST_NONE : TREE_LIST_LEAF;
+    return shard->first_child ? TREE_LIST_NONE : TREE_LIST_LEAF;
 }
 
-static void leave_list(struct shard_tree *t, struct tree_shard *s)
+static void leave_list(struct shard_tree *tree, struct tree_shard *shard)
 {
-    if (s->list == TREE_LIST_LIVE)
-        DL_DELETE(t->live, s);
-    else if (s->list == TREE_LIST_LEAF)
-        DL_DELETE(t->leaves, s);
-    t->leaf_count -= s->list == TREE_LIST_LEAF;
-    s->list = TREE_LIST_NONE;
+    if (shard->list == TREE_LIST_LIVE)
+        DL_DELETE(tree->live, shard);
+    else if (shard->list == TREE_LIST_LEAF)
+        DL_DELETE(tree->leaves, shard);
+    tree->leaf_count -= shard->list == TREE_LIST_LEAF;
+    shard->list = TREE_LIST_NONE;
 }
 
 /* After its status or its children changed. */
-static void place(struct shard_tree *t, struct tree_shard *s)
+static void place(struct shard_tree *tree, struct tree_shard *shard)
 {
-    enum tree_list list = list_of(s);
+    enum tree_list list = list_of(shard);
 
-    if (list == s->list)
+    if (list == shard->list)
         return;
-    leave_list(t, s);
-    s->list = list;
+    leave_list(tree, shard);
+    shard->list = list;
     if (list == TREE_LIST_LIVE)
-        DL_APPEND(t->live, s);
+        DL_APPEND(tree->live, shard);
     else if (list == TREE_LIST_LEAF)
-        DL_APPEND(t->leaves, s);
-    t->leaf_count += list == TREE_LIST_LEAF;
-    s->asks = 0;
-    s->ask_at_ms = 0;
+        DL_APPEND(tree->leaves, shard);
+    tree->leaf_count += list == TREE_LIST_LEAF;
+    shard->asks = 0;
+    shard->ask_at_ms = 0;
 }
 
-static void set_dirty(struct shard_tree *t, struct tree_shard *s)
+static void set_dirty(struct shard_tree *tree, struct tree_shard *shard)
 {
-    if (s->dirty)
+    if (shard->dirty)
         return;
-    s->dirty = true;
-    s->next_dirty = NULL;
-    if (!t->dirty)
-        t->last_dirty = &t->dirty;
-    *t->last_dirty = s;
-    t->last_dirty = &s->next_dirty;
+    shard->dirty = true;
+    shard->next_dirty = NULL;
+    if (!tree->dirty)
+        tree->last_dirty = &tree->dirty;
+    *tree->last_dirty = shard;
+    tree->last_dirty = &shard->next_dirty;
 }
 
-static struct tree_shard *pop_dirty(struct shard_tree *t)
+static struct tree_shard *pop_dirty(struct shard_tree *tree)
 {
-    struct tree_shard *s = t->dirty;
+    struct tree_shard *shard = tree->dirty;
 
-    if (!s)
+    if (!shard)
         return NULL;
-    t->dirty = s->next_dirty;
-    s->dirty = false;
-    return s;
+    tree->dirty = shard->next_dirty;
+    shard->dirty = false;
+    return shard;
 }
 
 /* ---- the tree ---- */
@@ -79,254 +79,259 @@ static void copy_position(struct ledger_shard *to, const struct ledger_shard *fr
     to->complete_to_ms = from->complete_to_ms;
 }
 
-static struct tree_shard *add(struct shard_tree *t, struct ledger_shard *s, bool recorded)
+static struct tree_shard *add(struct shard_tree *tree, struct ledger_shard *shard_record,
+                              bool recorded)
 {
     struct tree_shard *shard = xcalloc(1, sizeof(*shard));
 
-    shard->now = *s;
-    *s = (struct ledger_shard){0};
+    shard->now = *shard_record;
+    *shard_record = (struct ledger_shard){0};
     copy_position(&shard->committed, &shard->now);
     shard->recorded = shard->recorded_committed = recorded;
-    t->unrecorded += !recorded;
-    HASH_ADD_KEYPTR(hh, t->shards, shard->now.id, strlen(shard->now.id), shard);
-    place(t, shard);
+    tree->unrecorded += !recorded;
+    HASH_ADD_KEYPTR(hh, tree->shards, shard->now.id, strlen(shard->now.id), shard);
+    place(tree, shard);
     return shard;
 }
 
-struct tree_shard *shard_tree_add(struct shard_tree *t, struct ledger_shard *s)
+struct tree_shard *shard_tree_add(struct shard_tree *tree, struct ledger_shard *shard_record)
 {
-    return add(t, s, false);
+    return add(tree, shard_record, false);
 }
 
-void shard_tree_load(struct shard_tree *t, struct ledger_shard *s)
+void shard_tree_load(struct shard_tree *tree, struct ledger_shard *shard_record)
 {
-    add(t, s, true);
+    add(tree, shard_record, true);
 }
 
-void shard_tree_link(struct shard_tree *t)
+void shard_tree_link(struct shard_tree *tree)
 {
-    struct tree_shard *s;
+    struct tree_shard *shard;
 
-    for (s = t->shards; s; s = s->hh.next) {
-        if (s->parent || !s->now.parent[0])
+    for (shard = tree->shards; shard; shard = shard->hh.next) {
+        if (shard->parent || !shard->now.parent[0])
             continue;
-        s->parent = shard_tree_find(t, s->now.parent);
-        if (!s->parent)
+        shard->parent = shard_tree_find(tree, shard->now.parent);
+        if (!shard->parent)
             continue;
-        s->next_sibling = s->parent->first_child;
-        s->parent->first_child = s;
-        place(t, s->parent);
+        shard->next_sibling = shard->parent->first_child;
+        shard->parent->first_child = shard;
+        place(tree, shard->parent);
     }
 }
 
-static void unlink_shard(struct shard_tree *t, struct tree_shard *s)
+static void unlink_shard(struct shard_tree *tree, struct tree_shard *shard)
 {
     struct tree_shard **at;
 
-    for (struct tree_shard *child = s->first_child; child; child = child->next_sibling)
+    for (struct tree_shard *child = shard->first_child; child; child = child->next_sibling)
         child->parent = NULL;
-    if (!s->parent)
+    if (!shard->parent)
         return;
-    for (at = &s->parent->first_child; *at != s; at = &(*at)->next_sibling)
+    for (at = &shard->parent->first_child; *at != shard; at = &(*at)->next_sibling)
         ;
-    *at = s->next_sibling;
-    place(t, s->parent);
+    *at = shard->next_sibling;
+    place(tree, shard->parent);
 }
 
-static void shard_free(struct tree_shard *s, void (*reader_free)(void *reader))
+static void shard_free(struct tree_shard *shard, void (*reader_free)(void *reader))
 {
-    if (s->reader && reader_free)
-        reader_free(s->reader);
-    ledger_shard_release(&s->now);
-    ledger_shard_release(&s->committed);
-    free(s);
+    if (shard->reader && reader_free)
+        reader_free(shard->reader);
+    ledger_shard_release(&shard->now);
+    ledger_shard_release(&shard->committed);
+    free(shard);
 }
 
-static void remove_shard(struct shard_tree *t, struct tree_shard *s,
+static void remove_shard(struct shard_tree *tree, struct tree_shard *shard,
                          void (*reader_free)(void *reader))
 {
-    unlink_shard(t, s);
-    leave_list(t, s);
-    t->unrecorded -= !s->recorded;
-    t->cursor = NULL;
-    HASH_DEL(t->shards, s);
-    shard_free(s, reader_free);
+    unlink_shard(tree, shard);
+    leave_list(tree, shard);
+    tree->unrecorded -= !shard->recorded;
+    tree->cursor = NULL;
+    HASH_DEL(tree->shards, shard);
+    shard_free(shard, reader_free);
 }
 
-void shard_tree_release(struct shard_tree *t, void (*reader_free)(void *reader))
+void shard_tree_release(struct shard_tree *tree, void (*reader_free)(void *reader))
 {
-    struct tree_shard *s, *next;
+    struct tree_shard *shard, *next;
 
-    HASH_ITER(hh, t->shards, s, next) {
-        HASH_DEL(t->shards, s);
-        shard_free(s, reader_free);
+    HASH_ITER(hh, tree->shards, shard, next) {
+        HASH_DEL(tree->shards, shard);
+        shard_free(shard, reader_free);
     }
-    *t = (struct shard_tree){0};
+    *tree = (struct shard_tree){0};
 }
 
-struct tree_shard *shard_tree_find(const struct shard_tree *t, const char *id)
+struct tree_shard *shard_tree_find(const struct shard_tree *tree, const char *id)
 {
-    struct tree_shard *s;
+    struct tree_shard *shard;
 
-    HASH_FIND(hh, t->shards, id, strlen(id), s);
-    return s;
+    HASH_FIND(hh, tree->shards, id, strlen(id), shard);
+    return shard;
 }
 
-unsigned shard_tree_count(const struct shard_tree *t)
+unsigned shard_tree_count(const struct shard_tree *tree)
 {
-    return HASH_COUNT(t->shards);
+    return HASH_COUNT(tree->shards);
 }
 
 /* ---- which may be read ---- */
 
-bool shard_is_finished(const struct tree_shard *s)
+bool shard_is_finished(const struct tree_shard *shard)
 {
-    return s->now.status == SHARD_DONE || s->now.status == SHARD_NO_NEED;
+    return shard->now.status == SHARD_DONE || shard->now.status == SHARD_NO_NEED;
 }
 
-bool shard_is_ready(const struct shard_tree *t, const struct tree_shard *s)
+bool shard_is_ready(const struct shard_tree *tree, const struct tree_shard *shard)
 {
-    if (shard_is_finished(s))
+    if (shard_is_finished(shard))
         return false;
-    if (s->parent) /* a ledger that has it, and no shard of the adoption, has its parent too */
-        return (shard_is_finished(s->parent) && (s->now.adopted || s->parent->recorded)) ||
+    if (shard->parent) /* a ledger that has it, and no shard of the adoption, has its parent too
+                        */
+        return (shard_is_finished(shard->parent) &&
+                (shard->now.adopted || shard->parent->recorded)) ||
                MUTATED(parent);
-    return !s->now.parent[0] || s->now.adopted || t->listed || MUTATED(late_parent);
+    return !shard->now.parent[0] || shard->now.adopted || tree->listed || MUTATED(late_parent);
 }
 
-int64_t shard_complete_to(const struct shard_tree *t, const struct tree_shard *s)
+int64_t shard_complete_to(const struct shard_tree *tree, const struct tree_shard *shard)
 {
-    int64_t newest = s->now.complete_to_ms;
-    unsigned left = HASH_COUNT(t->shards); /* whatever a ledger says, this ends */
+    int64_t newest = shard->now.complete_to_ms;
+    unsigned left = HASH_COUNT(tree->shards); /* whatever a ledger says, this ends */
 
-    for (s = s->parent; s && left > 0; s = s->parent, left--)
-        newest = MAX(newest, s->now.complete_to_ms);
+    for (shard = shard->parent; shard && left > 0; shard = shard->parent, left--)
+        newest = MAX(newest, shard->now.complete_to_ms);
     return newest;
 }
 
-int64_t shard_tree_complete_to(const struct shard_tree *t)
+int64_t shard_tree_complete_to(const struct shard_tree *tree)
 {
-    const struct tree_shard *s;
+    const struct tree_shard *shard;
     int64_t oldest = INT64_MAX;
 
-    for (s = t->live; s; s = s->next)
-        oldest = MIN(oldest, shard_complete_to(t, s));
+    for (shard = tree->live; shard; shard = shard->next)
+        oldest = MIN(oldest, shard_complete_to(tree, shard));
     return oldest;
 }
 
 /* ---- its records ---- */
 
-struct tree_shard *shard_tree_unrecorded(struct shard_tree *t)
+struct tree_shard *shard_tree_unrecorded(struct shard_tree *tree)
 {
-    if (t->unrecorded == 0)
+    if (tree->unrecorded == 0)
         return NULL;
-    if (!t->cursor)
-        t->cursor = t->shards;
-    while (t->cursor->recorded)
-        t->cursor = t->cursor->hh.next;
-    return t->cursor;
+    if (!tree->cursor)
+        tree->cursor = tree->shards;
+    while (tree->cursor->recorded)
+        tree->cursor = tree->cursor->hh.next;
+    return tree->cursor;
 }
 
-void shard_recorded(struct shard_tree *t, struct tree_shard *s)
+void shard_recorded(struct shard_tree *tree, struct tree_shard *shard)
 {
-    t->unrecorded -= !s->recorded;
-    s->recorded = true;
-    set_dirty(t, s);
+    tree->unrecorded -= !shard->recorded;
+    shard->recorded = true;
+    set_dirty(tree, shard);
 }
 
 /* A child that a ledger does not have yet would have no parent after a crash. */
-static bool children_are_recorded(const struct tree_shard *s)
+static bool children_are_recorded(const struct tree_shard *shard)
 {
-    for (const struct tree_shard *child = s->first_child; child; child = child->next_sibling)
+    for (const struct tree_shard *child = shard->first_child; child;
+         child = child->next_sibling)
         if (!child->recorded_committed)
             return false;
     return true;
 }
 
-struct tree_shard *shard_tree_forgettable(const struct shard_tree *t,
+struct tree_shard *shard_tree_forgettable(const struct shard_tree *tree,
                                           const struct tree_shard *after, int64_t now_ms)
 {
-    struct tree_shard *s;
+    struct tree_shard *shard;
 
-    for (s = after ? after->hh.next : t->shards; s; s = s->hh.next)
-        if (shard_is_finished(s) && !s->dirty && !s->forgotten && s->recorded &&
-            s->now.updated_ms < now_ms - SHARD_TOMBSTONE_MS &&
-            (s->now.status == SHARD_NO_NEED || s->first_child) && children_are_recorded(s))
-            return s;
+    for (shard = after ? after->hh.next : tree->shards; shard; shard = shard->hh.next)
+        if (shard_is_finished(shard) && !shard->dirty && !shard->forgotten && shard->recorded &&
+            shard->now.updated_ms < now_ms - SHARD_TOMBSTONE_MS &&
+            (shard->now.status == SHARD_NO_NEED || shard->first_child) &&
+            children_are_recorded(shard))
+            return shard;
     return NULL;
 }
 
-void shard_forgotten(struct shard_tree *t, struct tree_shard *s)
+void shard_forgotten(struct shard_tree *tree, struct tree_shard *shard)
 {
-    s->forgotten = true;
-    set_dirty(t, s);
+    shard->forgotten = true;
+    set_dirty(tree, shard);
 }
 
-void shard_advance(struct shard_tree *t, struct tree_shard *s, struct bytes sequence,
+void shard_advance(struct shard_tree *tree, struct tree_shard *shard, struct bytes sequence,
                    int64_t records, int64_t source_ms, int64_t now_ms)
 {
-    free(s->now.sequence);
-    s->now.sequence = bytes_dup(sequence);
-    s->now.records += records;
-    s->now.status = SHARD_IN_PROCESSING;
-    s->now.updated_ms = now_ms;
+    free(shard->now.sequence);
+    shard->now.sequence = bytes_dup(sequence);
+    shard->now.records += records;
+    shard->now.status = SHARD_IN_PROCESSING;
+    shard->now.updated_ms = now_ms;
     if (source_ms > 0) {
-        s->now.source_ms = source_ms;
-        s->now.complete_to_ms = MAX(s->now.complete_to_ms, source_ms);
+        shard->now.source_ms = source_ms;
+        shard->now.complete_to_ms = MAX(shard->now.complete_to_ms, source_ms);
     }
-    shard_recorded(t, s);
+    shard_recorded(tree, shard);
 }
 
-void shard_finish(struct shard_tree *t, struct tree_shard *s, int64_t now_ms)
+void shard_finish(struct shard_tree *tree, struct tree_shard *shard, int64_t now_ms)
 {
-    s->now.status = SHARD_DONE;
-    s->now.updated_ms = now_ms;
-    shard_recorded(t, s);
-    place(t, s);
+    shard->now.status = SHARD_DONE;
+    shard->now.updated_ms = now_ms;
+    shard_recorded(tree, shard);
+    place(tree, shard);
 }
 
-void shard_idle(struct shard_tree *t, struct tree_shard *s, int64_t complete_to_ms,
+void shard_idle(struct shard_tree *tree, struct tree_shard *shard, int64_t complete_to_ms,
                 int64_t now_ms)
 {
-    s->now.status = SHARD_IN_PROCESSING;
-    s->now.complete_to_ms = MAX(s->now.complete_to_ms, complete_to_ms);
-    s->now.updated_ms = now_ms;
-    shard_recorded(t, s);
+    shard->now.status = SHARD_IN_PROCESSING;
+    shard->now.complete_to_ms = MAX(shard->now.complete_to_ms, complete_to_ms);
+    shard->now.updated_ms = now_ms;
+    shard_recorded(tree, shard);
 }
 
 /* ---- commit and abort ---- */
 
-bool shard_tree_committed(struct shard_tree *t, int64_t mono_ms,
+bool shard_tree_committed(struct shard_tree *tree, int64_t mono_ms,
                           void (*reader_free)(void *reader))
 {
-    struct tree_shard *s;
+    struct tree_shard *shard;
     bool any = false;
 
-    while ((s = pop_dirty(t))) {
+    while ((shard = pop_dirty(tree))) {
         any = true;
-        if (s->forgotten) {
-            remove_shard(t, s, reader_free);
+        if (shard->forgotten) {
+            remove_shard(tree, shard, reader_free);
             continue;
         }
-        copy_position(&s->committed, &s->now);
-        s->recorded_committed = s->recorded;
-        s->progress_ms = mono_ms;
+        copy_position(&shard->committed, &shard->now);
+        shard->recorded_committed = shard->recorded;
+        shard->progress_ms = mono_ms;
     }
     return any;
 }
 
-void shard_tree_aborted(struct shard_tree *t)
+void shard_tree_aborted(struct shard_tree *tree)
 {
-    struct tree_shard *s;
+    struct tree_shard *shard;
 
-    while ((s = pop_dirty(t))) {
-        copy_position(&s->now, &s->committed);
-        s->forgotten = false;
+    while ((shard = pop_dirty(tree))) {
+        copy_position(&shard->now, &shard->committed);
+        shard->forgotten = false;
         if (!MUTATED(recorded)) {
-            t->unrecorded += s->recorded && !s->recorded_committed;
-            t->cursor = NULL;
-            s->recorded = s->recorded_committed;
+            tree->unrecorded += shard->recorded && !shard->recorded_committed;
+            tree->cursor = NULL;
+            shard->recorded = shard->recorded_committed;
         }
-        place(t, s);
+        place(tree, shard);
     }
 }

@@ -64,45 +64,45 @@ struct shard_tree {
     bool listed; /* a whole listing of this life was merged */
 };
 
-void shard_tree_release(struct shard_tree *t, void (*reader_free)(void *reader));
-struct tree_shard *shard_tree_find(const struct shard_tree *t, const char *id);
-unsigned shard_tree_count(const struct shard_tree *t);
+void shard_tree_release(struct shard_tree *tree, void (*reader_free)(void *reader));
+struct tree_shard *shard_tree_find(const struct shard_tree *tree, const char *id);
+unsigned shard_tree_count(const struct shard_tree *tree);
 
-/* From the ledger: takes what s points to. shard_tree_link follows the last one. */
-void shard_tree_load(struct shard_tree *t, struct ledger_shard *s);
-/* Not yet recorded: takes what s points to. shard_tree_link follows the last one. */
-struct tree_shard *shard_tree_add(struct shard_tree *t, struct ledger_shard *s);
+/* From the ledger: takes what shard_record points to. shard_tree_link follows the last one. */
+void shard_tree_load(struct shard_tree *tree, struct ledger_shard *shard_record);
+/* Not yet recorded: takes what shard_record points to. shard_tree_link follows the last one. */
+struct tree_shard *shard_tree_add(struct shard_tree *tree, struct ledger_shard *shard_record);
 /* Finds the parents of what was loaded or added since. */
-void shard_tree_link(struct shard_tree *t);
+void shard_tree_link(struct shard_tree *tree);
 
-bool shard_is_finished(const struct tree_shard *s);
+bool shard_is_finished(const struct tree_shard *shard);
 /* Unfinished, and nothing that has to be read before it is left to read. */
-bool shard_is_ready(const struct shard_tree *t, const struct tree_shard *s);
+bool shard_is_ready(const struct shard_tree *tree, const struct tree_shard *shard);
 
 /* The next one whose first record has to be appended, behind its parent's; NULL: none. */
-struct tree_shard *shard_tree_unrecorded(struct shard_tree *t);
+struct tree_shard *shard_tree_unrecorded(struct shard_tree *tree);
 /* Its record was appended. */
-void shard_recorded(struct shard_tree *t, struct tree_shard *s);
+void shard_recorded(struct shard_tree *tree, struct tree_shard *shard);
 /* The next one, behind `after` (NULL: from the first), that has been done for 48 h with its
  * children known and recorded, so that its tombstone may be appended; NULL: none. */
-struct tree_shard *shard_tree_forgettable(const struct shard_tree *t,
+struct tree_shard *shard_tree_forgettable(const struct shard_tree *tree,
                                           const struct tree_shard *after, int64_t now_ms);
-void shard_forgotten(struct shard_tree *t, struct tree_shard *s);
+void shard_forgotten(struct shard_tree *tree, struct tree_shard *shard);
 
 /* After records up to sequence were appended, with the shard's record (so it is recorded). */
-void shard_advance(struct shard_tree *t, struct tree_shard *s, struct bytes sequence,
+void shard_advance(struct shard_tree *tree, struct tree_shard *shard, struct bytes sequence,
                    int64_t records, int64_t source_ms, int64_t now_ms);
-void shard_finish(struct shard_tree *t, struct tree_shard *s, int64_t now_ms);
-void shard_idle(struct shard_tree *t, struct tree_shard *s, int64_t complete_to_ms,
+void shard_finish(struct shard_tree *tree, struct tree_shard *shard, int64_t now_ms);
+void shard_idle(struct shard_tree *tree, struct tree_shard *shard, int64_t complete_to_ms,
                 int64_t now_ms);
 
 /* Up to when the log has all of it: a child holds nothing older than what its parents were read
  * to, however long ago it was listed. */
-int64_t shard_complete_to(const struct shard_tree *t, const struct tree_shard *s);
+int64_t shard_complete_to(const struct shard_tree *tree, const struct tree_shard *shard);
 /* The oldest complete_to of what is not finished; INT64_MAX: nothing is. */
-int64_t shard_tree_complete_to(const struct shard_tree *t);
+int64_t shard_tree_complete_to(const struct shard_tree *tree);
 
 /* All that was appended; was there anything? mono_ms: becomes the progress of what was. */
-bool shard_tree_committed(struct shard_tree *t, int64_t mono_ms,
+bool shard_tree_committed(struct shard_tree *tree, int64_t mono_ms,
                           void (*reader_free)(void *reader));
-void shard_tree_aborted(struct shard_tree *t);
+void shard_tree_aborted(struct shard_tree *tree);

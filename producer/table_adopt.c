@@ -39,13 +39,13 @@ static int append_adoption(struct append_context *a, const struct ledger_table *
                            struct shard_tree *tree, struct error *err)
 {
     struct table_worker *w = a->w;
-    struct tree_shard *s;
+    struct tree_shard *shard;
 
     if (append_control(a, CONTROL_SNAPSHOT_BEGIN, t, w->begin_offsets, err) < 0 ||
         append_ledger_table(a, t, err) < 0)
         return -1;
-    for (s = tree->shards; s; s = s->hh.next)
-        if (append_ledger_shard(a, &s->now, err) < 0)
+    for (shard = tree->shards; shard; shard = shard->hh.next)
+        if (append_ledger_shard(a, &shard->now, err) < 0)
             return -1;
     return 0;
 }
@@ -112,14 +112,15 @@ struct old_shards {
 static void load_old_shard(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
     struct old_shards *old = arg;
-    AUTO(ledger_shard_release) struct ledger_shard s = {0};
+    AUTO(ledger_shard_release) struct ledger_shard shard_record = {0};
     struct error err;
 
     (void)rest;
     (void)partition;
-    if (ledger_shard_decode(&s, value, &err) == 0 && s.generation == old->generation &&
-        !shard_tree_find(old->tree, s.id))
-        shard_tree_load(old->tree, &s);
+    if (ledger_shard_decode(&shard_record, value, &err) == 0 &&
+        shard_record.generation == old->generation &&
+        !shard_tree_find(old->tree, shard_record.id))
+        shard_tree_load(old->tree, &shard_record);
 }
 
 static void load_old_shards(struct table_worker *w, struct shard_tree *tree)

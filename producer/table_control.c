@@ -49,15 +49,15 @@ static void tend_scan_slot(struct table_worker *w)
 /* Everything that should run and does not is started; also after an abort went back. */
 static void start_what_should_run(struct table_worker *w)
 {
-    const struct shard_tree *t = &w->appended.tree;
+    const struct shard_tree *tree = &w->appended.tree;
 
     AUTO_LOCK(&w->lock);
     tend_scan_slot(w);
     if (w->scan_slot && w->appended.now.phase == PHASE_SNAPSHOT)
         segment_reader_start_all(w);
-    for (struct tree_shard *s = t->live; s; s = s->next)
-        if (shard_is_ready(t, s))
-            shard_reader_start(w, s);
+    for (struct tree_shard *shard = tree->live; shard; shard = shard->next)
+        if (shard_is_ready(tree, shard))
+            shard_reader_start(w, shard);
     table_look_start(w);
 }
 
@@ -156,15 +156,15 @@ static int64_t halt_table(struct append_context *a)
 static int64_t look_again(struct table_worker *w)
 {
     int64_t every = LOOK_AGAIN * config_int(w->p->config, "source.doubt.ms");
-    const struct table_state *s = &w->appended;
+    const struct table_state *state = &w->appended;
     bool committed;
 
     AUTO_LOCK(&w->lock);
-    metric_set(w->metrics.phase, s->now.phase);
-    committed = !s->dirty && s->committed.phase == s->now.phase;
+    metric_set(w->metrics.phase, state->now.phase);
+    committed = !state->dirty && state->committed.phase == state->now.phase;
     if (w->halt_is_final || w->parts > 0 || !committed ||
         clock_mono_ms() - w->state_ms < every ||
-        (s->now.phase != PHASE_GONE && s->now.phase != PHASE_FAILED))
+        (state->now.phase != PHASE_GONE && state->now.phase != PHASE_FAILED))
         return CONTROL_MS;
     free(TAKE(w->halt_reason));
     table_worker_set_state(w, WORKER_STARTING);

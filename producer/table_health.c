@@ -29,24 +29,24 @@ static void worse(struct worst *worst, int64_t ms, const char *what, const char 
 
 /* Under lock, as the next ones. A shard whose turn has just come is as well as its parent was.
  */
-static int64_t shard_progress(const struct table_worker *w, const struct tree_shard *s)
+static int64_t shard_progress(const struct table_worker *w, const struct tree_shard *shard)
 {
-    int64_t ms = MAX(s->progress_ms, s->parent ? s->parent->progress_ms : 0);
+    int64_t ms = MAX(shard->progress_ms, shard->parent ? shard->parent->progress_ms : 0);
 
     return ms > 0 ? ms : w->state_ms;
 }
 
 static void shards_progress(const struct table_worker *w, struct worst *worst)
 {
-    const struct shard_tree *t = &w->appended.tree;
+    const struct shard_tree *tree = &w->appended.tree;
 
-    for (const struct tree_shard *s = t->live; s; s = s->next)
-        if (shard_is_ready(t, s))
-            worse(worst, shard_progress(w, s), "nothing comes from shard ", s->now.id);
-    for (const struct tree_shard *s = t->leaves; s; s = s->next)
-        if (s->now.status == SHARD_DONE)
-            worse(worst, MAX(s->progress_ms, w->state_ms),
-                  "no child is listed of closed shard ", s->now.id);
+    for (const struct tree_shard *shard = tree->live; shard; shard = shard->next)
+        if (shard_is_ready(tree, shard))
+            worse(worst, shard_progress(w, shard), "nothing comes from shard ", shard->now.id);
+    for (const struct tree_shard *shard = tree->leaves; shard; shard = shard->next)
+        if (shard->now.status == SHARD_DONE)
+            worse(worst, MAX(shard->progress_ms, w->state_ms),
+                  "no child is listed of closed shard ", shard->now.id);
 }
 
 static void segments_progress(const struct table_worker *w, struct worst *worst)

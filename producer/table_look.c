@@ -67,16 +67,16 @@ static void leaf_asked(struct tree_shard *leaf)
 static struct tree_shard *due_leaf(const struct table_worker *w, int64_t now, size_t *ret_count,
                                    int64_t *next_ms)
 {
-    struct tree_shard *first = NULL, *s;
+    struct tree_shard *first = NULL, *shard;
 
     *ret_count = 0;
-    for (s = w->appended.tree.leaves; s; s = s->next) {
-        if (s->ask_at_ms > now) {
-            *next_ms = MIN(*next_ms, s->ask_at_ms);
+    for (shard = w->appended.tree.leaves; shard; shard = shard->next) {
+        if (shard->ask_at_ms > now) {
+            *next_ms = MIN(*next_ms, shard->ask_at_ms);
             continue;
         }
         if (!first)
-            first = s;
+            first = shard;
         ++*ret_count;
     }
     return first;
@@ -92,10 +92,10 @@ static bool list_is_due(const struct worker_look *l, bool listed, int64_t now, i
     return l->list_at_ms <= now;
 }
 
-static enum look choose_shards(struct looking *k, int64_t now, int64_t *next_ms)
+static enum look choose_shards(struct looking *looking, int64_t now, int64_t *next_ms)
 {
-    struct table_worker *w = k->a->w;
-    const struct shard_tree *t = &w->appended.tree;
+    struct table_worker *w = looking->a->w;
+    const struct shard_tree *tree = &w->appended.tree;
     struct tree_shard *leaf;
     size_t leaves;
 
@@ -105,14 +105,14 @@ static enum look choose_shards(struct looking *k, int64_t now, int64_t *next_ms)
         *next_ms = MIN(*next_ms, w->look.stream_at_ms);
         return LOOK_NONE;
     }
-    if (list_is_due(&w->look, t->listed, now, next_ms))
+    if (list_is_due(&w->look, tree->listed, now, next_ms))
         return LOOK_LIST;
     leaf = due_leaf(w, now, &leaves, next_ms);
     if (!leaf)
         return LOOK_NONE;
-    if (w->look.filter_unknown || leaves > shard_tree_count(t) / SHARDS_A_PAGE + 1)
+    if (w->look.filter_unknown || leaves > shard_tree_count(tree) / SHARDS_A_PAGE + 1)
         return LOOK_LIST; /* cheaper than to ask for each */
-    k->parent = xstrdup(leaf->now.id);
+    looking->parent = xstrdup(leaf->now.id);
     return LOOK_CHILD;
 }
 
@@ -129,25 +129,25 @@ static void routine(struct table_worker *w, int64_t now, int64_t *next_ms)
     l->wants_list = true;
 }
 
-static void choose(struct looking *k)
+static void choose(struct looking *looking)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     struct worker_look *l = &w->look;
     int64_t now = clock_mono_ms(), next = now + IDLE_MS;
 
     AUTO_LOCK(&w->lock);
     routine(w, now, &next);
-    k->arn = xstrdup(w->appended.now.stream_arn);
-    k->aborts = w->aborts_ever;
-    k->scanned = w->appended.now.phase == PHASE_SNAPSHOT &&
-                 table_state_all_scanned(&w->appended) && !w->scan_confirmed;
-    if (!l->listing && (l->wants_table || k->scanned) && l->table_at_ms <= now)
-        k->what = LOOK_TABLE;
+    looking->arn = xstrdup(w->appended.now.stream_arn);
+    looking->aborts = w->aborts_ever;
+    looking->scanned = w->appended.now.phase == PHASE_SNAPSHOT &&
+                       table_state_all_scanned(&w->appended) && !w->scan_confirmed;
+    if (!l->listing && (l->wants_table || looking->scanned) && l->table_at_ms <= now)
+        looking->what = LOOK_TABLE;
     else
-        k->what = choose_shards(k, now, &next);
-    if (l->wants_table || k->scanned)
+        looking->what = choose_shards(looking, now, &next);
+    if (l->wants_table || looking->scanned)
         next = MIN(next, MAX(l->table_at_ms, now));
-    k->delay_ms = MAX(next - now, 1);
+    looking->delay_ms = MAX(next - now, 1);
 }
 
 /* ---- the table ---- */
@@ -176,24 +176,25 @@ int table_look_is_listed(struct append_context *a, struct error *err)
 }
 
 /* 1: DynamoDB confirms by another call that there is no such table. 0: it contradicts. */
-static int confirm_gone(struct looking *k, struct error *err)
+static int confirm_gone(struct looking *looking, struct error *err)
 {
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
-    int listed = table_look_is_listed(k->a, err);
+    int listed = table_look_is_listed(looking->a, err);
 
     if (listed >= 0)
         return !listed;
-    if (!k->arn[0])
+    if (!looking->arn[0])
         return -1;
-    if (ddb_stream_describe(&stream, k->a->client, k->arn, err) == 0)
+    if (ddb_stream_describe(&stream, looking->a->client, looking->arn, err) == 0)
         return 0;
-    return ddb_client_error(k->a->client) == DDB_NOT_FOUND ? 1 : -1;
+    return ddb_client_error(looking->a->client) == DDB_NOT_FOUND ? 1 : -1;
 }
 
 /* Something was said against the table. Proven: it becomes a phase. */
-static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, const char *why)
+static int64_t table_is_doubtful(struct looking *looking, enum ledger_phase phase,
+                                 const char *why)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     struct worker_look *l = &w->look;
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
     struct error err = {0};
@@ -212,7 +213,7 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
     if (!held)
         return 0;
     if (phase == PHASE_GONE)
-        confirmed = confirm_gone(k, &err);
+        confirmed = confirm_gone(looking, &err);
     if (confirmed > 0)
         table_worker_halt(w, phase, why);
     else if (confirmed == 0)
@@ -222,9 +223,9 @@ static int64_t table_is_doubtful(struct looking *k, enum ledger_phase phase, con
     return 0;
 }
 
-static void table_is_well(struct looking *k, const struct ddb_table *desc)
+static void table_is_well(struct looking *looking, const struct ddb_table *desc)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     struct worker_look *l = &w->look;
 
     AUTO_LOCK(&w->lock);
@@ -233,25 +234,26 @@ static void table_is_well(struct looking *k, const struct ddb_table *desc)
     l->table_seen_ms = clock_mono_ms();
     w->read_capacity = desc->read_capacity;
     table_worker_source_is_well(w);
-    if (!k->scanned || k->aborts != w->aborts_ever || !table_state_all_scanned(&w->appended))
+    if (!looking->scanned || looking->aborts != w->aborts_ever ||
+        !table_state_all_scanned(&w->appended))
         return;
     w->scan_confirmed = true;
     step_wake(w->p->pool, &w->control);
 }
 
-static int64_t look_at_table(struct looking *k)
+static int64_t look_at_table(struct looking *looking)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
     AUTO(ledger_table_release) struct ledger_table now = {0}; /* an abort replaces it */
     struct start_decision d;
     struct error err;
 
-    if (ddb_table_describe(&desc, k->a->client, w->table, &err) < 0) {
-        enum ddb_error kind = ddb_client_error(k->a->client);
+    if (ddb_table_describe(&desc, looking->a->client, w->table, &err) < 0) {
+        enum ddb_error kind = ddb_client_error(looking->a->client);
 
         if (kind == DDB_NOT_FOUND)
-            return table_is_doubtful(k, PHASE_GONE, "the table does not exist");
+            return table_is_doubtful(looking, PHASE_GONE, "the table does not exist");
         table_worker_trouble(w, "the table can't be described", &err);
         return table_later(w, ddb_error_retry_ms(kind, &w->look.table_tries));
     }
@@ -261,13 +263,13 @@ static int64_t look_at_table(struct looking *k)
     pthread_mutex_unlock(&w->lock);
     d = start_decision_make(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
     if (d.verdict == START_HALT)
-        return table_is_doubtful(k, d.phase, d.reason);
+        return table_is_doubtful(looking, d.phase, d.reason);
     if (d.verdict == START_WAIT) {
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         table_worker_trouble(w, "DynamoDB is asked again", &err);
         return table_later(w, ddb_error_retry_ms(DDB_IN_USE, &w->look.table_tries));
     }
-    table_is_well(k, desc);
+    table_is_well(looking, desc);
     return 0;
 }
 
@@ -327,14 +329,14 @@ static void take_listing(struct table_worker *w, const struct ddb_stream *stream
 /* Under lock: every leaf that still is one was asked for. */
 static void leaves_asked(struct table_worker *w)
 {
-    for (struct tree_shard *s = w->appended.tree.leaves; s; s = s->next)
-        leaf_asked(s);
+    for (struct tree_shard *shard = w->appended.tree.leaves; shard; shard = shard->next)
+        leaf_asked(shard);
 }
 
-static int64_t stream_failed(struct looking *k, struct error *err)
+static int64_t stream_failed(struct looking *looking, struct error *err)
 {
-    struct table_worker *w = k->a->w;
-    enum ddb_error kind = ddb_client_error(k->a->client);
+    struct table_worker *w = looking->a->w;
+    enum ddb_error kind = ddb_client_error(looking->a->client);
 
     if (kind == DDB_NOT_FOUND)
         table_worker_doubt(w); /* the table's description tells whether it has another one */
@@ -344,15 +346,15 @@ static int64_t stream_failed(struct looking *k, struct error *err)
     return 0;
 }
 
-static int64_t look_at_list(struct looking *k)
+static int64_t look_at_list(struct looking *looking)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     struct error err;
     bool done;
-    int64_t delay = stream_listing_page(k->a, k->arn, &done, &err);
+    int64_t delay = stream_listing_page(looking->a, looking->arn, &done, &err);
 
     if (delay < 0)
-        return stream_failed(k, &err);
+        return stream_failed(looking, &err);
     if (!done)
         return delay;
     w->look.tries = 0;
@@ -365,22 +367,22 @@ static int64_t look_at_list(struct looking *k)
 }
 
 /* Under lock. */
-static void child_asked(struct looking *k, bool filtered)
+static void child_asked(struct looking *looking, bool filtered)
 {
-    struct tree_shard *leaf = shard_tree_find(&k->a->w->appended.tree, k->parent);
+    struct tree_shard *leaf = shard_tree_find(&looking->a->w->appended.tree, looking->parent);
 
-    if (!filtered && !k->a->w->look.filter_unknown) {
+    if (!filtered && !looking->a->w->look.filter_unknown) {
         log_info("the endpoint lists all shards where children are asked for", "table=%s",
-                 k->a->w->table);
-        k->a->w->look.filter_unknown = true;
+                 looking->a->w->table);
+        looking->a->w->look.filter_unknown = true;
     }
     if (leaf && leaf->list == TREE_LIST_LEAF)
         leaf_asked(leaf);
 }
 
-static int64_t look_for_child(struct looking *k)
+static int64_t look_for_child(struct looking *looking)
 {
-    struct table_worker *w = k->a->w;
+    struct table_worker *w = looking->a->w;
     AUTO(ddb_stream_freep) struct ddb_stream *stream = NULL;
     struct error err;
     bool filtered = false;
@@ -388,50 +390,51 @@ static int64_t look_for_child(struct looking *k)
 
     if (wait > 0)
         return wait;
-    if (ddb_stream_children(&stream, &filtered, k->a->client, k->arn, k->parent, &err) < 0) {
-        if (ddb_client_error(k->a->client) != DDB_OTHER)
-            return stream_failed(k, &err);
+    if (ddb_stream_children(&stream, &filtered, looking->a->client, looking->arn,
+                            looking->parent, &err) < 0) {
+        if (ddb_client_error(looking->a->client) != DDB_OTHER)
+            return stream_failed(looking, &err);
         filtered = false; /* it is refused: all shards are listed */
     } else {
         take_listing(w, stream, false);
     }
     w->look.tries = 0;
     AUTO_LOCK(&w->lock);
-    child_asked(k, filtered);
+    child_asked(looking, filtered);
     return 0;
 }
 
 /* ---- the step ---- */
 
-static int64_t look(struct looking *k)
+static int64_t look(struct looking *looking)
 {
-    switch (k->what) {
+    switch (looking->what) {
     case LOOK_TABLE:
-        return look_at_table(k);
+        return look_at_table(looking);
     case LOOK_LIST:
-        return look_at_list(k);
+        return look_at_list(looking);
     case LOOK_CHILD:
-        return look_for_child(k);
+        return look_for_child(looking);
     case LOOK_NONE:
         break;
     }
-    return k->delay_ms;
+    return looking->delay_ms;
 }
 
 static int64_t look_step(void *arg, void *context)
 {
     struct table_worker *w = arg;
-    struct looking k = {.a = table_worker_context(w, context)};
+    struct looking looking = {.a = table_worker_context(w, context)};
     int64_t delay;
 
     if (!table_worker_runs(w)) {
         stream_listing_drop(w);
         return STEP_END;
     }
-    choose(&k);
-    delay = look(&k);
-    free(k.arn);
-    free(k.parent);
+    choose(&looking);
+    delay = look(&looking);
+    free(looking.arn);
+    free(looking.parent);
     return delay;
 }
 

@@ -27,13 +27,13 @@ void table_metrics_get(struct table_metrics *ret, const char *table)
     };
 }
 
-void table_metrics_remove(const struct table_metrics *m)
+void table_metrics_remove(const struct table_metrics *metrics)
 {
-    metric_remove(m->rows);
-    metric_remove(m->changes);
-    metric_remove(m->dead_letters);
-    metric_remove(m->phase);
-    metric_remove(m->trim_seconds);
-    metric_remove(m->repaired);
-    metric_remove(m->signals_refused);
+    metric_remove(metrics->rows);
+    metric_remove(metrics->changes);
+    metric_remove(metrics->dead_letters);
+    metric_remove(metrics->phase);
+    metric_remove(metrics->trim_seconds);
+    metric_remove(metrics->repaired);
+    metric_remove(metrics->signals_refused);
 }

@@ -15,4 +15,4 @@ struct table_metrics {
 
 void table_metrics_get(struct table_metrics *ret, const char *table);
 /* Its references go; a series goes with its last one. */
-void table_metrics_remove(const struct table_metrics *m);
+void table_metrics_remove(const struct table_metrics *metrics);

@@ -73,14 +73,14 @@ int table_record_append(struct append_context *a,
     return result;
 }
 
-int table_record_change(struct append_context *a, struct step *s,
+int table_record_change(struct append_context *a, struct step *step,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
     struct table_worker *w = a->w;
     int result;
 
-    if (topic_writer_gate_enter(w->writer, &w->member, s, err) < 0)
+    if (topic_writer_gate_enter(w->writer, &w->member, step, err) < 0)
         return -1;
     result = table_record_append(a, change, arg, err);
     topic_writer_gate_exit(w->writer);

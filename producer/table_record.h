@@ -15,6 +15,6 @@ int table_record_append(struct append_context *a,
                         struct error *err);
 /* The same in an append of its own, committed soon, by a step that is woken when it may come
  * again (ERR_RETRY). ERR_FENCED, ERR_ABORT. */
-int table_record_change(struct append_context *a, struct step *s,
+int table_record_change(struct append_context *a, struct step *step,
                         void (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err);

@@ -17,13 +17,13 @@ struct table_repair;
 
 /* ERR_DATA: its keys are no keys of this table. The request is borrowed. */
 int table_repair_new(struct table_repair **ret, struct table_worker *w,
-                     const struct pending_signal *p, struct error *err);
-void table_repair_free(struct table_repair *r);
+                     const struct pending_signal *pending, struct error *err);
+void table_repair_free(struct table_repair *repair);
 DEFINE_FREEP(struct table_repair, table_repair_freep, table_repair_free)
-const struct pending_signal *table_repair_of(const struct table_repair *r);
+const struct pending_signal *table_repair_of(const struct table_repair *repair);
 
 #define TABLE_REPAIR_REFUSED (-2)
 /* One request and its append. Returns when to come again, STEP_END when the table is not ours
  * any more, or TABLE_REPAIR_REFUSED, by the service, for good: err says why. */
-int64_t table_repair_go_on(struct table_repair *r, struct append_context *local,
+int64_t table_repair_go_on(struct table_repair *repair, struct append_context *local,
                            struct error *err);

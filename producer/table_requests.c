@@ -27,18 +27,20 @@ static int64_t take_start(struct append_context *a)
 
 /* ---- handling ---- */
 
-static void tell_refused(struct table_worker *w, const struct pending_signal *p,
+static void tell_refused(struct table_worker *w, const struct pending_signal *pending,
                          const char *why)
 {
-    const struct table_signal *s = &p->signal;
+    const struct table_signal *signal = &pending->signal;
 
     metric_add(w->metrics.signals_refused, 1);
     log_warn("signal is refused",
              "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " reason=%s", w->table,
-             s->id, table_signal_type_name(s->type), s->sender, p->offset, why);
+             signal->id, table_signal_type_name(signal->type), signal->sender, pending->offset,
+             why);
 }
 
-static int64_t refuse(struct append_context *a, const struct pending_signal *p, const char *why)
+static int64_t refuse(struct append_context *a, const struct pending_signal *pending,
+                      const char *why)
 {
     struct table_worker *w = a->w;
     struct error err;
@@ -46,24 +48,24 @@ static int64_t refuse(struct append_context *a, const struct pending_signal *p, 
 
     if (topic_writer_gate_enter(w->writer, &w->member, &w->requests.step, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
-    passed = request_offset_is_next(w, p) && request_offset_pass(a, p, &err) == 0;
+    passed = request_offset_is_next(w, pending) && request_offset_pass(a, pending, &err) == 0;
     if (passed) /* told before it can be committed: who sees that it was handled finds why */
-        tell_refused(w, p, why);
+        tell_refused(w, pending, why);
     topic_writer_gate_exit(w->writer);
     return passed ? 0 : WAIT_MS;
 }
 
-static int64_t repair_of_next(struct append_context *a, const struct pending_signal *p)
+static int64_t repair_of_next(struct append_context *a, const struct pending_signal *pending)
 {
     struct table_worker *w = a->w;
-    struct table_repair **r = &w->requests.repair;
+    struct table_repair **repair = &w->requests.repair;
     struct error err;
     int64_t delay;
 
-    if (!*r && table_repair_new(r, w, p, &err) < 0)
-        return refuse(a, p, err.message);
-    delay = table_repair_go_on(*r, a, &err);
-    return delay == TABLE_REPAIR_REFUSED ? refuse(a, p, err.message) : delay;
+    if (!*repair && table_repair_new(repair, w, pending, &err) < 0)
+        return refuse(a, pending, err.message);
+    delay = table_repair_go_on(*repair, a, &err);
+    return delay == TABLE_REPAIR_REFUSED ? refuse(a, pending, err.message) : delay;
 }
 
 enum situation {
@@ -97,28 +99,28 @@ static int64_t handle_next(struct append_context *a)
 {
     struct table_worker *w = a->w;
     char why[sizeof(((struct error *)0)->message)];
-    const struct pending_signal *p;
+    const struct pending_signal *pending;
     enum situation situation;
     int64_t offset;
 
     request_offset_forget_committed(w);
     situation = situation_of(w, why, sizeof(why));
     offset = request_offset_handled(w);
-    p = offset < 0 ? NULL : signal_topic_from(w->requests.queue, offset);
+    pending = offset < 0 ? NULL : signal_topic_from(w->requests.queue, offset);
     if (w->requests.repair &&
-        (situation != SITUATION_RUNS || table_repair_of(w->requests.repair) != p))
+        (situation != SITUATION_RUNS || table_repair_of(w->requests.repair) != pending))
         table_repair_free(TAKE(w->requests.repair));
     if (situation == SITUATION_WAIT)
         return WAIT_MS;
     if (offset < 0)
         return take_start(a);
-    if (!p)
+    if (!pending)
         return IDLE_MS;
     if (situation == SITUATION_HALTED)
-        return refuse(a, p, why);
-    if (p->signal.type != TABLE_SIGNAL_REPAIR)
-        return refuse(a, p, "not supported by this version");
-    return repair_of_next(a, p);
+        return refuse(a, pending, why);
+    if (pending->signal.type != TABLE_SIGNAL_REPAIR)
+        return refuse(a, pending, "not supported by this version");
+    return repair_of_next(a, pending);
 }
 
 /* ---- the step ---- */

@@ -21,42 +21,42 @@ struct loading {
 
 static void load_segment(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct loading *l = arg;
-    struct ledger_segment s = {0};
+    struct loading *loading = arg;
+    struct ledger_segment segment_record = {0};
 
     (void)rest;
     (void)partition;
-    if (ledger_segment_decode(&s, value, &l->err) < 0)
-        l->failed = true;
+    if (ledger_segment_decode(&segment_record, value, &loading->err) < 0)
+        loading->failed = true;
     else
-        table_state_load_segment(&l->w->appended, &s);
+        table_state_load_segment(&loading->w->appended, &segment_record);
 }
 
 static void load_shard(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct loading *l = arg;
-    struct ledger_shard s = {0};
+    struct loading *loading = arg;
+    struct ledger_shard shard_record = {0};
 
     (void)rest;
     (void)partition;
-    if (ledger_shard_decode(&s, value, &l->err) < 0)
-        l->failed = true;
+    if (ledger_shard_decode(&shard_record, value, &loading->err) < 0)
+        loading->failed = true;
     else
-        table_state_load_shard(&l->w->appended, &s);
+        table_state_load_shard(&loading->w->appended, &shard_record);
 }
 
 static int load_records(struct table_worker *w, struct error *err)
 {
     AUTO(free_charp) char *segments = xasprintf("segment/%s/", w->table);
     AUTO(free_charp) char *shards = xasprintf("shard/%s/", w->table);
-    struct loading l = {.w = w};
+    struct loading loading = {.w = w};
 
-    ledger_cache_each(w->p->cache, segments, load_segment, &l);
-    ledger_cache_each(w->p->cache, shards, load_shard, &l);
+    ledger_cache_each(w->p->cache, segments, load_segment, &loading);
+    ledger_cache_each(w->p->cache, shards, load_shard, &loading);
     table_state_loaded(&w->appended);
-    if (!l.failed)
+    if (!loading.failed)
         return 0;
-    *err = l.err;
+    *err = loading.err;
     return error_prefix(err, "the ledger");
 }
 
@@ -94,13 +94,13 @@ static int check_log(struct table_worker *w, int64_t **found, struct error *err)
 
 static void log_resume(const struct table_worker *w)
 {
-    const struct table_state *s = &w->appended;
+    const struct table_state *state = &w->appended;
 
     log_info("table resumed",
              "table=%s generation=%" PRId64 " phase=%s segments=%" PRId64 "/%" PRId64
              " shards=%u",
-             w->table, s->now.generation, ledger_phase_name(s->now.phase), s->segments_done,
-             s->segment_count, shard_tree_count(&s->tree));
+             w->table, state->now.generation, ledger_phase_name(state->now.phase),
+             state->segments_done, state->segment_count, shard_tree_count(&state->tree));
 }
 
 int table_resume_load(struct table_worker *w, int64_t **found, struct error *err)

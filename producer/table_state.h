@@ -35,32 +35,32 @@ struct table_state {
 };
 
 /* t: what the ledger has, or a blank record. Takes what it points to. */
-void table_state_init(struct table_state *s, struct ledger_table *t);
-void table_state_release(struct table_state *s, void (*reader_free)(void *reader));
+void table_state_init(struct table_state *state, struct ledger_table *t);
+void table_state_release(struct table_state *state, void (*reader_free)(void *reader));
 
 /* A generation that was appended: its record (recorded in the same append) and its shards.
  * Takes what both point to; the segments are new. */
-void table_state_adopt(struct table_state *s, struct ledger_table *t, struct shard_tree *tree,
-                       void (*reader_free)(void *reader));
+void table_state_adopt(struct table_state *state, struct ledger_table *t,
+                       struct shard_tree *tree, void (*reader_free)(void *reader));
 /* Goes on with the generation of the ledger: a stop that its record tells of has ended, which
  * is due to be recorded. The loaded segments and shards follow; then table_state_loaded. */
-void table_state_resume(struct table_state *s, void (*reader_free)(void *reader));
+void table_state_resume(struct table_state *state, void (*reader_free)(void *reader));
 /* Takes what it points to; one of another generation is dropped. */
-void table_state_load_segment(struct table_state *s, struct ledger_segment *seg);
-void table_state_load_shard(struct table_state *s, struct ledger_shard *shard);
-void table_state_loaded(struct table_state *s);
+void table_state_load_segment(struct table_state *state, struct ledger_segment *seg);
+void table_state_load_shard(struct table_state *state, struct ledger_shard *shard);
+void table_state_loaded(struct table_state *state);
 
 /* `now` was changed and appended. */
-void table_state_recorded(struct table_state *s);
+void table_state_recorded(struct table_state *state);
 /* seg->now was changed and appended. */
-void table_state_segment_recorded(struct table_state *s, int64_t segment);
-bool table_state_all_scanned(const struct table_state *s);
+void table_state_segment_recorded(struct table_state *state, int64_t segment);
+bool table_state_all_scanned(const struct table_state *state);
 /* The snapshot ended 48 h ago, and its segments have records: their tombstones are due. */
-bool table_state_segments_forgettable(const struct table_state *s, int64_t now_ms);
+bool table_state_segments_forgettable(const struct table_state *state, int64_t now_ms);
 
 /* Was there anything? mono_ms: becomes the progress of what was. */
-bool table_state_committed(struct table_state *s, int64_t mono_ms,
+bool table_state_committed(struct table_state *state, int64_t mono_ms,
                            void (*reader_free)(void *reader));
 /* True: the generation itself was taken back; segments and shards are none until one is adopted
  * or resumed. */
-bool table_state_aborted(struct table_state *s, void (*reader_free)(void *reader));
+bool table_state_aborted(struct table_state *state, void (*reader_free)(void *reader));

@@ -38,18 +38,18 @@ struct append_context *table_worker_context(struct table_worker *w, void *contex
     return a;
 }
 
-bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms)
+bool table_worker_schedule(struct table_worker *w, struct step *step, int64_t delay_ms)
 {
     table_worker_ref(w);
-    if (step_schedule(w->p->pool, s, delay_ms))
+    if (step_schedule(w->p->pool, step, delay_ms))
         return true;
     table_worker_unref(w);
     return false;
 }
 
-bool table_worker_part_begins(struct table_worker *w, struct step *s)
+bool table_worker_part_begins(struct table_worker *w, struct step *step)
 {
-    if (!table_worker_schedule(w, s, 0)) /* its end waits for the lock */
+    if (!table_worker_schedule(w, step, 0)) /* its end waits for the lock */
         return false;
     w->parts++;
     return true;
@@ -163,10 +163,10 @@ bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, si
 
 /* ---- told by the writer, under its exclusive gate ---- */
 
-static bool a_segment_is_dirty(const struct table_state *s)
+static bool a_segment_is_dirty(const struct table_state *state)
 {
-    for (int64_t i = 0; i < s->segment_count; i++)
-        if (s->segments[i].dirty)
+    for (int64_t i = 0; i < state->segment_count; i++)
+        if (state->segments[i].dirty)
             return true;
     return false;
 }
@@ -321,11 +321,11 @@ void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *l
 
 bool table_worker_is_over(struct table_worker *w)
 {
-    const struct table_state *s = &w->appended;
+    const struct table_state *state = &w->appended;
 
     AUTO_LOCK(&w->lock);
     return w->state == WORKER_HALTED ||
-           (w->p->mode == SYNC_FULL && s->committed.finished_ms > 0 &&
-            s->committed.generation == s->now.generation && w->adoption_committed &&
-            s->committed.begin_offsets && !s->dirty && !s->record_due);
+           (w->p->mode == SYNC_FULL && state->committed.finished_ms > 0 &&
+            state->committed.generation == state->now.generation && w->adoption_committed &&
+            state->committed.begin_offsets && !state->dirty && !state->record_due);
 }

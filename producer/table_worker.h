@@ -153,10 +153,10 @@ void table_worker_unref(struct table_worker *w);
 struct append_context *table_worker_context(struct table_worker *w, void *context);
 /* Schedules a step that holds a reference; its `ended` lets go of it (table_worker_unref).
  * False: it was scheduled already. */
-bool table_worker_schedule(struct table_worker *w, struct step *s, int64_t delay_ms);
+bool table_worker_schedule(struct table_worker *w, struct step *step, int64_t delay_ms);
 /* A step that has to end before the table can start again: begins under lock, false when it
  * goes on already; its `ended` lets go of it. */
-bool table_worker_part_begins(struct table_worker *w, struct step *s);
+bool table_worker_part_begins(struct table_worker *w, struct step *step);
 void table_worker_part_ended(struct table_worker *w);
 
 /* ---- its life ---- */

@@ -261,13 +261,13 @@ static int begin(struct topic_writer *writer, bool *ret_first, struct error *err
     return 0;
 }
 
-static rd_kafka_headers_t *headers_of(const struct topic_record *r)
+static rd_kafka_headers_t *headers_of(const struct topic_record *record)
 {
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(r->header_count);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(record->header_count);
 
-    for (size_t i = 0; i < r->header_count; i++)
-        rd_kafka_header_add(headers, r->headers[i].name, -1, r->headers[i].value.p,
-                            (ssize_t)r->headers[i].value.len);
+    for (size_t i = 0; i < record->header_count; i++)
+        rd_kafka_header_add(headers, record->headers[i].name, -1, record->headers[i].value.p,
+                            (ssize_t)record->headers[i].value.len);
     return headers;
 }
 
@@ -279,20 +279,22 @@ rd_kafka_topic_t *topic_writer_topic(struct topic_writer *writer, const char *na
     return topic;
 }
 
-static rd_kafka_resp_err_t produce(struct topic_writer *writer, const struct topic_record *r,
-                                   struct receipt *receipt)
+static rd_kafka_resp_err_t produce(struct topic_writer *writer,
+                                   const struct topic_record *record, struct receipt *receipt)
 {
-    rd_kafka_headers_t *headers = headers_of(r);
-    rd_kafka_topic_t *topic = r->handle ? r->handle : topic_writer_topic(writer, r->topic);
+    rd_kafka_headers_t *headers = headers_of(record);
+    rd_kafka_topic_t *topic =
+        record->handle ? record->handle : topic_writer_topic(writer, record->topic);
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        writer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(r->partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(r->key.p, r->key.len),
-        RD_KAFKA_V_VALUE((void *)r->value.p, r->value.len), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_OPAQUE(receipt), RD_KAFKA_V_END);
+        writer->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(record->partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+        RD_KAFKA_V_KEY(record->key.p, record->key.len),
+        RD_KAFKA_V_VALUE((void *)record->value.p, record->value.len),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(receipt), RD_KAFKA_V_END);
 
     if (code)
         rd_kafka_headers_destroy(headers);
-    if (!r->handle)
+    if (!record->handle)
         rd_kafka_topic_destroy(topic);
     return code;
 }
@@ -304,37 +306,40 @@ static bool given_up(struct topic_writer *writer)
 }
 
 /* *ret_code: the queue's last answer. -1: there is no room, and there won't be any soon. */
-static int produce_with_patience(struct topic_writer *writer, const struct topic_record *r,
+static int produce_with_patience(struct topic_writer *writer, const struct topic_record *record,
                                  struct receipt *receipt, rd_kafka_resp_err_t *ret_code,
                                  struct error *err)
 {
     int64_t since = clock_mono_ms();
     uint64_t reports = atomic_load(&writer->reports);
 
-    while ((*ret_code = produce(writer, r, receipt)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    while ((*ret_code = produce(writer, record, receipt)) == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         struct timespec pause = {.tv_nsec = 2000000};
 
         if (given_up(writer))
-            return error_set(err, ERR_ABORT, "topic %s: the transaction failed", r->topic);
+            return error_set(err, ERR_ABORT, "topic %s: the transaction failed", record->topic);
         if (atomic_load(&writer->reports) != reports) {
             reports = atomic_load(&writer->reports);
             since = clock_mono_ms();
         } else if (clock_mono_ms() - since >= writer->stall_ms) {
-            topic_writer_core_note_stall(writer, r->topic);
-            return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now", r->topic);
+            topic_writer_core_note_stall(writer, record->topic);
+            return error_set(err, ERR_ABORT, "topic %s: Kafka takes no records now",
+                             record->topic);
         }
         nanosleep(&pause, NULL); /* the reporter makes room */
     }
     return 0;
 }
 
-static enum record_kind kind_of(const struct topic_writer *writer, const struct topic_record *r)
+static enum record_kind kind_of(const struct topic_writer *writer,
+                                const struct topic_record *record)
 {
-    if (r->handle)
+    if (record->handle)
         return RECORD_DATA;
-    if (strcmp(r->topic, writer->ledger_topic) == 0)
+    if (strcmp(record->topic, writer->ledger_topic) == 0)
         return RECORD_LEDGER;
-    return strcmp(r->topic, writer->dead_letter_topic) == 0 ? RECORD_DEAD_LETTER : RECORD_DATA;
+    return strcmp(record->topic, writer->dead_letter_topic) == 0 ? RECORD_DEAD_LETTER
+                                                                 : RECORD_DATA;
 }
 
 static struct receipt *receipt_new(struct writer_account *account, enum record_kind kind,
@@ -351,9 +356,9 @@ static struct receipt *receipt_new(struct writer_account *account, enum record_k
 
 /* by: 1 before the append, since the report may come at once; -1: none will come. */
 static void count(struct topic_writer *writer, struct receipt *receipt,
-                  const struct topic_record *r, long by)
+                  const struct topic_record *record, long by)
 {
-    long bytes = (long)(r->key.len + r->value.len);
+    long bytes = (long)(record->key.len + record->value.len);
 
     atomic_fetch_add(&receipt->account->appended[receipt->kind], by);
     atomic_fetch_add(&receipt->account->unreported, by);
@@ -364,31 +369,33 @@ static void count(struct topic_writer *writer, struct receipt *receipt,
 }
 
 /* librdkafka's queue refused the record for good. */
-static int refused(struct topic_writer *writer, const struct topic_record *r,
+static int refused(struct topic_writer *writer, const struct topic_record *record,
                    const struct receipt *receipt, rd_kafka_resp_err_t code, struct error *err)
 {
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         return error_set(err, ERR_DATA, "larger than topic.max.message.bytes");
-    topic_writer_reports_note_error(writer, receipt->account, receipt->kind, code, r->topic);
-    return error_set(err, ERR_ABORT, "topic %s: %s", r->topic, rd_kafka_err2str(code));
+    topic_writer_reports_note_error(writer, receipt->account, receipt->kind, code,
+                                    record->topic);
+    return error_set(err, ERR_ABORT, "topic %s: %s", record->topic, rd_kafka_err2str(code));
 }
 
-static int append(struct topic_writer *writer, const struct topic_record *r, struct error *err)
+static int append(struct topic_writer *writer, const struct topic_record *record,
+                  struct error *err)
 {
-    struct writer_account *account = r->member ? r->member->account : writer->nobody;
+    struct writer_account *account = record->member ? record->member->account : writer->nobody;
     rd_kafka_resp_err_t code;
     struct receipt *receipt;
     int result;
 
-    receipt = receipt_new(account, kind_of(writer, r), r->ret_offset);
-    count(writer, receipt, r, 1);
-    result = produce_with_patience(writer, r, receipt, &code, err);
+    receipt = receipt_new(account, kind_of(writer, record), record->ret_offset);
+    count(writer, receipt, record, 1);
+    result = produce_with_patience(writer, record, receipt, &code, err);
     if (result == 0 && code)
-        result = refused(writer, r, receipt, code, err);
+        result = refused(writer, record, receipt, code, err);
     if (result == 0)
         return 0;
-    count(writer, receipt, r, -1);
-    if (r->ret_offset)
+    count(writer, receipt, record, -1);
+    if (record->ret_offset)
         free(receipt);
     return -1;
 }
@@ -398,17 +405,17 @@ static int append(struct topic_writer *writer, const struct topic_record *r, str
  * first, by a tombstone of a key that never has a value. */
 static int append_trial(struct topic_writer *writer, struct error *err)
 {
-    const struct topic_record r = {.topic = writer->ledger_topic,
-                                   .partition = writer->ledger_partition,
-                                   .key = BYTES_LIT("trial")};
+    const struct topic_record record = {.topic = writer->ledger_topic,
+                                        .partition = writer->ledger_partition,
+                                        .key = BYTES_LIT("trial")};
 
-    if (append(writer, &r, err) < 0)
+    if (append(writer, &record, err) < 0)
         return -1;
     rd_kafka_flush(writer->rk, FLUSH_MS); /* if it failed, so will the commit */
     return 0;
 }
 
-int topic_writer_append(struct topic_writer *writer, const struct topic_record *r,
+int topic_writer_append(struct topic_writer *writer, const struct topic_record *record,
                         struct error *err)
 {
     bool first;
@@ -416,7 +423,7 @@ int topic_writer_append(struct topic_writer *writer, const struct topic_record *
     if (begin(writer, &first, err) < 0 ||
         (first && trust_is_alone(writer->trust) && append_trial(writer, err) < 0))
         return -1;
-    return append(writer, r, err);
+    return append(writer, record, err);
 }
 
 void topic_writer_request_abort(struct topic_writer *writer, const char *why)

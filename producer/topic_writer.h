@@ -54,7 +54,7 @@ rd_kafka_topic_t *topic_writer_topic(struct topic_writer *writer, const char *na
 /* Inside the gate; the first append begins the transaction. Waits for room in the queue while
  * records are delivered. ERR_DATA: this record alone is too large and was not appended.
  * ERR_ABORT: the transaction will be aborted; leave the gate. */
-int topic_writer_append(struct topic_writer *writer, const struct topic_record *r,
+int topic_writer_append(struct topic_writer *writer, const struct topic_record *record,
                         struct error *err);
 /* For a caller that appended only some of what belongs together. */
 void topic_writer_request_abort(struct topic_writer *writer, const char *why);

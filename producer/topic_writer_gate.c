@@ -51,16 +51,16 @@ static void enter(struct topic_writer *writer, struct writer_account *account)
 /* Under lock, and so is every change that the step could wait for: no wake is missed. A trusted
  * member waits for the gate, whatever kept it out. */
 static void wait_as_step(struct topic_writer *writer, struct writer_account *account,
-                         enum answer answer, struct step *s)
+                         enum answer answer, struct step *step)
 {
     bool own_turn = answer == ANSWER_TURN && trust_is_special(writer->trust, account->trusted);
 
     if (writer->pool)
-        step_wait(writer->pool, own_turn ? &account->steps : &writer->waiting, s);
+        step_wait(writer->pool, own_turn ? &account->steps : &writer->waiting, step);
 }
 
 int topic_writer_gate_enter(struct topic_writer *writer, struct topic_writer_member *m,
-                            struct step *s, struct error *err)
+                            struct step *step, struct error *err)
 {
     int64_t end = clock_mono_ms() + TOPIC_WRITER_WAIT_MS;
     enum answer answer;
@@ -72,9 +72,9 @@ int topic_writer_gate_enter(struct topic_writer *writer, struct topic_writer_mem
             enter(writer, m->account);
             return 0;
         }
-        if (s)
-            wait_as_step(writer, m->account, answer, s);
-        if (s || clock_cond_wait(&writer->changed, &writer->lock, end))
+        if (step)
+            wait_as_step(writer, m->account, answer, step);
+        if (step || clock_cond_wait(&writer->changed, &writer->lock, end))
             return error_set(err, ERR_RETRY, "ledger partition %" PRId32 " takes nothing now",
                              writer->ledger_partition);
     }

@@ -13,11 +13,11 @@
 
 /* Takes the gate for one member's appends. ERR_RETRY: not now (a commit or an abort is under
  * way, the queue is full, or the member has to wait for its turn). With a step, this returns at
- * once, the step returns TOPIC_WRITER_WAIT_MS and is woken when it may try again; s NULL: waits
- * for up to TOPIC_WRITER_WAIT_MS. ERR_FENCED: the writer is not open any more, drop
+ * once, the step returns TOPIC_WRITER_WAIT_MS and is woken when it may try again; step NULL:
+ * waits for up to TOPIC_WRITER_WAIT_MS. ERR_FENCED: the writer is not open any more, drop
  * everything. */
 int topic_writer_gate_enter(struct topic_writer *writer, struct topic_writer_member *m,
-                            struct step *s, struct error *err);
+                            struct step *step, struct error *err);
 void topic_writer_gate_exit(struct topic_writer *writer);
 /* For how long this member is kept out after it failed alone; 0: it is not. Ask this before a
  * request whose answer could not be appended anyway. */

@@ -172,17 +172,17 @@ static char *suggestion(const struct config_args *a, const char *name)
 {
     static const char *const own_names[] = {"--conf", "--set", "--print-config", "--help",
                                             "--version"};
-    struct config_suggestion s;
+    struct config_suggestion suggestion;
 
-    config_suggestion_init(&s, name);
+    config_suggestion_init(&suggestion, name);
     for (size_t i = 0; i < ARRAY_LEN(own_names); i++)
-        config_suggestion_try(&s, own_names[i]);
+        config_suggestion_try(&suggestion, own_names[i]);
     CONFIG_EXTRAS_EACH(x, a->extras) {
         AUTO(free_charp) char *option = xasprintf("--%s", x->name);
 
-        config_suggestion_try(&s, option);
+        config_suggestion_try(&suggestion, option);
     }
-    return config_suggestion_text(&s);
+    return config_suggestion_text(&suggestion);
 }
 
 static int refuse_argument(const struct config_args *a, const char *arg, struct error *err)

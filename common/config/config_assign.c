@@ -73,24 +73,26 @@ static int assign_kafka(struct config *c, struct config_source from, const char 
 {
     AUTO(free_charp) char *key = xasprintf("kafka.%s", name);
 
-    for (const struct config_reserved *r = config_options_reserved; r->name; r++)
-        if (strcmp(r->name, name) == 0)
+    for (const struct config_reserved *reserved = config_options_reserved; reserved->name;
+         reserved++)
+        if (strcmp(reserved->name, name) == 0)
             return error_fatal(err, EXIT_CONFIGURATION, "%s: %s can't be set: %s", from.origin,
-                               key, r->instead);
+                               key, reserved->instead);
     if (kafka_check(from, name, value, err) < 0)
         return -1;
     return store_once(kafka_setting(c, name), from, key, value, err);
 }
 
 static int note_replaced(struct config *c, struct config_source from,
-                         const struct config_replaced *r, const char *value, struct error *err)
+                         const struct config_replaced *replaced, const char *value,
+                         struct error *err)
 {
-    if (r->harmless && config_option_choice(r->harmless, value) < 0)
+    if (replaced->harmless && config_option_choice(replaced->harmless, value) < 0)
         return error_fatal(err, EXIT_CONFIGURATION, "%s: %s is a key of NimoShake: %s",
-                           from.origin, r->name, r->instead);
+                           from.origin, replaced->name, replaced->instead);
     c->notices = xrealloc(c->notices, (c->notice_count + 1) * sizeof(*c->notices));
     c->notices[c->notice_count++] =
-        xasprintf("%s: %s is ignored: %s", from.origin, r->name, r->instead);
+        xasprintf("%s: %s is ignored: %s", from.origin, replaced->name, replaced->instead);
     return 0;
 }
 
@@ -98,12 +100,12 @@ static int refuse_unknown(struct config_source from, const char *key, struct err
 {
     AUTO(free_charp) char *shown = config_option_shown(key);
     AUTO(free_charp) char *meant = NULL;
-    struct config_suggestion s;
+    struct config_suggestion suggestion;
 
-    config_suggestion_init(&s, key);
+    config_suggestion_init(&suggestion, key);
     CONFIG_OPTIONS_EACH(o)
-        config_suggestion_try(&s, o->name);
-    meant = config_suggestion_text(&s);
+        config_suggestion_try(&suggestion, o->name);
+    meant = config_suggestion_text(&suggestion);
     return error_fatal(err, EXIT_CONFIGURATION, "%s: there is no key %s%s", from.origin, shown,
                        meant);
 }
@@ -117,8 +119,9 @@ int config_assign(struct config *c, struct config_source from, const char *key,
         return assign_option(c, from, o, value, err);
     if (strncmp(key, "kafka.", 6) == 0 && key[6])
         return assign_kafka(c, from, key + 6, value, err);
-    for (const struct config_replaced *r = config_options_replaced; r->name; r++)
-        if (strcmp(r->name, key) == 0)
-            return note_replaced(c, from, r, value, err);
+    for (const struct config_replaced *replaced = config_options_replaced; replaced->name;
+         replaced++)
+        if (strcmp(replaced->name, key) == 0)
+            return note_replaced(c, from, replaced, value, err);
     return refuse_unknown(from, key, err);
 }

@@ -48,9 +48,10 @@ static char *key_of_env(const char *name)
     CONFIG_OPTIONS_EACH(o)
         if (env_is(name, o->name))
             return xstrdup(o->name);
-    for (const struct config_replaced *r = config_options_replaced; r->name; r++)
-        if (env_is(name, r->name))
-            return xstrdup(r->name);
+    for (const struct config_replaced *replaced = config_options_replaced; replaced->name;
+         replaced++)
+        if (env_is(name, replaced->name))
+            return xstrdup(replaced->name);
     if (strncmp(name, kafka, sizeof(kafka) - 1) == 0 && name[sizeof(kafka) - 1]) {
         char *key = xstrdup(name + sizeof(ENV_PREFIX) - 1);
 
@@ -97,15 +98,15 @@ static int read_secret_file(struct config *c, const char *name, const char *key,
 static int refuse_env(const char *name, struct error *err)
 {
     AUTO(free_charp) char *meant = NULL;
-    struct config_suggestion s;
+    struct config_suggestion suggestion;
 
-    config_suggestion_init(&s, name);
+    config_suggestion_init(&suggestion, name);
     CONFIG_OPTIONS_EACH(o) {
         AUTO(free_charp) char *variable = config_env_name(o->name);
 
-        config_suggestion_try(&s, variable);
+        config_suggestion_try(&suggestion, variable);
     }
-    meant = config_suggestion_text(&s);
+    meant = config_suggestion_text(&suggestion);
     return error_fatal(err, EXIT_CONFIGURATION, "environment: %s stands for no key%s", name,
                        meant);
 }

@@ -14,9 +14,10 @@
 static int apply_sets(struct config *c, const struct config_args *a, struct error *err)
 {
     for (size_t i = 0; i < a->set_count; i++) {
-        const struct config_arg *s = &a->sets[i];
+        const struct config_arg *arg = &a->sets[i];
 
-        if (config_assign(c, (struct config_source){s->origin, 0}, s->key, s->value, err) < 0) {
+        if (config_assign(c, (struct config_source){arg->origin, 0}, arg->key, arg->value,
+                          err) < 0) {
             err->code = EXIT_USAGE_ERROR;
             return -1;
         }

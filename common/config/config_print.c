@@ -186,13 +186,15 @@ void config_print_options(FILE *out)
 {
     CONFIG_OPTIONS_EACH(o)
         print_option(out, o);
-    for (const struct config_reserved *r = config_options_reserved; r->name; r++) {
-        print_field(out, "reserved", r->name);
-        print_field(out, "instead", r->instead);
+    for (const struct config_reserved *reserved = config_options_reserved; reserved->name;
+         reserved++) {
+        print_field(out, "reserved", reserved->name);
+        print_field(out, "instead", reserved->instead);
     }
-    for (const struct config_replaced *r = config_options_replaced; r->name; r++) {
-        print_field(out, "replaced", r->name);
-        print_field(out, "harmless", r->harmless);
-        print_field(out, "instead", r->instead);
+    for (const struct config_replaced *replaced = config_options_replaced; replaced->name;
+         replaced++) {
+        print_field(out, "replaced", replaced->name);
+        print_field(out, "harmless", replaced->harmless);
+        print_field(out, "instead", replaced->instead);
     }
 }

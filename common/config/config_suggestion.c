@@ -28,22 +28,23 @@ static size_t distance(const char *a, const char *b)
     return d[la][lb];
 }
 
-void config_suggestion_init(struct config_suggestion *s, const char *given)
+void config_suggestion_init(struct config_suggestion *suggestion, const char *given)
 {
-    *s = (struct config_suggestion){.given = given, .least = MAX(strlen(given) / 3, 1) + 1};
+    *suggestion =
+        (struct config_suggestion){.given = given, .least = MAX(strlen(given) / 3, 1) + 1};
 }
 
-void config_suggestion_try(struct config_suggestion *s, const char *name)
+void config_suggestion_try(struct config_suggestion *suggestion, const char *name)
 {
-    size_t away = distance(s->given, name);
+    size_t away = distance(suggestion->given, name);
 
-    if (away >= s->least)
+    if (away >= suggestion->least)
         return;
-    s->least = away;
-    strcpy(s->best, name); /* what is longer is too far away */
+    suggestion->least = away;
+    strcpy(suggestion->best, name); /* what is longer is too far away */
 }
 
-char *config_suggestion_text(const struct config_suggestion *s)
+char *config_suggestion_text(const struct config_suggestion *suggestion)
 {
-    return *s->best ? xasprintf(" (did you mean %s?)", s->best) : xstrdup("");
+    return *suggestion->best ? xasprintf(" (did you mean %s?)", suggestion->best) : xstrdup("");
 }

@@ -14,7 +14,7 @@ struct config_suggestion {
     char best[CONFIG_SUGGESTION_BYTES + 1];
 };
 
-void config_suggestion_init(struct config_suggestion *s, const char *given);
-void config_suggestion_try(struct config_suggestion *s, const char *name);
+void config_suggestion_init(struct config_suggestion *suggestion, const char *given);
+void config_suggestion_try(struct config_suggestion *suggestion, const char *name);
 /* " (did you mean x?)" or ""; the caller frees. */
-char *config_suggestion_text(const struct config_suggestion *s);
+char *config_suggestion_text(const struct config_suggestion *suggestion);

@@ -57,22 +57,22 @@ static int copy_key(char *out, size_t size, const char *text, const char *where,
 }
 
 /* 1: a whole pair; 0: nothing here; -1: half a pair, or no possible keys. */
-static int take_keys(struct aws_keys *ret, const struct key_texts *t, struct error *err)
+static int take_keys(struct aws_keys *ret, const struct key_texts *texts, struct error *err)
 {
     struct aws_keys k;
 
-    if (!given(t->id) && !given(t->secret))
+    if (!given(texts->id) && !given(texts->secret))
         return 0;
-    if (!given(t->id) || !given(t->secret))
-        return error_fatal(err, EXIT_CONFIGURATION, "%s: %s is set, but %s is not", t->where,
-                           given(t->id) ? t->id_name : t->secret_name,
-                           given(t->id) ? t->secret_name : t->id_name);
-    if (copy_key(k.access_key_id, sizeof(k.access_key_id), t->id, t->where, "access key id",
-                 err) < 0 ||
-        copy_key(k.secret_access_key, sizeof(k.secret_access_key), t->secret, t->where,
+    if (!given(texts->id) || !given(texts->secret))
+        return error_fatal(err, EXIT_CONFIGURATION, "%s: %s is set, but %s is not",
+                           texts->where, given(texts->id) ? texts->id_name : texts->secret_name,
+                           given(texts->id) ? texts->secret_name : texts->id_name);
+    if (copy_key(k.access_key_id, sizeof(k.access_key_id), texts->id, texts->where,
+                 "access key id", err) < 0 ||
+        copy_key(k.secret_access_key, sizeof(k.secret_access_key), texts->secret, texts->where,
                  "secret access key", err) < 0 ||
-        copy_key(k.session_token, sizeof(k.session_token), t->token, t->where, "session token",
-                 err) < 0)
+        copy_key(k.session_token, sizeof(k.session_token), texts->token, texts->where,
+                 "session token", err) < 0)
         return -1;
     *ret = k;
     OPENSSL_cleanse(&k, sizeof(k));
@@ -135,52 +135,55 @@ static int keys_of_profile(struct aws_keys *ret, struct error *err)
 
 int aws_credentials_new(struct aws_credentials **ret, const struct config *c, struct error *err)
 {
-    AUTO(aws_credentials_freep) struct aws_credentials *a = xcalloc(1, sizeof(*a));
+    AUTO(aws_credentials_freep)
+    struct aws_credentials *credentials = xcalloc(1, sizeof(*credentials));
     int rc;
 
-    CHECK(pthread_mutex_init(&a->mutex, NULL) == 0);
-    rc = keys_of_config(&a->keys, c, err);
+    CHECK(pthread_mutex_init(&credentials->mutex, NULL) == 0);
+    rc = keys_of_config(&credentials->keys, c, err);
     if (rc == 0)
-        rc = keys_of_environment(&a->keys, err);
+        rc = keys_of_environment(&credentials->keys, err);
     if (rc < 0)
         return -1;
-    a->have_keys = rc == 1;
-    a->from_profile = rc == 0;
-    *ret = TAKE(a);
+    credentials->have_keys = rc == 1;
+    credentials->from_profile = rc == 0;
+    *ret = TAKE(credentials);
     return 0;
 }
 
-void aws_credentials_free(struct aws_credentials *a)
+void aws_credentials_free(struct aws_credentials *credentials)
 {
-    if (!a)
+    if (!credentials)
         return;
-    pthread_mutex_destroy(&a->mutex);
-    OPENSSL_cleanse(&a->keys, sizeof(a->keys));
-    free(a);
+    pthread_mutex_destroy(&credentials->mutex);
+    OPENSSL_cleanse(&credentials->keys, sizeof(credentials->keys));
+    free(credentials);
 }
 
 /* A file that is being rewritten is read again at the next request: until then the keys that
  * are known still hold, and the service would say if not. */
-static int renew(struct aws_credentials *a, struct error *err)
+static int renew(struct aws_credentials *credentials, struct error *err)
 {
     int64_t now = clock_mono_ms();
 
-    if (!a->from_profile || (a->have_keys && now - a->read_ms < READ_AGAIN_MS))
+    if (!credentials->from_profile ||
+        (credentials->have_keys && now - credentials->read_ms < READ_AGAIN_MS))
         return 0;
-    if (keys_of_profile(&a->keys, err) < 0)
-        return a->have_keys ? 0 : -1;
-    a->have_keys = true;
-    a->read_ms = now;
+    if (keys_of_profile(&credentials->keys, err) < 0)
+        return credentials->have_keys ? 0 : -1;
+    credentials->have_keys = true;
+    credentials->read_ms = now;
     return 0;
 }
 
-int aws_credentials_get(struct aws_credentials *a, struct aws_keys *ret, struct error *err)
+int aws_credentials_get(struct aws_credentials *credentials, struct aws_keys *ret,
+                        struct error *err)
 {
-    AUTO_LOCK(&a->mutex);
+    AUTO_LOCK(&credentials->mutex);
 
-    if (renew(a, err) < 0)
+    if (renew(credentials, err) < 0)
         return -1;
-    *ret = a->keys;
+    *ret = credentials->keys;
     return 0;
 }
 

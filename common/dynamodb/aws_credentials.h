@@ -23,10 +23,11 @@ struct aws_credentials;
 /* ERR_FATAL (exit 78) for a half pair in the configuration or the environment. */
 int aws_credentials_new(struct aws_credentials **ret, const struct config *c,
                         struct error *err);
-void aws_credentials_free(struct aws_credentials *a);
+void aws_credentials_free(struct aws_credentials *credentials);
 DEFINE_FREEP(struct aws_credentials, aws_credentials_freep, aws_credentials_free)
 /* ERR_FATAL (exit 77) when there are none anywhere, saying where it looked. */
-int aws_credentials_get(struct aws_credentials *a, struct aws_keys *ret, struct error *err);
+int aws_credentials_get(struct aws_credentials *credentials, struct aws_keys *ret,
+                        struct error *err);
 
 /* source.region, AWS_REGION, AWS_DEFAULT_REGION or the profile's; NULL when none names one. The
  * caller frees. ERR_FATAL (exit 78) for one that can't be part of a host name. */

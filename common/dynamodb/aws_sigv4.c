@@ -68,89 +68,89 @@ static void append_header_value(struct buf *out, struct bytes value)
     }
 }
 
-static void append_signed_names(struct buf *out, const struct aws_sigv4_request *r)
+static void append_signed_names(struct buf *out, const struct aws_sigv4_request *request)
 {
-    for (size_t i = 0; i < r->header_count; i++) {
+    for (size_t i = 0; i < request->header_count; i++) {
         if (i > 0)
             buf_char(out, ';');
-        buf_bytes(out, r->headers[i].name);
+        buf_bytes(out, request->headers[i].name);
     }
 }
 
-static void canonical_request(struct buf *out, const struct aws_sigv4_request *r)
+static void canonical_request(struct buf *out, const struct aws_sigv4_request *request)
 {
-    buf_bytes(out, bytes_of(r->method));
+    buf_bytes(out, bytes_of(request->method));
     buf_char(out, '\n');
-    buf_bytes(out, r->path);
+    buf_bytes(out, request->path);
     buf_char(out, '\n');
-    buf_bytes(out, r->query);
+    buf_bytes(out, request->query);
     buf_char(out, '\n');
-    for (size_t i = 0; i < r->header_count; i++) {
-        buf_bytes(out, r->headers[i].name);
+    for (size_t i = 0; i < request->header_count; i++) {
+        buf_bytes(out, request->headers[i].name);
         buf_char(out, ':');
-        append_header_value(out, r->headers[i].value);
+        append_header_value(out, request->headers[i].value);
         buf_char(out, '\n');
     }
     buf_char(out, '\n');
-    append_signed_names(out, r);
+    append_signed_names(out, request);
     buf_char(out, '\n');
-    append_sha256(out, r->body);
+    append_sha256(out, request->body);
 }
 
-static void append_scope(struct buf *out, const struct aws_sigv4_request *r)
+static void append_scope(struct buf *out, const struct aws_sigv4_request *request)
 {
-    buf_append(out, r->amz_date, DATE_LEN);
-    buf_printf(out, "/%s/%s/aws4_request", r->region, r->service);
+    buf_append(out, request->amz_date, DATE_LEN);
+    buf_printf(out, "/%s/%s/aws4_request", request->region, request->service);
 }
 
-static void string_to_sign(struct buf *out, const struct aws_sigv4_request *r,
-                           struct bytes request)
+static void string_to_sign(struct buf *out, const struct aws_sigv4_request *request,
+                           struct bytes canonical)
 {
-    buf_printf(out, ALGORITHM "\n%s\n", r->amz_date);
-    append_scope(out, r);
+    buf_printf(out, ALGORITHM "\n%s\n", request->amz_date);
+    append_scope(out, request);
     buf_char(out, '\n');
-    append_sha256(out, request);
+    append_sha256(out, canonical);
 }
 
-static void signing_key(unsigned char *ret, const struct aws_sigv4_request *r,
+static void signing_key(unsigned char *ret, const struct aws_sigv4_request *request,
                         const char *secret)
 {
     char first[4 + sizeof(((struct aws_keys *)0)->secret_access_key)];
     int n = snprintf(first, sizeof(first), "AWS4%s", secret);
 
     CHECK(n > 0 && (size_t)n < sizeof(first));
-    hmac(ret, first, (size_t)n, (struct bytes){r->amz_date, DATE_LEN});
-    hmac(ret, ret, DIGEST_LEN, bytes_of(r->region));
-    hmac(ret, ret, DIGEST_LEN, bytes_of(r->service));
+    hmac(ret, first, (size_t)n, (struct bytes){request->amz_date, DATE_LEN});
+    hmac(ret, ret, DIGEST_LEN, bytes_of(request->region));
+    hmac(ret, ret, DIGEST_LEN, bytes_of(request->service));
     hmac(ret, ret, DIGEST_LEN, BYTES_LIT("aws4_request"));
     OPENSSL_cleanse(first, sizeof(first));
 }
 
-static void append_signature(struct buf *out, const struct aws_sigv4_request *r,
+static void append_signature(struct buf *out, const struct aws_sigv4_request *request,
                              const char *secret)
 {
     unsigned char key[DIGEST_LEN], signature[DIGEST_LEN];
-    AUTO(buf_release) struct buf request = {.ceiling = SIZE_MAX};
+    AUTO(buf_release) struct buf canonical = {.ceiling = SIZE_MAX};
     AUTO(buf_release) struct buf text = {.ceiling = SIZE_MAX};
 
-    canonical_request(&request, r);
-    string_to_sign(&text, r, buf_slice(&request));
-    signing_key(key, r, secret);
+    canonical_request(&canonical, request);
+    string_to_sign(&text, request, buf_slice(&canonical));
+    signing_key(key, request, secret);
     hmac(signature, key, sizeof(key), buf_slice(&text));
     append_hex(out, signature);
     OPENSSL_cleanse(key, sizeof(key));
 }
 
-void aws_sigv4_authorization(struct buf *out, const struct aws_sigv4_request *r,
+void aws_sigv4_authorization(struct buf *out, const struct aws_sigv4_request *request,
                              const struct aws_keys *keys)
 {
-    CHECK(strlen(r->amz_date) > DATE_LEN);
+    CHECK(strlen(request->amz_date) > DATE_LEN);
     buf_printf(out, ALGORITHM " Credential=%s/", keys->access_key_id);
-    append_scope(out, r);
+    append_scope(out, request);
     buf_lit(out, ", SignedHeaders=");
-    append_signed_names(out, r);
+    append_signed_names(out, request);
     buf_lit(out, ", Signature=");
-    append_signature(out, r, keys->secret_access_key);
+    append_signature(out, request, keys->secret_access_key);
 }
 
 void aws_sigv4_date(char *out, int64_t wall_ms)

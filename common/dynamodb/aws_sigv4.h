@@ -30,7 +30,7 @@ struct aws_sigv4_request {
  * To be asked before the others. */
 bool aws_sigv4_works(void);
 /* Appends the value of the Authorization header. */
-void aws_sigv4_authorization(struct buf *out, const struct aws_sigv4_request *r,
+void aws_sigv4_authorization(struct buf *out, const struct aws_sigv4_request *request,
                              const struct aws_keys *keys);
 /* "20150830T123600Z" of a time in ms (a year of four digits); out holds AWS_SIGV4_DATE_SIZE
  * bytes.

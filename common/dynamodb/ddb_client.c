@@ -20,31 +20,31 @@ struct ddb_client {
     enum ddb_error error;
 };
 
-struct ddb_client *ddb_client_new(struct ddb_source *s)
+struct ddb_client *ddb_client_new(struct ddb_source *source)
 {
-    struct ddb_client *c = xcalloc(1, sizeof(*c));
+    struct ddb_client *client = xcalloc(1, sizeof(*client));
 
-    c->source = s;
-    return c;
+    client->source = source;
+    return client;
 }
 
-void ddb_client_free(struct ddb_client *c)
+void ddb_client_free(struct ddb_client *client)
 {
-    if (!c)
+    if (!client)
         return;
-    http_free(c->https[DDB_TABLES]);
-    http_free(c->https[DDB_STREAMS]);
-    free(c);
+    http_free(client->https[DDB_TABLES]);
+    http_free(client->https[DDB_STREAMS]);
+    free(client);
 }
 
-enum ddb_error ddb_client_error(const struct ddb_client *c)
+enum ddb_error ddb_client_error(const struct ddb_client *client)
 {
-    return c->error;
+    return client->error;
 }
 
-int ddb_client_broken(struct ddb_client *c, const char *operation, struct error *err)
+int ddb_client_broken(struct ddb_client *client, const char *operation, struct error *err)
 {
-    c->error = DDB_BROKEN;
+    client->error = DDB_BROKEN;
     err->kind = ERR_RETRY;
     return error_prefix(err, "%s", operation);
 }
@@ -60,21 +60,21 @@ struct attempt {
     struct buf authorization;
 };
 
-static void attempt_release(struct attempt *a)
+static void attempt_release(struct attempt *attempt)
 {
-    OPENSSL_cleanse(&a->keys, sizeof(a->keys));
-    free_charp(&a->target);
-    buf_release(&a->authorization);
+    OPENSSL_cleanse(&attempt->keys, sizeof(attempt->keys));
+    free_charp(&attempt->target);
+    buf_release(&attempt->authorization);
 }
 
-static void sign(struct attempt *a, const struct ddb_source *s, struct bytes body)
+static void sign(struct attempt *attempt, const struct ddb_source *source, struct bytes body)
 {
     const struct aws_sigv4_header headers[] = {
         {BYTES_LIT("content-type"), BYTES_LIT(CONTENT_TYPE)},
-        {BYTES_LIT("host"), bytes_of(a->endpoint->host)},
-        {BYTES_LIT("x-amz-date"), bytes_of(a->date)},
-        {BYTES_LIT("x-amz-security-token"), bytes_of(a->keys.session_token)},
-        {BYTES_LIT("x-amz-target"), bytes_of(a->target)},
+        {BYTES_LIT("host"), bytes_of(attempt->endpoint->host)},
+        {BYTES_LIT("x-amz-date"), bytes_of(attempt->date)},
+        {BYTES_LIT("x-amz-security-token"), bytes_of(attempt->keys.session_token)},
+        {BYTES_LIT("x-amz-target"), bytes_of(attempt->target)},
     };
     struct aws_sigv4_header sent[ARRAY_LEN(headers)];
     size_t n = 0;
@@ -82,31 +82,31 @@ static void sign(struct attempt *a, const struct ddb_source *s, struct bytes bod
     for (size_t i = 0; i < ARRAY_LEN(headers); i++)
         if (headers[i].value.len > 0) /* there may be no token */
             sent[n++] = headers[i];
-    aws_sigv4_authorization(&a->authorization,
+    aws_sigv4_authorization(&attempt->authorization,
                             &(struct aws_sigv4_request){.method = "POST",
                                                         .path = BYTES_LIT("/"),
                                                         .headers = sent,
                                                         .header_count = n,
                                                         .body = body,
-                                                        .region = s->region,
+                                                        .region = source->region,
                                                         .service = "dynamodb",
-                                                        .amz_date = a->date},
-                            &a->keys);
+                                                        .amz_date = attempt->date},
+                            &attempt->keys);
 }
 
-static int prepare(struct attempt *a, struct ddb_client *c, enum ddb_service service,
+static int prepare(struct attempt *attempt, struct ddb_client *client, enum ddb_service service,
                    const char *operation, struct bytes body, struct error *err)
 {
-    struct ddb_source *s = c->source;
+    struct ddb_source *source = client->source;
 
-    a->endpoint = &s->endpoints[service];
-    if (aws_credentials_get(s->credentials, &a->keys, err) < 0)
+    attempt->endpoint = &source->endpoints[service];
+    if (aws_credentials_get(source->credentials, &attempt->keys, err) < 0)
         return -1;
-    aws_sigv4_date(a->date, clock_wall_ms() + ddb_source_skew_ms(s));
-    a->target = xasprintf("%s_20120810.%s",
-                          service == DDB_STREAMS ? "DynamoDBStreams" : "DynamoDB", operation);
-    buf_init(&a->authorization, 8192);
-    sign(a, s, body);
+    aws_sigv4_date(attempt->date, clock_wall_ms() + ddb_source_skew_ms(source));
+    attempt->target = xasprintf(
+        "%s_20120810.%s", service == DDB_STREAMS ? "DynamoDBStreams" : "DynamoDB", operation);
+    buf_init(&attempt->authorization, 8192);
+    sign(attempt, source, body);
     return 0;
 }
 
@@ -116,25 +116,26 @@ static bool gives_items(const char *operation)
            strcmp(operation, "BatchGetItem") == 0;
 }
 
-static int send_attempt(struct ddb_client *c, enum ddb_service service, struct attempt *a,
-                        const char *operation, struct bytes body, struct http_answer *ret,
-                        struct error *err)
+static int send_attempt(struct ddb_client *client, enum ddb_service service,
+                        struct attempt *attempt, const char *operation, struct bytes body,
+                        struct http_answer *ret, struct error *err)
 {
     const struct http_header headers[] = {
-        {"Host", a->endpoint->host},
+        {"Host", attempt->endpoint->host},
         {"Content-Type", CONTENT_TYPE},
-        {"X-Amz-Date", a->date},
-        {"X-Amz-Target", a->target},
-        {"Authorization", buf_cstr(&a->authorization)},
-        {a->keys.session_token[0] ? "X-Amz-Security-Token" : NULL, a->keys.session_token},
+        {"X-Amz-Date", attempt->date},
+        {"X-Amz-Target", attempt->target},
+        {"Authorization", buf_cstr(&attempt->authorization)},
+        {attempt->keys.session_token[0] ? "X-Amz-Security-Token" : NULL,
+         attempt->keys.session_token},
         {NULL, NULL},
     };
 
-    if (!c->https[service])
-        c->https[service] = http_new();
-    return http_do(c->https[service],
+    if (!client->https[service])
+        client->https[service] = http_new();
+    return http_do(client->https[service],
                    &(struct http_request){.method = "POST",
-                                          .url = a->endpoint->url,
+                                          .url = attempt->endpoint->url,
                                           .headers = headers,
                                           .body = body,
                                           .connect_timeout_ms = CONNECT_TIMEOUT_MS,
@@ -142,22 +143,22 @@ static int send_attempt(struct ddb_client *c, enum ddb_service service, struct a
                                           .max_answer_bytes = gives_items(operation)
                                                                   ? ITEMS_AT_MOST
                                                                   : OTHERS_AT_MOST,
-                                          .gzip = c->source->gzip[service]},
+                                          .gzip = client->source->gzip[service]},
                    ret, err);
 }
 
 /* Any complete answer, whatever its status. */
-static int try_once(struct ddb_client *c, enum ddb_service service, const char *operation,
+static int try_once(struct ddb_client *client, enum ddb_service service, const char *operation,
                     struct bytes body, struct http_answer *ret, struct error *err)
 {
-    AUTO(attempt_release) struct attempt a = {0};
+    AUTO(attempt_release) struct attempt attempt = {0};
 
-    if (prepare(&a, c, service, operation, body, err) < 0) {
-        c->error = DDB_DENIED;
+    if (prepare(&attempt, client, service, operation, body, err) < 0) {
+        client->error = DDB_DENIED;
         return -1;
     }
-    if (send_attempt(c, service, &a, operation, body, ret, err) < 0)
-        return ddb_client_broken(c, operation, err);
+    if (send_attempt(client, service, &attempt, operation, body, ret, err) < 0)
+        return ddb_client_broken(client, operation, err);
     return 0;
 }
 
@@ -168,7 +169,7 @@ static bool is_the_services(const struct http_answer *answer)
 }
 
 /* 0: the answer is in ret. 1: refused for the clock, which is right now. */
-static int call_once(struct ddb_client *c, enum ddb_service service, const char *operation,
+static int call_once(struct ddb_client *client, enum ddb_service service, const char *operation,
                      struct bytes body, struct http_answer *ret, struct error *err)
 {
     AUTO(http_answer_release) struct http_answer answer = {0};
@@ -176,13 +177,13 @@ static int call_once(struct ddb_client *c, enum ddb_service service, const char 
     struct ddb_error_answer refusal = {0};
     bool timed;
 
-    if (try_once(c, service, operation, body, &answer, err) < 0)
+    if (try_once(client, service, operation, body, &answer, err) < 0)
         return -1;
     if (answer.status != 200)
         refusal = ddb_error_read(answer.status, buf_slice(&answer.body), operation, err);
     timed = (is_the_services(&answer) || refusal.clock) &&
-            ddb_source_take_time(c->source, answer.date, asked_ms);
-    c->error = refusal.error;
+            ddb_source_take_time(client->source, answer.date, asked_ms);
+    client->error = refusal.error;
     if (answer.status != 200)
         return refusal.clock && timed ? 1 : -1;
     *ret = answer;
@@ -190,12 +191,12 @@ static int call_once(struct ddb_client *c, enum ddb_service service, const char 
     return 0;
 }
 
-int ddb_client_call(struct ddb_client *c, enum ddb_service service, const char *operation,
+int ddb_client_call(struct ddb_client *client, enum ddb_service service, const char *operation,
                     struct bytes body, struct http_answer *ret, struct error *err)
 {
-    int rc = call_once(c, service, operation, body, ret, err);
+    int rc = call_once(client, service, operation, body, ret, err);
 
     if (rc == 1)
-        rc = call_once(c, service, operation, body, ret, err);
+        rc = call_once(client, service, operation, body, ret, err);
     return rc == 0 ? 0 : -1;
 }

@@ -13,8 +13,8 @@
 
 struct ddb_client;
 
-struct ddb_client *ddb_client_new(struct ddb_source *s); /* s must live longer */
-void ddb_client_free(struct ddb_client *c);
+struct ddb_client *ddb_client_new(struct ddb_source *source); /* s must live longer */
+void ddb_client_free(struct ddb_client *client);
 DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
 
 /* operation: "Scan", "GetRecords", ... On success ret->body is the answer (status 200), owned
@@ -23,9 +23,9 @@ DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
  * BROKEN, THROTTLED and IN_USE, ERR_DATA for NOT_FOUND, EXPIRED_ITERATOR and TRIMMED, ERR_FATAL
  * for the rest. A signature refused for the clock is tried once more with the service's time,
  * inside. */
-int ddb_client_call(struct ddb_client *c, enum ddb_service service, const char *operation,
+int ddb_client_call(struct ddb_client *client, enum ddb_service service, const char *operation,
                     struct bytes body, struct http_answer *ret, struct error *err);
-enum ddb_error ddb_client_error(const struct ddb_client *c);
+enum ddb_error ddb_client_error(const struct ddb_client *client);
 /* For readers of answers: a whole answer that is not what it should be. DDB_BROKEN, ERR_RETRY.
  * Returns -1. */
-int ddb_client_broken(struct ddb_client *c, const char *operation, struct error *err);
+int ddb_client_broken(struct ddb_client *client, const char *operation, struct error *err);

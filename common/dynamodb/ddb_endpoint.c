@@ -96,18 +96,18 @@ static int build(struct ddb_endpoint *ret, CURLU *u, bool move_to_streams)
     return 0;
 }
 
-static int of_choice(struct ddb_endpoint *ret, const struct choice *c, enum ddb_service service,
-                     struct error *err)
+static int of_choice(struct ddb_endpoint *ret, const struct choice *choice,
+                     enum ddb_service service, struct error *err)
 {
     AUTO(url_cleanup) CURLU *u = curl_url();
 
     CHECK(u);
-    if (curl_url_set(u, CURLUPART_URL, c->url, 0) != CURLUE_OK || has_too_much(u) ||
-        build(ret, u, service == DDB_STREAMS && c->for_both) < 0)
+    if (curl_url_set(u, CURLUPART_URL, choice->url, 0) != CURLUE_OK || has_too_much(u) ||
+        build(ret, u, service == DDB_STREAMS && choice->for_both) < 0)
         return error_fatal(err, EXIT_CONFIGURATION,
                            "%s: an endpoint is http://HOST:PORT or https://HOST, without path, "
                            "query, user or password",
-                           c->where);
+                           choice->where);
     return 0;
 }
 
@@ -128,9 +128,10 @@ static int of_region(struct ddb_endpoint *ret, enum ddb_service service, const c
 int ddb_endpoint_find(struct ddb_endpoint *ret, enum ddb_service service, const char *given,
                       const char *region, struct error *err)
 {
-    struct choice c = choose(service, given);
+    struct choice choice = choose(service, given);
 
-    return c.url ? of_choice(ret, &c, service, err) : of_region(ret, service, region, err);
+    return choice.url ? of_choice(ret, &choice, service, err)
+                      : of_region(ret, service, region, err);
 }
 
 void ddb_endpoint_release(struct ddb_endpoint *e)

@@ -6,7 +6,7 @@
 
 #define REQUEST_AT_MOST ((size_t)4 << 20) /* 100 keys of 3 KB, each byte escaped: 2 MB */
 
-int ddb_items_get(struct http_answer *ret, struct ddb_client *c, const char *table,
+int ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
                   const struct bytes *keys, size_t count, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
@@ -21,7 +21,7 @@ int ddb_items_get(struct http_answer *ret, struct ddb_client *c, const char *tab
         buf_bytes(&body, keys[i]);
     }
     buf_lit(&body, "]}},\"ReturnConsumedCapacity\":\"NONE\"}");
-    return ddb_client_call(c, DDB_TABLES, "BatchGetItem", buf_slice(&body), ret, err);
+    return ddb_client_call(client, DDB_TABLES, "BatchGetItem", buf_slice(&body), ret, err);
 }
 
 struct reading {

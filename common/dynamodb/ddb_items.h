@@ -11,7 +11,7 @@
 
 /* keys: 1..100 whole primary keys as objects, {"pk":{"S":"u1"},"sk":{"N":"1"}}, none twice (the
  * service refuses that). Always ConsistentRead, ReturnConsumedCapacity NONE. */
-int ddb_items_get(struct http_answer *ret, struct ddb_client *c, const char *table,
+int ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
                   const struct bytes *keys, size_t count, struct error *err);
 
 struct ddb_items_calls { /* either may return -1, which ends the reading */

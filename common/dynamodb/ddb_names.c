@@ -51,7 +51,7 @@ int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *
     return ddb_read_answer(n, &fields, answer, err);
 }
 
-static int list_page(struct ddb_names *n, struct ddb_client *c, struct error *err)
+static int list_page(struct ddb_names *n, struct ddb_client *client, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
@@ -62,24 +62,24 @@ static int list_page(struct ddb_names *n, struct ddb_client *c, struct error *er
         json_stringify(&body, bytes_of(n->last));
     }
     buf_char(&body, '}');
-    if (ddb_client_call(c, DDB_TABLES, "ListTables", buf_slice(&body), &answer, err) < 0)
+    if (ddb_client_call(client, DDB_TABLES, "ListTables", buf_slice(&body), &answer, err) < 0)
         return -1;
     if (ddb_names_read_page(n, buf_slice(&answer.body), err) < 0)
-        return ddb_client_broken(c, "ListTables", err);
+        return ddb_client_broken(client, "ListTables", err);
     return 0;
 }
 
-int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
+int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *client, struct error *err)
 {
     AUTO(ddb_names_release) struct ddb_names n = {0};
     int pages = 0;
 
     do {
-        if (list_page(&n, c, err) < 0)
+        if (list_page(&n, client, err) < 0)
             return -1;
         if (++pages > PAGES_AT_MOST) {
             ddb_read_lacks("end of the list", err);
-            return ddb_client_broken(c, "ListTables", err);
+            return ddb_client_broken(client, "ListTables", err);
         }
     } while (n.last);
     *ret = TAKE(n.names);

@@ -5,7 +5,8 @@
 #include "common/dynamodb/ddb_client.h"
 
 /* names: an array of count C strings, all owned by the caller (ddb_names_free). */
-int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err);
+int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *client,
+                   struct error *err);
 void ddb_names_free(char **names, size_t count);
 
 /* The list while its pages come. */

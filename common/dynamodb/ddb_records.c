@@ -260,7 +260,7 @@ int ddb_records_each(struct bytes answer, const struct key_schema *schema,
     return 0;
 }
 
-int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
+int ddb_records_get(struct http_answer *ret, struct ddb_client *client, const char *iterator,
                     int64_t limit, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
@@ -270,5 +270,5 @@ int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *i
     if (limit > 0)
         buf_printf(&body, ",\"Limit\":%" PRId64, limit);
     buf_char(&body, '}');
-    return ddb_client_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
+    return ddb_client_call(client, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
 }

@@ -6,7 +6,7 @@
 #include "common/item/ddb_item.h"
 
 /* One request, which nothing repeats. limit 0: the service's own (1000). */
-int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
+int ddb_records_get(struct http_answer *ret, struct ddb_client *client, const char *iterator,
                     int64_t limit, struct error *err);
 
 struct ddb_record {

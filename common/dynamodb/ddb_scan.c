@@ -9,8 +9,8 @@
 
 #define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
 
-int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
-                  struct error *err)
+int ddb_scan_page(struct http_answer *ret, struct ddb_client *client,
+                  const struct ddb_scan *scan, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
 
@@ -29,7 +29,7 @@ int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct dd
         buf_bytes(&body, scan->start_key);
     }
     buf_char(&body, '}');
-    return ddb_client_call(c, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
+    return ddb_client_call(client, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
 }
 
 /* {"TableName":"t","CapacityUnits":128.5} */

@@ -15,8 +15,8 @@ struct ddb_scan {
     bool count;             /* only how many: ddb_scan_count reads the answer */
     bool consumed;          /* the answer tells what it took of the table's capacity */
 };
-int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct ddb_scan *scan,
-                  struct error *err);
+int ddb_scan_page(struct http_answer *ret, struct ddb_client *client,
+                  const struct ddb_scan *scan, struct error *err);
 
 struct ddb_scan_end {
     struct bytes last;      /* the LastEvaluatedKey object; empty at the end */

@@ -18,76 +18,77 @@
 
 /* An emulator on this machine takes any region; Amazon's endpoints must be signed for theirs.
  */
-static int find_region(struct ddb_source *s, const struct config *c, struct error *err)
+static int find_region(struct ddb_source *source, const struct config *c, struct error *err)
 {
-    if (aws_credentials_region(&s->region, c, err) < 0)
+    if (aws_credentials_region(&source->region, c, err) < 0)
         return -1;
     for (int service = DDB_TABLES; service <= DDB_STREAMS; service++)
-        if (ddb_endpoint_find(&s->endpoints[service], service,
-                              config_string(c, "source.endpoint_url"), s->region, err) < 0)
+        if (ddb_endpoint_find(&source->endpoints[service], service,
+                              config_string(c, "source.endpoint_url"), source->region, err) < 0)
             return -1;
-    if (!s->region && !http_is_loopback(s->endpoints[DDB_TABLES].url))
+    if (!source->region && !http_is_loopback(source->endpoints[DDB_TABLES].url))
         return error_fatal(err, EXIT_CONFIGURATION,
                            "no region to sign for: set source.region or AWS_REGION");
-    if (!s->region)
-        s->region = xstrdup("us-east-1");
+    if (!source->region)
+        source->region = xstrdup("us-east-1");
     return 0;
 }
 
-static void choose_gzip(struct ddb_source *s, const char *setting)
+static void choose_gzip(struct ddb_source *source, const char *setting)
 {
     for (int service = DDB_TABLES; service <= DDB_STREAMS; service++)
-        s->gzip[service] =
+        source->gzip[service] =
             strcmp(setting, "on") == 0 ||
-            (strcmp(setting, "auto") == 0 && !http_is_loopback(s->endpoints[service].url));
+            (strcmp(setting, "auto") == 0 && !http_is_loopback(source->endpoints[service].url));
 }
 
 int ddb_source_new(struct ddb_source **ret, const struct config *c, struct error *err)
 {
-    AUTO(ddb_source_freep) struct ddb_source *s = xcalloc(1, sizeof(*s));
+    AUTO(ddb_source_freep) struct ddb_source *source = xcalloc(1, sizeof(*source));
 
     if (!aws_sigv4_works())
         return error_fatal(err, EXIT_CONFIGURATION,
                            "OpenSSL has no SHA-256 to sign with (see its openssl.cnf)");
-    if (find_region(s, c, err) < 0 || aws_credentials_new(&s->credentials, c, err) < 0)
+    if (find_region(source, c, err) < 0 ||
+        aws_credentials_new(&source->credentials, c, err) < 0)
         return -1;
-    choose_gzip(s, config_string(c, "source.gzip"));
-    *ret = TAKE(s);
+    choose_gzip(source, config_string(c, "source.gzip"));
+    *ret = TAKE(source);
     return 0;
 }
 
-void ddb_source_free(struct ddb_source *s)
+void ddb_source_free(struct ddb_source *source)
 {
-    if (!s)
+    if (!source)
         return;
-    aws_credentials_free(s->credentials);
-    ddb_endpoint_release(&s->endpoints[DDB_TABLES]);
-    ddb_endpoint_release(&s->endpoints[DDB_STREAMS]);
-    free(s->region);
-    free(s);
+    aws_credentials_free(source->credentials);
+    ddb_endpoint_release(&source->endpoints[DDB_TABLES]);
+    ddb_endpoint_release(&source->endpoints[DDB_STREAMS]);
+    free(source->region);
+    free(source);
 }
 
 /* ---- the service's time ---- */
 
-int64_t ddb_source_skew_ms(const struct ddb_source *s)
+int64_t ddb_source_skew_ms(const struct ddb_source *source)
 {
-    return atomic_load(&s->skew_ms);
+    return atomic_load(&source->skew_ms);
 }
 
-int64_t ddb_source_now_ms(const struct ddb_source *s)
+int64_t ddb_source_now_ms(const struct ddb_source *source)
 {
-    return clock_wall_ms() + (MUTATED(service_time) ? 0 : ddb_source_skew_ms(s));
+    return clock_wall_ms() + (MUTATED(service_time) ? 0 : ddb_source_skew_ms(source));
 }
 
-enum ddb_source_skew_news ddb_source_skew_news(struct ddb_source *s, int64_t *ret_skew_ms)
+enum ddb_source_skew_news ddb_source_skew_news(struct ddb_source *source, int64_t *ret_skew_ms)
 {
-    int64_t skew = ddb_source_skew_ms(s), size = skew < 0 ? -skew : skew;
+    int64_t skew = ddb_source_skew_ms(source), size = skew < 0 ? -skew : skew;
     bool told = size > SKEW_GONE_MS;
 
     *ret_skew_ms = skew;
     if (size <= SKEW_LARGE_MS && told) /* between the two nothing is news */
         return DDB_SKEW_SAME;
-    if (atomic_exchange(&s->skew_told, told) == told)
+    if (atomic_exchange(&source->skew_told, told) == told)
         return DDB_SKEW_SAME;
     return told ? DDB_SKEW_LARGE : DDB_SKEW_GONE;
 }
@@ -104,16 +105,16 @@ int64_t ddb_source_skew_by_answer(int64_t skew_ms, int64_t date_ms, int64_t aske
 }
 
 /* How long the request took is measured by a clock that nobody sets. */
-bool ddb_source_take_time(struct ddb_source *s, const char *date, int64_t asked_mono_ms)
+bool ddb_source_take_time(struct ddb_source *source, const char *date, int64_t asked_mono_ms)
 {
     time_t service = date[0] ? curl_getdate(date, NULL) : -1;
     int64_t now = clock_wall_ms(), asked = now - (clock_mono_ms() - asked_mono_ms);
-    long long skew = atomic_load(&s->skew_ms);
+    long long skew = atomic_load(&source->skew_ms);
 
     if (service < 0 || service > LATEST_S)
         return false;
     while (!atomic_compare_exchange_weak(
-        &s->skew_ms, &skew,
+        &source->skew_ms, &skew,
         ddb_source_skew_by_answer(skew, (int64_t)service * 1000, asked, now)))
         ;
     return true;

@@ -12,25 +12,25 @@
 #define THROTTLED_TRIES                                                                        \
     8 /* per page: ten calls a second are allowed, a large list takes more */
 
-static void shard_release(struct ddb_shard *s)
+static void shard_release(struct ddb_shard *shard)
 {
-    free(s->id);
-    free(s->parent);
-    free(s->starting);
-    free(s->ending);
+    free(shard->id);
+    free(shard->parent);
+    free(shard->starting);
+    free(shard->ending);
 }
 
-void ddb_stream_free(struct ddb_stream *s)
+void ddb_stream_free(struct ddb_stream *stream)
 {
-    if (!s)
+    if (!stream)
         return;
-    for (size_t i = 0; i < s->shard_count; i++)
-        shard_release(&s->shards[i]);
-    free(s->shards);
-    free(s->arn);
-    free(s->status);
-    free(s->view);
-    free(s);
+    for (size_t i = 0; i < stream->shard_count; i++)
+        shard_release(&stream->shards[i]);
+    free(stream->shards);
+    free(stream->arn);
+    free(stream->status);
+    free(stream->view);
+    free(stream);
 }
 
 /* ---- DescribeStream ---- */
@@ -51,7 +51,7 @@ static int read_range(struct json_reader *r, void *at, struct error *err)
 
 static const struct json_kind range_kind = {.read = read_range};
 
-static int read_shard(struct ddb_shard *s, struct json_reader *r, struct error *err)
+static int read_shard(struct ddb_shard *shard, struct json_reader *r, struct error *err)
 {
     static const struct json_field list[] = {
         JSON_FIELD("ShardId", struct ddb_shard, id, &json_fields_text),
@@ -60,24 +60,24 @@ static int read_shard(struct ddb_shard *s, struct json_reader *r, struct error *
     };
     static const struct json_fields fields = JSON_FIELDS("a shard", struct ddb_shard, list);
 
-    if (json_fields_read(s, NULL, &fields, r, err) < 0)
+    if (json_fields_read(shard, NULL, &fields, r, err) < 0)
         return -1;
-    if (!*s->id)
+    if (!*shard->id)
         return error_set(err, ERR_DATA, "a shard without a name");
-    ddb_read_default(&s->parent);
-    ddb_read_default(&s->starting);
-    ddb_read_default(&s->ending);
+    ddb_read_default(&shard->parent);
+    ddb_read_default(&shard->starting);
+    ddb_read_default(&shard->ending);
     return 0;
 }
 
 /* There may be tens of thousands. */
-static void add_shard(struct ddb_stream *s, const struct ddb_shard *shard)
+static void add_shard(struct ddb_stream *stream, const struct ddb_shard *shard)
 {
-    if (s->shard_count == s->shard_room) {
-        s->shard_room = s->shard_room ? s->shard_room * 2 : 128;
-        s->shards = xrealloc(s->shards, s->shard_room * sizeof(*s->shards));
+    if (stream->shard_count == stream->shard_room) {
+        stream->shard_room = stream->shard_room ? stream->shard_room * 2 : 128;
+        stream->shards = xrealloc(stream->shards, stream->shard_room * sizeof(*stream->shards));
     }
-    s->shards[s->shard_count++] = *shard;
+    stream->shards[stream->shard_count++] = *shard;
 }
 
 static int read_shards(struct json_reader *r, void *at, struct error *err)
@@ -121,21 +121,21 @@ static int read_description(struct json_reader *r, void *at, struct error *err)
 
 static const struct json_kind description_kind = {.read = read_description};
 
-int ddb_stream_read_page(struct ddb_stream *s, char **ret_last, struct bytes answer,
+int ddb_stream_read_page(struct ddb_stream *stream, char **ret_last, struct bytes answer,
                          struct error *err)
 {
     static const struct json_field list[] = {
         {BYTES_LIT("StreamDescription"), &description_kind}};
     static const struct json_fields fields = JSON_FIELDS("DescribeStream", struct page, list);
-    struct page page = {.stream = *s};
+    struct page page = {.stream = *stream};
     int result = ddb_read_answer(&page, &fields, answer, err);
 
-    *s = page.stream;
+    *stream = page.stream;
     if (result < 0) {
         free(page.last);
         return -1;
     }
-    ddb_read_default(&s->view);
+    ddb_read_default(&stream->view);
     *ret_last = page.last;
     return 0;
 }
@@ -155,20 +155,20 @@ static void merge_shard(struct ddb_shard *kept, struct ddb_shard *again)
     shard_release(again);
 }
 
-void ddb_stream_merge(struct ddb_stream *s)
+void ddb_stream_merge(struct ddb_stream *stream)
 {
     size_t kept = 0;
 
-    if (s->shard_count == 0)
+    if (stream->shard_count == 0)
         return;
-    qsort(s->shards, s->shard_count, sizeof(*s->shards), by_id);
-    for (size_t i = 1; i < s->shard_count; i++) {
-        if (strcmp(s->shards[kept].id, s->shards[i].id) == 0)
-            merge_shard(&s->shards[kept], &s->shards[i]);
+    qsort(stream->shards, stream->shard_count, sizeof(*stream->shards), by_id);
+    for (size_t i = 1; i < stream->shard_count; i++) {
+        if (strcmp(stream->shards[kept].id, stream->shards[i].id) == 0)
+            merge_shard(&stream->shards[kept], &stream->shards[i]);
         else
-            s->shards[++kept] = s->shards[i];
+            stream->shards[++kept] = stream->shards[i];
     }
-    s->shard_count = kept + 1;
+    stream->shard_count = kept + 1;
 }
 
 static void append_member(struct buf *out, const char *name, const char *value)
@@ -179,7 +179,7 @@ static void append_member(struct buf *out, const char *name, const char *value)
 
 /* parent: NULL for the whole list. *last: NULL for the first page; then where to go on, NULL at
  * the end. */
-static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+static int describe_page(struct ddb_stream *stream, char **last, struct ddb_client *client,
                          const char *arn, const char *parent, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
@@ -195,75 +195,76 @@ static int describe_page(struct ddb_stream *s, char **last, struct ddb_client *c
         buf_char(&body, '}');
     }
     buf_char(&body, '}');
-    if (ddb_client_call(c, DDB_STREAMS, "DescribeStream", buf_slice(&body), &answer, err) < 0)
+    if (ddb_client_call(client, DDB_STREAMS, "DescribeStream", buf_slice(&body), &answer, err) <
+        0)
         return -1;
-    if (ddb_stream_read_page(s, &next, buf_slice(&answer.body), err) < 0)
-        return ddb_client_broken(c, "DescribeStream", err);
+    if (ddb_stream_read_page(stream, &next, buf_slice(&answer.body), err) < 0)
+        return ddb_client_broken(client, "DescribeStream", err);
     free(*last);
     *last = next;
     return 0;
 }
 
-int ddb_stream_describe_page(struct ddb_stream *s, char **last, struct ddb_client *c,
+int ddb_stream_describe_page(struct ddb_stream *stream, char **last, struct ddb_client *client,
                              const char *arn, struct error *err)
 {
-    return describe_page(s, last, c, arn, NULL, err);
+    return describe_page(stream, last, client, arn, NULL, err);
 }
 
-bool ddb_stream_is_of_parent(const struct ddb_stream *s, const char *parent)
+bool ddb_stream_is_of_parent(const struct ddb_stream *stream, const char *parent)
 {
-    for (size_t i = 0; i < s->shard_count; i++)
-        if (strcmp(s->shards[i].parent, parent) != 0)
+    for (size_t i = 0; i < stream->shard_count; i++)
+        if (strcmp(stream->shards[i].parent, parent) != 0)
             return false;
     return true;
 }
 
-int ddb_stream_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *c,
+int ddb_stream_children(struct ddb_stream **ret, bool *ret_filtered, struct ddb_client *client,
                         const char *arn, const char *parent, struct error *err)
 {
-    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(ddb_stream_freep) struct ddb_stream *stream = xcalloc(1, sizeof(*stream));
     AUTO(free_charp) char *last = NULL;
 
-    if (describe_page(s, &last, c, arn, parent, err) < 0)
+    if (describe_page(stream, &last, client, arn, parent, err) < 0)
         return -1;
-    ddb_stream_merge(s);
-    *ret_filtered = !last && ddb_stream_is_of_parent(s, parent);
-    *ret = TAKE(s);
+    ddb_stream_merge(stream);
+    *ret_filtered = !last && ddb_stream_is_of_parent(stream, parent);
+    *ret = TAKE(stream);
     return 0;
 }
 
-static int page_patiently(struct ddb_stream *s, char **last, struct ddb_client *c,
+static int page_patiently(struct ddb_stream *stream, char **last, struct ddb_client *client,
                           const char *arn, struct error *err)
 {
     struct backoff delay;
 
     backoff_init(&delay, 100, 2000, NULL, NULL);
     for (int tries = 1;; tries++) {
-        if (describe_page(s, last, c, arn, NULL, err) == 0)
+        if (describe_page(stream, last, client, arn, NULL, err) == 0)
             return 0;
-        if (ddb_client_error(c) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
+        if (ddb_client_error(client) != DDB_THROTTLED || tries == THROTTLED_TRIES ||
             stop_wait_ms(backoff_next_ms(&delay)))
             return -1;
     }
 }
 
-int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *c, const char *arn,
+int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *client, const char *arn,
                         struct error *err)
 {
-    AUTO(ddb_stream_freep) struct ddb_stream *s = xcalloc(1, sizeof(*s));
+    AUTO(ddb_stream_freep) struct ddb_stream *stream = xcalloc(1, sizeof(*stream));
     AUTO(free_charp) char *last = NULL;
     int pages = 0;
 
     do {
-        if (page_patiently(s, &last, c, arn, err) < 0)
+        if (page_patiently(stream, &last, client, arn, err) < 0)
             return -1;
         if (++pages > PAGES_AT_MOST) {
             ddb_read_lacks("end of the list", err);
-            return ddb_client_broken(c, "DescribeStream", err);
+            return ddb_client_broken(client, "DescribeStream", err);
         }
     } while (last);
-    ddb_stream_merge(s);
-    *ret = TAKE(s);
+    ddb_stream_merge(stream);
+    *ret = TAKE(stream);
     return 0;
 }
 
@@ -281,8 +282,8 @@ int ddb_stream_iterator_read(char **ret, struct bytes answer, struct error *err)
     return 0;
 }
 
-int ddb_stream_iterator(char **ret, struct ddb_client *c, const char *arn, const char *shard,
-                        const char *after, struct error *err)
+int ddb_stream_iterator(char **ret, struct ddb_client *client, const char *arn,
+                        const char *shard, const char *after, struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
@@ -293,9 +294,10 @@ int ddb_stream_iterator(char **ret, struct ddb_client *c, const char *arn, const
     if (after)
         append_member(&body, "SequenceNumber", after);
     buf_char(&body, '}');
-    if (ddb_client_call(c, DDB_STREAMS, "GetShardIterator", buf_slice(&body), &answer, err) < 0)
+    if (ddb_client_call(client, DDB_STREAMS, "GetShardIterator", buf_slice(&body), &answer,
+                        err) < 0)
         return -1;
     if (ddb_stream_iterator_read(ret, buf_slice(&answer.body), err) < 0)
-        return ddb_client_broken(c, "GetShardIterator", err);
+        return ddb_client_broken(client, "GetShardIterator", err);
     return 0;
 }

@@ -8,23 +8,23 @@
 
 #define REQUEST_AT_MOST ((size_t)1 << 20)
 
-static void table_release(struct ddb_table *t)
+static void table_release(struct ddb_table *table)
 {
-    free(t->name);
-    free(t->arn);
-    free(t->id);
-    free(t->status);
-    free(t->stream_arn);
-    free(t->stream_view);
-    key_schema_release(&t->key_schema);
-    ddb_indexes_release(&t->indexes);
+    free(table->name);
+    free(table->arn);
+    free(table->id);
+    free(table->status);
+    free(table->stream_arn);
+    free(table->stream_view);
+    key_schema_release(&table->key_schema);
+    ddb_indexes_release(&table->indexes);
 }
 
-void ddb_table_free(struct ddb_table *t)
+void ddb_table_free(struct ddb_table *table)
 {
-    if (t)
-        table_release(t);
-    free(t);
+    if (table)
+        table_release(table);
+    free(table);
 }
 
 /* ---- DescribeTable ---- */
@@ -160,20 +160,20 @@ static const struct json_kind table_kind = {.read = read_table};
 /* A table that is being deleted may have lost its keys. */
 static int complete(struct description *d, struct error *err)
 {
-    struct ddb_table *t = &d->table;
+    struct ddb_table *table = &d->table;
 
-    if (!t->id && t->arn && d->created.len)
-        t->id = xasprintf("%s " BYTES_FMT, t->arn, BYTES_ARG(d->created));
-    t->read_capacity = d->on_demand ? 0 : d->capacity_milli / 1000;
-    ddb_read_default(&t->arn);
-    ddb_read_default(&t->id);
-    ddb_read_default(&t->stream_arn);
-    ddb_read_default(&t->stream_view);
-    if (!d->keys.len && strcmp(t->status, "DELETING") == 0)
+    if (!table->id && table->arn && d->created.len)
+        table->id = xasprintf("%s " BYTES_FMT, table->arn, BYTES_ARG(d->created));
+    table->read_capacity = d->on_demand ? 0 : d->capacity_milli / 1000;
+    ddb_read_default(&table->arn);
+    ddb_read_default(&table->id);
+    ddb_read_default(&table->stream_arn);
+    ddb_read_default(&table->stream_view);
+    if (!d->keys.len && strcmp(table->status, "DELETING") == 0)
         return 0;
-    read_indexes(&t->indexes, d->global, d);
-    read_indexes(&t->indexes, d->local, d);
-    return key_schema_read_described(&t->key_schema, d->keys, d->definitions, err) < 0
+    read_indexes(&table->indexes, d->global, d);
+    read_indexes(&table->indexes, d->local, d);
+    return key_schema_read_described(&table->key_schema, d->keys, d->definitions, err) < 0
                ? ddb_read_is_wrong(err)
                : 0;
 }
@@ -199,7 +199,7 @@ static void append_table(struct buf *out, const char *table)
     json_stringify(out, bytes_of(table));
 }
 
-int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char *name,
+int ddb_table_describe(struct ddb_table **ret, struct ddb_client *client, const char *name,
                        struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
@@ -207,17 +207,18 @@ int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char 
 
     append_table(&body, name);
     buf_char(&body, '}');
-    if (ddb_client_call(c, DDB_TABLES, "DescribeTable", buf_slice(&body), &answer, err) < 0)
+    if (ddb_client_call(client, DDB_TABLES, "DescribeTable", buf_slice(&body), &answer, err) <
+        0)
         return error_prefix(err, "table %s", name);
     if (ddb_table_read(ret, buf_slice(&answer.body), err) == 0)
         return 0;
-    ddb_client_broken(c, "DescribeTable", err);
+    ddb_client_broken(client, "DescribeTable", err);
     return error_prefix(err, "table %s", name);
 }
 
 /* ---- UpdateTable ---- */
 
-int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char *view,
+int ddb_table_enable_stream(struct ddb_client *client, const char *table, const char *view,
                             struct error *err)
 {
     AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
@@ -227,7 +228,7 @@ int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char 
     buf_printf(&body,
                ",\"StreamSpecification\":{\"StreamEnabled\":true,\"StreamViewType\":\"%s\"}}",
                view);
-    if (ddb_client_call(c, DDB_TABLES, "UpdateTable", buf_slice(&body), &answer, err) < 0)
+    if (ddb_client_call(client, DDB_TABLES, "UpdateTable", buf_slice(&body), &answer, err) < 0)
         return error_prefix(err, "table %s", table);
     return 0;
 }

@@ -21,14 +21,14 @@ struct ddb_table {
     struct ddb_indexes indexes;   /* secondary ones, global and local */
 };
 
-void ddb_table_free(struct ddb_table *t);
+void ddb_table_free(struct ddb_table *table);
 DEFINE_FREEP(struct ddb_table, ddb_table_freep, ddb_table_free)
 /* DDB_NOT_FOUND: ERR_DATA. */
-int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char *name,
+int ddb_table_describe(struct ddb_table **ret, struct ddb_client *client, const char *name,
                        struct error *err);
 /* Reads DescribeTable's answer. ERR_RETRY for another one. */
 int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *err);
 
 /* UpdateTable with this StreamViewType; then the caller polls ddb_table_describe. */
-int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char *view,
+int ddb_table_enable_stream(struct ddb_client *client, const char *table, const char *view,
                             struct error *err);

@@ -76,17 +76,17 @@ void http_free(struct http *h)
     free(h);
 }
 
-void http_answer_release(struct http_answer *a)
+void http_answer_release(struct http_answer *answer)
 {
-    buf_release(&a->body);
+    buf_release(&answer->body);
 }
 
-static void receiving_release(struct receiving *r)
+static void receiving_release(struct receiving *receiving)
 {
-    if (r->z_open)
-        inflateEnd(&r->z);
-    r->z_open = false;
-    http_answer_release(&r->answer);
+    if (receiving->z_open)
+        inflateEnd(&receiving->z);
+    receiving->z_open = false;
+    http_answer_release(&receiving->answer);
 }
 
 /* ---- headers ---- */
@@ -111,133 +111,134 @@ static void copy_text(char *out, size_t size, struct bytes value)
     snprintf(out, size, BYTES_FMT, BYTES_ARG(value));
 }
 
-static void read_crc_header(struct receiving *r, struct bytes value)
+static void read_crc_header(struct receiving *receiving, struct bytes value)
 {
     uint64_t sum = 0;
 
-    r->answer.has_crc32 = true;
-    r->crc_bad_header = value.len == 0 || value.len > 10;
-    for (size_t i = 0; i < value.len && !r->crc_bad_header; i++) {
-        r->crc_bad_header = value.p[i] < '0' || value.p[i] > '9';
+    receiving->answer.has_crc32 = true;
+    receiving->crc_bad_header = value.len == 0 || value.len > 10;
+    for (size_t i = 0; i < value.len && !receiving->crc_bad_header; i++) {
+        receiving->crc_bad_header = value.p[i] < '0' || value.p[i] > '9';
         sum = sum * 10 + (uint64_t)(value.p[i] - '0');
     }
-    r->crc_bad_header = r->crc_bad_header || sum > UINT32_MAX;
-    r->crc_expected = (uint32_t)sum;
+    receiving->crc_bad_header = receiving->crc_bad_header || sum > UINT32_MAX;
+    receiving->crc_expected = (uint32_t)sum;
 }
 
-static void read_encoding_header(struct receiving *r, struct bytes value)
+static void read_encoding_header(struct receiving *receiving, struct bytes value)
 {
-    if (value.len == 4 && strncasecmp(value.p, "gzip", 4) == 0 && r->want_gzip)
-        r->packed = true;
+    if (value.len == 4 && strncasecmp(value.p, "gzip", 4) == 0 && receiving->want_gzip)
+        receiving->packed = true;
     else if (!(value.len == 8 && strncasecmp(value.p, "identity", 8) == 0))
-        r->refused = "the answer has an encoding that was not asked for";
+        receiving->refused = "the answer has an encoding that was not asked for";
 }
 
-static void reserve_by_length(struct receiving *r, struct bytes value)
+static void reserve_by_length(struct receiving *receiving, struct bytes value)
 {
     char text[24];
     unsigned long long n;
 
     copy_text(text, sizeof(text), value);
     n = strtoull(text, NULL, 10);
-    if (n > 0 && n <= MIN(r->answer.body.ceiling, RESERVE_AT_MOST))
-        buf_reserve(&r->answer.body, (size_t)n);
+    if (n > 0 && n <= MIN(receiving->answer.body.ceiling, RESERVE_AT_MOST))
+        buf_reserve(&receiving->answer.body, (size_t)n);
 }
 
 /* A later answer's headers (after 100 Continue) start anew. */
-static void begin_headers(struct receiving *r)
+static void begin_headers(struct receiving *receiving)
 {
-    r->packed = r->answer.has_crc32 = r->crc_bad_header = false;
-    r->answer.date[0] = r->answer.request_id[0] = '\0';
+    receiving->packed = receiving->answer.has_crc32 = receiving->crc_bad_header = false;
+    receiving->answer.date[0] = receiving->answer.request_id[0] = '\0';
 }
 
 static size_t on_header(char *p, size_t size, size_t n, void *arg)
 {
-    struct receiving *r = arg;
+    struct receiving *receiving = arg;
     struct bytes line = {p, size * n}, value;
 
     if (line.len >= 5 && memcmp(line.p, "HTTP/", 5) == 0)
-        begin_headers(r);
+        begin_headers(receiving);
     else if (header_value(line, "x-amz-crc32", &value))
-        read_crc_header(r, value);
+        read_crc_header(receiving, value);
     else if (header_value(line, "content-encoding", &value))
-        read_encoding_header(r, value);
+        read_encoding_header(receiving, value);
     else if (header_value(line, "content-length", &value))
-        reserve_by_length(r, value);
+        reserve_by_length(receiving, value);
     else if (header_value(line, "date", &value))
-        copy_text(r->answer.date, sizeof(r->answer.date), value);
+        copy_text(receiving->answer.date, sizeof(receiving->answer.date), value);
     else if (header_value(line, "x-amzn-requestid", &value))
-        copy_text(r->answer.request_id, sizeof(r->answer.request_id), value);
-    return r->refused ? 0 : line.len;
+        copy_text(receiving->answer.request_id, sizeof(receiving->answer.request_id), value);
+    return receiving->refused ? 0 : line.len;
 }
 
 /* ---- body ---- */
 
 /* Unpacks into the room that is there. */
-static void unpack_some(struct receiving *r)
+static void unpack_some(struct receiving *receiving)
 {
-    struct buf *body = &r->answer.body;
+    struct buf *body = &receiving->answer.body;
     int rc;
 
     if (body->len == body->cap && !buf_reserve(body, 1)) {
-        r->refused = "the answer is too large once unpacked";
+        receiving->refused = "the answer is too large once unpacked";
         return;
     }
-    r->z.next_out = (Bytef *)body->p + body->len;
-    r->z.avail_out = (uInt)MIN(body->cap - body->len, (size_t)1 << 30);
-    rc = inflate(&r->z, Z_NO_FLUSH);
-    body->len = (size_t)((char *)r->z.next_out - body->p);
-    r->packed_ended = rc == Z_STREAM_END;
+    receiving->z.next_out = (Bytef *)body->p + body->len;
+    receiving->z.avail_out = (uInt)MIN(body->cap - body->len, (size_t)1 << 30);
+    rc = inflate(&receiving->z, Z_NO_FLUSH);
+    body->len = (size_t)((char *)receiving->z.next_out - body->p);
+    receiving->packed_ended = rc == Z_STREAM_END;
     if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
-        r->refused = "the answer's gzip data is damaged";
+        receiving->refused = "the answer's gzip data is damaged";
 }
 
-static void unpack(struct receiving *r, char *p, size_t n)
+static void unpack(struct receiving *receiving, char *p, size_t n)
 {
-    if (!r->z_open) {
-        CHECK(inflateInit2(&r->z, 16 + MAX_WBITS) == Z_OK);
-        r->z_open = true;
+    if (!receiving->z_open) {
+        CHECK(inflateInit2(&receiving->z, 16 + MAX_WBITS) == Z_OK);
+        receiving->z_open = true;
     }
-    r->z.next_in = (Bytef *)p;
-    r->z.avail_in = (uInt)n;
-    while (!r->refused && !r->packed_ended && (r->z.avail_in > 0 || r->z.avail_out == 0))
-        unpack_some(r);
-    if (!r->refused && r->z.avail_in > 0)
-        r->refused = "the answer goes on after the end of its gzip data";
+    receiving->z.next_in = (Bytef *)p;
+    receiving->z.avail_in = (uInt)n;
+    while (!receiving->refused && !receiving->packed_ended &&
+           (receiving->z.avail_in > 0 || receiving->z.avail_out == 0))
+        unpack_some(receiving);
+    if (!receiving->refused && receiving->z.avail_in > 0)
+        receiving->refused = "the answer goes on after the end of its gzip data";
 }
 
-static void keep(struct receiving *r, char *p, size_t n)
+static void keep(struct receiving *receiving, char *p, size_t n)
 {
-    buf_append(&r->answer.body, p, n);
-    if (r->answer.body.overflow)
-        r->refused = "the answer is too large";
+    buf_append(&receiving->answer.body, p, n);
+    if (receiving->answer.body.overflow)
+        receiving->refused = "the answer is too large";
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
-    struct receiving *r = arg;
+    struct receiving *receiving = arg;
     size_t len = size * n;
 
-    r->sent_bytes += len;
-    r->crc = (uint32_t)crc32(r->crc, (Bytef *)p, (uInt)len);
-    if (r->sent_bytes > r->answer.body.ceiling)
-        r->refused = "the answer is too large";
-    else if (r->packed)
-        unpack(r, p, len);
+    receiving->sent_bytes += len;
+    receiving->crc = (uint32_t)crc32(receiving->crc, (Bytef *)p, (uInt)len);
+    if (receiving->sent_bytes > receiving->answer.body.ceiling)
+        receiving->refused = "the answer is too large";
+    else if (receiving->packed)
+        unpack(receiving, p, len);
     else
-        keep(r, p, len);
-    return r->refused ? 0 : len;
+        keep(receiving, p, len);
+    return receiving->refused ? 0 : len;
 }
 
 static int on_progress(void *arg, curl_off_t down_all, curl_off_t down, curl_off_t up_all,
                        curl_off_t up)
 {
-    struct receiving *r = arg;
+    struct receiving *receiving = arg;
 
     (void)down_all, (void)down, (void)up_all, (void)up;
     if (stop_is_old())
-        r->refused = "the request was ended, since the program stops";
-    return r->refused ? 1 : 0;
+        receiving->refused = "the request was ended, since the program stops";
+    return receiving->refused ? 1 : 0;
 }
 
 /* ---- the request ---- */
@@ -246,8 +247,8 @@ static struct curl_slist *header_list(const struct http_request *req)
 {
     struct curl_slist *list = NULL;
 
-    for (const struct http_header *h = req->headers; h && h->name; h++) {
-        AUTO(free_charp) char *line = xasprintf("%s: %s", h->name, h->value);
+    for (const struct http_header *header = req->headers; header && header->name; header++) {
+        AUTO(free_charp) char *line = xasprintf("%s: %s", header->name, header->value);
 
         list = curl_slist_append(list, line);
         CHECK(list);
@@ -290,16 +291,16 @@ static void set_policy(struct http *h)
     SET(h, CURLOPT_USERAGENT, "dynaferry/" DYNAFERRY_VERSION);
 }
 
-static void set_callbacks(struct http *h, struct receiving *r)
+static void set_callbacks(struct http *h, struct receiving *receiving)
 {
     SET(h, CURLOPT_ERRORBUFFER, h->reason);
     SET(h, CURLOPT_HEADERFUNCTION, on_header);
-    SET(h, CURLOPT_HEADERDATA, r);
+    SET(h, CURLOPT_HEADERDATA, receiving);
     SET(h, CURLOPT_WRITEFUNCTION, on_body);
-    SET(h, CURLOPT_WRITEDATA, r);
+    SET(h, CURLOPT_WRITEDATA, receiving);
     SET(h, CURLOPT_NOPROGRESS, 0L);
     SET(h, CURLOPT_XFERINFOFUNCTION, on_progress);
-    SET(h, CURLOPT_XFERINFODATA, r);
+    SET(h, CURLOPT_XFERINFODATA, receiving);
 }
 
 static void set_request(struct http *h, const struct http_request *req, struct curl_slist *list)
@@ -343,27 +344,28 @@ static int refuse(const struct http_request *req, const char *reason, struct err
 }
 
 static int refuse_transfer(const struct http *h, const struct http_request *req, CURLcode code,
-                           const struct receiving *r, struct error *err)
+                           const struct receiving *receiving, struct error *err)
 {
-    if (r->refused)
-        return refuse(req, r->refused, err);
+    if (receiving->refused)
+        return refuse(req, receiving->refused, err);
     if (code == CURLE_FILESIZE_EXCEEDED)
         return refuse(req, "the answer is too large by its Content-Length", err);
     return refuse(req, h->reason[0] ? h->reason : curl_easy_strerror(code), err);
 }
 
 /* The whole answer is there: is it what the server wanted to send? */
-static int check_answer(const struct http_request *req, const struct receiving *r,
+static int check_answer(const struct http_request *req, const struct receiving *receiving,
                         struct error *err)
 {
     char reason[128];
 
-    if (r->answer.has_crc32 && (r->crc_bad_header || r->crc != r->crc_expected)) {
+    if (receiving->answer.has_crc32 &&
+        (receiving->crc_bad_header || receiving->crc != receiving->crc_expected)) {
         snprintf(reason, sizeof(reason), "the answer's x-amz-crc32 is wrong (%zu bytes came)",
-                 r->sent_bytes);
+                 receiving->sent_bytes);
         return refuse(req, reason, err);
     }
-    if (r->packed && !r->packed_ended && r->sent_bytes > 0)
+    if (receiving->packed && !receiving->packed_ended && receiving->sent_bytes > 0)
         return refuse(req, "the answer's gzip data was cut", err);
     return 0;
 }
@@ -385,7 +387,8 @@ static CURLcode open_handle(struct http *h)
     return h->curl ? CURLE_OK : CURLE_FAILED_INIT;
 }
 
-static CURLcode perform(struct http *h, const struct http_request *req, struct receiving *r)
+static CURLcode perform(struct http *h, const struct http_request *req,
+                        struct receiving *receiving)
 {
     AUTO(slist_release) struct curl_slist *list = header_list(req);
     CURLcode code;
@@ -397,10 +400,10 @@ static CURLcode perform(struct http *h, const struct http_request *req, struct r
     curl_easy_reset(h->curl); /* options only: the connection is kept */
     h->refused = CURLE_OK;
     set_policy(h);
-    set_callbacks(h, r);
+    set_callbacks(h, receiving);
     set_request(h, req, list);
     code = h->refused == CURLE_OK ? curl_easy_perform(h->curl) : h->refused;
-    curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &r->answer.status);
+    curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &receiving->answer.status);
     if (code == CURLE_OK)
         curl_easy_reset(h->curl); /* list and r are gone after this */
     else
@@ -411,16 +414,16 @@ static CURLcode perform(struct http *h, const struct http_request *req, struct r
 int http_do(struct http *h, const struct http_request *req, struct http_answer *ret,
             struct error *err)
 {
-    AUTO(receiving_release) struct receiving r = {.want_gzip = req->gzip};
+    AUTO(receiving_release) struct receiving receiving = {.want_gzip = req->gzip};
     CURLcode code;
 
-    buf_init(&r.answer.body, req->max_answer_bytes);
-    code = perform(h, req, &r);
+    buf_init(&receiving.answer.body, req->max_answer_bytes);
+    code = perform(h, req, &receiving);
     if (code != CURLE_OK)
-        return refuse_transfer(h, req, code, &r, err);
-    if (check_answer(req, &r, err) < 0)
+        return refuse_transfer(h, req, code, &receiving, err);
+    if (check_answer(req, &receiving, err) < 0)
         return -1;
-    *ret = r.answer;
-    r.answer = (struct http_answer){0};
+    *ret = receiving.answer;
+    receiving.answer = (struct http_answer){0};
     return 0;
 }

@@ -47,4 +47,4 @@ bool http_is_loopback(const char *url);
  * connection turns out to be closed before any byte of the answer. */
 int http_do(struct http *h, const struct http_request *req, struct http_answer *ret,
             struct error *err);
-void http_answer_release(struct http_answer *a);
+void http_answer_release(struct http_answer *answer);

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "common/json/json_reader.h"
 #include "common/base/text.h"
+#include "common/json/json_reader.h"
 #include "common/json/json_scan.h"
 
 static unsigned hex4(const char *p)

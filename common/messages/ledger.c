@@ -38,10 +38,10 @@ static int read_schema(struct json_reader *r, void *at, struct error *err)
 
 static void write_schema(struct buf *out, const void *at)
 {
-    const struct key_schema *s = at;
+    const struct key_schema *schema = at;
 
-    if (s->hash.name)
-        key_schema_write(out, s);
+    if (schema->hash.name)
+        key_schema_write(out, schema);
     else
         buf_lit(out, "null");
 }
@@ -224,9 +224,9 @@ static int decode(void *ret, const struct json_fields *fields, struct bytes json
                                                           : 0;
 }
 
-void ledger_source_encode(struct buf *out, const struct ledger_source *s)
+void ledger_source_encode(struct buf *out, const struct ledger_source *source)
 {
-    json_fields_encode(out, s, &source_fields);
+    json_fields_encode(out, source, &source_fields);
 }
 
 int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct error *err)
@@ -234,9 +234,9 @@ int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct er
     return decode(ret, &source_fields, json, err);
 }
 
-void ledger_source_release(struct ledger_source *s)
+void ledger_source_release(struct ledger_source *source)
 {
-    json_fields_release(s, &source_fields);
+    json_fields_release(source, &source_fields);
 }
 
 void ledger_place_encode(struct buf *out, const struct ledger_place *p)
@@ -249,9 +249,9 @@ int ledger_place_decode(struct ledger_place *ret, struct bytes json, struct erro
     return decode(ret, &place_fields, json, err);
 }
 
-void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *c)
+void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *carrier)
 {
-    json_fields_encode(out, c, &carrier_fields);
+    json_fields_encode(out, carrier, &carrier_fields);
 }
 
 int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct error *err)
@@ -259,9 +259,9 @@ int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct 
     return decode(ret, &carrier_fields, json, err);
 }
 
-void ledger_carrier_release(struct ledger_carrier *c)
+void ledger_carrier_release(struct ledger_carrier *carrier)
 {
-    json_fields_release(c, &carrier_fields);
+    json_fields_release(carrier, &carrier_fields);
 }
 
 void ledger_table_encode(struct buf *out, const struct ledger_table *t)
@@ -284,9 +284,9 @@ void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
     json_fields_copy(ret, t, &table_fields);
 }
 
-void ledger_segment_encode(struct buf *out, const struct ledger_segment *s)
+void ledger_segment_encode(struct buf *out, const struct ledger_segment *segment)
 {
-    json_fields_encode(out, s, &segment_fields);
+    json_fields_encode(out, segment, &segment_fields);
 }
 
 int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err)
@@ -294,14 +294,14 @@ int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct 
     return decode(ret, &segment_fields, json, err);
 }
 
-void ledger_segment_release(struct ledger_segment *s)
+void ledger_segment_release(struct ledger_segment *segment)
 {
-    json_fields_release(s, &segment_fields);
+    json_fields_release(segment, &segment_fields);
 }
 
-void ledger_shard_encode(struct buf *out, const struct ledger_shard *s)
+void ledger_shard_encode(struct buf *out, const struct ledger_shard *shard)
 {
-    json_fields_encode(out, s, &shard_fields);
+    json_fields_encode(out, shard, &shard_fields);
 }
 
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err)
@@ -309,14 +309,14 @@ int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct erro
     return decode(ret, &shard_fields, json, err);
 }
 
-void ledger_shard_release(struct ledger_shard *s)
+void ledger_shard_release(struct ledger_shard *shard)
 {
-    json_fields_release(s, &shard_fields);
+    json_fields_release(shard, &shard_fields);
 }
 
-void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s)
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *shard)
 {
-    json_fields_copy(ret, s, &shard_fields);
+    json_fields_copy(ret, shard, &shard_fields);
 }
 
 /* ---- keys ---- */

@@ -99,13 +99,13 @@ struct ledger_carrier {
     char *black;
 };
 
-void ledger_source_release(struct ledger_source *s);
-void ledger_carrier_release(struct ledger_carrier *c);
+void ledger_source_release(struct ledger_source *source);
+void ledger_carrier_release(struct ledger_carrier *carrier);
 void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
-void ledger_segment_release(struct ledger_segment *s);
-void ledger_shard_release(struct ledger_shard *s);
-void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s);
+void ledger_segment_release(struct ledger_segment *segment);
+void ledger_shard_release(struct ledger_shard *shard);
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *shard);
 
 /* Append key and value; decode: ERR_DATA for anything else than what encode writes. */
 #define LEDGER_SOURCE_KEY "source"
@@ -114,12 +114,12 @@ void ledger_carrier_key(struct buf *out, int32_t partition);
 void ledger_table_key(struct buf *out, const char *table);
 void ledger_segment_key(struct buf *out, const char *table, int64_t segment);
 void ledger_shard_key(struct buf *out, const char *table, const char *shard);
-void ledger_source_encode(struct buf *out, const struct ledger_source *s);
+void ledger_source_encode(struct buf *out, const struct ledger_source *source);
 void ledger_place_encode(struct buf *out, const struct ledger_place *p);
-void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *c);
+void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *carrier);
 void ledger_table_encode(struct buf *out, const struct ledger_table *t);
-void ledger_segment_encode(struct buf *out, const struct ledger_segment *s);
-void ledger_shard_encode(struct buf *out, const struct ledger_shard *s);
+void ledger_segment_encode(struct buf *out, const struct ledger_segment *segment);
+void ledger_shard_encode(struct buf *out, const struct ledger_shard *shard);
 int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct error *err);
 int ledger_place_decode(struct ledger_place *ret, struct bytes json, struct error *err);
 int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct error *err);

@@ -7,8 +7,8 @@
 #include "common/base/clock.h"
 #include "common/base/thread.h"
 #include "common/kafka/kafka.h"
-#include "common/messages/ledger_records.h"
 #include "common/kafka/kafka_topic.h"
+#include "common/messages/ledger_records.h"
 #include "common/run/health.h"
 #include "common/run/log.h"
 

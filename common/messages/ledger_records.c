@@ -21,35 +21,35 @@ static size_t group_len(const char *key)
     return slash ? (size_t)(slash + 1 - key) : strlen(key);
 }
 
-static struct record_group *group_find(const struct ledger_records *r, const char *key)
+static struct record_group *group_find(const struct ledger_records *records, const char *key)
 {
     struct record_group *g;
 
-    HASH_FIND(hh, r->groups, key, group_len(key), g);
+    HASH_FIND(hh, records->groups, key, group_len(key), g);
     return g;
 }
 
-static struct record_group *group_of(struct ledger_records *r, const char *key)
+static struct record_group *group_of(struct ledger_records *records, const char *key)
 {
-    struct record_group *g = group_find(r, key);
+    struct record_group *g = group_find(records, key);
 
     if (g)
         return g;
     g = xcalloc(1, sizeof(*g));
     g->name = xstrndup(key, group_len(key));
     g->last = &g->first;
-    HASH_ADD_KEYPTR(hh, r->groups, g->name, strlen(g->name), g);
+    HASH_ADD_KEYPTR(hh, records->groups, g->name, strlen(g->name), g);
     return g;
 }
 
-static void group_remove(struct ledger_records *r, struct record_group *g)
+static void group_remove(struct ledger_records *records, struct record_group *g)
 {
-    HASH_DEL(r->groups, g);
+    HASH_DEL(records->groups, g);
     free(g->name);
     free(g);
 }
 
-static void record_remove(struct ledger_records *r, struct ledger_record *e)
+static void record_remove(struct ledger_records *records, struct ledger_record *e)
 {
     struct record_group *g = e->group;
 
@@ -59,73 +59,74 @@ static void record_remove(struct ledger_records *r, struct ledger_record *e)
     else
         g->last = e->at;
     if (!g->first)
-        group_remove(r, g);
-    HASH_DEL(r->records, e);
+        group_remove(records, g);
+    HASH_DEL(records->records, e);
     free(e->key);
     free(e->value);
     free(e);
 }
 
-static struct ledger_record *record_add(struct ledger_records *r, struct bytes key)
+static struct ledger_record *record_add(struct ledger_records *records, struct bytes key)
 {
     struct ledger_record *e = xcalloc(1, sizeof(*e));
 
     e->key = xstrndup(key.p, key.len);
-    e->group = group_of(r, e->key);
+    e->group = group_of(records, e->key);
     e->at = e->group->last;
     *e->at = e;
     e->group->last = &e->next;
-    HASH_ADD_KEYPTR(hh, r->records, e->key, strlen(e->key), e);
+    HASH_ADD_KEYPTR(hh, records->records, e->key, strlen(e->key), e);
     return e;
 }
 
-static void note_change(struct ledger_records *r, const char *key)
+static void note_change(struct ledger_records *records, const char *key)
 {
     if (begins(key, "place/") || begins(key, "carrier/") || strcmp(key, LEDGER_SOURCE_KEY) == 0)
-        r->places_version++;
+        records->places_version++;
 }
 
-void ledger_records_put(struct ledger_records *r, struct bytes key, struct bytes value,
+void ledger_records_put(struct ledger_records *records, struct bytes key, struct bytes value,
                         int32_t partition)
 {
     struct ledger_record *e;
 
-    HASH_FIND(hh, r->records, key.p, key.len, e);
+    HASH_FIND(hh, records->records, key.p, key.len, e);
     if (!value.p) {
         if (!e || e->partition != partition)
             return;
-        note_change(r, e->key);
-        record_remove(r, e);
+        note_change(records, e->key);
+        record_remove(records, e);
         return;
     }
     if (e && e->partition == partition &&
         bytes_equal((struct bytes){e->value, e->value_len}, value))
         return;
     if (!e)
-        e = record_add(r, key);
+        e = record_add(records, key);
     free(e->value);
     e->value = xstrndup(value.p, value.len);
     e->value_len = value.len;
     e->partition = partition;
-    note_change(r, e->key);
+    note_change(records, e->key);
 }
 
-bool ledger_records_get(struct bytes *ret, const struct ledger_records *r, const char *key)
+bool ledger_records_get(struct bytes *ret, const struct ledger_records *records,
+                        const char *key)
 {
     struct ledger_record *e;
 
-    HASH_FIND(hh, r->records, key, strlen(key), e);
+    HASH_FIND(hh, records->records, key, strlen(key), e);
     if (e)
         *ret = (struct bytes){e->value, e->value_len};
     return e != NULL;
 }
 
-void ledger_records_each(const struct ledger_records *r, const char *prefix,
+void ledger_records_each(const struct ledger_records *records, const char *prefix,
                          void (*each)(void *arg, struct bytes rest, struct bytes value,
                                       int32_t partition),
                          void *arg)
 {
-    const struct record_group *g = group_find(r, prefix);
+    const struct record_group *g = group_find(records, prefix);
     size_t n = strlen(prefix);
 
     for (struct ledger_record *e = g ? g->first : NULL; e; e = e->next)
@@ -134,10 +135,10 @@ void ledger_records_each(const struct ledger_records *r, const char *prefix,
                  e->partition);
 }
 
-void ledger_records_release(struct ledger_records *r)
+void ledger_records_release(struct ledger_records *records)
 {
     struct ledger_record *e, *next;
 
-    HASH_ITER(hh, r->records, e, next)
-    record_remove(r, e);
+    HASH_ITER(hh, records->records, e, next)
+        record_remove(records, e);
 }

@@ -36,13 +36,14 @@ struct ledger_records { /* zeroed: none */
 
 /* A value without bytes (p is NULL) is a tombstone: it removes the key, if the key's record is
  * of the same partition. */
-void ledger_records_put(struct ledger_records *r, struct bytes key, struct bytes value,
+void ledger_records_put(struct ledger_records *records, struct bytes key, struct bytes value,
                         int32_t partition);
 /* *ret untouched when there is none. */
-bool ledger_records_get(struct bytes *ret, const struct ledger_records *r, const char *key);
+bool ledger_records_get(struct bytes *ret, const struct ledger_records *records,
+                        const char *key);
 /* ledger_cache_each says what for. */
-void ledger_records_each(const struct ledger_records *r, const char *prefix,
+void ledger_records_each(const struct ledger_records *records, const char *prefix,
                          void (*each)(void *arg, struct bytes rest, struct bytes value,
                                       int32_t partition),
                          void *arg);
-void ledger_records_release(struct ledger_records *r);
+void ledger_records_release(struct ledger_records *records);

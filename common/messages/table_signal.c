@@ -42,28 +42,28 @@ static const struct json_kind generation_kind = {
 
 static int read_keys(struct json_reader *r, void *at, struct error *err)
 {
-    struct table_signal *s = at;
+    struct table_signal *signal = at;
     struct bytes key;
 
-    s->keys = xcalloc(TABLE_SIGNAL_KEYS_AT_MOST, sizeof(*s->keys));
+    signal->keys = xcalloc(TABLE_SIGNAL_KEYS_AT_MOST, sizeof(*signal->keys));
     json_array_begin(r);
     while (json_array_next(r)) {
-        if (s->key_count == TABLE_SIGNAL_KEYS_AT_MOST)
+        if (signal->key_count == TABLE_SIGNAL_KEYS_AT_MOST)
             return error_set(err, ERR_DATA, "more than %d keys", TABLE_SIGNAL_KEYS_AT_MOST);
         if (json_peek(r) != JSON_OBJECT || !json_skip(r, &key))
             return error_set(err, ERR_DATA, "a key that is no object");
-        s->keys[s->key_count++] = bytes_dup(key);
+        signal->keys[signal->key_count++] = bytes_dup(key);
     }
-    return s->key_count > 0 ? 0 : error_set(err, ERR_DATA, "no keys");
+    return signal->key_count > 0 ? 0 : error_set(err, ERR_DATA, "no keys");
 }
 
 static void write_keys(struct buf *out, const void *at)
 {
-    const struct table_signal *s = at;
+    const struct table_signal *signal = at;
 
-    for (size_t i = 0; i < s->key_count; i++) {
+    for (size_t i = 0; i < signal->key_count; i++) {
         buf_char(out, i ? ',' : '[');
-        buf_bytes(out, bytes_of(s->keys[i]));
+        buf_bytes(out, bytes_of(signal->keys[i]));
     }
     buf_char(out, ']');
 }
@@ -75,11 +75,11 @@ static bool has_no_keys(const void *at)
 
 static void release_keys(void *at)
 {
-    struct table_signal *s = at;
+    struct table_signal *signal = at;
 
-    for (size_t i = 0; i < s->key_count; i++)
-        free(s->keys[i]);
-    free(s->keys);
+    for (size_t i = 0; i < signal->key_count; i++)
+        free(signal->keys[i]);
+    free(signal->keys);
 }
 
 static const struct json_kind keys_kind = {.read = read_keys,
@@ -111,48 +111,48 @@ static const struct json_field list[] = {
 };
 static const struct json_fields fields = JSON_FIELDS("the request", struct table_signal, list);
 
-void table_signal_release(struct table_signal *s)
+void table_signal_release(struct table_signal *signal)
 {
-    json_fields_release(s, &fields);
+    json_fields_release(signal, &fields);
 }
 
-void table_signal_encode(struct buf *out, const struct table_signal *s)
+void table_signal_encode(struct buf *out, const struct table_signal *signal)
 {
-    json_fields_encode(out, s, &fields);
+    json_fields_encode(out, signal, &fields);
 }
 
-static int check(const struct table_signal *s, uint64_t seen, struct error *err)
+static int check(const struct table_signal *signal, uint64_t seen, struct error *err)
 {
-    if (!*s->id || !*s->table || !*s->sender)
+    if (!*signal->id || !*signal->table || !*signal->sender)
         return error_set(err, ERR_DATA, "an empty id, table or sender");
     for (int i = GENERATION; i <= KEYS; i++)
-        if (seen & UINT64_C(1) << i && list[i].kind->is_left_out(s))
+        if (seen & UINT64_C(1) << i && list[i].kind->is_left_out(signal))
             return error_set(err, ERR_DATA, "a \"%s\" in a request to %s", list[i].name.p,
-                             type_names[s->type]);
+                             type_names[signal->type]);
     return 0;
 }
 
-static int read_request(struct table_signal *s, struct bytes message, struct error *err)
+static int read_request(struct table_signal *signal, struct bytes message, struct error *err)
 {
     struct json_reader r;
     uint64_t seen;
 
     json_reader_init(&r, message);
-    if (json_fields_read(s, &seen, &fields, &r, err) < 0)
+    if (json_fields_read(signal, &seen, &fields, &r, err) < 0)
         return -1;
-    return json_end(&r) ? check(s, seen, err) : json_reader_error(&r, err);
+    return json_end(&r) ? check(signal, seen, err) : json_reader_error(&r, err);
 }
 
 int table_signal_decode(struct table_signal *ret, struct bytes message, struct error *err)
 {
-    AUTO(table_signal_release) struct table_signal s = {0};
+    AUTO(table_signal_release) struct table_signal signal = {0};
 
     if (message.len > TABLE_SIGNAL_BYTES_AT_MOST)
         return error_set(err, ERR_DATA, "signal: longer than %zu bytes",
                          TABLE_SIGNAL_BYTES_AT_MOST);
-    if (read_request(&s, message, err) < 0)
+    if (read_request(&signal, message, err) < 0)
         return error_prefix(err, "signal");
-    *ret = s;
-    s = (struct table_signal){0};
+    *ret = signal;
+    signal = (struct table_signal){0};
     return 0;
 }

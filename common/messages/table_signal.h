@@ -35,10 +35,10 @@ struct table_signal {
     size_t key_count;
 };
 
-void table_signal_release(struct table_signal *s);
+void table_signal_release(struct table_signal *signal);
 
 /* out's ceiling: TABLE_SIGNAL_BYTES_AT_MOST; a longer one leaves out->overflow. */
-void table_signal_encode(struct buf *out, const struct table_signal *s);
+void table_signal_encode(struct buf *out, const struct table_signal *signal);
 
 /* ERR_DATA for anything that is no such message. Unknown members are ignored. */
 int table_signal_decode(struct table_signal *ret, struct bytes message, struct error *err);

@@ -31,17 +31,17 @@ struct metrics_http {
 static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned status,
                                  const char *type, struct bytes text)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(
+    struct MHD_Response *response = MHD_create_response_from_buffer(
         text.len, (void *)(uintptr_t)text.p, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result res;
 
-    if (!r)
+    if (!response)
         return MHD_NO;
-    MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(r, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-    res = MHD_queue_response(connection, status, r);
-    MHD_destroy_response(r);
+        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+    res = MHD_queue_response(connection, status, response);
+    MHD_destroy_response(response);
     return res;
 }
 
@@ -149,10 +149,10 @@ int metrics_http_start(struct metrics_http **ret, const struct config *c, struct
     return 0;
 }
 
-void metrics_http_stop(struct metrics_http *m)
+void metrics_http_stop(struct metrics_http *server)
 {
-    if (!m)
+    if (!server)
         return;
-    MHD_stop_daemon(m->daemon);
-    free(m);
+    MHD_stop_daemon(server->daemon);
+    free(server);
 }

@@ -12,21 +12,21 @@
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/config/config_load.h"
-#include "common/run/log.h"
 #include "common/run/health.h"
+#include "common/run/log.h"
 #include "common/run/stop.h"
 
-static int exit_code_of(const struct program *p, const struct error *err)
+static int exit_code_of(const struct program *program, const struct error *err)
 {
-    if (p->fatal_code && err->code != EXIT_USAGE_ERROR && err->code != EXIT_CONFIGURATION)
-        return p->fatal_code;
+    if (program->fatal_code && err->code != EXIT_USAGE_ERROR && err->code != EXIT_CONFIGURATION)
+        return program->fatal_code;
     return err->code ? err->code : EXIT_FATAL;
 }
 
-static int refused(const struct program *p, const struct error *err)
+static int refused(const struct program *program, const struct error *err)
 {
-    fprintf(stderr, "%s: %s\n", p->name, err->message);
-    return exit_code_of(p, err);
+    fprintf(stderr, "%s: %s\n", program->name, err->message);
+    return exit_code_of(program, err);
 }
 
 static void log_notice(void *arg, const char *notice)
@@ -80,13 +80,13 @@ static void *deadline_watch(void *arg)
     _exit(stop_requested() ? d->program->fatal_code : atomic_load(&ending));
 }
 
-static void deadline_begin(struct deadline *d, const struct program *p)
+static void deadline_begin(struct deadline *d, const struct program *program)
 {
 
-    *d = (struct deadline){.program = p};
+    *d = (struct deadline){.program = program};
     pthread_mutex_init(&d->lock, NULL);
     clock_cond_init(&d->changed);
-    if (p->ends_within_ms)
+    if (program->ends_within_ms)
         CHECK(pthread_create(&d->thread, NULL, deadline_watch, d) == 0);
 }
 
@@ -104,19 +104,20 @@ static void deadline_end(struct deadline *d)
 
 /* ---- the run ---- */
 
-static int run_with_metrics(const struct program *p, const struct config *c, struct error *err)
+static int run_with_metrics(const struct program *program, const struct config *c,
+                            struct error *err)
 {
     struct metrics_http *http = NULL;
     int result;
 
-    if (p->serve && p->serve(&http, c, err) < 0)
+    if (program->serve && program->serve(&http, c, err) < 0)
         return -1;
-    result = p->run(c, p->extras, err);
+    result = program->run(c, program->extras, err);
     metrics_http_stop(http);
     return result;
 }
 
-static int run_logged(const struct program *p, const struct config *c)
+static int run_logged(const struct program *program, const struct config *c)
 {
     struct deadline deadline;
     struct error err = {0};
@@ -124,10 +125,10 @@ static int run_logged(const struct program *p, const struct config *c)
 
     log_info("started", "version=%s", DYNAFERRY_VERSION);
     config_each_notice(c, log_notice, NULL);
-    deadline_begin(&deadline, p);
-    result = run_with_metrics(p, c, &err);
+    deadline_begin(&deadline, program);
+    result = run_with_metrics(program, c, &err);
     deadline_end(&deadline);
-    if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
+    if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !program->fatal_code)
         result = 0;
     if (result == 0) {
         log_info("ended", NULL);
@@ -137,26 +138,26 @@ static int run_logged(const struct program *p, const struct config *c)
         log_info("ended", "exit=%d", result);
         return result;
     }
-    log_error("ended", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
-    return exit_code_of(p, &err);
+    log_error("ended", "exit=%d reason=%s", exit_code_of(program, &err), err.message);
+    return exit_code_of(program, &err);
 }
 
-int program_main(const struct program *p, int argc, char **argv)
+int program_main(const struct program *program, int argc, char **argv)
 {
     struct config *c = NULL;
     struct error err = {0};
     int code;
 
-    if (config_load(&c, p->which, argc, argv, p->extras, &err) < 0)
-        return refused(p, &err);
+    if (config_load(&c, program->which, argc, argv, program->extras, &err) < 0)
+        return refused(program, &err);
     if (!c)
         return EXIT_WELL;
     stop_install_signals();
     if (log_open(config_string(c, "log.file"), log_level_of(config_string(c, "log.level")),
-                 strcmp(config_string(c, "log.format"), "json") == 0, p->name, &err) < 0)
-        code = refused(p, &err);
+                 strcmp(config_string(c, "log.format"), "json") == 0, program->name, &err) < 0)
+        code = refused(program, &err);
     else
-        code = run_logged(p, c);
+        code = run_logged(program, c);
     log_close();
     config_free(c);
     return code;

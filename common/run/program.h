@@ -31,4 +31,4 @@ struct program {
 void program_ends(int exit_code);
 
 /* For main: the exit code. */
-int program_main(const struct program *p, int argc, char **argv);
+int program_main(const struct program *program, int argc, char **argv);

@@ -9,9 +9,9 @@
 
 #define EVERY_MS 1000
 
-bool progress_is_due(const struct progress *p)
+bool progress_is_due(const struct progress *progress)
 {
-    return clock_mono_ms() - p->shown_ms >= EVERY_MS && isatty(STDERR_FILENO);
+    return clock_mono_ms() - progress->shown_ms >= EVERY_MS && isatty(STDERR_FILENO);
 }
 
 static void print_line(const char *what, int64_t done, int64_t left, int64_t rate)
@@ -25,23 +25,23 @@ static void print_line(const char *what, int64_t done, int64_t left, int64_t rat
             done, what, rate, percent, seconds / 60, seconds % 60);
 }
 
-void progress_end(struct progress *p)
+void progress_end(struct progress *progress)
 {
-    if (p->shown)
+    if (progress->shown)
         fputc('\n', stderr);
-    p->shown = false;
+    progress->shown = false;
 }
 
-void progress_show(struct progress *p, const char *what, int64_t done, int64_t left)
+void progress_show(struct progress *progress, const char *what, int64_t done, int64_t left)
 {
-    int64_t now = clock_mono_ms(), elapsed = MAX(now - p->shown_ms, 1);
+    int64_t now = clock_mono_ms(), elapsed = MAX(now - progress->shown_ms, 1);
 
-    if (p->shown_ms && done > p->done) {
-        print_line(what, done, MAX(left, 0), (done - p->done) * 1000 / elapsed);
-        p->shown = true;
+    if (progress->shown_ms && done > progress->done) {
+        print_line(what, done, MAX(left, 0), (done - progress->done) * 1000 / elapsed);
+        progress->shown = true;
     } else {
-        progress_end(p);
+        progress_end(progress);
     }
-    p->shown_ms = now;
-    p->done = done;
+    progress->shown_ms = now;
+    progress->done = done;
 }

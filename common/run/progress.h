@@ -12,9 +12,9 @@ struct progress { /* of the thread that shows it; {0} begins */
 };
 
 /* Is it time to look? Once a second; never when stderr is no terminal. */
-bool progress_is_due(const struct progress *p);
+bool progress_is_due(const struct progress *progress);
 /* Rewrites the line while done grows, ends it when it stands. what: "rows", "records"; left:
  * what is known to come, by estimate. */
-void progress_show(struct progress *p, const char *what, int64_t done, int64_t left);
+void progress_show(struct progress *progress, const char *what, int64_t done, int64_t left);
 /* The work is over: ends a line that is still shown. */
-void progress_end(struct progress *p);
+void progress_end(struct progress *progress);

@@ -24,59 +24,60 @@ struct step_pool {
 
 /* ---- the heap ---- */
 
-static void heap_put(struct step_pool *p, int32_t i, struct step *s)
+static void heap_put(struct step_pool *pool, int32_t i, struct step *s)
 {
-    p->heap[i] = s;
+    pool->heap[i] = s;
     s->slot = i;
 }
 
-static void heap_up(struct step_pool *p, int32_t i, struct step *s)
+static void heap_up(struct step_pool *pool, int32_t i, struct step *s)
 {
-    for (; i > 0 && p->heap[(i - 1) / 2]->due_ms > s->due_ms; i = (i - 1) / 2)
-        heap_put(p, i, p->heap[(i - 1) / 2]);
-    heap_put(p, i, s);
+    for (; i > 0 && pool->heap[(i - 1) / 2]->due_ms > s->due_ms; i = (i - 1) / 2)
+        heap_put(pool, i, pool->heap[(i - 1) / 2]);
+    heap_put(pool, i, s);
 }
 
-static void heap_down(struct step_pool *p, int32_t i, struct step *s)
+static void heap_down(struct step_pool *pool, int32_t i, struct step *s)
 {
-    for (int32_t child; (child = 2 * i + 1) < p->count; i = child) {
-        if (child + 1 < p->count && p->heap[child + 1]->due_ms < p->heap[child]->due_ms)
+    for (int32_t child; (child = 2 * i + 1) < pool->count; i = child) {
+        if (child + 1 < pool->count &&
+            pool->heap[child + 1]->due_ms < pool->heap[child]->due_ms)
             child++;
-        if (p->heap[child]->due_ms >= s->due_ms)
+        if (pool->heap[child]->due_ms >= s->due_ms)
             break;
-        heap_put(p, i, p->heap[child]);
+        heap_put(pool, i, pool->heap[child]);
     }
-    heap_put(p, i, s);
+    heap_put(pool, i, s);
 }
 
-static void heap_add(struct step_pool *p, struct step *s)
+static void heap_add(struct step_pool *pool, struct step *s)
 {
-    if (p->count == p->cap) {
-        p->cap = p->cap ? p->cap * 2 : 64;
-        p->heap = xrealloc(p->heap, (size_t)p->cap * sizeof(*p->heap));
+    if (pool->count == pool->cap) {
+        pool->cap = pool->cap ? pool->cap * 2 : 64;
+        pool->heap = xrealloc(pool->heap, (size_t)pool->cap * sizeof(*pool->heap));
     }
-    heap_up(p, p->count++, s);
-    pthread_cond_signal(&p->changed);
+    heap_up(pool, pool->count++, s);
+    pthread_cond_signal(&pool->changed);
 }
 
-static struct step *heap_pop(struct step_pool *p)
+static struct step *heap_pop(struct step_pool *pool)
 {
-    struct step *top = p->heap[0], *last = p->heap[--p->count];
+    struct step *top = pool->heap[0], *last = pool->heap[--pool->count];
 
     if (last != top)
-        heap_down(p, 0, last);
+        heap_down(pool, 0, last);
     top->slot = -1;
     return top;
 }
 
 /* ---- the threads ---- */
 
-static void wait_due(struct step_pool *p)
+static void wait_due(struct step_pool *pool)
 {
-    if (p->count == 0 || p->heap[0]->due_ms == STEP_ON_WAKE)
-        pthread_cond_wait(&p->changed, &p->lock);
+    if (pool->count == 0 || pool->heap[0]->due_ms == STEP_ON_WAKE)
+        pthread_cond_wait(&pool->changed, &pool->lock);
     else
-        clock_cond_wait(&p->changed, &p->lock, p->heap[0]->due_ms);
+        clock_cond_wait(&pool->changed, &pool->lock, pool->heap[0]->due_ms);
 }
 
 /* Under lock. */
@@ -95,14 +96,14 @@ static void queue_leave(struct step *s)
     s->waits_in = NULL;
 }
 
-static void step_end(struct step_pool *p, struct step *s)
+static void step_end(struct step_pool *pool, struct step *s)
 {
     s->active = false;
     queue_leave(s);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&pool->lock);
     if (s->ended)
         s->ended(s->arg);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&pool->lock);
 }
 
 static int64_t due_in(int64_t delay_ms)
@@ -110,119 +111,119 @@ static int64_t due_in(int64_t delay_ms)
     return delay_ms == STEP_ON_WAKE ? STEP_ON_WAKE : clock_mono_ms() + delay_ms;
 }
 
-static void run_one(struct step_pool *p, void *local)
+static void run_one(struct step_pool *pool, void *local)
 {
-    struct step *s = heap_pop(p);
+    struct step *s = heap_pop(pool);
     int64_t delay;
 
     s->woken = false;
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&pool->lock);
     delay = s->run(s->arg, local);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&pool->lock);
     if (delay < 0) {
-        step_end(p, s);
+        step_end(pool, s);
         return;
     }
     s->due_ms = due_in(s->woken ? 0 : delay);
-    heap_add(p, s);
+    heap_add(pool, s);
 }
 
 static void *pool_loop(void *arg)
 {
-    struct step_pool *p = arg;
-    void *local = p->hooks.begin ? p->hooks.begin(p->hooks.arg) : NULL;
+    struct step_pool *pool = arg;
+    void *local = pool->hooks.begin ? pool->hooks.begin(pool->hooks.arg) : NULL;
 
-    pthread_mutex_lock(&p->lock);
-    while (!p->stopping) {
-        if (p->count > 0 && p->heap[0]->due_ms <= clock_mono_ms())
-            run_one(p, local);
+    pthread_mutex_lock(&pool->lock);
+    while (!pool->stopping) {
+        if (pool->count > 0 && pool->heap[0]->due_ms <= clock_mono_ms())
+            run_one(pool, local);
         else
-            wait_due(p);
+            wait_due(pool);
     }
-    pthread_mutex_unlock(&p->lock);
-    if (p->hooks.end)
-        p->hooks.end(local);
-    AUTO_LOCK(&p->lock);
-    p->running--;
-    pthread_cond_signal(&p->ended);
+    pthread_mutex_unlock(&pool->lock);
+    if (pool->hooks.end)
+        pool->hooks.end(local);
+    AUTO_LOCK(&pool->lock);
+    pool->running--;
+    pthread_cond_signal(&pool->ended);
     return NULL;
 }
 
 struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks)
 {
-    struct step_pool *p = xcalloc(1, sizeof(*p));
+    struct step_pool *pool = xcalloc(1, sizeof(*pool));
 
-    p->hooks = hooks;
-    pthread_mutex_init(&p->lock, NULL);
-    clock_cond_init(&p->changed);
-    clock_cond_init(&p->ended);
-    p->threads = xcalloc((size_t)threads, sizeof(*p->threads));
-    p->thread_count = p->running = threads;
+    pool->hooks = hooks;
+    pthread_mutex_init(&pool->lock, NULL);
+    clock_cond_init(&pool->changed);
+    clock_cond_init(&pool->ended);
+    pool->threads = xcalloc((size_t)threads, sizeof(*pool->threads));
+    pool->thread_count = pool->running = threads;
     for (int i = 0; i < threads; i++)
-        CHECK(pthread_create(&p->threads[i], NULL, pool_loop, p) == 0);
-    return p;
+        CHECK(pthread_create(&pool->threads[i], NULL, pool_loop, pool) == 0);
+    return pool;
 }
 
-static void request_stop(struct step_pool *p)
+static void request_stop(struct step_pool *pool)
 {
-    AUTO_LOCK(&p->lock);
-    p->stopping = true;
-    pthread_cond_broadcast(&p->changed);
+    AUTO_LOCK(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->changed);
 }
 
-static void join(struct step_pool *p)
+static void join(struct step_pool *pool)
 {
-    for (; p->thread_count > 0; p->thread_count--)
-        pthread_join(p->threads[p->thread_count - 1], NULL);
+    for (; pool->thread_count > 0; pool->thread_count--)
+        pthread_join(pool->threads[pool->thread_count - 1], NULL);
 }
 
-static bool wait_ended(struct step_pool *p, int64_t until_ms)
+static bool wait_ended(struct step_pool *pool, int64_t until_ms)
 {
-    AUTO_LOCK(&p->lock);
-    return clock_cond_wait_zero(&p->ended, &p->lock, &p->running, until_ms);
+    AUTO_LOCK(&pool->lock);
+    return clock_cond_wait_zero(&pool->ended, &pool->lock, &pool->running, until_ms);
 }
 
-bool step_pool_stop(struct step_pool *p, int64_t timeout_ms)
+bool step_pool_stop(struct step_pool *pool, int64_t timeout_ms)
 {
-    request_stop(p);
-    if (!wait_ended(p, clock_mono_ms() + timeout_ms))
+    request_stop(pool);
+    if (!wait_ended(pool, clock_mono_ms() + timeout_ms))
         return false;
-    join(p);
+    join(pool);
     return true;
 }
 
-void step_pool_free(struct step_pool *p)
+void step_pool_free(struct step_pool *pool)
 {
-    if (!p)
+    if (!pool)
         return;
-    request_stop(p);
-    join(p);
-    pthread_mutex_lock(&p->lock);
-    while (p->count > 0)
-        step_end(p, heap_pop(p));
-    pthread_mutex_unlock(&p->lock);
-    pthread_cond_destroy(&p->changed);
-    pthread_cond_destroy(&p->ended);
-    pthread_mutex_destroy(&p->lock);
-    free(p->threads);
-    free(p->heap);
-    free(p);
+    request_stop(pool);
+    join(pool);
+    pthread_mutex_lock(&pool->lock);
+    while (pool->count > 0)
+        step_end(pool, heap_pop(pool));
+    pthread_mutex_unlock(&pool->lock);
+    pthread_cond_destroy(&pool->changed);
+    pthread_cond_destroy(&pool->ended);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->threads);
+    free(pool->heap);
+    free(pool);
 }
 
-bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms)
+bool step_schedule(struct step_pool *pool, struct step *s, int64_t delay_ms)
 {
-    AUTO_LOCK(&p->lock);
-    if (s->active || p->stopping)
+    AUTO_LOCK(&pool->lock);
+    if (s->active || pool->stopping)
         return false;
     s->active = true;
     s->woken = false;
     s->due_ms = due_in(delay_ms);
-    heap_add(p, s);
+    heap_add(pool, s);
     return true;
 }
 
 /* Under lock. */
-static void wake(struct step_pool *p, struct step *s)
+static void wake(struct step_pool *pool, struct step *s)
 {
     if (!s->active)
         return;
@@ -231,19 +232,19 @@ static void wake(struct step_pool *p, struct step *s)
         return;
     }
     s->due_ms = MIN(s->due_ms, clock_mono_ms()); /* behind what is overdue */
-    heap_up(p, s->slot, s);
-    pthread_cond_signal(&p->changed);
+    heap_up(pool, s->slot, s);
+    pthread_cond_signal(&pool->changed);
 }
 
-void step_wake(struct step_pool *p, struct step *s)
+void step_wake(struct step_pool *pool, struct step *s)
 {
-    AUTO_LOCK(&p->lock);
-    wake(p, s);
+    AUTO_LOCK(&pool->lock);
+    wake(pool, s);
 }
 
-void step_wait(struct step_pool *p, struct step_queue *q, struct step *s)
+void step_wait(struct step_pool *pool, struct step_queue *q, struct step *s)
 {
-    AUTO_LOCK(&p->lock);
+    AUTO_LOCK(&pool->lock);
     if (s->waits_in == q)
         return;
     queue_leave(s);
@@ -255,19 +256,19 @@ void step_wait(struct step_pool *p, struct step_queue *q, struct step *s)
     s->waits_in = q;
 }
 
-void step_queue_wake(struct step_pool *p, struct step_queue *q)
+void step_queue_wake(struct step_pool *pool, struct step_queue *q)
 {
-    step_queue_wake_first(p, q, SIZE_MAX);
+    step_queue_wake_first(pool, q, SIZE_MAX);
 }
 
-bool step_queue_wake_first(struct step_pool *p, struct step_queue *q, size_t count)
+bool step_queue_wake_first(struct step_pool *pool, struct step_queue *q, size_t count)
 {
-    AUTO_LOCK(&p->lock);
+    AUTO_LOCK(&pool->lock);
     for (size_t n = 0; q->first && n < count; n++) {
         struct step *s = q->first;
 
         queue_leave(s);
-        wake(p, s);
+        wake(pool, s);
     }
     return q->first != NULL;
 }

@@ -45,19 +45,19 @@ struct step_pool_hooks { /* on each thread of the pool */
 struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks);
 /* Lets running steps return, starts none, joins the threads. false: one of them still ran after
  * timeout_ms: nothing may be freed. */
-bool step_pool_stop(struct step_pool *p, int64_t timeout_ms);
+bool step_pool_stop(struct step_pool *pool, int64_t timeout_ms);
 /* Stops first, however long that takes; steps left over are ended. */
-void step_pool_free(struct step_pool *p);
+void step_pool_free(struct step_pool *pool);
 DEFINE_FREEP(struct step_pool, step_pool_freep, step_pool_free)
 
 /* run, ended and arg are set; false (and nothing done) when the step is active already. */
-bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms);
+bool step_schedule(struct step_pool *pool, struct step *s, int64_t delay_ms);
 /* Due now, when it is active. */
-void step_wake(struct step_pool *p, struct step *s);
+void step_wake(struct step_pool *pool, struct step *s);
 /* By the step itself, while it runs, before it looks whether it must wait: the next
  * step_queue_wake makes it due. It waits in one queue at a time: the last one. */
-void step_wait(struct step_pool *p, struct step_queue *q, struct step *s);
+void step_wait(struct step_pool *pool, struct step_queue *q, struct step *s);
 /* Makes all that wait due now, in the order of their coming. Any thread. */
-void step_queue_wake(struct step_pool *p, struct step_queue *q);
+void step_queue_wake(struct step_pool *pool, struct step_queue *q);
 /* The first ones, where only a few can have what they wait for. Whether others wait on. */
-bool step_queue_wake_first(struct step_pool *p, struct step_queue *q, size_t count);
+bool step_queue_wake_first(struct step_pool *pool, struct step_queue *q, size_t count);

@@ -132,17 +132,18 @@ void throttle_return(struct throttle *t, enum throttle_use use, size_t bytes)
     tell_of_room(t);
 }
 
-static int64_t bucket_take(struct bucket *b, int64_t now_ms)
+static int64_t bucket_take(struct bucket *bucket, int64_t now_ms)
 {
-    if (b->rate == 0)
+    if (bucket->rate == 0)
         return 0;
-    if (b->refilled_ms > 0)
-        b->milli_tokens =
-            MIN(b->milli_tokens + (now_ms - b->refilled_ms) * b->rate, b->rate * 1000);
-    b->refilled_ms = now_ms;
-    if (b->milli_tokens < 1000)
-        return MAX((1000 - b->milli_tokens) / b->rate, 1);
-    b->milli_tokens -= 1000;
+    if (bucket->refilled_ms > 0)
+        bucket->milli_tokens =
+            MIN(bucket->milli_tokens + (now_ms - bucket->refilled_ms) * bucket->rate,
+                bucket->rate * 1000);
+    bucket->refilled_ms = now_ms;
+    if (bucket->milli_tokens < 1000)
+        return MAX((1000 - bucket->milli_tokens) / bucket->rate, 1);
+    bucket->milli_tokens -= 1000;
     return 0;
 }
 

@@ -1,7 +1,7 @@
-/* fullcheck/canon_item.c - from DynamoDB JSON. */
+#include "fullcheck/canon_item.h"
+
 #include "common/item/ddb_item.h"
 #include "common/json/json_reader.h"
-#include "fullcheck/canon.h"
 
 static struct canon *read_value(struct canon_arena *a, struct json_reader *r,
                                 struct error *err);

@@ -84,11 +84,11 @@ static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct r
 static int request(struct ddb_side *s, struct ddb_side_answer *a, const struct request *r,
                    struct error *err)
 {
-    struct retry patience;
+    struct retry retry;
 
-    retry_init(&patience, s->patience_ms);
+    retry_init(&retry, s->retry_limit_ms);
     while (one_try(s, a, r, err) < 0) {
-        if (!retry_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
+        if (!retry_again(&retry, ddb_client_error(s->client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
         if (r->count && ddb_client_error(s->client) == DDB_BROKEN)
             *r->count = MAX(*r->count / 2, 1);

@@ -1,7 +1,7 @@
 /* fullcheck/ddb_side.h - what is read from DynamoDB: scan pages and items by key.
  *
- * Strongly consistent, within the rate and the memory budget, tried again until the patience
- * ends. Of one thread each. */
+ * Strongly consistent, within the rate and the memory budget, tried again while
+ * retry_limit_ms allows. Of one thread each. */
 #pragma once
 
 #include "common/dynamodb/ddb_items.h"
@@ -11,7 +11,7 @@
 struct ddb_side {
     struct ddb_client *client;
     struct throttle *throttle;
-    int64_t patience_ms;
+    int64_t retry_limit_ms;
     size_t expected; /* bytes of the next answer, by the last one */
     size_t keys;     /* ddb_side_keys; 0: nothing is known yet */
 };

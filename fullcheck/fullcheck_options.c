@@ -19,7 +19,7 @@ enum {
 
 #define SETS(flag, option) .name = flag, .key = option
 
-struct config_extra fullcheck_extras[] = {
+struct config_extra fullcheck_options_extras[] = {
     {SETS("id", "id"), .letter = 'i'},
     {SETS("logLevel", "log.level"), .letter = 'l'},
     {SETS("sourceAccessKeyID", "source.access_key_id"), .letter = 's'},

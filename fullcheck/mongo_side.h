@@ -6,7 +6,7 @@
 
 #include "common/mongo/mongo.h"
 
-struct mongo_find {
+struct mongo_side_find {
     const char *collection;
     const bson_t *filter;
     const bson_t *projection; /* NULL: whole documents */
@@ -17,7 +17,7 @@ struct mongo_find {
 };
 
 /* What each() saw of a failed try is to be forgotten. */
-int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err);
+int mongo_side_find(struct mongo *m, const struct mongo_side_find *find, struct error *err);
 
 /* How many documents the server says there are, without reading them. A collection that is not
  * there has none. */

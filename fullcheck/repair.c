@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/kafka/kafka.h"
@@ -42,7 +41,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *arg)
     *d = (struct delivery){true, m->err, m->offset};
 }
 
-static int open_producer(struct repair *r, const struct config *c, struct error *err)
+static int open_producer(struct repair *r, const struct config *config, struct error *err)
 {
     AUTO(free_charp) char *limit = xasprintf("%zu", TABLE_SIGNAL_BYTES_AT_MOST);
     const struct kafka_setting settings[] = {{"enable.idempotence", "true"},
@@ -53,13 +52,13 @@ static int open_producer(struct repair *r, const struct config *c, struct error 
                                              {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
 
-    if (kafka_conf_new(&conf, c, "repair", settings, err) < 0)
+    if (kafka_conf_new(&conf, config, "repair", settings, err) < 0)
         return -1;
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
     return kafka_handle_new(&r->rk, RD_KAFKA_PRODUCER, &conf, err);
 }
 
-static int find_topics(struct repair *r, const struct config *c, struct error *err)
+static int find_topics(struct repair *r, const struct config *config, struct error *err)
 {
     int32_t partitions;
 
@@ -69,19 +68,19 @@ static int find_topics(struct repair *r, const struct config *c, struct error *e
         return error_fatal(err, EXIT_UNREACHABLE,
                            "there is no topic %s: no producer has run with this topic.prefix",
                            r->topic);
-    return ledger_cache_new(&r->ledger, c, err);
+    return ledger_cache_new(&r->ledger, config, err);
 }
 
-int repair_new(struct repair **ret, const struct config *c, struct error *err)
+int repair_new(struct repair **ret, const struct config *config, struct error *err)
 {
     AUTO(repair_freep) struct repair *r = xcalloc(1, sizeof(*r));
 
     pthread_mutex_init(&r->lock, NULL);
-    r->topic = kafka_signal_topic(c);
+    r->topic = kafka_signal_topic(config);
     r->newest_offset = -1;
-    if (open_producer(r, c, err) < 0 ||
-        kafka_wait_broker(r->rk, c, config_int(c, "start.timeout") * 1000, err) < 0 ||
-        find_topics(r, c, err) < 0)
+    if (open_producer(r, config, err) < 0 ||
+        kafka_wait_broker(r->rk, config, config_int(config, "start.timeout") * 1000, err) < 0 ||
+        find_topics(r, config, err) < 0)
         return error_prefix(err, "--repair");
     *ret = TAKE(r);
     return 0;
@@ -100,14 +99,6 @@ void repair_free(struct repair *r)
 }
 
 /* ---- requests ---- */
-
-void repair_request_add(struct repair_request *r, struct bytes key, void *subject, char *line)
-{
-    CHECK(r->count < TABLE_SIGNAL_KEYS_AT_MOST);
-    r->keys[r->count] = key;
-    r->subjects[r->count] = subject;
-    r->lines[r->count++] = line;
-}
 
 static void encode(struct buf *out, unsigned number, const char *table,
                    const struct bytes *keys, size_t count)
@@ -157,30 +148,30 @@ bool repair_send(struct repair *r, const char *table, const struct bytes *keys, 
     if (!message.overflow)
         code = produce(r, table, buf_slice(&message));
     if (code)
-        log_error("repair can't be asked for", "table=%s keys=%zu reason=%s", table, count,
+        log_error("repair not requested", "table=%s keys=%zu reason=%s", table, count,
                   rd_kafka_err2str(code));
     else
-        log_info("repair was asked for", "table=%s keys=%zu offset=%" PRId64, table, count,
+        log_info("repair requested", "table=%s keys=%zu offset=%" PRId64, table, count,
                  r->newest_offset);
     return code == 0;
 }
 
-static const char *why_of_no_use(const struct ledger_table *t, int64_t newest)
+static const char *why_no_effect(const struct ledger_table *record, int64_t newest)
 {
-    switch (t->phase) {
+    switch (record->phase) {
     case PHASE_SNAPSHOT:
     case PHASE_TAIL:
-        return t->signal_offset > newest
+        return record->signal_offset > newest
                    ? "the producer took the requests: look at the consumer and the dead letters"
                    : "the producer has not taken the requests: is it running?";
     default:
-        return "the table stands still: see the producer's log";
+        return "the table is halted: see the producer's log";
     }
 }
 
-void repair_was_of_no_use(struct repair *r, const char *table, const char *key)
+void repair_had_no_effect(struct repair *r, const char *table, const char *key)
 {
-    AUTO(ledger_table_release) struct ledger_table t = {0};
+    AUTO(ledger_table_release) struct ledger_table record = {0};
     struct error err = {0};
     int found;
 
@@ -188,10 +179,10 @@ void repair_was_of_no_use(struct repair *r, const char *table, const char *key)
     if (ledger_cache_sync(r->ledger, LEDGER_MS, &err) < 0)
         found = -1;
     else
-        found = ledger_cache_table(r->ledger, table, &t, &err);
-    log_error("repair was of no use", "table=%s key=%s phase=%s reason=%s", table, key,
-              found > 0 ? ledger_phase_name(t.phase) : "unknown",
+        found = ledger_cache_table(r->ledger, table, &record, &err);
+    log_error("repair had no effect", "table=%s key=%s phase=%s reason=%s", table, key,
+              found > 0 ? ledger_phase_name(record.phase) : "unknown",
               found < 0    ? err.message
               : found == 0 ? "the ledger does not know this table: no producer carries it"
-                           : why_of_no_use(&t, r->newest_offset));
+                           : why_no_effect(&record, r->newest_offset));
 }

@@ -132,7 +132,7 @@ void report_difference(struct buf *out, const struct difference *d)
         buf_bytes(out, d->ids);
         buf_char(out, ']');
     }
-    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", d->ts_ms, d->looks);
+    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", d->ts_ms, d->rechecks);
 }
 
 void report_write(struct report *r, struct bytes line, bool repaired)
@@ -144,23 +144,23 @@ void report_write(struct report *r, struct bytes line, bool repaired)
 
 /* ---- summary ---- */
 
-static void table_json(struct buf *out, const struct table_result *t)
+static void table_json(struct buf *out, const struct table_result *row)
 {
     buf_lit(out, "{\"table\":");
-    json_stringify(out, bytes_of(t->table));
-    buf_printf(out, ",\"result\":\"%s\",\"reason\":", results[t->result]);
-    json_stringify(out, buf_slice(&t->reason));
-    buf_printf(out, ",\"complete\":%s,\"items\":%" PRId64, t->complete ? "true" : "false",
-               t->items);
-    if (t->documents < 0)
+    json_stringify(out, bytes_of(row->table));
+    buf_printf(out, ",\"result\":\"%s\",\"reason\":", results[row->result]);
+    json_stringify(out, buf_slice(&row->reason));
+    buf_printf(out, ",\"complete\":%s,\"items\":%" PRId64, row->complete ? "true" : "false",
+               row->items);
+    if (row->documents < 0)
         buf_lit(out, ",\"documents\":null");
     else
-        buf_printf(out, ",\"documents\":%" PRId64, t->documents);
-    buf_printf(out, ",\"checked\":%" PRId64, t->checked);
+        buf_printf(out, ",\"documents\":%" PRId64, row->documents);
+    buf_printf(out, ",\"checked\":%" PRId64, row->checked);
     for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
-        buf_printf(out, ",\"%s\":%" PRId64, kinds[i], t->differences[i]);
+        buf_printf(out, ",\"%s\":%" PRId64, kinds[i], row->differences[i]);
     buf_printf(out, ",\"repaired\":%" PRId64 ",\"foreign\":%" PRId64 ",\"index\":\"%s\"}",
-               t->repaired, t->foreign, t->index);
+               row->repaired, row->foreign, row->index);
 }
 
 void report_summary_json(FILE *out, const struct summary *s)
@@ -180,25 +180,26 @@ void report_summary_json(FILE *out, const struct summary *s)
     fwrite(text.p, 1, text.len, out);
 }
 
-static void table_text(FILE *out, const struct table_result *t)
+static void table_text(FILE *out, const struct table_result *row)
 {
-    fprintf(out, "%s: %s; %" PRId64 " items", t->table,
-            t->result == RESULT_UNKNOWN ? "could not tell" : results[t->result], t->items);
-    if (t->documents >= 0)
-        fprintf(out, ", %" PRId64 " documents", t->documents);
-    if (t->foreign)
-        fprintf(out, " (%" PRId64 " without the key)", t->foreign);
-    fprintf(out, ", %" PRId64 " compared", t->checked);
+    fprintf(out, "%s: %s; %" PRId64 " items", row->table,
+            row->result == RESULT_UNKNOWN ? "could not tell" : results[row->result],
+            row->items);
+    if (row->documents >= 0)
+        fprintf(out, ", %" PRId64 " documents", row->documents);
+    if (row->foreign)
+        fprintf(out, " (%" PRId64 " without the key)", row->foreign);
+    fprintf(out, ", %" PRId64 " compared", row->checked);
     for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
-        if (t->differences[i])
-            fprintf(out, ", %" PRId64 " %s", t->differences[i], kinds[i]);
-    if (t->repaired)
-        fprintf(out, ", %" PRId64 " repaired", t->repaired);
-    fprintf(out, "; index %s", t->index);
-    if (!t->complete)
+        if (row->differences[i])
+            fprintf(out, ", %" PRId64 " %s", row->differences[i], kinds[i]);
+    if (row->repaired)
+        fprintf(out, ", %" PRId64 " repaired", row->repaired);
+    fprintf(out, "; index %s", row->index);
+    if (!row->complete)
         fprintf(out, "; not all was checked");
-    if (t->reason.len)
-        fprintf(out, "; " BYTES_FMT, BYTES_ARG(t->reason));
+    if (row->reason.len)
+        fprintf(out, "; " BYTES_FMT, BYTES_ARG(row->reason));
     fputc('\n', out);
 }
 

@@ -4,9 +4,11 @@
  */
 #pragma once
 
+#include <bson/bson.h>
 #include <pthread.h>
 #include <stdio.h>
 
+#include "common/base/error.h"
 #include "fullcheck/compare.h"
 
 enum difference_kind {
@@ -59,7 +61,7 @@ struct difference {
     struct bytes paths; /* what report_path wrote, one after the other: past some 256 KB none */
     struct bytes ids;   /* the _ids as extended JSON with commas between; empty: none to show */
     int64_t ts_ms;
-    unsigned looks;
+    unsigned rechecks;
 };
 
 void report_path(struct buf *out, const struct compare_path *path, const struct canon *source,

@@ -8,11 +8,11 @@ void sample_init(struct sample *s, size_t most, uint64_t seed)
     *s = (struct sample){.seed = seed, .most = most};
 }
 
-static void key_free(struct sample *s, struct sample_key *k)
+static void key_free(struct sample *s, struct sample_key *drawn)
 {
-    HASH_DEL(s->by_text, k);
-    free(k->text);
-    free(k);
+    HASH_DEL(s->by_text, drawn);
+    free(drawn->text);
+    free(drawn);
 }
 
 void sample_release(struct sample *s)
@@ -27,10 +27,10 @@ void sample_release(struct sample *s)
 
 static void swap(struct sample *s, size_t a, size_t b)
 {
-    struct sample_key *k = s->heap[a];
+    struct sample_key *drawn = s->heap[a];
 
     s->heap[a] = s->heap[b];
-    s->heap[b] = k;
+    s->heap[b] = drawn;
 }
 
 static void sift_up(struct sample *s, size_t i)
@@ -53,32 +53,32 @@ static void sift_down(struct sample *s)
     }
 }
 
-static void put(struct sample *s, struct sample_key *k)
+static void put(struct sample *s, struct sample_key *drawn)
 {
     if (s->count < s->most) {
         if ((s->count & (s->count - 1)) == 0) /* full at each power of two */
             s->heap = xrealloc(s->heap, MAX(s->count * 2, 1) * sizeof(*s->heap));
-        s->heap[s->count++] = k;
+        s->heap[s->count++] = drawn;
         sift_up(s, s->count - 1);
         return;
     }
     key_free(s, s->heap[0]);
-    s->heap[0] = k;
+    s->heap[0] = drawn;
     sift_down(s);
 }
 
 void sample_show(struct sample *s, struct bytes key)
 {
     uint64_t hash = XXH3_64bits_withSeed(key.p, key.len, s->seed);
-    struct sample_key *k;
+    struct sample_key *drawn;
 
     if (s->count == s->most && hash >= s->heap[0]->hash)
         return;
-    HASH_FIND(hh, s->by_text, key.p, key.len, k);
-    if (k)
+    HASH_FIND(hh, s->by_text, key.p, key.len, drawn);
+    if (drawn)
         return;
-    k = xcalloc(1, sizeof(*k));
-    *k = (struct sample_key){.hash = hash, .text = bytes_dup(key), .len = key.len};
-    HASH_ADD_KEYPTR(hh, s->by_text, k->text, k->len, k);
-    put(s, k);
+    drawn = xcalloc(1, sizeof(*drawn));
+    *drawn = (struct sample_key){.hash = hash, .text = bytes_dup(key), .len = key.len};
+    HASH_ADD_KEYPTR(hh, s->by_text, drawn->text, drawn->len, drawn);
+    put(s, drawn);
 }

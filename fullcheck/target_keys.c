@@ -2,10 +2,9 @@
 
 #include "common/run/progress.h"
 #include "common/run/retry.h"
-#include "common/run/stop.h"
+#include "fullcheck/canon_document.h"
 
-#define ROOM_MS 50
-#define LOOK_AT_THE_CLOCK 1024 /* documents */
+#define CLOCK_EVERY 1024 /* documents */
 
 struct reading {
     struct worker *w;
@@ -31,34 +30,18 @@ static bool note_key(struct reading *r, const bson_t *document, bool misplaced)
     return !r->too_many;
 }
 
-static bool add_when_there_is_room(struct table_check *t, struct bytes key)
-{
-    while (table_check_goes_on(t)) {
-        pthread_mutex_lock(&t->lock);
-        if (pending_has_room(&t->pending)) {
-            pending_add(&t->pending, key, PENDING_DOCUMENT);
-            pthread_cond_broadcast(&t->changed);
-            pthread_mutex_unlock(&t->lock);
-            return true;
-        }
-        pthread_mutex_unlock(&t->lock);
-        stop_wait_ms(ROOM_MS);
-    }
-    return false;
-}
-
 static bool doubt_key(struct reading *r)
 {
     struct table_check *t = r->t;
     struct bytes key = buf_slice(&r->text);
 
     return fingerprint_agree(t->of_items, t->of_documents, key) ||
-           add_when_there_is_room(t, key);
+           table_check_add(t, key, PENDING_DOCUMENT);
 }
 
 static void show_progress(struct reading *r)
 {
-    if (r->documents % LOOK_AT_THE_CLOCK == 0 && progress_is_due(&r->progress))
+    if (r->documents % CLOCK_EVERY == 0 && progress_is_due(&r->progress))
         progress_show(&r->progress, "documents' keys", r->documents,
                       r->t->estimate - r->documents);
 }
@@ -87,11 +70,11 @@ static bool each_document(void *arg, const bson_t *document)
 static int read_once(struct reading *r, const bson_t *projection, struct error *err)
 {
     bson_t everything = BSON_INITIALIZER;
-    const struct mongo_find find = {.collection = r->t->collection,
-                                    .filter = &everything,
-                                    .projection = projection,
-                                    .each = each_document,
-                                    .arg = r};
+    const struct mongo_side_find find = {.collection = r->t->collection,
+                                         .filter = &everything,
+                                         .projection = projection,
+                                         .each = each_document,
+                                         .arg = r};
 
     r->documents = r->foreign = 0;
     if (!r->doubt) {
@@ -102,7 +85,7 @@ static int read_once(struct reading *r, const bson_t *projection, struct error *
     return mongo_side_find(r->w->mongo, &find, err);
 }
 
-/* From the begin: what was told already is remembered, but not without end. */
+/* From the beginning: what was reported is remembered, but not without limit. */
 static bool may_begin_anew(struct reading *r)
 {
     AUTO_LOCK(&r->t->lock);
@@ -111,16 +94,16 @@ static bool may_begin_anew(struct reading *r)
 
 static int read_all(struct reading *r, struct error *err)
 {
-    struct retry patience;
+    struct retry retry;
     bson_t projection;
     int result;
 
     buf_init(&r->text, (size_t)1 << 20);
     key_projection(&projection, &r->t->key);
-    retry_init(&patience, r->w->check->patience_ms);
+    retry_init(&retry, r->w->check->retry_limit_ms);
     do {
         result = read_once(r, &projection, err);
-    } while (result < 0 && may_begin_anew(r) && retry_again(&patience, false, err));
+    } while (result < 0 && may_begin_anew(r) && retry_again(&retry, false, err));
     progress_end(&r->progress);
     bson_destroy(&projection);
     buf_release(&r->text);
@@ -141,7 +124,7 @@ int target_keys_read(struct worker *w, int64_t *ret_documents, int64_t *ret_fore
     return 0;
 }
 
-int target_keys_doubt(struct worker *w, struct error *err)
+int target_keys_add_doubtful(struct worker *w, struct error *err)
 {
     struct reading r = {.w = w, .t = w->table, .doubt = true};
 

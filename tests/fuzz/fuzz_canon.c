@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "common/base/check.h"
+#include "fullcheck/canon_document.h"
+#include "fullcheck/canon_item.h"
 #include "fullcheck/compare.h"
 #include "fullcheck/key.h"
 

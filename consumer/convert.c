@@ -2,6 +2,7 @@
  * `after` in its order. What is about to fail leaves the buffer as it was. */
 #include "consumer/convert.h"
 
+#include "common/json/json_text.h"
 #include "consumer/convert_change.h"
 #include "consumer/convert_raw.h"
 

@@ -1,15 +1,16 @@
 #include "consumer/convert_value.h"
 
+#include "common/base/text.h"
+#include "common/base/base64.h"
+#include "common/item/ddb_number.h"
+#include "common/json/json_text.h"
+
 #define MAX_DEPTH 100  /* what MongoDB takes; DynamoDB's 32 levels are 66 in raw */
 #define SHOWN_BYTES 64 /* of a name or a text in a message */
 
 struct bytes value_shown(struct bytes raw)
 {
-    size_t len = MIN(raw.len, SHOWN_BYTES);
-
-    while (len && len < raw.len && ((unsigned char)raw.p[len] & 0xc0) == 0x80)
-        len--;
-    return (struct bytes){raw.p, len};
+    return (struct bytes){raw.p, text_cut(raw, SHOWN_BYTES)};
 }
 
 static int refuse(struct conversion *v, const char *what)

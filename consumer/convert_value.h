@@ -6,6 +6,7 @@
  * -1 with ERR_DATA; what was appended until then is cut off by convert.c. */
 #pragma once
 
+#include "common/json/json_reader.h"
 #include "consumer/bson_out.h"
 #include "consumer/converter.h"
 

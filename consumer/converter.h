@@ -7,7 +7,7 @@
 #include <bson/bson.h>
 
 #include "common/config/config.h"
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 
 enum convert_type {
     CONVERT_RAW,

@@ -6,6 +6,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/messages/dead_letter.h"
 
 /* Beside the value: names, keys, reason, headers and Kafka's own framing. */
 #define LETTER_RESERVE 65536

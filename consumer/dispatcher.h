@@ -1,25 +1,27 @@
 /* consumer/dispatcher.h - the writers: a bounded number of threads that work through all
  * partitions.
  *
- * Invariant: a partition is held by at most one thread. It is looked at when something happened
- * to it (messages, an answer, the group) or its due time has come. What a holder does is a
- * function given at the start, which returns when it wants to be called next.
+ * Each partition is a step of a pool (step_pool.h), which knows when it is due; here is only
+ * what is the consumer's own: which partitions there are, what the group says of them, and that
+ * no table keeps all writers. While there are other tables, one gets all writers but one; none
+ * more while one of its steps takes long; and one alone after its last command timed out
+ * (dispatcher_timed_out), of which kind again one writer stays free. A partition that finds no
+ * writer left for its table waits for its turn, the longest waiting first.
  *
- * One table must not keep all writers: while there are other tables, it gets all but one of
- * them; none more while one of its steps takes long; and one alone after its last command timed
- * out (dispatcher_timed_out), of which kind again one writer stays free. */
+ * Invariant: a partition is held by at most one thread, from when its step begins until it
+ * returns. Any thread may call. */
 #pragma once
 
 #include "consumer/partition.h"
 
-#define DISPATCH_AT_ONCE 0
-#define DISPATCH_ON_EVENT INT64_MAX
+struct dispatcher;
 
 struct dispatcher_work {
-    /* Answers the time (clock_mono_ms) of the next look, or one of the two above. */
-    int64_t (*step)(void *context, struct partition *p);
-    void *(*open)(void *arg); /* makes a thread's own context */
-    void (*close)(void *context);
+    /* Answers in how many milliseconds it wants to be called again, 0 for at once, or
+     * STEP_ON_WAKE. */
+    int64_t (*step)(void *writer, struct partition *p);
+    void *(*open)(void *arg); /* on each thread: makes its writer */
+    void (*close)(void *writer);
     struct consumer *arg;
 };
 
@@ -36,17 +38,16 @@ struct partition *dispatcher_find(struct dispatcher *d, const char *topic, int32
  * guards. */
 void dispatcher_each(struct dispatcher *d, void (*each)(void *arg, struct partition *p),
                      void *arg);
-
-void dispatcher_wake(struct dispatcher *d, struct partition *p);
+/* All of a topic, like partition_wake. */
 void dispatcher_wake_topic(struct dispatcher *d, const char *topic);
 
 /* The group's word. */
 void dispatcher_assign(struct dispatcher *d, struct partition *p);
 void dispatcher_revoke(struct dispatcher *d, struct partition *p);
 void dispatcher_revoke_all(struct dispatcher *d); /* also wakes what was revoked before */
-/* Waits until all partitions that were revoked are released; false: not in time. all: also from
- * marks that are still to be set. */
-bool dispatcher_wait_released(struct dispatcher *d, bool all, int64_t timeout_ms);
+/* Waits until all partitions that were revoked are released; false: not in time. with_marks:
+ * also until their marks are set. */
+bool dispatcher_wait_released(struct dispatcher *d, bool with_marks, int64_t timeout_ms);
 
 /* Of the holder: its table's last command timed out (true), or was answered. */
 void dispatcher_timed_out(struct dispatcher *d, struct partition *p, bool timed_out);

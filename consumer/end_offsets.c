@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
 #include "common/run/metrics.h"
 
@@ -54,7 +55,7 @@ static int ask(struct end_offsets *e, rd_kafka_topic_partition_list_t *list)
     int result = code ? -1 : 0;
 
     if (code)
-        log_debug("ends of the logs are not told", "reason=%s", rd_kafka_err2str(code));
+        log_debug("log ends not known", "reason=%s", rd_kafka_err2str(code));
     for (int i = 0; i < list->cnt; i++)
         if (list->elems[i].err || list->elems[i].offset < 0)
             result = -1;
@@ -73,10 +74,10 @@ static int64_t lag_of(const struct partition *p, int64_t end)
 
 static void show_topic_lag(struct end_offsets *e, const char *topic, int64_t lag)
 {
-    struct table *t = tables_of_topic(e->setup.tables, topic);
+    struct table *table = tables_of_topic(e->setup.tables, topic);
 
-    if (t && !t->filtered)
-        metric_set(t->metrics.lag, lag);
+    if (table && !table->filtered)
+        metric_set(table->metrics.lag, lag);
 }
 
 /* What was confirmed before the brokers were asked is behind no end of the same log. */
@@ -86,15 +87,14 @@ static bool shrank(const struct partition *p, const rd_kafka_topic_partition_t *
            (!tp->err && tp->offset >= 0 && tp->offset < p->offset_before);
 }
 
-static void show_end(struct end_offsets *e, struct partition *p,
-                     const rd_kafka_topic_partition_t *tp)
+static void show_end(struct partition *p, const rd_kafka_topic_partition_t *tp)
 {
     if (!tp->err && tp->offset >= 0)
         atomic_store(&p->log_end, tp->offset);
     if (tp->offset == NOT_ASKED || !shrank(p, tp))
         return;
     atomic_store(&p->log_shrank, true);
-    dispatcher_wake(e->setup.dispatcher, p);
+    partition_wake(p);
 }
 
 /* The list is sorted by topic. */
@@ -108,7 +108,7 @@ static void show(struct end_offsets *e, const rd_kafka_topic_partition_list_t *l
         bool last = i + 1 == list->cnt || strcmp(list->elems[i + 1].topic, tp->topic) != 0;
 
         if (p)
-            show_end(e, p, tp);
+            show_end(p, tp);
         if (p && tp->offset != NOT_ASKED)
             of_topic += lag_of(p, atomic_load(&p->log_end));
         if (!last)
@@ -162,13 +162,13 @@ static void *end_offsets_loop(void *arg)
     return NULL;
 }
 
-struct end_offsets *end_offsets_new(const struct end_offsets_setup *s)
+struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup)
 {
     struct end_offsets *e = xcalloc(1, sizeof(*e));
 
-    e->setup = *s;
+    e->setup = *setup;
     e->running = 1;
-    e->ledger_topic = kafka_ledger_topic(s->config);
+    e->ledger_topic = kafka_ledger_topic(setup->config);
     e->health = health_get("kafka", HEALTH_LIMIT_MS);
     atomic_init(&e->answered_at, clock_mono_ms());
     pthread_mutex_init(&e->lock, NULL);

@@ -1,8 +1,8 @@
 /* consumer/end_offsets.h - where the logs of the assigned partitions end, as the brokers say.
  *
- * A thread asks for all of them at once every few seconds. So the lag is told of partitions
- * that nobody reads as well, an end that was seen can be proven to be the end, and that Kafka
- * answers is known (the part "kafka" of the health). Any thread may call. */
+ * A thread asks for all of them at once every two seconds. So the lag is known of partitions
+ * that are not read as well, an end that was seen can be proven to be the end, and so is it
+ * whether Kafka answers (the part "kafka" of the health). Any thread may call. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,7 @@
 #include "consumer/tables.h"
 
 struct end_offsets;
+
 struct end_offsets_setup { /* borrowed */
     const struct config *config;
     rd_kafka_t *rk; /* read_committed */
@@ -21,7 +22,7 @@ struct end_offsets_setup { /* borrowed */
     struct tables *tables;
 };
 
-struct end_offsets *end_offsets_new(const struct end_offsets_setup *s);
+struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup);
 /* false: it still waits for a broker after timeout_ms: nothing may be freed. */
 bool end_offsets_stop(struct end_offsets *e, int64_t timeout_ms);
 void end_offsets_free(struct end_offsets *e); /* after end_offsets_stop; NULL is fine */

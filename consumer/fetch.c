@@ -1,11 +1,12 @@
-/* The handle, and the thread that reads. */
+#include "consumer/fetch.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
-#include "consumer/fetch_internal.h"
 
 /* Of memory.bytes: what streams and batches hold, and librdkafka's queue before them. The rest
  * is for what one answer holds decompressed, commands, and the allocator. */
@@ -19,19 +20,36 @@
 #define LOOK_MS 100
 #define STALL_MS 2000
 
+struct fetch {
+    /* set once */
+    rd_kafka_queue_t *queue;
+    size_t queue_bytes;
+    pthread_t thread;
+
+    struct fetch_streams streams;
+
+    /* under the lock of the streams */
+    int64_t full_at; /* since when the budget is used up; 0: it is not */
+    bool arrived;    /* librdkafka's queue is not empty */
+    bool stopping;
+
+    /* of the thread */
+    size_t pulled; /* bytes since librdkafka was last nudged */
+};
+
 /* ---- the thread ---- */
 
 /* librdkafka drops what it fetched before a stop when that is asked for, so stopping, starting
  * and asking are of one thread. */
 static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
 {
-    if (s->open)
+    if (s->started)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
-    s->open = wanted != STREAM_CLOSED;
-    if (!s->open ||
+    s->started = wanted != FETCH_STREAM_CLOSED;
+    if (!s->started ||
         !rd_kafka_consume_start_queue(s->topic->rkt, s->partition, wanted, f->queue))
         return true;
-    s->open = false;
+    s->started = false;
     log_warn("partition can't be read", "topic=%s partition=%" PRId32 " reason=%s",
              s->topic->name, s->partition, rd_kafka_err2str(rd_kafka_last_error()));
     return false;
@@ -39,23 +57,25 @@ static bool follow(struct fetch *f, struct fetch_stream *s, int64_t wanted)
 
 static void follow_changes(struct fetch *f)
 {
-    auto_lock(&f->lock);
-    while (f->changes) {
-        struct fetch_stream *s = f->changes;
+    struct fetch_streams *streams = &f->streams;
+
+    pthread_mutex_lock(&streams->lock);
+    while (streams->changes) {
+        struct fetch_stream *s = streams->changes;
         int64_t wanted = s->wanted;
         unsigned asked = s->asked;
         bool done;
 
-        f->changes = s->next_change;
+        streams->changes = s->next_change;
         s->in_changes = false;
-        pthread_mutex_unlock(&f->lock);
+        pthread_mutex_unlock(&streams->lock);
         done = follow(f, s, wanted);
-        auto_lock(&f->lock);
+        pthread_mutex_lock(&streams->lock);
         s->done = asked;
         if (!done && s->asked == asked)
             s->resume = wanted;
     }
-    pthread_mutex_unlock(&f->lock);
+    pthread_mutex_unlock(&streams->lock);
 }
 
 static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t *m)
@@ -66,12 +86,12 @@ static struct fetch_stream *stream_of(struct fetch *f, const rd_kafka_message_t 
     if (!m->rkt)
         return NULL;
     snprintf(id, sizeof(id), "%s/%" PRId32, rd_kafka_topic_name(m->rkt), m->partition);
-    HASH_FIND_STR(f->streams, id, s);
+    HASH_FIND_STR(f->streams.by_id, id, s);
     return s;
 }
 
 struct woken {
-    struct fetch_stream *streams[STREAM_PULL_MAX];
+    struct fetch_stream *list[FETCH_STREAM_PULL_MAX];
     size_t count;
 };
 
@@ -81,7 +101,7 @@ static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
     const rd_kafka_topic_t *rkt = NULL;
     struct fetch_stream *s = NULL;
 
-    AUTO_LOCK(&f->lock);
+    AUTO_LOCK(&f->streams.lock);
     for (size_t i = 0; i < n; i++) {
         rd_kafka_message_t *m = messages[i];
 
@@ -89,13 +109,13 @@ static void deliver(struct fetch *f, rd_kafka_message_t **messages, size_t n,
             s = stream_of(f, m);
         rkt = m->rkt;
         if (!s || s->asked != s->done) { /* closed, or opened elsewhere, meanwhile */
-            stream_discard(f, m);
+            fetch_stream_discard(&f->streams, m);
             continue;
         }
         if (s->count == 0)
-            woken->streams[woken->count++] = s;
-        f->pulled += stream_size_of(m);
-        stream_put(s, m);
+            woken->list[woken->count++] = s;
+        f->pulled += fetch_stream_size_of(m);
+        fetch_stream_put(s, m);
     }
 }
 
@@ -109,80 +129,76 @@ static void nudge(struct fetch *f, const rd_kafka_topic_t *rkt, int32_t partitio
     if (f->pulled < f->queue_bytes || !rkt)
         return;
     f->pulled = 0;
-    kafka_topic_end_offsets(&end, f->rk, rd_kafka_topic_name(rkt), partition, 1,
+    kafka_topic_end_offsets(&end, f->streams.rk, rd_kafka_topic_name(rkt), partition, 1,
                             NUDGE_TIMEOUT_MS, &ignored);
 }
 
 /* What the table that has taken nothing for longest holds, when nothing else helps. */
-static void drop_stalled(struct fetch *f, int64_t now)
+static void suspend_stalled(struct fetch *f, int64_t now)
 {
-    struct stream_topic *stalled = NULL;
+    const struct fetch_topic *stalled = NULL;
 
-    for (struct fetch_stream *s = f->streams; s; s = s->hh.next)
+    for (struct fetch_stream *s = f->streams.by_id; s; s = s->hh.next)
         if (s->bytes > 0 && now - s->topic->taken_at > STALL_MS &&
             (!stalled || s->topic->taken_at < stalled->taken_at))
             stalled = s->topic;
-    for (struct fetch_stream *s = f->streams; stalled && s; s = s->hh.next) {
-        int64_t from = stream_first_offset(s);
-
-        if (s->topic != stalled || from == STREAM_CLOSED)
-            continue;
-        stream_drop(s);
-        stream_ask(s, STREAM_CLOSED);
-        s->resume = from;
-    }
+    for (struct fetch_stream *s = f->streams.by_id; stalled && s; s = s->hh.next)
+        if (s->topic == stalled)
+            fetch_stream_suspend(s);
 }
 
 /* Waits until something may be moved. */
 static void wait_for_room(struct fetch *f)
 {
-    AUTO_LOCK(&f->lock);
-    while (!f->stopping && !f->changes) {
+    struct fetch_streams *streams = &f->streams;
+
+    AUTO_LOCK(&streams->lock);
+    while (!f->stopping && !streams->changes) {
         int64_t now = clock_mono_ms();
-        bool full = f->used >= f->budget;
+        bool full = streams->used >= streams->budget;
 
         if (!full)
             f->full_at = 0;
         else if (!f->full_at)
             f->full_at = now;
         else if (now - f->full_at > STALL_MS) {
-            drop_stalled(f, now);
+            suspend_stalled(f, now);
             f->full_at = now;
         }
-        if (!full && (f->arrived || clock_cond_wait(&f->changed, &f->lock, now + LOOK_MS)))
+        if (!full &&
+            (f->arrived || clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS)))
             break;
         if (full)
-            clock_cond_wait(&f->changed, &f->lock, now + LOOK_MS);
+            clock_cond_wait(&streams->changed, &streams->lock, now + LOOK_MS);
     }
     f->arrived = false;
 }
 
 static void move_messages(struct fetch *f)
 {
-    rd_kafka_message_t *messages[STREAM_PULL_MAX];
+    rd_kafka_message_t *messages[FETCH_STREAM_PULL_MAX];
     struct woken woken = {.count = 0};
-    ssize_t n = rd_kafka_consume_batch_queue(f->queue, 0, messages, STREAM_PULL_MAX);
+    ssize_t n = rd_kafka_consume_batch_queue(f->queue, 0, messages, FETCH_STREAM_PULL_MAX);
 
     if (n <= 0)
         return;
     nudge(f, messages[0]->rkt, messages[0]->partition);
     deliver(f, messages, (size_t)n, &woken);
     for (size_t i = 0; i < woken.count; i++)
-        woken.streams[i]->wake(woken.streams[i]->arg);
-    auto_lock(&f->lock);
+        woken.list[i]->wake(woken.list[i]->arg);
+    AUTO_LOCK(&f->streams.lock);
     f->arrived = true; /* there may be more */
-    pthread_mutex_unlock(&f->lock);
 }
 
 static bool has_room(struct fetch *f)
 {
-    AUTO_LOCK(&f->lock);
-    return f->used < f->budget;
+    AUTO_LOCK(&f->streams.lock);
+    return f->streams.used < f->streams.budget;
 }
 
 static bool is_stopping(struct fetch *f)
 {
-    AUTO_LOCK(&f->lock);
+    AUTO_LOCK(&f->streams.lock);
     return f->stopping;
 }
 
@@ -196,7 +212,7 @@ static void *fetch_loop(void *arg)
         follow_changes(f);
         if (has_room(f))
             move_messages(f);
-        stream_bury(f);
+        fetch_stream_bury(&f->streams);
     }
     return NULL;
 }
@@ -207,16 +223,16 @@ static void on_arrival(rd_kafka_t *rk, void *arg)
     struct fetch *f = arg;
 
     (void)rk;
-    AUTO_LOCK(&f->lock);
+    AUTO_LOCK(&f->streams.lock);
     f->arrived = true;
-    pthread_cond_signal(&f->changed);
+    pthread_cond_signal(&f->streams.changed);
 }
 
 /* ---- the handle ---- */
 
-static int open_handle(struct fetch *f, const struct config *c, struct error *err)
+static int open_handle(struct fetch *f, const struct config *config, struct error *err)
 {
-    int64_t largest = config_int(c, "topic.max.message.bytes");
+    int64_t largest = config_int(config, "topic.max.message.bytes");
     AUTO(free_charp) char *queue = xasprintf("%zu", f->queue_bytes / 1024);
     AUTO(free_charp)
     char *receive = xasprintf("%" PRId64, MAX(2 * largest, 16 << 20) + 1024);
@@ -237,53 +253,38 @@ static int open_handle(struct fetch *f, const struct config *c, struct error *er
         {"topic.metadata.refresh.interval.ms", "10000"},
         {NULL, NULL}};
 
-    if (kafka_conf_new(&conf, c, "fetch", settings, err) < 0)
+    if (kafka_conf_new(&conf, config, "fetch", settings, err) < 0)
         return -1;
-    return kafka_handle_new(&f->rk, RD_KAFKA_CONSUMER, &conf, err);
+    return kafka_handle_new(&f->streams.rk, RD_KAFKA_CONSUMER, &conf, err);
 }
 
-int fetch_new(struct fetch **ret, const struct config *c, struct error *err)
+int fetch_new(struct fetch **ret, const struct config *config, struct error *err)
 {
     AUTO(fetch_freep) struct fetch *f = xcalloc(1, sizeof(*f));
-    size_t memory = (size_t)config_int(c, "memory.bytes");
+    size_t memory = (size_t)config_int(config, "memory.bytes");
 
-    f->budget = memory / 100 * BUDGET_PERCENT;
+    fetch_stream_begin_all(&f->streams, memory / 100 * BUDGET_PERCENT);
     f->queue_bytes = memory / 100 * QUEUE_PERCENT;
-    pthread_mutex_init(&f->lock, NULL);
-    clock_cond_init(&f->changed);
-    if (open_handle(f, c, err) < 0)
+    if (open_handle(f, config, err) < 0)
         return -1;
-    f->queue = rd_kafka_queue_new(f->rk);
+    f->queue = rd_kafka_queue_new(f->streams.rk);
     rd_kafka_queue_cb_event_enable(f->queue, on_arrival, f);
     CHECK(pthread_create(&f->thread, NULL, fetch_loop, f) == 0);
-    f->started = true;
+    f->streams.reading = true;
     *ret = TAKE(f);
     return 0;
 }
 
 void fetch_stop(struct fetch *f)
 {
-    if (!f || !f->started)
+    if (!f || !f->streams.reading)
         return;
-    auto_lock(&f->lock);
+    pthread_mutex_lock(&f->streams.lock);
     f->stopping = true;
-    pthread_cond_broadcast(&f->changed);
-    pthread_mutex_unlock(&f->lock);
+    pthread_cond_broadcast(&f->streams.changed);
+    pthread_mutex_unlock(&f->streams.lock);
     pthread_join(f->thread, NULL);
-    f->started = false;
-}
-
-static void topics_release(struct fetch *f)
-{
-    struct stream_topic *t, *next;
-
-    HASH_ITER(hh, f->topics, t, next)
-    {
-        HASH_DEL(f->topics, t);
-        rd_kafka_topic_destroy(t->rkt);
-        free(t->name);
-        free(t);
-    }
+    f->streams.reading = false;
 }
 
 void fetch_free(struct fetch *f)
@@ -291,26 +292,27 @@ void fetch_free(struct fetch *f)
     if (!f)
         return;
     fetch_stop(f);
-    stream_bury(f);
-    free(f->discarded);
-    topics_release(f);
-    if (f->queue) {
+    if (f->queue) /* no thread of librdkafka takes the lock any more */
         rd_kafka_queue_cb_event_enable(f->queue, NULL, NULL);
+    fetch_stream_end_all(&f->streams);
+    if (f->queue)
         rd_kafka_queue_destroy(f->queue);
-    }
-    if (f->rk)
-        rd_kafka_destroy(f->rk);
-    pthread_cond_destroy(&f->changed);
-    pthread_mutex_destroy(&f->lock);
+    if (f->streams.rk)
+        rd_kafka_destroy(f->streams.rk);
     free(f);
 }
 
 rd_kafka_t *fetch_handle(struct fetch *f)
 {
-    return f->rk;
+    return f->streams.rk;
+}
+
+struct fetch_streams *fetch_streams(struct fetch *f)
+{
+    return &f->streams;
 }
 
 size_t fetch_batch_bytes(const struct fetch *f, int writers)
 {
-    return f->budget / 2 / (size_t)writers;
+    return f->streams.budget / 2 / (size_t)writers;
 }

@@ -1,21 +1,21 @@
-/* The streams: the messages that each has in hand, and what is wanted of it. */
+#include "consumer/fetch_stream.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
-#include "consumer/fetch_internal.h"
 
 #define MESSAGE_OVERHEAD 600 /* librdkafka's own around a message */
 
-size_t stream_size_of(const rd_kafka_message_t *m)
+size_t fetch_stream_size_of(const rd_kafka_message_t *m)
 {
     return m->err ? 0 : m->len + m->key_len + MESSAGE_OVERHEAD;
 }
 
 /* ---- a stream's messages, under the lock ---- */
 
-void stream_put(struct fetch_stream *s, rd_kafka_message_t *m)
+void fetch_stream_put(struct fetch_stream *s, rd_kafka_message_t *m)
 {
     if (s->count == s->capacity) {
         size_t capacity = s->capacity ? 2 * s->capacity : 16;
@@ -29,59 +29,61 @@ void stream_put(struct fetch_stream *s, rd_kafka_message_t *m)
         s->capacity = capacity;
     }
     s->ring[(s->first + s->count++) % s->capacity] = m;
-    s->bytes += stream_size_of(m);
-    s->fetch->used += stream_size_of(m);
+    s->bytes += fetch_stream_size_of(m);
+    s->streams->used += fetch_stream_size_of(m);
 }
 
-static rd_kafka_message_t *stream_take(struct fetch_stream *s)
+static rd_kafka_message_t *take(struct fetch_stream *s)
 {
     rd_kafka_message_t *m = s->ring[s->first];
 
     s->first = (s->first + 1) % s->capacity;
-    s->bytes -= stream_size_of(m);
-    if (--s->count == 0 && s->capacity > STREAM_PULL_MAX) {
+    s->bytes -= fetch_stream_size_of(m);
+    if (--s->count == 0 && s->capacity > FETCH_STREAM_PULL_MAX) {
         free(TAKE(s->ring));
         s->capacity = s->first = 0;
     }
     return m;
 }
 
-void stream_drop(struct fetch_stream *s)
+static void drop(struct fetch_stream *s)
 {
     while (s->count > 0) {
-        rd_kafka_message_t *m = stream_take(s);
+        rd_kafka_message_t *m = take(s);
 
-        s->fetch->used -= stream_size_of(m);
-        stream_discard(s->fetch, m);
+        s->streams->used -= fetch_stream_size_of(m);
+        fetch_stream_discard(s->streams, m);
     }
 }
 
-void stream_discard(struct fetch *f, rd_kafka_message_t *m)
+void fetch_stream_discard(struct fetch_streams *streams, rd_kafka_message_t *m)
 {
-    if (f->discarded_count == f->discarded_capacity) {
-        f->discarded_capacity = f->discarded_capacity ? 2 * f->discarded_capacity : 64;
-        f->discarded = xrealloc(f->discarded, f->discarded_capacity * sizeof(*f->discarded));
+    if (streams->discarded_count == streams->discarded_capacity) {
+        streams->discarded_capacity =
+            streams->discarded_capacity ? 2 * streams->discarded_capacity : 64;
+        streams->discarded = xrealloc(streams->discarded, streams->discarded_capacity *
+                                                              sizeof(*streams->discarded));
     }
-    f->discarded[f->discarded_count++] = m;
-    pthread_cond_signal(&f->changed);
+    streams->discarded[streams->discarded_count++] = m;
+    pthread_cond_signal(&streams->changed);
 }
 
-void stream_bury(struct fetch *f)
+void fetch_stream_bury(struct fetch_streams *streams)
 {
     rd_kafka_message_t **messages;
     size_t count;
 
-    auto_lock(&f->lock);
-    messages = TAKE(f->discarded);
-    count = f->discarded_count;
-    f->discarded_count = f->discarded_capacity = 0;
-    pthread_mutex_unlock(&f->lock);
+    pthread_mutex_lock(&streams->lock);
+    messages = TAKE(streams->discarded);
+    count = streams->discarded_count;
+    streams->discarded_count = streams->discarded_capacity = 0;
+    pthread_mutex_unlock(&streams->lock);
     for (size_t i = 0; i < count; i++)
         rd_kafka_message_destroy(messages[i]);
     free(messages);
 }
 
-int64_t stream_first_offset(const struct fetch_stream *s)
+static int64_t first_offset(const struct fetch_stream *s)
 {
     for (size_t i = 0; i < s->count; i++) {
         const rd_kafka_message_t *m = s->ring[(s->first + i) % s->capacity];
@@ -89,72 +91,104 @@ int64_t stream_first_offset(const struct fetch_stream *s)
         if (!m->err)
             return m->offset;
     }
-    return STREAM_CLOSED;
+    return FETCH_STREAM_CLOSED;
 }
 
-void stream_ask(struct fetch_stream *s, int64_t wanted)
+static void ask(struct fetch_stream *s, int64_t wanted)
 {
-    struct fetch *f = s->fetch;
+    struct fetch_streams *streams = s->streams;
 
     s->wanted = wanted;
-    s->resume = STREAM_CLOSED;
+    s->resume = FETCH_STREAM_CLOSED;
     s->asked++;
     if (!s->in_changes) {
         s->in_changes = true;
-        s->next_change = f->changes;
-        f->changes = s;
+        s->next_change = streams->changes;
+        streams->changes = s;
     }
-    pthread_cond_signal(&f->changed);
+    pthread_cond_signal(&streams->changed);
+}
+
+void fetch_stream_suspend(struct fetch_stream *s)
+{
+    int64_t from = first_offset(s);
+
+    if (from == FETCH_STREAM_CLOSED)
+        return;
+    drop(s);
+    ask(s, FETCH_STREAM_CLOSED);
+    s->resume = from;
 }
 
 /* ---- streams ---- */
 
-/* Without the lock, which librdkafka's threads want while they hold its own. */
-static struct stream_topic *topic_of(struct fetch *f, const char *name)
+void fetch_stream_begin_all(struct fetch_streams *streams, size_t budget)
 {
-    struct stream_topic *t;
-
-    HASH_FIND_STR(f->topics, name, t);
-    if (t)
-        return t;
-    t = xcalloc(1, sizeof(*t));
-    t->name = xstrdup(name);
-    t->rkt = rd_kafka_topic_new(f->rk, name, NULL);
-    CHECK(t->rkt);
-    HASH_ADD_KEYPTR(hh, f->topics, t->name, strlen(t->name), t);
-    return t;
+    streams->budget = budget;
+    pthread_mutex_init(&streams->lock, NULL);
+    clock_cond_init(&streams->changed);
 }
 
-struct fetch_stream *fetch_stream_new(struct fetch *f, const char *topic, int32_t partition,
-                                      void (*wake)(void *arg), void *arg)
+void fetch_stream_end_all(struct fetch_streams *streams)
+{
+    struct fetch_topic *topic, *next;
+
+    fetch_stream_bury(streams);
+    free(streams->discarded);
+    HASH_ITER(hh, streams->topics, topic, next)
+    {
+        HASH_DEL(streams->topics, topic);
+        rd_kafka_topic_destroy(topic->rkt);
+        free(topic->name);
+        free(topic);
+    }
+    pthread_cond_destroy(&streams->changed);
+    pthread_mutex_destroy(&streams->lock);
+}
+
+/* Without the lock. */
+static struct fetch_topic *topic_of(struct fetch_streams *streams, const char *name)
+{
+    struct fetch_topic *topic;
+
+    HASH_FIND_STR(streams->topics, name, topic);
+    if (topic)
+        return topic;
+    topic = xcalloc(1, sizeof(*topic));
+    topic->name = xstrdup(name);
+    topic->rkt = rd_kafka_topic_new(streams->rk, name, NULL);
+    CHECK(topic->rkt);
+    HASH_ADD_KEYPTR(hh, streams->topics, topic->name, strlen(topic->name), topic);
+    return topic;
+}
+
+struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
+                                      int32_t partition, void (*wake)(void *arg), void *arg)
 {
     struct fetch_stream *s = xcalloc(1, sizeof(*s));
 
-    s->fetch = f;
-    s->topic = topic_of(f, topic);
+    s->streams = streams;
+    s->topic = topic_of(streams, topic);
     s->partition = partition;
     s->id = xasprintf("%s/%" PRId32, topic, partition);
     s->wake = wake;
     s->arg = arg;
-    s->wanted = s->resume = STREAM_CLOSED;
-    AUTO_LOCK(&f->lock);
-    HASH_ADD_KEYPTR(hh, f->streams, s->id, strlen(s->id), s);
+    s->wanted = s->resume = FETCH_STREAM_CLOSED;
+    AUTO_LOCK(&streams->lock);
+    HASH_ADD_KEYPTR(hh, streams->by_id, s->id, strlen(s->id), s);
     return s;
 }
 
 void fetch_stream_free(struct fetch_stream *s)
 {
-    struct fetch *f;
-
     if (!s)
         return;
-    f = s->fetch;
-    CHECK(!f->started);
-    auto_lock(&f->lock);
-    stream_drop(s);
-    HASH_DEL(f->streams, s);
-    pthread_mutex_unlock(&f->lock);
-    if (s->open)
+    CHECK(!s->streams->reading);
+    pthread_mutex_lock(&s->streams->lock);
+    drop(s);
+    HASH_DEL(s->streams->by_id, s);
+    pthread_mutex_unlock(&s->streams->lock);
+    if (s->started)
         rd_kafka_consume_stop(s->topic->rkt, s->partition);
     free(s->ring);
     free(s->id);
@@ -163,48 +197,48 @@ void fetch_stream_free(struct fetch_stream *s)
 
 void fetch_stream_open(struct fetch_stream *s, int64_t offset)
 {
-    AUTO_LOCK(&s->fetch->lock);
-    stream_drop(s);
+    AUTO_LOCK(&s->streams->lock);
+    drop(s);
     s->topic->taken_at = clock_mono_ms();
-    stream_ask(s, offset);
+    ask(s, offset);
 }
 
 void fetch_stream_close(struct fetch_stream *s)
 {
-    AUTO_LOCK(&s->fetch->lock);
-    if (s->wanted == STREAM_CLOSED && s->resume == STREAM_CLOSED)
+    AUTO_LOCK(&s->streams->lock);
+    if (s->wanted == FETCH_STREAM_CLOSED && s->resume == FETCH_STREAM_CLOSED)
         return;
-    stream_drop(s);
-    stream_ask(s, STREAM_CLOSED);
+    drop(s);
+    ask(s, FETCH_STREAM_CLOSED);
 }
 
 size_t fetch_stream_pull(struct fetch_stream *s, rd_kafka_message_t **messages, size_t max)
 {
     size_t n = 0;
 
-    AUTO_LOCK(&s->fetch->lock);
+    AUTO_LOCK(&s->streams->lock);
     s->topic->taken_at = clock_mono_ms();
     while (n < max && s->count > 0)
-        messages[n++] = stream_take(s);
-    if (n == 0 && s->resume != STREAM_CLOSED)
-        stream_ask(s, s->resume);
+        messages[n++] = take(s);
+    if (n == 0 && s->resume != FETCH_STREAM_CLOSED)
+        ask(s, s->resume);
     return n;
 }
 
 void fetch_stream_release(struct fetch_stream *s, rd_kafka_message_t **messages, size_t count)
 {
-    struct fetch *f = s->fetch;
+    struct fetch_streams *streams = s->streams;
     size_t bytes = 0;
     bool was_full;
 
     for (size_t i = 0; i < count; i++) {
-        bytes += stream_size_of(messages[i]);
+        bytes += fetch_stream_size_of(messages[i]);
         rd_kafka_message_destroy(messages[i]);
     }
-    AUTO_LOCK(&f->lock);
+    AUTO_LOCK(&streams->lock);
     s->topic->taken_at = clock_mono_ms();
-    was_full = f->used >= f->budget;
-    f->used -= bytes;
-    if (was_full && f->used < f->budget)
-        pthread_cond_signal(&f->changed);
+    was_full = streams->used >= streams->budget;
+    streams->used -= bytes;
+    if (was_full && streams->used < streams->budget)
+        pthread_cond_signal(&streams->changed);
 }

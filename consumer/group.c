@@ -7,9 +7,16 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/kafka/kafka.h"
+#include "common/messages/ledger_cache.h"
 #include "common/run/log.h"
+#include "common/run/metrics.h"
 #include "common/run/progress.h"
 #include "common/run/stop.h"
+#include "consumer/dead_letters.h"
+#include "consumer/dispatcher.h"
+#include "consumer/end_offsets.h"
+#include "consumer/fetch.h"
 
 #define POLL_MS 100
 #define COMMIT_MS 5000
@@ -37,7 +44,7 @@ static void assign_all(struct group *g, const rd_kafka_topic_partition_list_t *l
     struct dispatcher *d = g->consumer->dispatcher;
     size_t n = strlen(g->prefix);
 
-    log_info("assigned", "group=%s partitions=%d", g->name, list->cnt);
+    log_info("partitions assigned", "group=%s partitions=%d", g->name, list->cnt);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
 
@@ -78,13 +85,13 @@ static void commit(struct group *g, const rd_kafka_topic_partition_list_t *assig
 
 static void revoke_all(struct group *g, const rd_kafka_topic_partition_list_t *list)
 {
-    log_info("revoked", "group=%s partitions=%d", g->name, list->cnt);
+    log_info("partitions revoked", "group=%s partitions=%d", g->name, list->cnt);
     for (int i = 0; i < list->cnt; i++)
         revoke_one(g, &list->elems[i]);
     g->member = false;
     if (!atomic_load(&g->consumer->ending) &&
         !dispatcher_wait_released(g->consumer->dispatcher, false, RELEASE_MS))
-        log_warn("some partitions are left without a goodbye", "group=%s", g->name);
+        log_warn("partitions left without a goodbye", "group=%s", g->name);
     if (!rd_kafka_assignment_lost(g->rk))
         commit(g, list);
 }
@@ -113,9 +120,9 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 
 static int open_handle(struct group *g, struct error *err)
 {
-    const struct config *c = g->consumer->config;
+    const struct config *config = g->consumer->config;
     AUTO(free_charp) char *session = xasprintf("%d", GROUP_SESSION_MS);
-    bool fixed = config_is_set(c, "instance.id");
+    bool fixed = config_is_set(config, "instance.id");
     const struct kafka_setting settings[] = {
         {"group.id", g->name},
         {"partition.assignment.strategy", "roundrobin"}, /* eager: 2.0.2's cooperative loops */
@@ -125,11 +132,11 @@ static int open_handle(struct group *g, struct error *err)
         {"enable.auto.offset.store", "false"},
         {"isolation.level", "read_committed"},
         {"topic.metadata.refresh.interval.ms", "10000"},
-        {fixed ? "group.instance.id" : NULL, config_string(c, "instance.id")},
+        {fixed ? "group.instance.id" : NULL, config_string(config, "instance.id")},
         {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
 
-    if (kafka_conf_new(&conf, c, "consumer", settings, err) < 0)
+    if (kafka_conf_new(&conf, config, "consumer", settings, err) < 0)
         return -1;
     rd_kafka_conf_set_opaque(conf, g);
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
@@ -207,7 +214,7 @@ static int poll_once(struct group *g, struct error *err)
     if (m && m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
         log_debug("no data topics yet", "group=%s", g->name);
     else if (m && m->err)
-        log_warn("group", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
+        log_warn("group error", "group=%s reason=%s", g->name, rd_kafka_message_errstr(m));
     return check_fatal(g, err);
 }
 
@@ -219,30 +226,30 @@ struct census {
 
 static void count_one(void *arg, struct partition *p)
 {
-    struct census *c = arg;
+    struct census *census = arg;
     int64_t log_end = atomic_load(&p->log_end);
 
     if (!atomic_load(&p->assigned) || atomic_load(&p->left_out))
         return;
-    c->offsets += atomic_load(&p->offset);
+    census->offsets += atomic_load(&p->offset);
     if (atomic_load(&p->halted_shown))
-        c->halted++;
+        census->halted++;
     else if (!atomic_load(&p->idle) || log_end < 0 || atomic_load(&p->end_shown) < log_end)
-        c->busy++;
+        census->busy++;
 }
 
 /* Everything was applied, and nothing came for that long, as the brokers said lately. */
 static bool is_idle_for(struct group *g, int64_t ms, int *halted)
 {
-    struct census c = {0};
+    struct census census = {0};
     int64_t now = clock_mono_ms();
 
-    dispatcher_each(g->consumer->dispatcher, count_one, &c);
-    if (c.offsets != g->offsets || c.busy > 0 || !g->member ||
+    dispatcher_each(g->consumer->dispatcher, count_one, &census);
+    if (census.offsets != g->offsets || census.busy > 0 || !g->member ||
         end_offsets_age_ms(g->consumer->ends) > ENDS_LIMIT_MS)
         g->moved_at = now;
-    g->offsets = c.offsets;
-    *halted = c.halted;
+    g->offsets = census.offsets;
+    *halted = census.halted;
     return now - g->moved_at >= ms;
 }
 
@@ -307,7 +314,7 @@ int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
     wait_for_tables(g);
     if (subscribe(g, err) < 0)
         return -1;
-    log_info("joining", "group=%s owner=%s", g->name, g->consumer->me);
+    log_info("joining the group", "group=%s owner=%s", g->name, g->consumer->me);
     g->health = health_get("group", HEALTH_LIMIT_MS);
     while (!stop_requested()) {
         if (poll_once(g, err) < 0)

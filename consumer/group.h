@@ -1,10 +1,12 @@
 /* consumer/group.h - the membership in the consumer group: which partitions are ours.
  *
- * Eager assignment, no message comes through this handle (see fetch.h). Of the program's first
+ * Assignment is eager, and no message comes through this handle (see fetch.h). Of the main
  * thread, which does nothing else, so that its polls show that the process lives: writers send
  * nothing when the last poll is old. */
 #pragma once
 
+#include "common/base/auto.h"
+#include "common/base/error.h"
 #include "consumer/consumer.h"
 
 #define GROUP_SESSION_MS 10000
@@ -20,6 +22,6 @@ DEFINE_FREEP(struct group, group_freep, group_free)
  * a member of the same instance.id (78), or a halted table or partition (at the idle end).
  */
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err);
-/* Lets all partitions go and leaves; false: a partition still was in a command after
+/* Gives all partitions up and leaves; false: one of them still was in a command after
  * timeout_ms. */
 bool group_leave(struct group *g, int64_t timeout_ms);

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "common/base/clock.h"
+#include "common/json/json_text.h"
 #include "common/run/log.h"
 
 #define PULL_MAX 256
@@ -26,7 +27,7 @@ static void take_begin(struct partition *p, const struct event *ev, int64_t offs
 {
     p->begin = offset;
     batch_begin(&p->batch, ev->source.generation, ev->control.log_id);
-    log_info("generation begins",
+    log_info("generation began",
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=%s",
              p->table->name, p->topic, p->number, ev->source.generation,
              ev->control.rows ? "true" : "false");
@@ -39,7 +40,7 @@ static void take_control(struct partition *p, const struct event *ev, int64_t of
         take_begin(p, ev, offset);
         break;
     case CONTROL_SNAPSHOT_END:
-        log_info("generation's rows end",
+        log_info("generation's rows ended",
                  "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64, p->table->name,
                  p->topic, p->number, ev->source.generation);
         break;
@@ -91,7 +92,8 @@ static void refuse(struct partition *p, rd_kafka_message_t *m, const char *reaso
     partition_refuse(p, m, reason);
 }
 
-void intake_message(struct partition *p, rd_kafka_message_t *m)
+/* Into the batch, or put aside. */
+static void take_message(struct partition *p, rd_kafka_message_t *m)
 {
     struct error err;
     struct event ev;
@@ -152,7 +154,7 @@ static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
         p->stop = PARTITION_STOP_LOG;
     if (!m->err && p->stop == PARTITION_STOP_NOT) {
         p->end_seen = -1;
-        intake_message(p, m);
+        take_message(p, m);
         return 0;
     }
     if (p->stop == PARTITION_STOP_NOT) /* behind a stop nothing counts, not even the end */
@@ -161,14 +163,14 @@ static int take(struct partition *p, rd_kafka_message_t *m, struct error *err)
     return result;
 }
 
-int intake_pull(struct partition *p, const struct intake_limits *limits, struct error *err)
+int intake_pull(struct partition *p, size_t max_count, size_t max_bytes, struct error *err)
 {
     rd_kafka_message_t *messages[PULL_MAX];
     int result = 0;
 
     while (p->stop == PARTITION_STOP_NOT && result == 0 &&
-           !batch_is_full(&p->batch, limits->count, limits->bytes)) {
-        size_t room = limits->count - p->batch.count;
+           !batch_is_full(&p->batch, max_count, max_bytes)) {
+        size_t room = max_count - p->batch.count;
         size_t n = fetch_stream_pull(p->stream, messages, MIN(room, PULL_MAX));
 
         if (n == 0)

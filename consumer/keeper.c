@@ -167,11 +167,11 @@ static void *keeper_loop(void *arg)
 
     r->mongo = mongo_new(k->target);
     r->docs = xcalloc(POSITION_MANY_MAX, sizeof(*r->docs));
-    auto_lock(&k->lock);
+    pthread_mutex_lock(&k->lock);
     while (wait_for_asks(k, r)) {
         pthread_mutex_unlock(&k->lock);
         do_round(k, r);
-        auto_lock(&k->lock);
+        pthread_mutex_lock(&k->lock);
     }
     k->running--;
     pthread_cond_broadcast(&k->ended);

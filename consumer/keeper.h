@@ -2,7 +2,7 @@
  *
  * A partition asks for one thing at a time and goes on with other work; threads of the keeper
  * take what is due of all partitions and make one command of up to a thousand. So 1,200 idle
- * partitions cost one find in five seconds, and a thousand goodbyes a few commands. After a
+ * partitions cost one find every five seconds, and a thousand goodbyes a few commands. After a
  * change that did not match everywhere, all documents of the command are read: each partition
  * is told what its document says.
  *

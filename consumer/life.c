@@ -3,28 +3,35 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
+#include "common/mongo/mongo.h"
+#include "consumer/consumer.h"
+#include "consumer/mongo_writer.h"
+#include "consumer/ownership.h"
+#include "consumer/preparer.h"
+#include "consumer/run.h"
+#include "consumer/takeover.h"
+#include "consumer/topic_check.h"
 
 /* A wait for its grace is long; nothing legal takes longer than this without progress. */
 #define HEALTH_LIMIT_MS 120000
-#define STEPS_MAX 16 /* in one turn */
+#define STATES_MAX 16 /* called in one step */
 
-void *life_worker_open(void *arg)
+void *life_writer_open(void *consumer)
 {
-    struct worker *w = xcalloc(1, sizeof(*w));
+    const struct consumer *c = consumer;
+    struct mongo_writer *writer = xmalloc(sizeof(*writer));
 
-    w->consumer = arg;
-    w->mongo = mongo_new(w->consumer->target);
-    mongo_writer_init(&w->writer, w->mongo, w->consumer->limits.bytes);
-    return w;
+    mongo_writer_init(writer, mongo_new(c->target), c->batch_bytes);
+    return writer;
 }
 
-void life_worker_close(void *context)
+void life_writer_close(void *context)
 {
-    struct worker *w = context;
+    struct mongo_writer *writer = context;
 
-    mongo_writer_release(&w->writer);
-    mongo_free(w->mongo);
-    free(w);
+    mongo_writer_release(writer);
+    mongo_free(writer->mongo);
+    free(writer);
 }
 
 /* ---- what is derived ---- */
@@ -57,8 +64,8 @@ static void show_health(struct partition *p)
         p->said = false;
     }
     health_set_limit(p->health, p->halted ? 0 : HEALTH_LIMIT_MS);
-    if (p->halted || p->said) /* the texts are compared there: a new reason may have the old
-                                 one's address */
+    /* The texts are compared there: a new reason may have the old one's address. */
+    if (p->halted || p->said)
         health_say(p->health, p->halted ? p->halted : "");
     p->said = p->halted != NULL;
 }
@@ -115,7 +122,7 @@ static bool has_to_leave(const struct partition *p)
 }
 
 static const struct {
-    struct partition_next (*function)(struct worker *w, struct partition *p);
+    struct partition_next (*function)(struct partition *p);
     unsigned next; /* the states that may follow */
 } states[] = {
 #define TO(name) 1u << PARTITION_##name
@@ -124,9 +131,9 @@ static const struct {
 #undef X
 };
 
-static struct partition_next call(struct worker *w, struct partition *p)
+static struct partition_next call(struct partition *p)
 {
-    return has_to_leave(p) ? partition_leave(p) : states[p->state].function(w, p);
+    return has_to_leave(p) ? partition_leave(p) : states[p->state].function(p);
 }
 
 static void enter(struct partition *p, enum partition_state state)
@@ -139,18 +146,19 @@ static void enter(struct partition *p, enum partition_state state)
         partition_release(p);
 }
 
-int64_t life_step(void *context, struct partition *p)
+int64_t life_step(void *writer, struct partition *p)
 {
-    struct partition_next next = {.due = DISPATCH_AT_ONCE};
+    struct partition_next next = {.delay_ms = 0};
 
-    for (int i = 0; i < STEPS_MAX && next.due == DISPATCH_AT_ONCE; i++) {
+    p->writer = writer;
+    for (int i = 0; i < STATES_MAX && next.delay_ms == 0; i++) {
         enum partition_state before = p->state;
 
-        next = call(context, p);
+        next = call(p);
         enter(p, next.state);
         show(p);
         if (next.state == before)
             break;
     }
-    return next.due;
+    return next.delay_ms;
 }

@@ -5,15 +5,9 @@
  * (idle, health, whether its table is in use) is derived here, after each step. */
 #pragma once
 
-#include "consumer/consumer.h"
+#include "consumer/partition.h"
 
-/* For dispatcher_work: arg is the struct consumer. */
-void *life_worker_open(void *arg);
-void life_worker_close(void *context);
-int64_t life_step(void *context, struct partition *p);
-
-/* The states. Each is called when something happened to the partition, or its time has come. */
-#define X(name, function, ...)                                                                 \
-    struct partition_next function(struct worker *w, struct partition *p);
-PARTITION_STATES(X)
-#undef X
+/* For struct dispatcher_work: consumer is its arg, writer what each thread has of its own. */
+void *life_writer_open(void *consumer);
+void life_writer_close(void *writer);
+int64_t life_step(void *writer, struct partition *p);

@@ -10,15 +10,27 @@
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/base/random.h"
+#include "common/config/config.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
+#include "common/messages/ledger_cache.h"
+#include "common/mongo/mongo.h"
+#include "common/mongo/mongo_target.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
 #include "consumer/database_owner.h"
+#include "consumer/dead_letters.h"
+#include "consumer/dispatcher.h"
+#include "consumer/end_offsets.h"
+#include "consumer/fetch.h"
 #include "consumer/group.h"
+#include "consumer/keeper.h"
 #include "consumer/life.h"
 #include "consumer/position_store.h"
+#include "consumer/preparer.h"
+#include "consumer/tables.h"
 
 #define LEAVE_MS 7000
 #define STOP_MS 1500
@@ -40,52 +52,52 @@ static void name_owner(char *ret)
 
 /* ---- opening ---- */
 
-static int64_t start_timeout_ms(const struct config *c)
+static int64_t start_timeout_ms(const struct config *config)
 {
-    return config_int(c, "start.timeout") * 1000;
+    return config_int(config, "start.timeout") * 1000;
 }
 
 /* Until it is done, refused for good, or start.timeout is over. */
 static int try_target(const struct consumer *c,
-                      int (*attempt)(const struct consumer *c, struct mongo *m,
+                      int (*attempt)(const struct consumer *c, struct mongo *mongo,
                                      struct error *err),
                       struct error *err)
 {
-    AUTO(mongo_freep) struct mongo *m = mongo_new(c->target);
+    AUTO(mongo_freep) struct mongo *mongo = mongo_new(c->target);
     int64_t end = clock_mono_ms() + start_timeout_ms(c->config);
     int result;
 
-    while ((result = attempt(c, m, err)) < 0 && err->kind != ERR_FATAL &&
+    while ((result = attempt(c, mongo, err)) < 0 && err->kind != ERR_FATAL &&
            clock_mono_ms() < end && !stop_wait_ms(500))
         ;
     if (result == 0 || stop_requested() || err->kind == ERR_FATAL)
         return stop_requested() ? 0 : result;
     err->kind = ERR_FATAL;
-    err->code = m->answered_no ? EXIT_NO_RIGHT : EXIT_UNREACHABLE;
+    err->code = mongo->answered_no ? EXIT_NO_RIGHT : EXIT_UNREACHABLE;
     return -1;
 }
 
 /* Nothing is written into another's database. A ping needs no right, so what a consumer does
  * all the time is tried. */
-static int may_write(const struct consumer *c, struct mongo *m, struct error *err)
+static int may_write(const struct consumer *c, struct mongo *mongo, struct error *err)
 {
     static const struct database_source not_known = {0};
     const char *prefix = config_string(c->config, "topic.prefix");
 
-    if (database_owner_check(m, prefix, &not_known, NULL, err) < 0)
+    if (database_owner_check(mongo, prefix, &not_known, NULL, err) < 0)
         return -1;
-    return position_store_prove_rights(m, err);
+    return position_store_prove_rights(mongo, err);
 }
 
 /* Once the ledger can tell whose source it is. */
-static int is_of_its_source(const struct consumer *c, struct mongo *m, struct error *err)
+static int is_of_its_source(const struct consumer *c, struct mongo *mongo, struct error *err)
 {
     struct database_source source;
 
     if (database_source_read(&source, c->ledger, err) < 0)
         return -1;
-    return database_owner_check(m, config_string(c->config, "topic.prefix"), &source, c->ledger,
-                                err);
+    return database_owner_check(mongo, config_string(c->config, "topic.prefix"), &source,
+                                c->ledger, err);
 }
 
 /* Topics of its own may be missing when this program starts first. */
@@ -112,7 +124,7 @@ static int open_parts(struct consumer *c, struct error *err)
     if (mongo_target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
-        mongo_target_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
+        mongo_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
         try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
     return try_target(c, is_of_its_source, err);
@@ -120,13 +132,12 @@ static int open_parts(struct consumer *c, struct error *err)
 
 static void set_limits(struct consumer *c)
 {
-    const struct config *conf = c->config;
-    size_t share = fetch_batch_bytes(c->fetch, (int)config_int(conf, "target.writers"));
+    const struct config *config = c->config;
+    size_t most = fetch_batch_bytes(c->fetch, (int)config_int(config, "target.writers"));
 
-    c->limits = (struct intake_limits){(size_t)config_int(conf, "target.batch.count"),
-                                       (size_t)config_int(conf, "target.batch.bytes")};
-    c->limits.bytes = MIN(c->limits.bytes, share);
-    c->linger_ms = config_int(conf, "target.batch.ms");
+    c->batch_count = (size_t)config_int(config, "target.batch.count");
+    c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), most);
+    c->linger_ms = config_int(config, "target.batch.ms");
     c->session_ms = GROUP_SESSION_MS;
     atomic_store(&c->last_poll, clock_mono_ms());
     name_owner(c->me);
@@ -136,9 +147,7 @@ static void set_limits(struct consumer *c)
 
 static void position_answered(void *owner)
 {
-    struct partition *p = owner;
-
-    dispatcher_wake(p->consumer->dispatcher, p);
+    partition_wake(owner);
 }
 
 static bool owns_first(void *arg, const char *topic)
@@ -149,17 +158,17 @@ static bool owns_first(void *arg, const char *topic)
     return p && atomic_load(&p->assigned);
 }
 
-static void table_changed(void *arg, struct table *t)
+static void table_changed(void *arg, struct table *table)
 {
     const struct consumer *c = arg;
 
-    dispatcher_wake_topic(c->dispatcher, t->topic);
+    dispatcher_wake_topic(c->dispatcher, table->topic);
 }
 
 static void start_threads(struct consumer *c)
 {
     const struct dispatcher_work work = {
-        .step = life_step, .open = life_worker_open, .close = life_worker_close, .arg = c};
+        .step = life_step, .open = life_writer_open, .close = life_writer_close, .arg = c};
     struct preparer_setup prepare = {.config = c->config,
                                      .target = c->target,
                                      .ledger = c->ledger,
@@ -212,7 +221,7 @@ static bool leave(struct consumer *c, struct group *g)
     bool all = !g || group_leave(g, LEAVE_MS);
 
     if (!all)
-        log_warn("a command was not answered in time", NULL);
+        log_warn("command not answered in time", NULL);
     return stop_threads(c, all ? STOP_MS : 0) && all;
 }
 
@@ -228,16 +237,17 @@ static int serve(struct consumer *c, struct group **g, int64_t idle_ms, struct e
     return group_run(*g, idle_ms, err);
 }
 
-static int run(const struct config *c, const struct config_extra *extras, struct error *err)
+static int run(const struct config *config, const struct config_extra *extras,
+               struct error *err)
 {
-    struct consumer consumer = {.config = c};
+    struct consumer consumer = {.config = config};
     struct group *g = NULL;
     int64_t idle_ms = -1; /* not given */
     int result, code;
 
     if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
         return -1;
-    if (config_is_set(c, "checkpoint.db"))
+    if (config_is_set(config, "checkpoint.db"))
         log_warn("checkpoint.db is not read yet", NULL);
     mongoc_init();
     result = serve(&consumer, &g, idle_ms, err);

@@ -3,25 +3,26 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/messages/ledger_cache.h"
+#include "common/mongo/mongo_target.h"
 #include "common/run/log.h"
-#include "consumer/life.h"
+#include "consumer/consumer.h"
 
 #define POLL_WAIT_MS 50
 #define NEWER_LOOK_MS 2000
 
-bool ownership_polled_lately(const struct worker *w)
+bool ownership_polled_lately(const struct consumer *c)
 {
-    const struct consumer *c = w->consumer;
-
     return clock_mono_ms() - atomic_load(&c->last_poll) < c->session_ms / 2;
 }
 
-bool ownership_read_ledger(struct worker *w, const struct partition *p,
-                           struct ledger_table *ret, int64_t *ret_begin)
+bool ownership_read_ledger(const struct partition *p, struct ledger_table *ret,
+                           int64_t *ret_begin)
 {
     struct error err;
 
-    if (ledger_cache_table(w->consumer->ledger, p->table->name, ret, &err) <= 0)
+    if (ledger_cache_table(p->consumer->ledger, p->table->name, ret, &err) <= 0)
         return false;
     if (strlen(ret->log_id) >= POSITION_TEXT_MAX) { /* none that a producer makes */
         ledger_table_release(ret);
@@ -46,20 +47,19 @@ static struct partition_next lost(struct partition *p, const struct position_doc
     return partition_mark(p);
 }
 
-struct partition_next ownership_rewind(struct worker *w, struct partition *p,
+struct partition_next ownership_rewind(struct partition *p,
                                        const struct position_change *change, int64_t go_back)
 {
     partition_stop_reading(p);
     position_doubt(&p->position);
     p->go_back = go_back;
-    keeper_ask_change(w->consumer->keeper, &p->ask, change, clock_mono_ms());
+    keeper_ask_change(p->consumer->keeper, &p->ask, change, clock_mono_ms());
     return partition_go(PARTITION_REWINDING);
 }
 
-struct partition_next ownership_follow(struct worker *w, struct partition *p,
-                                       const struct position_doc *doc)
+struct partition_next ownership_follow(struct partition *p, const struct position_doc *doc)
 {
-    struct consumer *c = w->consumer;
+    const struct consumer *c = p->consumer;
     struct position_change change;
     int64_t offset = POSITION_NONE;
 
@@ -69,7 +69,7 @@ struct partition_next ownership_follow(struct worker *w, struct partition *p,
         return partition_run(p);
     case POSITION_REWIND:
         position_set_back(&change, doc, offset);
-        return ownership_rewind(w, p, &change, offset);
+        return ownership_rewind(p, &change, offset);
     case POSITION_GONE:
         return partition_restart(p, "its position was removed");
     case POSITION_LOST:
@@ -80,16 +80,16 @@ struct partition_next ownership_follow(struct worker *w, struct partition *p,
 
 /* ---- the way back ---- */
 
-struct partition_next state_held(struct worker *w, struct partition *p)
+struct partition_next ownership_held(struct partition *p)
 {
-    struct keeper *k = w->consumer->keeper;
+    struct keeper *k = p->consumer->keeper;
     int64_t now = clock_mono_ms();
 
     if (!keeper_take_back(k, &p->ask)) /* whatever comes of it, the document will say so */
         return partition_wait(p);
     if (now < p->until)
         return partition_wait_until(p, p->until);
-    if (!ownership_polled_lately(w))
+    if (!ownership_polled_lately(p->consumer))
         return partition_wait_until(p, now + POLL_WAIT_MS);
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
@@ -97,11 +97,11 @@ struct partition_next state_held(struct worker *w, struct partition *p)
     return partition_go(PARTITION_READING);
 }
 
-struct partition_next state_reading(struct worker *w, struct partition *p)
+struct partition_next ownership_reading(struct partition *p)
 {
-    switch (keeper_answer(w->consumer->keeper, &p->ask)) {
+    switch (keeper_answer(p->consumer->keeper, &p->ask)) {
     case ANSWER_DOCUMENT:
-        return ownership_follow(w, p, &p->ask.doc);
+        return ownership_follow(p, &p->ask.doc);
     case ANSWER_FAILED:
         return partition_hold(p, MONGO_AGAIN, &p->ask.err, "read position");
     case ANSWER_CHANGED:
@@ -119,20 +119,20 @@ static struct partition_next went_back(struct partition *p)
         position_begins_again(&p->position);
     else
         position_went_back(&p->position, p->go_back);
-    log_info(p->go_back == POSITION_NONE ? "applied once more after an owner without a goodbye"
-                                         : "partition goes back",
+    log_info(p->go_back == POSITION_NONE ? "partition set back after an owner without a goodbye"
+                                         : "partition set back",
              "topic=%s partition=%" PRId32 " from=%" PRId64 " to=%" PRId64, p->topic, p->number,
              from, p->position.offset);
     return partition_run(p);
 }
 
-struct partition_next state_rewinding(struct worker *w, struct partition *p)
+struct partition_next ownership_rewinding(struct partition *p)
 {
-    switch (keeper_answer(w->consumer->keeper, &p->ask)) {
+    switch (keeper_answer(p->consumer->keeper, &p->ask)) {
     case ANSWER_CHANGED:
         return went_back(p);
     case ANSWER_DOCUMENT:
-        return ownership_follow(w, p, &p->ask.doc);
+        return ownership_follow(p, &p->ask.doc);
     case ANSWER_FAILED:
         return partition_hold(p, p->ask.result, &p->ask.err, "go back");
     case ANSWER_NONE:
@@ -144,26 +144,26 @@ struct partition_next state_rewinding(struct worker *w, struct partition *p)
 /* ---- halted ---- */
 
 /* A generation that begins after what can't be applied brings all values again. */
-bool ownership_newer_begins(struct worker *w, const struct partition *p)
+bool ownership_newer_begins(const struct partition *p)
 {
     struct ledger_table ledger = {0};
     bool newer = false;
     int64_t begin;
 
-    if (ownership_read_ledger(w, p, &ledger, &begin) && begin != POSITION_NONE)
+    if (ownership_read_ledger(p, &ledger, &begin) && begin != POSITION_NONE)
         newer = ledger.generation > p->position.generation ||
                 strcmp(ledger.log_id, p->position.log_id) != 0;
     ledger_table_release(&ledger);
     return newer;
 }
 
-struct partition_next state_halted(struct worker *w, struct partition *p)
+struct partition_next ownership_halted(struct partition *p)
 {
     int64_t now = clock_mono_ms();
 
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
-    if (ownership_newer_begins(w, p)) {
+    if (ownership_newer_begins(p)) {
         p->skip = true;
         return partition_restart(p, "a newer generation begins after what it could not apply");
     }

@@ -3,18 +3,19 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
+#include "common/mongo/mongo_target.h"
 #include "common/run/log.h"
 #include "consumer/consumer.h"
+#include "consumer/fetch.h"
 
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 10000
 #define HALTED_MS 10000 /* then it is tried again */
 
-static void wake(void *arg)
+static void messages_came(void *arg)
 {
-    struct partition *p = arg;
-
-    dispatcher_wake(p->consumer->dispatcher, p);
+    partition_wake(arg);
 }
 
 char *partition_id(const char *topic, int32_t number)
@@ -39,7 +40,7 @@ struct partition *partition_new(struct consumer *c, const char *topic, int32_t n
     backoff_init(&p->backoff, BACKOFF_BASE_MS, BACKOFF_CAP_MS, NULL, NULL);
     atomic_init(&p->offset, POSITION_NONE);
     atomic_init(&p->log_end, -1);
-    p->stream = fetch_stream_new(c->fetch, topic, number, wake, p);
+    p->stream = fetch_stream_new(fetch_streams(c->fetch), topic, number, messages_came, p);
     return p;
 }
 
@@ -93,22 +94,22 @@ bool partition_may_be_taken(const struct partition *p)
 
 struct partition_next partition_go(enum partition_state state)
 {
-    return (struct partition_next){state, DISPATCH_AT_ONCE};
+    return (struct partition_next){state, 0};
 }
 
-struct partition_next partition_go_at(enum partition_state state, int64_t due)
+static struct partition_next go_at(enum partition_state state, int64_t at_ms)
 {
-    return (struct partition_next){state, due};
+    return (struct partition_next){state, MAX(at_ms - clock_mono_ms(), 0)};
 }
 
 struct partition_next partition_wait(const struct partition *p)
 {
-    return partition_go_at(p->state, DISPATCH_ON_EVENT);
+    return (struct partition_next){p->state, STEP_ON_WAKE};
 }
 
-struct partition_next partition_wait_until(const struct partition *p, int64_t due)
+struct partition_next partition_wait_until(const struct partition *p, int64_t at_ms)
 {
-    return partition_go_at(p->state, due);
+    return go_at(p->state, at_ms);
 }
 
 int64_t partition_again_at(struct partition *p)
@@ -131,7 +132,7 @@ struct partition_next partition_hold(struct partition *p, enum mongo_result resu
              " outcome=%s at=%s reason=%s",
              p->topic, p->number, p->position.offset, p->until - now,
              result == MONGO_UNKNOWN ? "unknown" : "failed", what, err->message);
-    return partition_go_at(PARTITION_HELD, p->until);
+    return go_at(PARTITION_HELD, p->until);
 }
 
 struct partition_next partition_halt(struct partition *p, const char *reason)
@@ -162,7 +163,7 @@ struct partition_next partition_mark(struct partition *p)
 
 struct partition_next partition_restart(struct partition *p, const char *why)
 {
-    log_info("partition starts over", "topic=%s partition=%" PRId32 " why=%s", p->topic,
+    log_info("partition restarted", "topic=%s partition=%" PRId32 " why=%s", p->topic,
              p->number, why);
     return partition_leave(p);
 }
@@ -173,7 +174,7 @@ struct partition_next partition_run(struct partition *p)
     p->stop = PARTITION_STOP_NOT;
     atomic_store(&p->offset, p->position.offset);
     atomic_store(&p->log_shrank, false);
-    p->check = (struct topic_check){0};
+    p->look = (struct log_look){0};
     return partition_go(PARTITION_CHECKING);
 }
 
@@ -223,7 +224,7 @@ void partition_drop_batch(struct partition *p)
     fetch_stream_release(p->stream, p->messages, p->message_count);
     for (size_t i = 0; i < p->refusal_count; i++)
         free(p->refusals[i].reason);
-    p->message_count = p->refusal_count = 0;
+    p->message_count = p->refusal_count = p->letter_count = 0;
     batch_reset(&p->batch);
 }
 

@@ -1,17 +1,16 @@
 /* consumer/partition.h - one partition of one table: the states of its life, and what it has in
  * hand.
  *
- * Each state is a function (takeover.c, run.c) that returns the next one; life.c calls them and
- * is the only place that sets `state`. What follows from a state stands in the list below, not
- * in fields beside it: whether it counts as released to the group, whether it may be idle, what
- * its health is.
+ * Each state is a function (in the file of its prefix) that returns the next one; life.c calls
+ * them and is the only place that sets `state`. What follows from a state stands in the list
+ * below or is derived in life.c, not in fields beside it.
  *
- * Events that every state gets: its due time, an answer of the keeper, a word of the group.
- * When the group takes the partition away, a state goes where `on revoke` says. A partition
- * that is not assigned may only finish its mark; it is never taken over.
+ * A state's function is called when its time has come, or when something happened: messages, an
+ * answer of the keeper, a receipt, a change of its table, a word of the group. A partition that
+ * is not assigned may only finish its mark; it is never taken over.
  *
- * Exactly one thread holds a partition at a time (dispatcher.h); the fields of the holder need
- * no lock. */
+ * One thread at a time holds a partition (dispatcher.h); the fields of the holder need no lock.
+ */
 #pragma once
 
 #include <stdatomic.h>
@@ -20,15 +19,16 @@
 #include <uthash.h>
 
 #include "common/base/backoff.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
+#include "common/run/step_pool.h"
 #include "consumer/batch.h"
 #include "consumer/dead_letters.h"
-#include "consumer/fetch.h"
+#include "consumer/fetch_stream.h"
 #include "consumer/keeper.h"
 #include "consumer/position.h"
 #include "consumer/suspects.h"
 #include "consumer/table.h"
-#include "consumer/topic_check.h"
+#include "consumer/topic_identity.h"
 
 /*   state      waits for                                 what it is to others
  *
@@ -52,23 +52,23 @@
  *
  *   columns: name, function, released, taken, the states that may follow (life.c checks) */
 #define PARTITION_STATES(X)                                                                    \
-    X(RESTING, state_resting, true, false, TO(WAITING))                                        \
-    X(WAITING, state_waiting, false, false, TO(TAKING) | TO(LEFT_OUT) | TO(RESTING))           \
-    X(LEFT_OUT, state_left_out, true, false, TO(RESTING))                                      \
-    X(TAKING, state_taking, false, false, TO(CHECKING) | TO(WAITING) | TO(RESTING))            \
-    X(CHECKING, state_checking, false, true,                                                   \
+    X(RESTING, takeover_resting, true, false, TO(WAITING))                                     \
+    X(WAITING, takeover_waiting, false, false, TO(TAKING) | TO(LEFT_OUT) | TO(RESTING))        \
+    X(LEFT_OUT, takeover_left_out, true, false, TO(RESTING))                                   \
+    X(TAKING, takeover_taking, false, false, TO(CHECKING) | TO(WAITING) | TO(RESTING))         \
+    X(CHECKING, topic_check_checking, false, true,                                             \
       TO(RUNNING) | TO(HELD) | TO(HALTED) | TO(LEAVING))                                       \
-    X(RUNNING, state_running, false, true,                                                     \
+    X(RUNNING, run_running, false, true,                                                       \
       TO(LETTERS) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) | TO(LEAVING))         \
-    X(LETTERS, state_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))               \
-    X(HELD, state_held, false, true, TO(READING) | TO(LEAVING))                                \
-    X(READING, state_reading, false, true,                                                     \
+    X(LETTERS, run_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))                 \
+    X(HELD, ownership_held, false, true, TO(READING) | TO(LEAVING))                            \
+    X(READING, ownership_reading, false, true,                                                 \
       TO(CHECKING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                     \
-    X(REWINDING, state_rewinding, false, true,                                                 \
+    X(REWINDING, ownership_rewinding, false, true,                                             \
       TO(CHECKING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                                     \
-    X(HALTED, state_halted, false, true, TO(HELD) | TO(LEAVING))                               \
-    X(LEAVING, state_leaving, false, true, TO(MARKING) | TO(WAITING) | TO(RESTING))            \
-    X(MARKING, state_marking, true, false, TO(LEAVING) | TO(WAITING) | TO(RESTING))
+    X(HALTED, ownership_halted, false, true, TO(HELD) | TO(LEAVING))                           \
+    X(LEAVING, takeover_leaving, false, true, TO(MARKING) | TO(WAITING) | TO(RESTING))         \
+    X(MARKING, takeover_marking, true, false, TO(LEAVING) | TO(WAITING) | TO(RESTING))
 
 enum partition_state {
 #define X(name, ...) PARTITION_##name,
@@ -79,7 +79,7 @@ enum partition_state {
 /* What a state's function returns: the next state, and when to look at it. */
 struct partition_next {
     enum partition_state state;
-    int64_t due; /* clock_mono_ms, DISPATCH_AT_ONCE or DISPATCH_ON_EVENT */
+    int64_t delay_ms; /* as a step's (step_pool.h); 0: it is called at once */
 };
 
 struct refusal { /* a message that is no event of this table */
@@ -87,8 +87,8 @@ struct refusal { /* a message that is no event of this table */
     char *reason;
 };
 
-struct dispatcher_topic;
 struct consumer;
+struct dispatcher_share;
 
 struct partition {
     /* set once */
@@ -97,17 +97,20 @@ struct partition {
     int32_t number;
     char *id; /* of the position document: "<topic>/<number>" */
     struct fetch_stream *stream;
+    struct step_pool *pool;
+    struct step step;
 
     /* under the dispatcher's lock */
-    UT_hash_handle hh; /* of all, by id */
-    struct dispatcher_topic *dispatched;
-    struct partition *next_ready;
-    bool ready;   /* in the queue, or to be put there when its holder is done */
-    bool busy;    /* held by a thread */
-    bool revoked; /* and not assigned since */
-    int64_t due;  /* when to be looked at next */
+    UT_hash_handle hh;              /* of all, by id */
+    struct dispatcher_share *share; /* of its table */
+    struct partition *prev, *next;  /* of its table's that are in a step */
+    int64_t step_began_ms;
+    bool in_step;  /* a thread holds it */
+    bool has_turn; /* it was woken to take the turn that it had to wait for */
+    bool revoked;  /* and not assigned since */
 
-    /* of the holder; state also under the dispatcher's lock while nobody holds it */
+    /* of the holder; state also under the dispatcher's lock when not in a step */
+    struct mongo_writer *writer; /* the holder's own */
     enum partition_state state;
     int64_t until;           /* the state does nothing before, but for leaving */
     struct table *table;     /* NULL: not known yet */
@@ -123,9 +126,10 @@ struct partition {
     size_t message_capacity;
     struct refusal *refusals;
     size_t refusal_count;
-    int64_t oldest_at;                  /* when the first message of the batch came */
-    int64_t begin;                      /* offset of the last begin in the batch */
+    int64_t oldest_at;                 /* when the first message of the batch came */
+    int64_t begin;                     /* offset of the last begin in the batch */
     struct dead_letters_round *letters; /* LETTERS: what is on its way */
+    size_t letter_count;               /* of the batch */
     struct suspects suspects;
     struct backoff backoff;
     int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */
@@ -134,7 +138,7 @@ struct partition {
         PARTITION_STOP_SCHEMA, /* a begin of another key schema is next */
         PARTITION_STOP_LOG     /* the log does not bring what has to follow */
     } stop;                    /* nothing may be taken in past it */
-    struct topic_check check;  /* CHECKING */
+    struct log_look look;      /* CHECKING */
     bool log_doubted;          /* it stopped with PARTITION_STOP_LOG: is it the same log? */
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
@@ -153,12 +157,17 @@ struct partition {
     atomic_bool log_shrank; /* they said an end below what was confirmed before, or no topic */
 
     /* of the thread of end_offsets */
-    int64_t offset_before; /* what was confirmed when it asked for the end */
+    int64_t offset_before; /* what was confirmed before it asked for the end */
 };
 
 char *partition_id(const char *topic, int32_t number); /* the caller frees */
 struct partition *partition_new(struct consumer *c, const char *topic, int32_t number);
 void partition_free(struct partition *p);
+/* Something happened to it: its state is called soon. Any thread. */
+static inline void partition_wake(struct partition *p)
+{
+    step_wake(p->pool, &p->step);
+}
 
 bool partition_is_released(const struct partition *p);
 bool partition_is_taken(const struct partition *p);
@@ -168,12 +177,12 @@ bool partition_may_be_taken(const struct partition *p);
 /* ---- what a state's function returns ---- */
 
 struct partition_next partition_go(enum partition_state state);
-struct partition_next partition_go_at(enum partition_state state, int64_t due);
-/* Stays, until something happens. */
+/* Stays, until something happens ... */
 struct partition_next partition_wait(const struct partition *p);
-struct partition_next partition_wait_until(const struct partition *p, int64_t due);
-/* HELD: drops what is in hand and waits before it goes on from what its document says: after
- * growing delays, or when the outcome is unknown after the grace. what: at which step. */
+/* ... or it is at_ms of clock_mono_ms. */
+struct partition_next partition_wait_until(const struct partition *p, int64_t at_ms);
+/* HELD: drops what is in hand and waits before it goes on from what its document says: for
+ * growing delays, and for the grace when the outcome is unknown. what: at which step. */
 struct partition_next partition_hold(struct partition *p, enum mongo_result result,
                                      const struct error *err, const char *what);
 /* HALTED, with the reason. Tried again at a time of the state's own. */

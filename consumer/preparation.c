@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 #include "consumer/collection_doubles.h"
 #include "consumer/collection_index.h"

@@ -1,40 +1,35 @@
-/* The states of a partition that runs: pull, write, dead letters, position, in this order, so
- * that a crash in between only repeats. The position is moved behind the writes, by the keeper:
- * no write waits for it. */
+#include "consumer/run.h"
+
 #include <inttypes.h>
 
 #include "common/base/check.h"
+#include "common/base/clock.h"
 #include "common/base/mutation.h"
+#include "common/mongo/mongo_target.h"
 #include "common/run/log.h"
-#include "consumer/life.h"
+#include "consumer/consumer.h"
+#include "consumer/dispatcher.h"
+#include "consumer/intake.h"
+#include "consumer/mongo_writer.h"
 #include "consumer/ownership.h"
+#include "consumer/preparer.h"
 
 #define MOVE_EVERY_MS 100  /* all partitions at once: the keeper makes one command of them */
 #define LOOK_EVERY_MS 5000 /* when idle: for a mark of someone who came late */
 #define POLL_WAIT_MS 50
 #define LETTERS_LOGGED 5 /* of a batch; the others are counted */
 
-struct flush {
-    struct worker *w;
-    struct partition *p;
-    size_t letters;
-};
-
 /* ---- dead letters ---- */
 
 static void letters_ended(void *arg)
 {
-    struct partition *p = arg;
-
-    dispatcher_wake(p->consumer->dispatcher, p);
+    partition_wake(arg);
 }
 
-static void send_letter(struct flush *f, const rd_kafka_message_t *m, const struct event *ev,
-                        const char *reason)
+static void send_letter(struct partition *p, const rd_kafka_message_t *m,
+                        const struct event *ev, const char *reason)
 {
-    struct partition *p = f->p;
-
-    if (f->letters++ < LETTERS_LOGGED)
+    if (p->letter_count++ < LETTERS_LOGGED)
         log_warn("record refused",
                  "table=%s topic=%s partition=%" PRId32 " offset=%" PRId64 " reason=%s",
                  p->table->name, p->topic, p->number, m->offset, reason);
@@ -45,9 +40,9 @@ static void send_letter(struct flush *f, const rd_kafka_message_t *m, const stru
     dead_letters_send(p->letters, m, ev, p->table->name, reason);
 }
 
-static void entry_refused(void *arg, struct batch_entry *e, const char *reason)
+static void entry_refused(void *arg, struct batch_entry *entry, const char *reason)
 {
-    const rd_kafka_message_t *m = e->message;
+    const rd_kafka_message_t *m = entry->message;
     struct error ignored;
     struct event ev;
 
@@ -55,14 +50,14 @@ static void entry_refused(void *arg, struct batch_entry *e, const char *reason)
     send_letter(arg, m, &ev, reason);
 }
 
-static void refuse_foreign(struct flush *f)
+static void refuse_foreign(struct partition *p)
 {
-    for (size_t i = 0; i < f->p->refusal_count; i++)
-        send_letter(f, f->p->refusals[i].message, NULL, f->p->refusals[i].reason);
-    if (f->letters > LETTERS_LOGGED)
+    for (size_t i = 0; i < p->refusal_count; i++)
+        send_letter(p, p->refusals[i].message, NULL, p->refusals[i].reason);
+    if (p->letter_count > LETTERS_LOGGED)
         log_warn("more records refused", "table=%s topic=%s partition=%" PRId32 " records=%zu",
-                 f->p->table->name, f->p->topic, f->p->number, f->letters - LETTERS_LOGGED);
-    metric_add(f->p->table->metrics.dead_letters, (int64_t)f->letters);
+                 p->table->name, p->topic, p->number, p->letter_count - LETTERS_LOGGED);
+    metric_add(p->table->metrics.dead_letters, (int64_t)p->letter_count);
 }
 
 /* ---- asking for the position to be moved ---- */
@@ -72,15 +67,15 @@ static int64_t next_tick(int64_t every_ms)
     return (clock_mono_ms() / every_ms + 1) * every_ms;
 }
 
-static void ask_keeper(struct worker *w, struct partition *p)
+static void ask_keeper(struct partition *p)
 {
-    struct keeper *k = w->consumer->keeper;
+    struct keeper *k = p->consumer->keeper;
     struct position_change move;
 
     if (position_is_ahead(&p->position)) {
         if (keeper_is_asked(k, &p->ask) && !(p->ask.reads && keeper_take_back(k, &p->ask)))
             return; /* the next move follows this one */
-        position_move(&move, &p->position, w->consumer->me);
+        position_move(&move, &p->position, p->consumer->me);
         keeper_ask_change(k, &p->ask, &move, next_tick(MOVE_EVERY_MS));
     } else if (!keeper_is_asked(k, &p->ask)) {
         keeper_ask_read(k, &p->ask, next_tick(LOOK_EVERY_MS));
@@ -91,21 +86,21 @@ static void ask_keeper(struct worker *w, struct partition *p)
 
 static bool may_send(void *arg)
 {
-    const struct flush *f = arg;
-    const struct consumer *c = f->w->consumer;
+    const struct partition *p = arg;
+    const struct consumer *c = p->consumer;
 
-    return position_may_send(&f->p->position, clock_mono_ms(), atomic_load(&c->last_poll),
+    return position_may_send(&p->position, clock_mono_ms(), atomic_load(&c->last_poll),
                              c->session_ms);
 }
 
-static void count(const struct flush *f, const struct mongo_write_job *job)
+static void count(struct partition *p, const struct mongo_write_job *job)
 {
-    const struct table_metrics *m = &f->p->table->metrics;
+    const struct table_metrics *metrics = &p->table->metrics;
 
-    metric_add(m->applied, (int64_t)job->written);
-    metric_add(m->deleted, (int64_t)job->deleted);
-    metric_add(m->batches, 1);
-    atomic_fetch_add(&f->w->consumer->records, (long long)(job->written + job->deleted));
+    metric_add(metrics->applied, (int64_t)job->written);
+    metric_add(metrics->deleted, (int64_t)job->deleted);
+    metric_add(metrics->batches, 1);
+    atomic_fetch_add(&p->consumer->records, (long long)(job->written + job->deleted));
 }
 
 /* All of the batch is in the target or with the dead letters. */
@@ -138,41 +133,39 @@ static struct partition_next write_failed(struct partition *p, enum mongo_result
     return partition_hold(p, result, err, "write");
 }
 
-static struct partition_next flush(struct worker *w, struct partition *p)
+static struct partition_next write_batch(struct partition *p)
 {
-    struct flush f = {.w = w, .p = p};
     struct mongo_write_job job = {.batch = &p->batch,
                                   .view = p->view,
                                   .suspects = &p->suspects,
                                   .now_ms = clock_mono_ms(),
                                   .may_send = may_send,
                                   .refused = entry_refused,
-                                  .arg = &f};
+                                  .arg = p};
     enum mongo_result result;
     struct error err;
 
-    if (!may_send(&f))
+    if (!may_send(p))
         return partition_wait_until(p, clock_mono_ms() + POLL_WAIT_MS);
     if (MUTATED(position_first)) {
         batch_applied(p);
-        ask_keeper(w, p);
+        ask_keeper(p);
     }
     position_sending(&p->position, p->batch.next_offset);
-    result = mongo_writer_apply(&w->writer, &job, &err);
-    dispatcher_timed_out(w->consumer->dispatcher, p, result == MONGO_UNKNOWN);
+    result = mongo_writer_apply(p->writer, &job, &err);
+    dispatcher_timed_out(p->consumer->dispatcher, p, result == MONGO_UNKNOWN);
     if (result != MONGO_DONE)
         return write_failed(p, result, &job, &err);
-    refuse_foreign(&f);
-    count(&f, &job);
+    refuse_foreign(p);
+    count(p, &job);
     return p->letters ? partition_go(PARTITION_LETTERS) : batch_done(p);
 }
 
 /* Its reading goes on meanwhile, and its thread has other work. */
-struct partition_next state_letters(struct worker *w, struct partition *p)
+struct partition_next run_letters(struct partition *p)
 {
     struct error err;
 
-    (void)w;
     switch (dead_letters_round_result(p->letters, &err)) {
     case DEAD_LETTERS_UNDER_WAY:
         break;
@@ -202,29 +195,29 @@ static bool is_at_end(const struct partition *p)
 }
 
 /* It was read for a look, or since a move did not match everywhere. */
-static struct partition_next document_came(struct worker *w, struct partition *p)
+static struct partition_next document_came(struct partition *p)
 {
     const struct position_doc *doc = &p->ask.doc;
     int64_t moved = p->ask.reads ? POSITION_NONE : p->ask.change.next.offset, ignored;
 
-    if (position_judge(&p->position, doc, w->consumer->me, &ignored) != POSITION_MINE ||
+    if (position_judge(&p->position, doc, p->consumer->me, &ignored) != POSITION_MINE ||
         !position_agrees(&p->position, doc, moved)) {
         partition_stop_reading(p);
-        return ownership_follow(w, p, doc);
+        return ownership_follow(p, doc);
     }
     if (doc->offset != p->position.offset || (is_at_end(p) && !position_is_ahead(&p->position)))
         confirmed(p, doc->offset);
     return partition_wait(p);
 }
 
-static struct partition_next take_answer(struct worker *w, struct partition *p)
+static struct partition_next take_answer(struct partition *p)
 {
-    switch (keeper_answer(w->consumer->keeper, &p->ask)) {
+    switch (keeper_answer(p->consumer->keeper, &p->ask)) {
     case ANSWER_CHANGED:
         confirmed(p, p->ask.change.next.offset);
         break;
     case ANSWER_DOCUMENT:
-        return document_came(w, p);
+        return document_came(p);
     case ANSWER_FAILED:
         return partition_hold(p, p->ask.result, &p->ask.err,
                               p->ask.reads ? "read position" : "move position");
@@ -235,14 +228,14 @@ static struct partition_next take_answer(struct worker *w, struct partition *p)
 }
 
 /* The predecessor's last write may have come after ours until now: once more. */
-static struct partition_next begin_again(struct worker *w, struct partition *p)
+static struct partition_next begin_again(struct partition *p)
 {
     struct position_change change;
 
-    if (!keeper_take_back(w->consumer->keeper, &p->ask))
+    if (!keeper_take_back(p->consumer->keeper, &p->ask))
         return partition_wait(p);
-    position_begin_again(&change, &p->position, w->consumer->me);
-    return ownership_rewind(w, p, &change, POSITION_NONE);
+    position_begin_again(&change, &p->position, p->consumer->me);
+    return ownership_rewind(p, &change, POSITION_NONE);
 }
 
 /* ---- running ---- */
@@ -261,12 +254,12 @@ static struct partition_next stop_log(struct partition *p)
 
 /* Where the newest generation begins, if it has the key schema that the table is prepared for:
  * POSITION_NONE if it has another one, or that is not known. */
-static int64_t newest_begin(struct worker *w, const struct partition *p)
+static int64_t newest_begin(const struct partition *p)
 {
     struct ledger_table ledger = {0};
     int64_t begin = POSITION_NONE;
 
-    if (ownership_read_ledger(w, p, &ledger, &begin) &&
+    if (ownership_read_ledger(p, &ledger, &begin) &&
         !key_schema_equal(&ledger.key_schema, &p->view->schema))
         begin = POSITION_NONE;
     ledger_table_release(&ledger);
@@ -275,26 +268,26 @@ static int64_t newest_begin(struct worker *w, const struct partition *p)
 
 /* A generation of another key schema begins. Either the table is to be prepared for it, or it
  * is an older one than the newest, which begins behind it and brings all values. */
-static struct partition_next stop_schema(struct worker *w, struct partition *p)
+static struct partition_next stop_schema(struct partition *p)
 {
-    int64_t begin = newest_begin(w, p);
+    int64_t begin = newest_begin(p);
 
     if (begin != POSITION_NONE && begin <= p->position.applied)
         return partition_halt(p, "a begin of another key schema than the ledger's is next");
     p->skip = begin != POSITION_NONE;
-    preparer_look_soon(w->consumer->preparer, p->table);
+    preparer_look_soon(p->consumer->preparer, p->table);
     return partition_restart(p, "a generation of another key schema begins");
 }
 
-static struct partition_next with_batch(struct worker *w, struct partition *p)
+static struct partition_next with_batch(struct partition *p)
 {
-    int64_t ripe = p->oldest_at + w->consumer->linger_ms;
-    const struct intake_limits *l = &w->consumer->limits;
+    const struct consumer *c = p->consumer;
+    int64_t ripe = p->oldest_at + c->linger_ms;
 
     if (clock_mono_ms() < ripe && p->stop == PARTITION_STOP_NOT &&
-        !batch_is_full(&p->batch, l->count, l->bytes))
+        !batch_is_full(&p->batch, c->batch_count, c->batch_bytes))
         return partition_wait_until(p, ripe);
-    return flush(w, p);
+    return write_batch(p);
 }
 
 /* Up to the log's end, behind the markers of transactions: a position before one that retention
@@ -305,35 +298,36 @@ static void pass_markers(struct partition *p)
         position_written(&p->position, p->end_seen);
 }
 
-static struct partition_next without_batch(struct worker *w, struct partition *p)
+static struct partition_next without_batch(struct partition *p)
 {
     if (p->stop == PARTITION_STOP_LOG)
         return stop_log(p);
     if (p->stop == PARTITION_STOP_SCHEMA)
-        return stop_schema(w, p);
+        return stop_schema(p);
     pass_markers(p);
     if (p->position.again != POSITION_NONE)
         return partition_wait_until(p, p->position.again_at);
     return partition_wait(p);
 }
 
-struct partition_next state_running(struct worker *w, struct partition *p)
+struct partition_next run_running(struct partition *p)
 {
-    struct partition_next next = take_answer(w, p);
+    const struct consumer *c = p->consumer;
+    struct partition_next next = take_answer(p);
     struct error err;
 
-    if (next.state != PARTITION_RUNNING || next.due == DISPATCH_AT_ONCE)
+    if (next.state != PARTITION_RUNNING)
         return next;
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
     if (atomic_load(&p->log_shrank))
         return stop_log(p);
     if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))
-        return begin_again(w, p);
-    if (intake_pull(p, &w->consumer->limits, &err) < 0)
+        return begin_again(p);
+    if (intake_pull(p, c->batch_count, c->batch_bytes, &err) < 0)
         return partition_hold(p, MONGO_AGAIN, &err, "read");
-    next = partition_has_batch(p) ? with_batch(w, p) : without_batch(w, p);
+    next = partition_has_batch(p) ? with_batch(p) : without_batch(p);
     if (next.state == PARTITION_RUNNING)
-        ask_keeper(w, p);
+        ask_keeper(p);
     return next;
 }

@@ -1,11 +1,14 @@
-/* The states before a partition runs and after it did: waiting for its table, taking it over,
- * leaving it, telling a new owner of late writes. */
+#include "consumer/takeover.h"
+
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/mongo/mongo_target.h"
 #include "common/run/log.h"
-#include "consumer/life.h"
+#include "consumer/consumer.h"
 #include "consumer/ownership.h"
+#include "consumer/tables.h"
 
 #define WAIT_MS 500 /* for the producer's records */
 #define POLL_WAIT_MS 50
@@ -13,9 +16,8 @@
 
 /* ---- the table ---- */
 
-struct partition_next state_resting(struct worker *w, struct partition *p)
+struct partition_next takeover_resting(struct partition *p)
 {
-    (void)w;
     if (!atomic_load(&p->assigned))
         return partition_wait(p);
     p->skip = false;
@@ -23,9 +25,8 @@ struct partition_next state_resting(struct worker *w, struct partition *p)
     return partition_go(PARTITION_WAITING);
 }
 
-struct partition_next state_left_out(struct worker *w, struct partition *p)
+struct partition_next takeover_left_out(struct partition *p)
 {
-    (void)w;
     return atomic_load(&p->assigned) ? partition_wait(p) : partition_go(PARTITION_RESTING);
 }
 
@@ -37,14 +38,14 @@ static struct partition_next wait_for_ledger(struct partition *p)
     return partition_wait_until(p, clock_mono_ms() + WAIT_MS);
 }
 
-struct partition_next state_waiting(struct worker *w, struct partition *p)
+struct partition_next takeover_waiting(struct partition *p)
 {
     if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     if (clock_mono_ms() < p->until) /* it was lost to another owner */
         return partition_wait_until(p, p->until);
     if (!p->table)
-        p->table = tables_of_topic(w->consumer->tables, p->topic);
+        p->table = tables_of_topic(p->consumer->tables, p->topic);
     if (!p->table)
         return wait_for_ledger(p);
     if (p->table->filtered)
@@ -60,12 +61,12 @@ struct partition_next state_waiting(struct worker *w, struct partition *p)
 /* ---- taking over ---- */
 
 /* Does the ledger say where the log begins? */
-static bool read_source(struct worker *w, const struct partition *p,
-                        struct position_source *ret, struct ledger_table *ledger)
+static bool read_source(const struct partition *p, struct position_source *ret,
+                        struct ledger_table *ledger)
 {
     int64_t begin;
 
-    if (!ownership_read_ledger(w, p, ledger, &begin))
+    if (!ownership_read_ledger(p, ledger, &begin))
         return false;
     *ret = (struct position_source){.log_id = ledger->log_id,
                                     .uuid = p->view->uuid,
@@ -75,12 +76,11 @@ static bool read_source(struct worker *w, const struct partition *p,
     return true;
 }
 
-static struct partition_next taken(struct worker *w, struct partition *p,
-                                   const struct position_doc *doc)
+static struct partition_next taken(struct partition *p, const struct position_doc *doc)
 {
     const struct position_doc *old = &p->ask.change.seen;
 
-    position_taken(&p->position, doc, clock_mono_ms(), w->consumer->target->grace_ms);
+    position_taken(&p->position, doc, clock_mono_ms(), p->consumer->target->grace_ms);
     log_info("partition taken",
              "topic=%s partition=%" PRId32 " epoch=%" PRId64 " offset=%" PRId64
              " from=%s generation=%" PRId64 " again=%" PRId64 " before=%s",
@@ -98,8 +98,7 @@ static struct partition_next look_again(struct partition *p)
     return partition_wait_until(p, p->until);
 }
 
-static struct partition_next decide(struct worker *w, struct partition *p,
-                                    const struct position_doc *doc)
+static struct partition_next decide(struct partition *p, const struct position_doc *doc)
 {
     struct ledger_table ledger = {0};
     struct position_source source;
@@ -108,7 +107,7 @@ static struct partition_next decide(struct worker *w, struct partition *p,
     bool missed = !p->ask.reads;
 
     if (p->taking && position_is_taken(&p->ask.change, doc)) /* its answer got lost */
-        return taken(w, p, doc);
+        return taken(p, doc);
     p->taking = false;
     if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
@@ -117,13 +116,13 @@ static struct partition_next decide(struct worker *w, struct partition *p,
         return partition_wait_until(p, p->until);
     }
     p->start = POSITION_WAIT;
-    if (read_source(w, p, &source, &ledger))
-        p->start = position_take(&change, doc, &source, w->consumer->me);
+    if (read_source(p, &source, &ledger))
+        p->start = position_take(&change, doc, &source, p->consumer->me);
     ledger_table_release(&ledger);
     if (p->start == POSITION_WAIT)
         return look_again(p);
     p->taking = true;
-    keeper_ask_change(w->consumer->keeper, &p->ask, &change, clock_mono_ms());
+    keeper_ask_change(p->consumer->keeper, &p->ask, &change, clock_mono_ms());
     return partition_wait(p);
 }
 
@@ -138,7 +137,7 @@ static struct partition_next take_failed(struct partition *p)
 }
 
 /* Nothing is asked for. */
-static struct partition_next ask_document(struct worker *w, struct partition *p)
+static struct partition_next ask_document(struct partition *p)
 {
     int64_t now = clock_mono_ms();
 
@@ -148,27 +147,27 @@ static struct partition_next ask_document(struct worker *w, struct partition *p)
         return partition_go(PARTITION_WAITING);
     if (now < p->until)
         return partition_wait_until(p, p->until);
-    if (!ownership_polled_lately(w))
+    if (!ownership_polled_lately(p->consumer))
         return partition_wait_until(p, now + POLL_WAIT_MS);
-    keeper_ask_read(w->consumer->keeper, &p->ask, now);
+    keeper_ask_read(p->consumer->keeper, &p->ask, now);
     return partition_wait(p);
 }
 
-struct partition_next state_taking(struct worker *w, struct partition *p)
+struct partition_next takeover_taking(struct partition *p)
 {
-    struct keeper *k = w->consumer->keeper;
+    struct keeper *k = p->consumer->keeper;
 
     switch (keeper_answer(k, &p->ask)) {
     case ANSWER_CHANGED:
-        return taken(w, p, &p->ask.change.next);
+        return taken(p, &p->ask.change.next);
     case ANSWER_DOCUMENT:
-        return decide(w, p, &p->ask.doc);
+        return decide(p, &p->ask.doc);
     case ANSWER_FAILED:
         return take_failed(p);
     case ANSWER_NONE:
         break;
     }
-    return keeper_is_asked(k, &p->ask) ? partition_wait(p) : ask_document(w, p);
+    return keeper_is_asked(k, &p->ask) ? partition_wait(p) : ask_document(p);
 }
 
 /* ---- leaving ---- */
@@ -198,12 +197,12 @@ static void learn(struct partition *p, enum position_answer answer)
         position_doubt(&p->position);
 }
 
-static struct partition_next goodbye_failed(struct worker *w, struct partition *p)
+static struct partition_next goodbye_failed(struct partition *p)
 {
     p->until = partition_again_at(p);
     log_warn("goodbye not acknowledged", "topic=%s partition=%" PRId32 " reason=%s", p->topic,
              p->number, p->ask.err.message);
-    if (atomic_load(&w->consumer->ending) && p->backoff.tries > GOODBYE_TRIES)
+    if (atomic_load(&p->consumer->ending) && p->backoff.tries > GOODBYE_TRIES)
         return left(p, false);
     return partition_wait_until(p, p->until);
 }
@@ -217,7 +216,7 @@ static struct partition_next goodbye_missed(struct partition *p)
     return doc->found ? partition_mark(p) : left(p, false);
 }
 
-static struct partition_next say_goodbye(struct worker *w, struct partition *p)
+static struct partition_next say_goodbye(struct partition *p)
 {
     struct position_change change;
     int64_t now = clock_mono_ms();
@@ -226,14 +225,14 @@ static struct partition_next say_goodbye(struct worker *w, struct partition *p)
         return partition_mark(p);
     if (now < p->until)
         return partition_wait_until(p, p->until);
-    position_goodbye(&change, &p->position, w->consumer->me);
-    keeper_ask_change(w->consumer->keeper, &p->ask, &change, now);
+    position_goodbye(&change, &p->position, p->consumer->me);
+    keeper_ask_change(p->consumer->keeper, &p->ask, &change, now);
     return partition_wait(p);
 }
 
-struct partition_next state_leaving(struct worker *w, struct partition *p)
+struct partition_next takeover_leaving(struct partition *p)
 {
-    struct keeper *k = w->consumer->keeper;
+    struct keeper *k = p->consumer->keeper;
     enum position_answer answer = keeper_answer(k, &p->ask);
     bool goodbye = !p->ask.reads && p->ask.change.kind == POSITION_CHANGE_GOODBYE;
 
@@ -245,28 +244,28 @@ struct partition_next state_leaving(struct worker *w, struct partition *p)
     else if (answer == ANSWER_DOCUMENT)
         return goodbye_missed(p);
     else if (answer == ANSWER_FAILED)
-        return goodbye_failed(w, p);
+        return goodbye_failed(p);
     else if (keeper_is_asked(k, &p->ask) && (goodbye || !keeper_take_back(k, &p->ask)))
         return partition_wait(p);
-    return say_goodbye(w, p);
+    return say_goodbye(p);
 }
 
 /* ---- marking ---- */
 
-static struct partition_next marked(struct worker *w, struct partition *p)
+static struct partition_next marked(struct partition *p)
 {
     p->until = 0;
     if (!partition_may_be_taken(p))
         return partition_go(PARTITION_RESTING);
     /* after the time in which the group would have said otherwise */
-    p->until = clock_mono_ms() + w->consumer->session_ms;
+    p->until = clock_mono_ms() + p->consumer->session_ms;
     return partition_go(PARTITION_WAITING);
 }
 
 /* Nothing of its own can come any more, or the program ends and can't wait for that. */
-static struct partition_next mark(struct worker *w, struct partition *p)
+static struct partition_next mark(struct partition *p)
 {
-    struct consumer *c = w->consumer;
+    const struct consumer *c = p->consumer;
     struct position_change change;
     int64_t ignored;
     enum position_verdict verdict = position_judge(&p->position, &p->ask.doc, c->me, &ignored);
@@ -275,34 +274,34 @@ static struct partition_next mark(struct worker *w, struct partition *p)
         position_is_quiet(&p->position, clock_mono_ms()))
         return partition_leave(p); /* nobody has taken it: a goodbye says enough */
     if (!position_late_mark(&change, &p->position, &p->ask.doc))
-        return marked(w, p);
+        return marked(p);
     keeper_ask_change(c->keeper, &p->ask, &change, clock_mono_ms());
     return partition_wait(p);
 }
 
-static struct partition_next ask_owner(struct worker *w, struct partition *p)
+static struct partition_next ask_owner(struct partition *p)
 {
     int64_t now = clock_mono_ms(), from = p->until;
 
-    if (!atomic_load(&w->consumer->ending))
+    if (!atomic_load(&p->consumer->ending))
         from = MAX(from, p->position.quiet_until);
     if (now < from)
         return partition_wait_until(p, from);
-    keeper_ask_read(w->consumer->keeper, &p->ask, now);
+    keeper_ask_read(p->consumer->keeper, &p->ask, now);
     return partition_wait(p);
 }
 
-struct partition_next state_marking(struct worker *w, struct partition *p)
+struct partition_next takeover_marking(struct partition *p)
 {
-    struct keeper *k = w->consumer->keeper;
+    struct keeper *k = p->consumer->keeper;
 
     switch (keeper_answer(k, &p->ask)) {
     case ANSWER_CHANGED:
         log_info("late write marked", "topic=%s partition=%" PRId32 " rewind=%" PRId64,
                  p->topic, p->number, p->ask.change.next.rewind);
-        return marked(w, p);
+        return marked(p);
     case ANSWER_DOCUMENT:
-        return mark(w, p);
+        return mark(p);
     case ANSWER_FAILED:
         log_warn("position can't be reached",
                  "topic=%s partition=%" PRId32 " at=mark reason=%s", p->topic, p->number,
@@ -313,5 +312,5 @@ struct partition_next state_marking(struct worker *w, struct partition *p)
         if (keeper_is_asked(k, &p->ask))
             return partition_wait(p);
     }
-    return ask_owner(w, p);
+    return ask_owner(p);
 }

@@ -1,50 +1,46 @@
-/* CHECKING: nothing is read on from a stored offset before the log has shown that it is the one
- * that the position is about. It is looked at through the partition's own stream, a place after
- * the other, mostly one: so no writer waits for a broker. */
 #include "consumer/topic_check.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "common/run/log.h"
-#include "consumer/life.h"
 #include "consumer/ownership.h"
 
 /* ---- a look ---- */
 
-static void take_control(struct log_sight *s, const struct event *ev)
+static void take_control(struct log_sight *sight, const struct event *ev)
 {
-    s->begins = ev->control.type == CONTROL_SNAPSHOT_BEGIN;
-    if (ev->control.log_id.len < sizeof(s->log_id))
-        memcpy(s->log_id, ev->control.log_id.p, ev->control.log_id.len);
+    sight->begins = ev->control.type == CONTROL_SNAPSHOT_BEGIN;
+    if (ev->control.log_id.len < sizeof(sight->log_id))
+        memcpy(sight->log_id, ev->control.log_id.p, ev->control.log_id.len);
 }
 
-static void take_record(struct log_sight *s, const rd_kafka_message_t *m)
+static void take_record(struct log_sight *sight, const rd_kafka_message_t *m)
 {
     struct error ignored;
     struct event ev;
 
-    s->kind = SIGHT_RECORD;
+    sight->kind = SIGHT_RECORD;
     if (!m->payload || event_decode(&ev, (struct bytes){m->payload, m->len}, &ignored) < 0)
         return; /* anybody's: it says nothing */
-    s->generation = ev.source.generation;
+    sight->generation = ev.source.generation;
     if (ev.op == EVENT_CONTROL && ev.control.log_id.len > 0)
-        take_control(s, &ev);
+        take_control(sight, &ev);
 }
 
-static int take_sight(struct log_sight *s, const rd_kafka_message_t *m, struct error *err)
+static int take_sight(struct log_sight *sight, const rd_kafka_message_t *m, struct error *err)
 {
-    *s = (struct log_sight){.offset = m->offset};
+    *sight = (struct log_sight){.offset = m->offset};
     switch (m->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-        take_record(s, m);
+        take_record(sight, m);
         return 0;
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        s->kind = SIGHT_END;
+        sight->kind = SIGHT_END;
         return 0;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        s->kind = SIGHT_OUTSIDE;
+        sight->kind = SIGHT_OUTSIDE;
         return 0;
     default:
         return error_set(err, ERR_RETRY, "%s", rd_kafka_message_errstr(m));
@@ -54,14 +50,14 @@ static int take_sight(struct log_sight *s, const rd_kafka_message_t *m, struct e
 /* Until something came, it is looking. */
 static int see(struct partition *p, struct error *err)
 {
-    struct topic_check *c = &p->check;
+    struct log_look *look = &p->look;
     rd_kafka_message_t *m;
     int result;
 
-    if (!c->looking || fetch_stream_pull(p->stream, &m, 1) == 0)
+    if (!look->looking || fetch_stream_pull(p->stream, &m, 1) == 0)
         return 0;
-    c->looking = false;
-    result = take_sight(&c->sights[c->place], m, err);
+    look->looking = false;
+    result = take_sight(&look->sights[look->place], m, err);
     fetch_stream_release(p->stream, &m, 1);
     return result;
 }
@@ -74,15 +70,15 @@ static struct partition_next look_at(struct partition *p, const struct log_claim
                                [LOG_AT_POSITION] = claim->position,
                                [LOG_AT_OLDEST] = RD_KAFKA_OFFSET_BEGINNING};
 
-    p->check.place = place;
-    p->check.looking = true;
+    p->look.place = place;
+    p->look.looking = true;
     fetch_stream_open(p->stream, offsets[place]);
     return partition_wait(p);
 }
 
 /* ---- what it means ---- */
 
-static void claim_of(struct worker *w, const struct partition *p, struct log_claim *ret)
+static void claim_of(const struct partition *p, struct log_claim *ret)
 {
     const struct position *pos = &p->position;
     struct ledger_table ledger = {0};
@@ -94,7 +90,7 @@ static void claim_of(struct worker *w, const struct partition *p, struct log_cla
                               .newest = POSITION_NONE,
                               .position = pos->applied,
                               .doubted = p->log_doubted};
-    if (ownership_read_ledger(w, p, &ledger, &begin) && begin > pos->begin &&
+    if (ownership_read_ledger(p, &ledger, &begin) && begin > pos->begin &&
         ledger.generation > pos->generation && strcmp(ledger.log_id, pos->log_id) == 0) {
         ret->newest = begin;
         ret->newest_generation = ledger.generation;
@@ -105,19 +101,19 @@ static void claim_of(struct worker *w, const struct partition *p, struct log_cla
 static struct partition_next same_log(struct partition *p)
 {
     if (p->log_doubted)
-        log_info("the log is still the same", "topic=%s partition=%" PRId32 " offset=%" PRId64,
+        log_info("log unchanged", "topic=%s partition=%" PRId32 " offset=%" PRId64,
                  p->topic, p->number, p->position.applied);
     p->log_doubted = false;
     fetch_stream_open(p->stream, p->position.applied);
     return partition_go(PARTITION_RUNNING);
 }
 
-static struct partition_next other_log(struct worker *w, struct partition *p)
+static struct partition_next other_log(struct partition *p)
 {
     const struct position *pos = &p->position;
     struct error err;
 
-    if (ownership_newer_begins(w, p)) {
+    if (ownership_newer_begins(p)) {
         p->skip = true;
         return partition_restart(p, "its topic was made anew, and a newer generation begins");
     }
@@ -141,7 +137,7 @@ static struct partition_next truncated(struct partition *p)
     return partition_halt(p, err.message);
 }
 
-struct partition_next state_checking(struct worker *w, struct partition *p)
+struct partition_next topic_check_checking(struct partition *p)
 {
     enum log_place place;
     struct log_claim claim;
@@ -151,10 +147,10 @@ struct partition_next state_checking(struct worker *w, struct partition *p)
         return partition_restart(p, "its collection or log is another one");
     if (see(p, &err) < 0)
         return partition_hold(p, MONGO_AGAIN, &err, "look at the log");
-    if (p->check.looking)
+    if (p->look.looking)
         return partition_wait(p);
-    claim_of(w, p, &claim);
-    switch (topic_identity_judge(&place, &claim, p->check.sights)) {
+    claim_of(p, &claim);
+    switch (topic_identity_judge(&place, &claim, p->look.sights)) {
     case LOG_LOOK:
         return look_at(p, &claim, place);
     case LOG_SAME:
@@ -164,5 +160,5 @@ struct partition_next state_checking(struct worker *w, struct partition *p)
     case LOG_OTHER:
         break;
     }
-    return other_log(w, p);
+    return other_log(p);
 }

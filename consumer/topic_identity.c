@@ -14,21 +14,21 @@ static enum log_verdict look(struct judgement *j, enum log_place place)
     return LOG_LOOK;
 }
 
-static bool is_begin(const struct judgement *j, const struct log_sight *s, int64_t offset,
+static bool is_begin(const struct judgement *j, const struct log_sight *sight, int64_t offset,
                      int64_t generation)
 {
-    return s->kind == SIGHT_RECORD && s->offset == offset && s->begins &&
-           s->generation == generation && strcmp(s->log_id, j->claim->log_id) == 0;
+    return sight->kind == SIGHT_RECORD && sight->offset == offset && sight->begins &&
+           sight->generation == generation && strcmp(sight->log_id, j->claim->log_id) == 0;
 }
 
 static enum log_verdict judge_newest(struct judgement *j)
 {
-    const struct log_claim *c = j->claim;
-    const struct log_sight *s = &j->sights[LOG_AT_NEWEST];
+    const struct log_claim *claim = j->claim;
+    const struct log_sight *sight = &j->sights[LOG_AT_NEWEST];
 
-    if (s->kind == SIGHT_NONE)
+    if (sight->kind == SIGHT_NONE)
         return look(j, LOG_AT_NEWEST);
-    return is_begin(j, s, c->newest, c->newest_generation) ? LOG_SAME : LOG_OTHER;
+    return is_begin(j, sight, claim->newest, claim->newest_generation) ? LOG_SAME : LOG_OTHER;
 }
 
 /* A begin is missing in the midst of the log. Only compaction takes one so, and only for a
@@ -41,66 +41,67 @@ static enum log_verdict judge_hole(struct judgement *j)
 /* What is left of a log must be of the generations that it had there. */
 static enum log_verdict judge_left(struct judgement *j, const struct log_sight *oldest)
 {
-    const struct log_claim *c = j->claim;
-    bool later = c->newest != POSITION_NONE;
-    int64_t generation = later ? c->newest_generation : c->generation;
+    const struct log_claim *claim = j->claim;
+    bool later = claim->newest != POSITION_NONE;
+    int64_t generation = later ? claim->newest_generation : claim->generation;
 
-    if (later && oldest->offset <= c->newest)
+    if (later && oldest->offset <= claim->newest)
         return judge_newest(j);
     if (oldest->kind != SIGHT_RECORD)
         return LOG_SAME;
     if ((oldest->generation && oldest->generation < generation) ||
-        (oldest->log_id[0] && strcmp(oldest->log_id, c->log_id) != 0))
+        (oldest->log_id[0] && strcmp(oldest->log_id, claim->log_id) != 0))
         return LOG_OTHER;
     return LOG_SAME;
 }
 
 static enum log_verdict judge_oldest(struct judgement *j)
 {
-    const struct log_sight *s = &j->sights[LOG_AT_OLDEST];
+    const struct log_sight *sight = &j->sights[LOG_AT_OLDEST];
 
-    if (s->kind == SIGHT_NONE || s->kind == SIGHT_OUTSIDE)
+    if (sight->kind == SIGHT_NONE || sight->kind == SIGHT_OUTSIDE)
         return look(j, LOG_AT_OLDEST);
-    if (s->offset <= j->claim->begin) /* so the begin is not before the log, but behind it */
+    if (sight->offset <=
+        j->claim->begin) /* so the begin is not before the log, but behind it */
         return LOG_OTHER;
-    return judge_left(j, s);
+    return judge_left(j, sight);
 }
 
 static enum log_verdict judge_begin(struct judgement *j)
 {
-    const struct log_claim *c = j->claim;
-    const struct log_sight *s = &j->sights[LOG_AT_BEGIN];
+    const struct log_claim *claim = j->claim;
+    const struct log_sight *sight = &j->sights[LOG_AT_BEGIN];
 
-    if (c->begin == POSITION_NONE)
+    if (claim->begin == POSITION_NONE)
         return judge_oldest(j);
-    switch (s->kind) {
+    switch (sight->kind) {
     case SIGHT_NONE:
         return look(j, LOG_AT_BEGIN);
     case SIGHT_OUTSIDE:
         return judge_oldest(j);
     case SIGHT_END:
-        return s->offset > c->begin ? judge_hole(j) : LOG_OTHER;
+        return sight->offset > claim->begin ? judge_hole(j) : LOG_OTHER;
     case SIGHT_RECORD:
         break;
     }
-    if (s->offset > c->begin)
+    if (sight->offset > claim->begin)
         return judge_hole(j);
-    return is_begin(j, s, c->begin, c->generation) ? LOG_SAME : LOG_OTHER;
+    return is_begin(j, sight, claim->begin, claim->generation) ? LOG_SAME : LOG_OTHER;
 }
 
 /* It is the same log by its begins. Does it hold the position? */
 static enum log_verdict judge_position(struct judgement *j)
 {
     int64_t position = j->claim->position;
-    const struct log_sight *s = &j->sights[LOG_AT_POSITION];
+    const struct log_sight *sight = &j->sights[LOG_AT_POSITION];
     const struct log_sight *oldest = &j->sights[LOG_AT_OLDEST];
 
-    switch (s->kind) {
+    switch (sight->kind) {
     case SIGHT_NONE:
         return look(j, LOG_AT_POSITION);
     case SIGHT_RECORD:
     case SIGHT_END:
-        return s->offset >= position ? LOG_SAME : LOG_OTHER;
+        return sight->offset >= position ? LOG_SAME : LOG_OTHER;
     case SIGHT_OUTSIDE:
         break;
     }

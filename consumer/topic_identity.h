@@ -37,6 +37,13 @@ struct log_sight {
     char log_id[POSITION_TEXT_MAX]; /* of a begin or end; "" else */
 };
 
+/* Looking at one place after the other. */
+struct log_look {
+    struct log_sight sights[LOG_PLACES];
+    enum log_place place; /* being looked at */
+    bool looking;
+};
+
 struct log_claim {
     const char *log_id;
     int64_t generation;

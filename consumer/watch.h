@@ -11,7 +11,7 @@
 
 #include "common/base/backoff.h"
 #include "common/base/error.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "consumer/preparation.h"
 #include "consumer/table.h"
 

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
+#include "common/base/text.h"
+#include "common/json/json_text.h"
 
 #define obstack_chunk_alloc xmalloc
 #define obstack_chunk_free free
@@ -206,13 +208,11 @@ static void text_of(struct buf *out, const struct canon *c, size_t at_most, bool
 
 void canon_text(struct buf *out, const struct canon *c, size_t at_most)
 {
-    size_t from = out->len, end;
+    size_t from = out->len;
 
     text_of(out, c, from + at_most, false);
     if (out->len - from <= at_most)
         return;
-    for (end = from + at_most; end > from && ((unsigned char)out->p[end] & 0xc0) == 0x80;)
-        end--;
-    out->len = end;
+    out->len = from + text_cut((struct bytes){out->p + from, out->len - from}, at_most);
     buf_lit(out, "...");
 }

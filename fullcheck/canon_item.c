@@ -1,7 +1,8 @@
 #include "fullcheck/canon_item.h"
 
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 static struct canon *read_value(struct canon_arena *a, struct json_reader *r,
                                 struct error *err);

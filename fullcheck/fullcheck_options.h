@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/config/config.h"
+#include "common/config/config_extra.h"
 
 struct fullcheck_options {
     const char *diff_file; /* of argv */

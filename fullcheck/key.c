@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "common/base/base64.h"
 #include "common/base/check.h"
+#include "common/json/json_text.h"
 #include "fullcheck/canon_document.h"
 #include "fullcheck/compare.h"
 
@@ -20,7 +22,7 @@
 
 static bool is_renamed(const struct key_attribute *a)
 {
-    return bytes_is(((struct bytes){a->name, a->name_len}), "_id");
+    return bytes_is(key_attribute_name(a), "_id");
 }
 
 static char *stored_name(const struct key_attribute *attribute, const char *prefix)
@@ -154,7 +156,7 @@ static bool value_text(struct buf *out, const struct key_form *k, const struct c
 static bool attribute_text(struct buf *out, const struct key_form *k,
                            const struct key_attribute *attribute, const struct canon *value)
 {
-    json_stringify(out, (struct bytes){attribute->name, attribute->name_len});
+    json_stringify(out, key_attribute_name(attribute));
     buf_printf(out, ":{\"%c\":", attribute->type);
     if (!value_text(out, k, value, attribute->type))
         return false;

@@ -5,7 +5,7 @@
 
 #include <bson/bson.h>
 
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 #include "fullcheck/canon.h"
 
 struct key_form {

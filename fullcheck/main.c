@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/run/log.h"
 #include "common/run/program.h"
 #include "common/run/retry.h"
@@ -226,7 +227,7 @@ static int open_ends(struct check *check, const struct config *config, struct er
     if (ddb_source_new(&check->source, config, err) < 0 ||
         mongo_target_new(&check->target, config, "dynaferry-fullcheck", err) < 0)
         return -1;
-    if (mongo_target_wait(check->target, check->retry_limit_ms, err) < 0 ||
+    if (mongo_wait(check->target, check->retry_limit_ms, err) < 0 ||
         (check->options.repair && repair_new(&check->repair, config, err) < 0))
         return could_not_start(check, started_ms, err);
     return report_open(&check->report, check->options.diff_file, err);

@@ -9,8 +9,7 @@ void misplaced_release(struct misplaced *m)
 {
     struct misplaced_key *misplaced, *tmp;
 
-    HASH_ITER(hh, m->by_text, misplaced, tmp)
-    {
+    HASH_ITER(hh, m->by_text, misplaced, tmp) {
         HASH_DEL(m->by_text, misplaced);
         for (size_t i = 0; i < misplaced->count; i++)
             bson_destroy(misplaced->ids[i]);

@@ -35,8 +35,7 @@ void pending_release(struct pending *p)
 {
     struct pending_key *entry, *tmp;
 
-    HASH_ITER(hh, p->by_text, entry, tmp)
-    {
+    HASH_ITER(hh, p->by_text, entry, tmp) {
         HASH_DEL(p->by_text, entry);
         key_free(p, entry);
     }

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/messages/ledger_cache.h"
 #include "common/run/log.h"
 

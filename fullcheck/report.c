@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 #define TEXT_AT_MOST 1000            /* bytes of a value */
 #define NAME_AT_MOST ((size_t)65535) /* DynamoDB has no longer ones */

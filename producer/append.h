@@ -7,7 +7,8 @@
  * record was appended). */
 #pragma once
 
-#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_records.h"
+#include "common/messages/dead_letter.h"
 #include "producer/table_worker.h"
 
 struct append_origin {

@@ -20,42 +20,42 @@ static struct ledger_carrier ours(const struct config *c)
 
 static void note_carrier(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct carriers *k = arg;
+    struct carriers *carriers = arg;
     struct error err;
 
     (void)rest;
-    if (partition >= k->count)
+    if (partition >= carriers->count)
         return;
-    ledger_carrier_release(&k->owners[partition]);
-    if (ledger_carrier_decode(&k->owners[partition], value, &err) < 0)
+    ledger_carrier_release(&carriers->owners[partition]);
+    if (ledger_carrier_decode(&carriers->owners[partition], value, &err) < 0)
         log_error("carrier can't be read", "ledger_partition=%d reason=%s", (int)partition,
                   err.message);
 }
 
 struct carriers *carriers_read(struct ledger_cache *cache, const struct config *c)
 {
-    struct carriers *k = xcalloc(1, sizeof(*k));
+    struct carriers *carriers = xcalloc(1, sizeof(*carriers));
 
-    k->config = c;
-    k->count = ledger_cache_partitions(cache);
-    k->owners = xcalloc((size_t)k->count, sizeof(*k->owners));
-    ledger_cache_each(cache, "carrier/", note_carrier, k);
-    return k;
+    carriers->config = c;
+    carriers->count = ledger_cache_partitions(cache);
+    carriers->owners = xcalloc((size_t)carriers->count, sizeof(*carriers->owners));
+    ledger_cache_each(cache, "carrier/", note_carrier, carriers);
+    return carriers;
 }
 
-void carriers_free(struct carriers *k)
+void carriers_free(struct carriers *carriers)
 {
-    if (!k)
+    if (!carriers)
         return;
-    for (int32_t p = 0; p < k->count; p++)
-        ledger_carrier_release(&k->owners[p]);
-    free(k->owners);
-    free(k);
+    for (int32_t p = 0; p < carriers->count; p++)
+        ledger_carrier_release(&carriers->owners[p]);
+    free(carriers->owners);
+    free(carriers);
 }
 
-bool carriers_known(const struct carriers *k, int32_t partition)
+bool carriers_known(const struct carriers *carriers, int32_t partition)
 {
-    return k->owners[partition].white != NULL;
+    return carriers->owners[partition].white != NULL;
 }
 
 static bool same_filters(const struct ledger_carrier *a, const struct ledger_carrier *b)
@@ -63,13 +63,13 @@ static bool same_filters(const struct ledger_carrier *a, const struct ledger_car
     return strcmp(a->white, b->white) == 0 && strcmp(a->black, b->black) == 0;
 }
 
-bool carriers_are_ours(const struct carriers *k, int32_t partition)
+bool carriers_are_ours(const struct carriers *carriers, int32_t partition)
 {
-    struct ledger_carrier own = ours(k->config);
+    struct ledger_carrier own = ours(carriers->config);
 
-    if (!carriers_known(k, partition))
-        return !carriers_filter(k->config);
-    return same_filters(&own, &k->owners[partition]);
+    if (!carriers_known(carriers, partition))
+        return !carriers_filter(carriers->config);
+    return same_filters(&own, &carriers->owners[partition]);
 }
 
 static bool wants(const struct ledger_carrier *owner, const char *table)
@@ -78,15 +78,15 @@ static bool wants(const struct ledger_carrier *owner, const char *table)
            !config_text_has(owner->black, table);
 }
 
-bool carriers_want(const struct carriers *k, int32_t partition, const char *table)
+bool carriers_want(const struct carriers *carriers, int32_t partition, const char *table)
 {
-    return !carriers_known(k, partition) || wants(&k->owners[partition], table);
+    return !carriers_known(carriers, partition) || wants(&carriers->owners[partition], table);
 }
 
-bool carriers_any_wants(const struct carriers *k, const char *table)
+bool carriers_any_wants(const struct carriers *carriers, const char *table)
 {
-    for (int32_t p = 0; p < k->count; p++)
-        if (carriers_known(k, p) && wants(&k->owners[p], table))
+    for (int32_t p = 0; p < carriers->count; p++)
+        if (carriers_known(carriers, p) && wants(&carriers->owners[p], table))
             return true;
     return false;
 }

@@ -1,9 +1,9 @@
-/* producer/carriers.h - what the owners of the ledger's partitions carry, by their filters, as
- * the ledger says it.
+/* producer/carriers.h - which tables the owners of the ledger's partitions carry, by the
+ * filters that they recorded in the ledger.
  *
- * Each owner records its filters when it opens a partition, so that whoever places tables
- * chooses a partition whose owner carries the table. No record: an owner without filters, or
- * none yet. Of one thread. */
+ * An owner records its filters when it opens a partition, so that a table is placed in a
+ * partition whose owner carries it. Without a record the owner has no filters, or there has
+ * been no owner yet. Of one thread. */
 #pragma once
 
 #include "common/messages/ledger_cache.h"
@@ -11,17 +11,17 @@
 struct carriers;
 
 struct carriers *carriers_read(struct ledger_cache *cache, const struct config *c);
-void carriers_free(struct carriers *k);
+void carriers_free(struct carriers *carriers);
 DEFINE_FREEP(struct carriers, carriers_freep, carriers_free)
 
-bool carriers_known(const struct carriers *k, int32_t partition); /* there is a record */
+bool carriers_known(const struct carriers *carriers, int32_t partition); /* there is a record */
 /* Does the partition's owner carry the table? True without a record. */
-bool carriers_want(const struct carriers *k, int32_t partition, const char *table);
+bool carriers_want(const struct carriers *carriers, int32_t partition, const char *table);
 /* Does any owner that has a record carry it? */
-bool carriers_any_wants(const struct carriers *k, const char *table);
-/* The record says what our filters say; without filters none is needed. */
-bool carriers_are_ours(const struct carriers *k, int32_t partition);
-/* Have we any filters? */
+bool carriers_any_wants(const struct carriers *carriers, const char *table);
+/* Our filters are recorded; without filters no record is needed. */
+bool carriers_are_ours(const struct carriers *carriers, int32_t partition);
+/* Do we have any filters? */
 bool carriers_filter(const struct config *c);
 /* The value of our record. */
 void carriers_encode(struct buf *out, const struct config *c);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 struct halted_table {
     char *table;
@@ -22,85 +22,85 @@ struct halted {
 
 struct halted *halted_new(void)
 {
-    struct halted *h = xcalloc(1, sizeof(*h));
+    struct halted *halted = xcalloc(1, sizeof(*halted));
 
-    pthread_mutex_init(&h->lock, NULL);
-    return h;
+    pthread_mutex_init(&halted->lock, NULL);
+    return halted;
 }
 
-static void table_remove(struct halted *h, struct halted_table *t)
+static void table_remove(struct halted *halted, struct halted_table *entry)
 {
-    HASH_DEL(h->tables, t);
-    health_remove(t->health);
-    free(t->table);
-    free(t->reason);
-    free(t);
+    HASH_DEL(halted->tables, entry);
+    health_remove(entry->health);
+    free(entry->table);
+    free(entry->reason);
+    free(entry);
 }
 
-void halted_free(struct halted *h)
+void halted_free(struct halted *halted)
 {
-    if (!h)
+    if (!halted)
         return;
-    while (h->tables)
-        table_remove(h, h->tables);
-    pthread_mutex_destroy(&h->lock);
-    free(h);
+    while (halted->tables)
+        table_remove(halted, halted->tables);
+    pthread_mutex_destroy(&halted->lock);
+    free(halted);
 }
 
-void halted_begin(struct halted *h)
+void halted_begin(struct halted *halted)
 {
-    AUTO_LOCK(&h->lock);
-    for (struct halted_table *t = h->tables; t; t = t->hh.next)
-        t->is_set = false;
+    AUTO_LOCK(&halted->lock);
+    for (struct halted_table *entry = halted->tables; entry; entry = entry->hh.next)
+        entry->is_set = false;
 }
 
-static struct halted_table *table_add(struct halted *h, const char *table)
+static struct halted_table *table_add(struct halted *halted, const char *table)
 {
     AUTO(free_charp) char *part = xasprintf("table %s", table);
-    struct halted_table *t = xcalloc(1, sizeof(*t));
+    struct halted_table *entry = xcalloc(1, sizeof(*entry));
 
-    t->table = xstrdup(table);
-    t->health = health_new(part, 0);
-    HASH_ADD_KEYPTR(hh, h->tables, t->table, strlen(t->table), t);
-    return t;
+    entry->table = xstrdup(table);
+    entry->health = health_new(part, 0);
+    HASH_ADD_KEYPTR(hh, halted->tables, entry->table, strlen(entry->table), entry);
+    return entry;
 }
 
-void halted_set(struct halted *h, const char *table, const char *reason)
+void halted_set(struct halted *halted, const char *table, const char *reason)
 {
-    struct halted_table *t;
+    struct halted_table *entry;
 
-    AUTO_LOCK(&h->lock);
-    HASH_FIND_STR(h->tables, table, t);
-    if (!t)
-        t = table_add(h, table);
-    t->is_set = true;
-    if (t->reason && strcmp(t->reason, reason) == 0)
+    AUTO_LOCK(&halted->lock);
+    HASH_FIND_STR(halted->tables, table, entry);
+    if (!entry)
+        entry = table_add(halted, table);
+    entry->is_set = true;
+    if (entry->reason && strcmp(entry->reason, reason) == 0)
         return;
-    free(t->reason);
-    t->reason = xstrdup(reason);
-    health_say(t->health, reason);
-    log_error("table is not carried", "table=%s reason=%s", table, reason);
+    free(entry->reason);
+    entry->reason = xstrdup(reason);
+    health_say(entry->health, reason);
+    log_error("table halted", "table=%s reason=%s", table, reason);
 }
 
-void halted_end(struct halted *h)
+void halted_end(struct halted *halted)
 {
-    struct halted_table *t, *next;
+    struct halted_table *entry, *next;
 
-    AUTO_LOCK(&h->lock);
-    HASH_ITER(hh, h->tables, t, next)
+    AUTO_LOCK(&halted->lock);
+    HASH_ITER(hh, halted->tables, entry, next)
     {
-        if (t->is_set)
+        if (entry->is_set)
             continue;
-        log_info("table is not halted any more", "table=%s reason=%s", t->table, t->reason);
-        table_remove(h, t);
+        log_info("table no longer halted", "table=%s reason=%s", entry->table, entry->reason);
+        table_remove(halted, entry);
     }
 }
 
-char *halted_reason(struct halted *h, const char *table)
+char *halted_reason(struct halted *halted, const char *table)
 {
-    struct halted_table *t;
+    struct halted_table *entry;
 
-    AUTO_LOCK(&h->lock);
-    HASH_FIND_STR(h->tables, table, t);
-    return t ? xstrdup(t->reason) : NULL;
+    AUTO_LOCK(&halted->lock);
+    HASH_FIND_STR(halted->tables, table, entry);
+    return entry ? xstrdup(entry->reason) : NULL;
 }

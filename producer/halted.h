@@ -1,7 +1,7 @@
-/* producer/halted.h - tables that are wanted and can't be carried, by name: a line in the log
- * when it begins and when it is over, and a part of /healthz that is red meanwhile.
+/* producer/halted.h - tables that are wanted and can't be carried, and why: a line in the log
+ * when that begins and when it is over, and in between a part of /healthz that is red.
  *
- * Each look sets all of them anew: begin, set ..., end. One thread looks, any may ask. */
+ * Each look names all of them: begin, set ..., end. One thread looks, any may ask. */
 #pragma once
 
 #include <stdbool.h>
@@ -12,10 +12,11 @@
 struct halted;
 
 struct halted *halted_new(void);
-void halted_free(struct halted *h); /* NULL is fine */
+void halted_free(struct halted *halted); /* NULL is fine */
 DEFINE_FREEP(struct halted, halted_freep, halted_free)
-void halted_begin(struct halted *h);
-void halted_set(struct halted *h, const char *table, const char *reason);
-void halted_end(struct halted *h); /* what was not set since begin is halted no more */
-/* Why it is halted, NULL: it is not. The caller frees. */
-char *halted_reason(struct halted *h, const char *table);
+void halted_begin(struct halted *halted);
+void halted_set(struct halted *halted, const char *table, const char *reason);
+/* A table that was not set since begin is not halted any more. */
+void halted_end(struct halted *halted);
+/* NULL: it is not halted. The caller frees. */
+char *halted_reason(struct halted *halted, const char *table);

@@ -8,49 +8,43 @@
 #include "common/base/check.h"
 #include "common/run/log.h"
 #include "producer/carriers.h"
-#include "producer/ledger_partition.h"
 
 #define AGAIN_MS 50
 #define FAILED_MS 2000
-#define NOTHING_MS 3600000 /* it is woken */
+#define NOTHING_MS 3600000 /* it is woken when there is something to do */
 
-struct keys {
+struct keys { /* of records, or names of tables */
     char **all;
     size_t count;
 };
 
 struct ledger_keeper {
     /* set once */
-    struct producer *p;
-    struct ledger_partition *home;
-    struct topic_writer *writer;
-    int32_t partition;
+    struct ledger_handle *handle;
     struct topic_writer_member member;
     struct step step;
     atomic_int refs; /* its step's and the owner's */
     atomic_bool stopping;
     atomic_bool undecided; /* appended, and neither committed nor aborted yet */
 
-    bool stale; /* of the step: what was decided may not be in the cache yet */
+    bool stale; /* of the step: what was committed may not be in the cache yet */
 
     pthread_mutex_t lock; /* all below */
     struct keys forgotten;
 };
 
-/* ---- names ---- */
-
-static void keys_add(struct keys *k, char *name)
+static void keys_add(struct keys *keys, char *name)
 {
-    k->all = xrealloc(k->all, sizeof(*k->all) * (k->count + 1));
-    k->all[k->count++] = name;
+    keys->all = xrealloc(keys->all, sizeof(*keys->all) * (keys->count + 1));
+    keys->all[keys->count++] = name;
 }
 
-static void keys_release(struct keys *k)
+static void keys_release(struct keys *keys)
 {
-    for (size_t i = 0; i < k->count; i++)
-        free(k->all[i]);
-    free(k->all);
-    *k = (struct keys){0};
+    for (size_t i = 0; i < keys->count; i++)
+        free(keys->all[i]);
+    free(keys->all);
+    *keys = (struct keys){0};
 }
 
 /* ---- what there is to do ---- */
@@ -63,11 +57,11 @@ struct collect {
 
 static void note_key(void *arg, struct bytes rest, struct bytes value, int32_t partition)
 {
-    struct collect *c = arg;
+    struct collect *collect = arg;
 
     (void)value;
-    if (partition == c->partition)
-        keys_add(c->keys, xasprintf("%s" BYTES_FMT, c->prefix, BYTES_ARG(rest)));
+    if (partition == collect->partition)
+        keys_add(collect->keys, xasprintf("%s" BYTES_FMT, collect->prefix, BYTES_ARG(rest)));
 }
 
 static void note_exact(void *arg, struct bytes rest, struct bytes value, int32_t partition)
@@ -76,100 +70,109 @@ static void note_exact(void *arg, struct bytes rest, struct bytes value, int32_t
         note_key(arg, rest, value, partition);
 }
 
-/* The table's own record last: while it is there, so is everything that it speaks of. */
-static void collect_records(struct ledger_keeper *k, const char *table, struct keys *ret)
+static void collect_keys(struct ledger_keeper *keeper, const char *prefix, bool exact,
+                         struct keys *ret)
+{
+    struct collect collect = {prefix, keeper->handle->partition, ret};
+
+    ledger_cache_each(keeper->handle->p->cache, prefix, exact ? note_exact : note_key,
+                      &collect);
+}
+
+/* The table's own record comes last: while it is there, so is everything that it speaks of. */
+static void collect_records(struct ledger_keeper *keeper, const char *table, struct keys *ret)
 {
     AUTO(free_charp) char *segments = xasprintf("segment/%s/", table);
     AUTO(free_charp) char *shards = xasprintf("shard/%s/", table);
     AUTO(free_charp) char *record = xasprintf("table/%s", table);
-    struct collect c = {.partition = k->partition, .keys = ret};
 
-    c.prefix = shards;
-    ledger_cache_each(k->p->cache, shards, note_key, &c);
-    c.prefix = segments;
-    ledger_cache_each(k->p->cache, segments, note_key, &c);
-    c.prefix = record;
-    ledger_cache_each(k->p->cache, record, note_exact, &c);
+    collect_keys(keeper, shards, false, ret);
+    collect_keys(keeper, segments, false, ret);
+    collect_keys(keeper, record, true, ret);
 }
 
-/* Tables without records are done with. */
-static void collect_forgotten(struct ledger_keeper *k, struct keys *ret)
+/* A table that has no records any more is dropped from the list. */
+static void collect_forgotten(struct ledger_keeper *keeper, struct keys *ret)
 {
     size_t kept = 0;
 
-    AUTO_LOCK(&k->lock);
-    for (size_t i = 0; i < k->forgotten.count; i++) {
-        char *table = k->forgotten.all[i];
+    AUTO_LOCK(&keeper->lock);
+    for (size_t i = 0; i < keeper->forgotten.count; i++) {
+        char *table = keeper->forgotten.all[i];
         size_t before = ret->count;
 
-        collect_records(k, table, ret);
+        collect_records(keeper, table, ret);
         if (ret->count > before)
-            k->forgotten.all[kept++] = table;
+            keeper->forgotten.all[kept++] = table;
         else
             free(table);
     }
-    k->forgotten.count = kept;
+    keeper->forgotten.count = kept;
 }
 
-static bool carrier_is_due(struct ledger_keeper *k)
+static bool carrier_is_due(struct ledger_keeper *keeper)
 {
     AUTO(carriers_freep)
-    struct carriers *carriers = carriers_read(k->p->cache, k->p->config);
+    struct carriers *carriers =
+        carriers_read(keeper->handle->p->cache, keeper->handle->p->config);
 
-    return !carriers_are_ours(carriers, k->partition);
+    return !carriers_are_ours(carriers, keeper->handle->partition);
 }
 
 /* ---- appending ---- */
 
-static int append(struct ledger_keeper *k, struct bytes key, struct bytes value,
+static int append(struct ledger_keeper *keeper, struct bytes key, struct bytes value,
                   struct error *err)
 {
-    const struct topic_record r = {
-        .topic = k->p->ledger_topic, .partition = k->partition, .key = key, .value = value};
+    const struct topic_record r = {.topic = keeper->handle->p->ledger_topic,
+                                   .partition = keeper->handle->partition,
+                                   .key = key,
+                                   .value = value};
 
-    atomic_store(&k->undecided, true);
-    return topic_writer_append(k->writer, &r, err);
+    atomic_store(&keeper->undecided, true);
+    return topic_writer_append(keeper->handle->writer, &r, err);
 }
 
-static int append_carrier(struct ledger_keeper *k, struct append_context *local,
+static int append_carrier(struct ledger_keeper *keeper, struct append_context *local,
                           struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
-    ledger_carrier_key(&local->keys, k->partition);
-    carriers_encode(&local->text, k->p->config);
-    return append(k, buf_slice(&local->keys), buf_slice(&local->text), err);
+    ledger_carrier_key(&local->keys, keeper->handle->partition);
+    carriers_encode(&local->text, keeper->handle->p->config);
+    return append(keeper, buf_slice(&local->keys), buf_slice(&local->text), err);
 }
 
-static int append_all(struct ledger_keeper *k, struct append_context *local, bool carrier,
+static int append_all(struct ledger_keeper *keeper, struct append_context *local, bool carrier,
                       const struct keys *records, struct error *err)
 {
+    struct topic_writer *writer = keeper->handle->writer;
     int result = 0;
 
-    if (topic_writer_gate_enter(k->writer, &k->member, &k->step, err) < 0)
+    if (topic_writer_gate_enter(writer, &keeper->member, &keeper->step, err) < 0)
         return -1;
     if (carrier)
-        result = append_carrier(k, local, err);
+        result = append_carrier(keeper, local, err);
     for (size_t i = 0; i < records->count && result == 0; i++)
-        result = append(k, bytes_of(records->all[i]), (struct bytes){0}, err);
+        result = append(keeper, bytes_of(records->all[i]), (struct bytes){0}, err);
     if (result < 0)
-        topic_writer_request_abort(k->writer, err->message);
-    topic_writer_gate_exit(k->writer);
-    topic_writer_commit_soon(k->writer);
+        topic_writer_request_abort(writer, err->message);
+    topic_writer_gate_exit(writer);
+    topic_writer_commit_soon(writer);
     return result;
 }
 
-static int64_t keep(struct ledger_keeper *k, struct append_context *local)
+static int64_t keep(struct ledger_keeper *keeper, struct append_context *local)
 {
     AUTO(keys_release) struct keys records = {0};
-    bool carrier = carrier_is_due(k);
+    bool carrier = carrier_is_due(keeper);
     struct error err;
 
-    collect_forgotten(k, &records);
+    collect_forgotten(keeper, &records);
     if (!carrier && records.count == 0)
         return NOTHING_MS;
-    if (append_all(k, local, carrier, &records, &err) == 0) {
-        k->stale = true;
+    if (append_all(keeper, local, carrier, &records, &err) == 0) {
+        keeper->stale = true;
         return AGAIN_MS;
     }
     if (err.kind == ERR_FENCED)
@@ -179,97 +182,86 @@ static int64_t keep(struct ledger_keeper *k, struct append_context *local)
 
 static int64_t keeper_step(void *arg, void *local)
 {
-    struct ledger_keeper *k = arg;
+    struct ledger_keeper *keeper = arg;
     struct error err;
 
-    if (atomic_load(&k->stopping))
+    if (atomic_load(&keeper->stopping))
         return STEP_END;
-    if (atomic_load(&k->undecided))
+    if (atomic_load(&keeper->undecided))
         return AGAIN_MS;
-    if (k->stale && ledger_partition_sync(k->home, &err) < 0) {
+    if (keeper->stale && ledger_handle_sync(keeper->handle, &err) < 0) {
         log_warn("ledger partition can't be read to its end now",
-                 "ledger_partition=%" PRId32 " reason=%s", k->partition, err.message);
+                 "ledger_partition=%" PRId32 " reason=%s", keeper->handle->partition,
+                 err.message);
         return FAILED_MS;
     }
-    k->stale = false;
-    return keep(k, local);
+    keeper->stale = false;
+    return keep(keeper, local);
 }
 
 /* ---- life ---- */
 
 static void on_decided(void *arg)
 {
-    struct ledger_keeper *k = arg;
+    struct ledger_keeper *keeper = arg;
 
-    atomic_store(&k->undecided, false);
+    atomic_store(&keeper->undecided, false);
 }
 
-static void on_topic_failed(void *arg, const char *topic, const char *reason)
+static void keeper_unref(struct ledger_keeper *keeper)
 {
-    (void)arg; /* of a table; the ledger's own failure shows in the abort */
-    (void)topic;
-    (void)reason;
-}
-
-static void keeper_unref(struct ledger_keeper *k)
-{
-    if (atomic_fetch_sub(&k->refs, 1) != 1)
+    if (atomic_fetch_sub(&keeper->refs, 1) != 1)
         return;
-    keys_release(&k->forgotten);
-    pthread_mutex_destroy(&k->lock);
-    free(k);
+    keys_release(&keeper->forgotten);
+    pthread_mutex_destroy(&keeper->lock);
+    free(keeper);
 }
 
 static void keeper_ended(void *arg)
 {
-    struct ledger_keeper *k = arg;
-    struct ledger_partition *home = k->home;
+    struct ledger_keeper *keeper = arg;
+    struct ledger_handle *handle = keeper->handle;
 
-    topic_writer_remove_member(k->writer, &k->member);
-    keeper_unref(k);
-    ledger_partition_unref(home);
+    topic_writer_remove_member(handle->writer, &keeper->member);
+    keeper_unref(keeper);
+    ledger_handle_unref(handle);
 }
 
-struct ledger_keeper *ledger_keeper_start(struct producer *p, struct ledger_partition *home,
-                                          struct topic_writer *writer, int32_t partition)
+struct ledger_keeper *ledger_keeper_start(struct ledger_handle *handle)
 {
-    struct ledger_keeper *k = xcalloc(1, sizeof(*k));
+    struct ledger_keeper *keeper = xcalloc(1, sizeof(*keeper));
 
-    k->p = p;
-    k->home = home;
-    k->writer = writer;
-    k->partition = partition;
-    k->member = (struct topic_writer_member){.committed = on_decided,
-                                             .aborted = on_decided,
-                                             .topic_failed = on_topic_failed,
-                                             .table = "",
-                                             .topic = p->ledger_topic,
-                                             .arg = k};
-    k->step = (struct step){.run = keeper_step, .ended = keeper_ended, .arg = k};
-    atomic_init(&k->refs, 2);
-    pthread_mutex_init(&k->lock, NULL);
-    ledger_partition_ref(home);
-    topic_writer_add_member(writer, &k->member);
-    CHECK(step_schedule(p->pool, &k->step, 0));
-    return k;
+    keeper->handle = handle;
+    keeper->member = (struct topic_writer_member){.committed = on_decided,
+                                                  .aborted = on_decided,
+                                                  .table = "",
+                                                  .topic = handle->p->ledger_topic,
+                                                  .arg = keeper};
+    keeper->step = (struct step){.run = keeper_step, .ended = keeper_ended, .arg = keeper};
+    atomic_init(&keeper->refs, 2);
+    pthread_mutex_init(&keeper->lock, NULL);
+    ledger_handle_ref(handle);
+    topic_writer_add_member(handle->writer, &keeper->member);
+    CHECK(step_schedule(handle->p->pool, &keeper->step, 0));
+    return keeper;
 }
 
-void ledger_keeper_forget(struct ledger_keeper *k, const char *table)
+void ledger_keeper_forget(struct ledger_keeper *keeper, const char *table)
 {
     bool known = false;
 
-    pthread_mutex_lock(&k->lock);
-    for (size_t i = 0; i < k->forgotten.count; i++)
-        known = known || strcmp(k->forgotten.all[i], table) == 0;
+    pthread_mutex_lock(&keeper->lock);
+    for (size_t i = 0; i < keeper->forgotten.count; i++)
+        known = known || strcmp(keeper->forgotten.all[i], table) == 0;
     if (!known)
-        keys_add(&k->forgotten, xstrdup(table));
-    pthread_mutex_unlock(&k->lock);
-    step_wake(k->p->pool, &k->step);
+        keys_add(&keeper->forgotten, xstrdup(table));
+    pthread_mutex_unlock(&keeper->lock);
+    step_wake(keeper->handle->p->pool, &keeper->step);
 }
 
-void ledger_keeper_stop(struct ledger_keeper *k)
+void ledger_keeper_stop(struct ledger_keeper *keeper)
 {
-    atomic_store(&k->stopping, true);
-    step_wake(k->p->pool, &k->step);
-    keeper_unref(k);
+    atomic_store(&keeper->stopping, true);
+    step_wake(keeper->handle->p->pool, &keeper->step);
+    keeper_unref(keeper);
 }

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/program.h"
 #include "producer/owner.h"
 #include "producer/poison.h"
@@ -74,7 +76,6 @@ static int open_kafka(struct producer *p, struct error *err)
                                                     {"enable.auto.commit", "false"},
                                                     {NULL, NULL}};
     rd_kafka_conf_t *conf = NULL;
-
     int64_t timeout_ms = config_int(p->config, "start.timeout") * 1000;
     int64_t end = clock_mono_ms() + timeout_ms;
 

@@ -11,55 +11,55 @@ struct name_entry {
     UT_hash_handle hh;
 };
 
-static struct name_entry *find(const struct name_map *m, const char *name)
+static struct name_entry *find(const struct name_map *map, const char *name)
 {
-    struct name_entry *e;
+    struct name_entry *entry;
 
-    HASH_FIND_STR(m->entries, name, e);
-    return e;
+    HASH_FIND_STR(map->entries, name, entry);
+    return entry;
 }
 
-void name_map_put(struct name_map *m, const char *name, int64_t value)
+void name_map_put(struct name_map *map, const char *name, int64_t value)
 {
-    struct name_entry *e = find(m, name);
+    struct name_entry *entry = find(map, name);
 
-    if (!e) {
-        e = xcalloc(1, sizeof(*e));
-        e->name = xstrdup(name);
-        HASH_ADD_KEYPTR(hh, m->entries, e->name, strlen(e->name), e);
+    if (!entry) {
+        entry = xcalloc(1, sizeof(*entry));
+        entry->name = xstrdup(name);
+        HASH_ADD_KEYPTR(hh, map->entries, entry->name, strlen(entry->name), entry);
     }
-    e->value = value;
+    entry->value = value;
 }
 
-bool name_map_has(const struct name_map *m, const char *name)
+bool name_map_has(const struct name_map *map, const char *name)
 {
-    return find(m, name) != NULL;
+    return find(map, name) != NULL;
 }
 
-int64_t name_map_get(const struct name_map *m, const char *name, int64_t other)
+int64_t name_map_get(const struct name_map *map, const char *name, int64_t other)
 {
-    const struct name_entry *e = find(m, name);
+    const struct name_entry *entry = find(map, name);
 
-    return e ? e->value : other;
+    return entry ? entry->value : other;
 }
 
-static void entry_remove(struct name_map *m, struct name_entry *e)
+static void entry_remove(struct name_map *map, struct name_entry *entry)
 {
-    HASH_DEL(m->entries, e);
-    free(e->name);
-    free(e);
+    HASH_DEL(map->entries, entry);
+    free(entry->name);
+    free(entry);
 }
 
-void name_map_remove(struct name_map *m, const char *name)
+void name_map_remove(struct name_map *map, const char *name)
 {
-    struct name_entry *e = find(m, name);
+    struct name_entry *entry = find(map, name);
 
-    if (e)
-        entry_remove(m, e);
+    if (entry)
+        entry_remove(map, entry);
 }
 
-void name_map_release(struct name_map *m)
+void name_map_release(struct name_map *map)
 {
-    while (m->entries)
-        entry_remove(m, m->entries);
+    while (map->entries)
+        entry_remove(map, map->entries);
 }

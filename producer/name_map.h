@@ -1,4 +1,4 @@
-/* producer/name_map.h - a number for each name. Of one thread; zeroed: empty. */
+/* producer/name_map.h - numbers by name. Zeroed: empty. Of one thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,10 @@ struct name_map {
     struct name_entry *entries;
 };
 
-void name_map_put(struct name_map *m, const char *name, int64_t value);
-bool name_map_has(const struct name_map *m, const char *name);
-int64_t name_map_get(const struct name_map *m, const char *name, int64_t other);
-void name_map_remove(struct name_map *m, const char *name); /* one that is not there is fine */
-void name_map_release(struct name_map *m);
+void name_map_put(struct name_map *map, const char *name, int64_t value);
+bool name_map_has(const struct name_map *map, const char *name);
+/* other: what to return when the name is not there. */
+int64_t name_map_get(const struct name_map *map, const char *name, int64_t other);
+void name_map_remove(struct name_map *map,
+                     const char *name); /* one that is not there is fine */
+void name_map_release(struct name_map *map);

@@ -4,45 +4,38 @@
 #include <stdlib.h>
 
 #include "common/base/backoff.h"
-#include "common/base/check.h"
 #include "common/base/clock.h"
-#include "common/base/exit_code.h"
-#include "common/kafka/kafka.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "common/run/progress.h"
 #include "common/run/stop.h"
 #include "producer/full_end.h"
 #include "producer/ledger_partition.h"
+#include "producer/owner_group.h"
 #include "producer/owner_view.h"
 #include "producer/plan.h"
 #include "producer/poison.h"
 #include "producer/source_identity.h"
 #include "producer/table_worker.h"
 
-#define POLL_MS 50
 #define FULL_LOOK_MS 500
-#define SESSION_MS 10000
-#define PROVEN_MS 10000 /* a handle that was open for so long works */
+#define PROVEN_MS 10000 /* a handle that has been open for this long works */
 #define REOPEN_FLOOR_MS 200
 
-struct place {
+struct slot { /* a ledger partition, ours or not */
     bool assigned;
-    struct ledger_partition *open;
-    int64_t opened_ms;
+    struct ledger_partition *open; /* NULL: it is not */
+    int64_t opened_ms;             /* monotonic, as next_try_ms */
     int64_t next_try_ms;
     struct backoff backoff;
     struct health *health; /* while it is assigned and there is something to do in it */
 };
 
-struct owner { /* of the main thread */
+struct owner {
     struct producer *p;
-    rd_kafka_t *group;
-    bool is_member;
-    int64_t assigned_ms;   /* the last rebalance */
-    struct health *health; /* "group" */
+    struct owner_group group;
     int64_t health_limit_ms;
-    struct place *places; /* one a ledger partition */
+    struct slot *slots; /* one per ledger partition */
     int32_t count;
     struct plan *plan;
 
@@ -50,27 +43,27 @@ struct owner { /* of the main thread */
     struct halted *halted;
     struct health *unplaced; /* "placement", while nobody may ever place what we want */
     bool view_is_old;
-    uint64_t seen_version; /* of the cache's places, when the view was made */
+    uint64_t seen_version; /* of the cache's places, for the view */
 
     int64_t full_looked_ms;
 };
 
 static void close_partition(struct owner *o, int32_t partition)
 {
-    struct place *place = &o->places[partition];
+    struct slot *slot = &o->slots[partition];
 
-    if (!place->open)
+    if (!slot->open)
         return;
     if (partition == 0 && o->plan)
         plan_stop(TAKE(o->plan));
-    ledger_partition_close(TAKE(place->open));
-    log_info("ledger partition is given back", "ledger_partition=%" PRId32, partition);
+    ledger_partition_close(TAKE(slot->open));
+    log_info("ledger partition closed", "ledger_partition=%" PRId32, partition);
 }
 
 static bool is_alone(const struct owner *o)
 {
     for (int32_t p = 0; p < o->count; p++)
-        if (!o->places[p].assigned)
+        if (!o->slots[p].assigned)
             return false;
     return true;
 }
@@ -78,237 +71,166 @@ static bool is_alone(const struct owner *o)
 static bool owns_any(const struct owner *o)
 {
     for (int32_t p = 0; p < o->count; p++)
-        if (o->places[p].assigned)
+        if (o->slots[p].assigned)
             return true;
     return false;
 }
 
-/* ---- the group ---- */
-
-static void set_assigned(struct owner *o, const rd_kafka_topic_partition_list_t *list)
+/* By owner_group. */
+static void on_assigned(void *arg, const rd_kafka_topic_partition_list_t *list)
 {
+    struct owner *o = arg;
+
     for (int32_t p = 0; p < o->count; p++) {
         bool assigned =
             list && rd_kafka_topic_partition_list_find((void *)list, o->p->ledger_topic, p);
 
         if (!assigned) {
             close_partition(o, p);
-            poison_clear(o->p->poison[p]); /* another may handle what it is about */
-            health_remove(TAKE(o->places[p].health));
+            poison_clear(o->p->poison[p]); /* another owner finds its own */
+            health_remove(TAKE(o->slots[p].health));
         }
-        o->places[p].assigned = assigned;
+        o->slots[p].assigned = assigned;
     }
-    o->is_member = list != NULL;
-    o->assigned_ms = clock_mono_ms();
     o->view_is_old = true;
     if (o->plan)
         plan_set_alone(o->plan, is_alone(o));
-}
-
-/* Nothing is read through the group's handle: what is assigned is paused. */
-static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
-                         rd_kafka_topic_partition_list_t *list, void *opaque)
-{
-    struct owner *o = opaque;
-
-    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        rd_kafka_assign(rk, list);
-        rd_kafka_pause_partitions(rk, list);
-        log_info("ledger partitions are assigned", "count=%d", list->cnt);
-        set_assigned(o, list);
-        return;
-    }
-    set_assigned(o, NULL);
-    rd_kafka_assign(rk, NULL);
-}
-
-static int join_group(struct owner *o, struct error *err)
-{
-    AUTO(free_charp) char *id = xasprintf("%s-producer", o->p->prefix);
-    const char *instance = config_string(o->p->config, "instance.id");
-    bool is_static = config_is_set(o->p->config, "instance.id");
-    AUTO(free_charp) char *session = xasprintf("%d", SESSION_MS);
-    const struct kafka_setting settings[] = {{"group.id", id},
-                                             {"partition.assignment.strategy", "roundrobin"},
-                                             {"session.timeout.ms", session},
-                                             {"heartbeat.interval.ms", "2000", true},
-                                             {"enable.auto.commit", "false"},
-                                             {"auto.offset.reset", "latest"},
-                                             {is_static ? "group.instance.id" : NULL, instance},
-                                             {NULL, NULL}};
-    AUTO(rd_kafka_listp)
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_conf_t *conf = NULL;
-    rd_kafka_resp_err_t code;
-
-    if (kafka_conf_new(&conf, o->p->config, "owner", settings, err) < 0)
-        return -1;
-    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-    rd_kafka_conf_set_opaque(conf, o);
-    if (kafka_handle_new(&o->group, RD_KAFKA_CONSUMER, &conf, err) < 0)
-        return -1;
-    rd_kafka_poll_set_consumer(o->group);
-    rd_kafka_topic_partition_list_add(topics, o->p->ledger_topic, RD_KAFKA_PARTITION_UA);
-    code = rd_kafka_subscribe(o->group, topics);
-    return code ? error_set(err, ERR_FATAL, "subscribe: %s", rd_kafka_err2str(code)) : 0;
-}
-
-static int poll_group(struct owner *o, struct error *err)
-{
-    AUTO(rd_kafka_messagep) rd_kafka_message_t *m = rd_kafka_consumer_poll(o->group, POLL_MS);
-    char text[256];
-    rd_kafka_resp_err_t fatal;
-
-    if (m && m->err) {
-        log_warn("group", "reason=%s", rd_kafka_message_errstr(m));
-        health_say(o->health, rd_kafka_message_errstr(m));
-    }
-    fatal = rd_kafka_fatal_error(o->group, text, sizeof(text));
-    if (fatal == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
-        return error_fatal(err, EXIT_CONFIGURATION, "another instance runs with instance.id %s",
-                           config_string(o->p->config, "instance.id"));
-    if (fatal)
-        return error_fatal(err, EXIT_FATAL, "group: %s", text);
-    if (m && m->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
-        return error_fatal(err, EXIT_NO_RIGHT, "no right to join the group %s-producer",
-                           o->p->prefix);
-    return 0;
 }
 
 /* ---- health ---- */
 
 static bool has_work(const struct owner *o, int32_t partition)
 {
-    const struct view_partition *v = &o->view.partitions[partition];
+    const struct view_partition *view = &o->view.partitions[partition];
 
-    return partition == 0 || v->count > 0 || v->forgotten_count > 0;
+    return partition == 0 || view->count > 0 || view->forgotten_count > 0;
 }
 
-/* A handle that is opened and lost again and again is no progress. */
-static bool is_proven(const struct owner *o, const struct place *place)
+/* Opening a handle and losing it, again and again, is no progress. */
+static bool is_proven(const struct owner *o, const struct slot *slot)
 {
-    return place->open &&
-           (topic_writer_was_of_use(ledger_partition_writer(place->open)) ||
-            clock_mono_ms() - place->opened_ms >= MIN(PROVEN_MS, o->health_limit_ms / 2));
+    return slot->open &&
+           (topic_writer_was_of_use(ledger_partition_handle(slot->open)->writer) ||
+            clock_mono_ms() - slot->opened_ms >= MIN(PROVEN_MS, o->health_limit_ms / 2));
 }
 
 static void show_partition(struct owner *o, int32_t partition)
 {
-    struct place *place = &o->places[partition];
+    struct slot *slot = &o->slots[partition];
 
-    if (!place->assigned || !has_work(o, partition)) {
-        health_remove(TAKE(place->health));
+    if (!slot->assigned || !has_work(o, partition)) {
+        health_remove(TAKE(slot->health));
         return;
     }
-    if (!place->health) {
+    if (!slot->health) {
         AUTO(free_charp) char *name = xasprintf("ledger partition %" PRId32, partition);
 
-        place->health = health_new(name, o->health_limit_ms);
+        slot->health = health_new(name, o->health_limit_ms);
     }
-    if (!is_proven(o, place))
+    if (!is_proven(o, slot))
         return;
-    backoff_reset(&place->backoff);
-    health_say(place->health, "");
-    health_alive(place->health);
+    backoff_reset(&slot->backoff);
+    health_say(slot->health, "");
+    health_alive(slot->health);
 }
 
 static void show_health(struct owner *o)
 {
-    if (o->is_member) {
-        health_say(o->health, "");
-        health_alive(o->health);
+    if (o->group.is_member) {
+        health_say(o->group.health, "");
+        health_alive(o->group.health);
     }
     owner_view_tell_unplaced(&o->unplaced, &o->view, o->p->config, owns_any(o));
     for (int32_t p = 0; p < o->count; p++)
         show_partition(o, p);
 }
 
-/* While this thread waits for one thing, it can't say that the others are well: those that are
- * get the time that it may take, and none of the others does. */
+/* While this thread waits for one partition to open, it can't say that the others are well. So
+ * those that are get the time that it may take. */
 static void set_limits(struct owner *o, int64_t limit_ms)
 {
-    if (o->is_member)
-        health_set_limit(o->health, limit_ms);
+    if (o->group.is_member)
+        health_set_limit(o->group.health, limit_ms);
     for (int32_t p = 0; p < o->count; p++)
-        if (o->places[p].health && is_proven(o, &o->places[p]))
-            health_set_limit(o->places[p].health, limit_ms);
+        if (o->slots[p].health && is_proven(o, &o->slots[p]))
+            health_set_limit(o->slots[p].health, limit_ms);
 }
 
 /* ---- opening ---- */
 
 static int open_partition(struct owner *o, int32_t partition, struct error *err)
 {
-    struct place *place = &o->places[partition];
+    struct slot *slot = &o->slots[partition];
     int64_t started = clock_mono_ms();
     int result;
 
-    set_limits(o, o->health_limit_ms + LEDGER_PARTITION_OPEN_MS);
-    result = ledger_partition_open(&place->open, o->p, partition, err);
+    set_limits(o, o->health_limit_ms + LEDGER_HANDLE_OPEN_MS);
+    result = ledger_partition_open(&slot->open, o->p, partition, err);
     show_health(o);
     set_limits(o, o->health_limit_ms);
     if (result < 0) {
         if (err->kind == ERR_FATAL)
             return -1;
-        place->next_try_ms = clock_mono_ms() + backoff_next_ms(&place->backoff);
-        if (place->health)
-            health_say(place->health, err->message);
+        slot->next_try_ms = clock_mono_ms() + backoff_next_ms(&slot->backoff);
+        if (slot->health)
+            health_say(slot->health, err->message);
         log_warn("ledger partition can't be opened now",
                  "ledger_partition=%" PRId32 " reason=%s", partition, err->message);
         return 0;
     }
-    place->opened_ms = clock_mono_ms();
-    log_info("ledger partition is ours", "ledger_partition=%" PRId32 " took_ms=%" PRId64,
-             partition, place->opened_ms - started);
+    slot->opened_ms = clock_mono_ms();
+    log_info("ledger partition opened", "ledger_partition=%" PRId32 " took_ms=%" PRId64,
+             partition, slot->opened_ms - started);
     o->view_is_old = true;
     return 0;
 }
 
-/* A fenced, broken or outdated handle is closed; it comes back by the same way as any
- * take-over, if still assigned. */
+/* A fenced, broken or outdated handle is closed. If the partition is still assigned, it is
+ * opened again like one that is taken over. */
 static void check_open(struct owner *o, int32_t partition)
 {
-    struct place *place = &o->places[partition];
-    struct topic_writer *w = ledger_partition_writer(place->open);
-    enum topic_writer_state state = topic_writer_state(w);
+    struct slot *slot = &o->slots[partition];
+    struct topic_writer *writer = ledger_partition_handle(slot->open)->writer;
+    enum topic_writer_state state = topic_writer_state(writer);
 
-    if (state == WRITER_OPEN && !topic_writer_is_outdated(w))
+    if (state == WRITER_OPEN && !topic_writer_is_outdated(writer))
         return;
     if (state == WRITER_FENCED)
         poison_clear(o->p->poison[partition]);
-    if (topic_writer_was_of_use(w)) /* also one that was given up before anybody looked */
-        backoff_reset(&place->backoff);
+    if (topic_writer_was_of_use(writer)) /* it may be over before it was seen to be proven */
+        backoff_reset(&slot->backoff);
     close_partition(o, partition);
-    place->next_try_ms = clock_mono_ms() + REOPEN_FLOOR_MS + backoff_next_ms(&place->backoff);
-    if (place->health)
-        health_say(place->health, state == WRITER_FENCED ? "another instance took it over"
-                                                         : "its handle was given up");
+    slot->next_try_ms = clock_mono_ms() + REOPEN_FLOOR_MS + backoff_next_ms(&slot->backoff);
+    if (slot->health)
+        health_say(slot->health, state == WRITER_FENCED ? "another instance took it over"
+                                                        : "its handle was given up");
 }
 
-/* What is open carries what the view says. */
+/* An open partition carries what the view says. */
 static void start_work(struct owner *o, int32_t partition)
 {
-    const struct view_partition *v = &o->view.partitions[partition];
-    struct ledger_partition *lp = o->places[partition].open;
+    const struct view_partition *view = &o->view.partitions[partition];
+    struct ledger_partition *lp = o->slots[partition].open;
 
     ledger_partition_start(lp);
     if (partition == 0 && !o->plan)
-        o->plan = plan_start(o->p, lp, is_alone(o));
-    ledger_partition_start_tables(lp, v->tables, v->count);
-    for (size_t i = 0; i < v->forgotten_count; i++)
-        ledger_partition_forget(lp, v->forgotten[i]);
+        o->plan = plan_start(ledger_partition_handle(lp), is_alone(o));
+    ledger_partition_start_tables(lp, view->tables, view->count);
+    for (size_t i = 0; i < view->forgotten_count; i++)
+        ledger_partition_forget(lp, view->forgotten[i]);
 }
 
-static bool look_at_places(struct owner *o)
+static bool read_view(struct owner *o)
 {
     uint64_t version = ledger_cache_places_version(o->p->cache);
     bool *assigned = NULL;
 
     if (version == o->seen_version && !o->view_is_old)
         return false;
-    if (o->is_member) {
+    if (o->group.is_member) {
         assigned = xcalloc((size_t)o->count, sizeof(*assigned));
         for (int32_t p = 0; p < o->count; p++)
-            assigned[p] = o->places[p].assigned;
+            assigned[p] = o->slots[p].assigned;
     }
     owner_view_release(&o->view);
     owner_view_read(&o->view, o->p, assigned, o->halted);
@@ -318,7 +240,7 @@ static bool look_at_places(struct owner *o)
     return true;
 }
 
-/* Who is alone tells nobody; what carries tables says it by the way. */
+/* Without other instances there is nobody to announce it to. */
 static bool is_to_announce(const struct owner *o, int32_t partition)
 {
     return o->view.partitions[partition].announce && !is_alone(o);
@@ -326,14 +248,14 @@ static bool is_to_announce(const struct owner *o, int32_t partition)
 
 static bool is_to_open(const struct owner *o, int32_t partition)
 {
-    const struct place *place = &o->places[partition];
+    const struct slot *slot = &o->slots[partition];
 
-    return place->assigned && !place->open && clock_mono_ms() >= place->next_try_ms &&
+    return slot->assigned && !slot->open && clock_mono_ms() >= slot->next_try_ms &&
            (has_work(o, partition) || is_to_announce(o, partition));
 }
 
-/* Opens at most one partition a call, so that the group is polled between; those with tables
- * first. */
+/* Opens at most one partition per call, so that the group is polled in between. Those with
+ * work come first. */
 static int open_next(struct owner *o, struct error *err)
 {
     int32_t next = -1;
@@ -344,11 +266,11 @@ static int open_next(struct owner *o, struct error *err)
     return next < 0 ? 0 : open_partition(o, next, err);
 }
 
-/* One that was opened only to say who carries it is not needed any more. */
-static bool is_said(const struct owner *o, int32_t partition)
+/* It was opened only to announce what we carry, and that is done. */
+static bool is_announced(const struct owner *o, int32_t partition)
 {
     return !has_work(o, partition) && !is_to_announce(o, partition) &&
-           ledger_partition_is_idle(o->places[partition].open);
+           ledger_partition_is_idle(o->slots[partition].open);
 }
 
 static int tend_partitions(struct owner *o, struct error *err)
@@ -358,16 +280,16 @@ static int tend_partitions(struct owner *o, struct error *err)
 
     if (ours < 0)
         return -1;
-    changed = look_at_places(o);
+    changed = read_view(o);
     for (int32_t p = 0; p < o->count; p++) {
-        if (o->places[p].open)
+        if (o->slots[p].open)
             check_open(o, p);
-        if (!o->places[p].open)
+        if (!o->slots[p].open)
             continue;
         if (changed && ours)
             start_work(o, p);
-        ledger_partition_tend(o->places[p].open);
-        if (is_said(o, p))
+        ledger_partition_tend(o->slots[p].open);
+        if (is_announced(o, p))
             close_partition(o, p);
     }
     if (changed && !ours)
@@ -387,21 +309,22 @@ static enum full_table full_table_of(void *arg, const char *table, int32_t parti
                                      char *reason, size_t size)
 {
     struct owner *o = arg;
-    struct place *place = &o->places[partition];
-    struct table_worker *w;
+    struct slot *slot = &o->slots[partition];
+    struct table_worker *worker;
 
-    if (!place->assigned)
+    if (!slot->assigned)
         return FULL_ELSEWHERE;
-    w = place->open ? ledger_partition_table(place->open, table) : NULL;
-    if (!w)
+    worker = slot->open ? ledger_partition_table(slot->open, table) : NULL;
+    if (!worker)
         return FULL_UNDER_WAY;
-    if (table_worker_is_over(w))
+    if (table_worker_is_over(worker))
         return FULL_OVER;
-    return table_worker_stuck(w, patience_ms(o), reason, size) ? FULL_STUCK : FULL_UNDER_WAY;
+    return table_worker_stuck(worker, patience_ms(o), reason, size) ? FULL_STUCK
+                                                                    : FULL_UNDER_WAY;
 }
 
-/* As full_end. Who dies elsewhere is missed by the group when its session is over; who lives
- * has begun, or calls its table stuck, in the patience that each has. */
+/* As full_end. The group notices a dead instance when its session is over; a living one has
+ * begun its tables by the end of start.timeout, or counts them as stuck. */
 static int full_is_over(struct owner *o, struct error *err)
 {
     int64_t now_ms = clock_mono_ms();
@@ -410,12 +333,12 @@ static int full_is_over(struct owner *o, struct error *err)
         .halted = o->halted,
         .is_settled = o->plan && plan_is_settled(o->plan),
         .table = full_table_of,
-        .is_stable = now_ms - o->assigned_ms > SESSION_MS + patience_ms(o),
+        .is_stable = now_ms - o->group.assigned_ms > OWNER_GROUP_SESSION_MS + patience_ms(o),
         .arg = o,
     };
 
-    if (!o->is_member || now_ms - o->full_looked_ms < FULL_LOOK_MS ||
-        (o->plan && !asked.is_settled) || (o->places[0].assigned && !o->plan))
+    if (!o->group.is_member || now_ms - o->full_looked_ms < FULL_LOOK_MS ||
+        (o->plan && !asked.is_settled) || (o->slots[0].assigned && !o->plan))
         return 0;
     o->full_looked_ms = now_ms;
     return full_end(&asked, err);
@@ -430,12 +353,12 @@ static void show_progress(struct progress *progress, struct owner *o)
     if (!progress_is_due(progress))
         return;
     for (int32_t p = 0; p < o->count; p++)
-        if (o->places[p].open)
-            ledger_partition_add_progress(o->places[p].open, &rows, &left);
+        if (o->slots[p].open)
+            ledger_partition_add_progress(o->slots[p].open, &rows, &left);
     progress_show(progress, "rows", rows, left);
 }
 
-/* What is asked for, and how old positions are, goes by the service's clock. */
+/* Requests, and the age of positions, go by the service's clock. */
 static void tell_skew(struct owner *o)
 {
     int64_t skew_ms;
@@ -460,7 +383,7 @@ static int loop(struct owner *o, struct error *err)
     while (!stop_requested()) {
         int over = 0;
 
-        if (poll_group(o, err) < 0 || tend_partitions(o, err) < 0)
+        if (owner_group_poll(&o->group, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
         show_progress(&progress, o);
         tell_skew(o);
@@ -478,34 +401,30 @@ static void leave(struct owner *o)
 {
     for (int32_t p = 0; p < o->count; p++)
         close_partition(o, p);
-    if (o->group) {
-        rd_kafka_consumer_close(o->group);
-        rd_kafka_destroy(o->group);
-    }
+    owner_group_leave(&o->group);
     for (int32_t p = 0; p < o->count; p++)
-        health_remove(o->places[p].health);
+        health_remove(o->slots[p].health);
     health_remove(o->unplaced);
-    health_remove(o->health);
     owner_view_release(&o->view);
     halted_free(o->halted);
-    free(o->places);
+    free(o->slots);
 }
 
 int owner_run(struct producer *p, struct error *err)
 {
     struct owner o = {.p = p,
+                      .group = {.p = p, .assigned = on_assigned, .arg = &o},
                       .count = ledger_cache_partitions(p->cache),
                       .health_limit_ms = config_int(p->config, "health.limit.ms"),
                       .view_is_old = true};
     int result;
 
-    o.places = xcalloc((size_t)o.count, sizeof(*o.places));
+    o.slots = xcalloc((size_t)o.count, sizeof(*o.slots));
     for (int32_t i = 0; i < o.count; i++)
-        backoff_init(&o.places[i].backoff, 100, 5000, NULL, NULL);
+        backoff_init(&o.slots[i].backoff, 100, 5000, NULL, NULL);
     o.halted = halted_new();
-    o.health = health_new("group", o.health_limit_ms);
-    look_at_places(&o);
-    result = join_group(&o, err);
+    read_view(&o);
+    result = owner_group_join(&o.group, err);
     if (result == 0)
         result = loop(&o, err);
     leave(&o);

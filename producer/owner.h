@@ -1,12 +1,13 @@
-/* producer/owner.h - the group's member: which ledger partitions are ours, opened and given
- * back.
+/* producer/owner.h - opens the ledger partitions that the group assigns to us, starts what is
+ * to be carried there, and closes them.
  *
- * The group only places work; safety is the fence of each partition's handle. Runs on the main
- * thread. */
+ * The group only spreads the work; what keeps two owners of a partition apart is the fence of
+ * its handle. Runs on the main thread. */
 #pragma once
 
 #include "producer/producer.h"
 
-/* Until the stop is requested, or (sync_mode full) everything is done. 0, or ERR_FATAL: fenced
- * by another member of the same instance id (78), a missing right (77). */
+/* Until a stop is requested, or (sync_mode full) everything is done. ERR_FATAL: another
+ * instance has our instance.id, or the ledger is another source's (78); a missing right (77).
+ */
 int owner_run(struct producer *p, struct error *err);

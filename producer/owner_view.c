@@ -23,13 +23,13 @@ static void add(char ***names, size_t *count, const char *name)
     (*names)[(*count)++] = xstrdup(name);
 }
 
-static char *why_not(const struct reading *r, const struct placed *placed)
+static char *why_not(const struct reading *reading, const struct placed *placed)
 {
     int32_t partition = placed->place.partition;
-    char *reason = table_names_take(r->names, placed->table);
+    char *reason = table_names_take(reading->names, placed->table);
 
-    if (reason || !r->assigned || r->assigned[partition] ||
-        carriers_want(r->carriers, partition, placed->table))
+    if (reason || !reading->assigned || reading->assigned[partition] ||
+        carriers_want(reading->carriers, partition, placed->table))
         return reason;
     return xasprintf("it is placed in ledger partition %" PRId32
                      ", which another instance owns "
@@ -38,26 +38,26 @@ static char *why_not(const struct reading *r, const struct placed *placed)
                      partition);
 }
 
-static void read_place(const struct reading *r, const struct placed *placed)
+static void read_place(const struct reading *reading, const struct placed *placed)
 {
-    struct view_partition *v = &r->ret->partitions[placed->place.partition];
+    struct view_partition *partition = &reading->ret->partitions[placed->place.partition];
     AUTO(free_charp) char *reason = NULL;
 
     if (placed->place.forget) {
-        add(&v->forgotten, &v->forgotten_count, placed->table);
+        add(&partition->forgotten, &partition->forgotten_count, placed->table);
         return;
     }
-    if (!config_wants_table(r->p->config, placed->table)) {
-        if (r->others &&
-            carriers_any_wants(r->carriers, placed->table)) /* its name is taken all the same */
-            free(table_names_take(r->names, placed->table));
+    if (!config_wants_table(reading->p->config, placed->table)) {
+        /* Its topic's name is taken if another instance carries it. */
+        if (reading->others && carriers_any_wants(reading->carriers, placed->table))
+            free(table_names_take(reading->names, placed->table));
         return;
     }
-    reason = why_not(r, placed);
+    reason = why_not(reading, placed);
     if (reason)
-        halted_set(r->halted, placed->table, reason);
+        halted_set(reading->halted, placed->table, reason);
     else
-        add(&v->tables, &v->count, placed->table);
+        add(&partition->tables, &partition->count, placed->table);
 }
 
 static void count_unplaced(struct owner_view *ret, const struct producer *p,
@@ -75,36 +75,36 @@ void owner_view_read(struct owner_view *ret, struct producer *p, const bool *ass
                      struct halted *halted)
 {
     AUTO(placement_release) struct placement places;
-    struct reading r = {.ret = ret, .p = p, .assigned = assigned, .halted = halted};
+    struct reading reading = {.ret = ret, .p = p, .assigned = assigned, .halted = halted};
 
     ret->count = ledger_cache_partitions(p->cache);
     ret->partitions = xcalloc((size_t)ret->count, sizeof(*ret->partitions));
     for (int32_t n = 0; assigned && n < ret->count; n++)
-        r.others = r.others || !assigned[n];
+        reading.others = reading.others || !assigned[n];
     placement_read(&places, p->cache);
     count_unplaced(ret, p, &places);
-    r.carriers = carriers_read(p->cache, p->config);
-    r.names = table_names_new(p->config);
+    reading.carriers = carriers_read(p->cache, p->config);
+    reading.names = table_names_new(p->config);
     halted_begin(halted);
     for (size_t i = 0; i < places.count; i++)
         if (places.all[i].place.partition >= 0 && places.all[i].place.partition < ret->count)
-            read_place(&r, &places.all[i]);
+            read_place(&reading, &places.all[i]);
     halted_end(halted);
     for (int32_t n = 0; n < ret->count; n++)
-        ret->partitions[n].announce = !carriers_are_ours(r.carriers, n);
-    carriers_free(r.carriers);
-    table_names_free(r.names);
+        ret->partitions[n].announce = !carriers_are_ours(reading.carriers, n);
+    carriers_free(reading.carriers);
+    table_names_free(reading.names);
 }
 
-/* Whoever places tables asks the owners of partitions what they carry. One without any is not
- * asked: what its filters alone want stays unplaced while there are more instances than
+/* Tables are placed by what the owners of partitions carry. An instance that owns none is not
+ * asked, so what only its filters want stays unplaced while there are more instances than
  * partitions. */
-void owner_view_tell_unplaced(struct health **part, const struct owner_view *v,
+void owner_view_tell_unplaced(struct health **part, const struct owner_view *view,
                               const struct config *c, bool owns_any)
 {
     AUTO(free_charp) char *text = NULL;
 
-    if (v->unplaced == 0 || owns_any || !carriers_filter(c)) {
+    if (view->unplaced == 0 || owns_any || !carriers_filter(c)) {
         health_remove(TAKE(*part));
         return;
     }
@@ -113,7 +113,7 @@ void owner_view_tell_unplaced(struct health **part, const struct owner_view *v,
     text = xasprintf("table %s (and %zu more) has no place, and this instance no ledger "
                      "partition: run at most %" PRId32 " instances, or give all the same "
                      "filters",
-                     v->unplaced_first, v->unplaced - 1, v->count);
+                     view->unplaced_first, view->unplaced - 1, view->count);
     *part = health_new("placement", config_int(c, "health.limit.ms"));
     health_say(*part, text);
 }
@@ -125,13 +125,13 @@ static void names_free(char **names, size_t count)
     free(names);
 }
 
-void owner_view_release(struct owner_view *v)
+void owner_view_release(struct owner_view *view)
 {
-    for (int32_t n = 0; n < v->count; n++) {
-        names_free(v->partitions[n].tables, v->partitions[n].count);
-        names_free(v->partitions[n].forgotten, v->partitions[n].forgotten_count);
+    for (int32_t n = 0; n < view->count; n++) {
+        names_free(view->partitions[n].tables, view->partitions[n].count);
+        names_free(view->partitions[n].forgotten, view->partitions[n].forgotten_count);
     }
-    free(v->partitions);
-    free(v->unplaced_first);
-    *v = (struct owner_view){0};
+    free(view->partitions);
+    free(view->unplaced_first);
+    *view = (struct owner_view){0};
 }

@@ -1,8 +1,8 @@
 /* producer/owner_view.h - what the ledger's places mean for this instance: which tables it
- * carries and which it forgets, by ledger partition. Of the owner's thread. */
+ * carries and which it forgets, per ledger partition. Of the owner's thread. */
 #pragma once
 
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "producer/halted.h"
 #include "producer/producer.h"
 
@@ -21,13 +21,13 @@ struct owner_view {
     char *unplaced_first;
 };
 
-/* assigned: one a partition; NULL while it is not known what is ours. Tells halted of tables
- * that are placed and can't be carried: for their names, or since another instance owns their
- * partition and its filters leave them out. */
+/* assigned: one per partition; NULL while it is not known what is ours. Puts tables that are
+ * placed and can't be carried into halted: because of their names, or because another instance
+ * owns their partition and its filters leave them out. */
 void owner_view_read(struct owner_view *ret, struct producer *p, const bool *assigned,
                      struct halted *halted);
 /* The part "placement" of /healthz, kept by the caller (NULL at first): stuck when we want a
- * table that has no place, and who places them will not be told, since no partition is ours. */
-void owner_view_tell_unplaced(struct health **part, const struct owner_view *v,
+ * table that has no place, and own no partition in which we could announce that. */
+void owner_view_tell_unplaced(struct health **part, const struct owner_view *view,
                               const struct config *c, bool owns_any);
-void owner_view_release(struct owner_view *v);
+void owner_view_release(struct owner_view *view);

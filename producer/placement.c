@@ -10,7 +10,7 @@
 
 static void note_place(void *arg, struct bytes table, struct bytes value, int32_t partition)
 {
-    struct placement *p = arg;
+    struct placement *places = arg;
     struct ledger_place place;
     struct error err;
 
@@ -18,12 +18,12 @@ static void note_place(void *arg, struct bytes table, struct bytes value, int32_
     if (ledger_place_decode(&place, value, &err) < 0) {
         log_error("place can't be read", "table=" BYTES_FMT " reason=%s", BYTES_ARG(table),
                   err.message);
-        place = (struct ledger_place){.partition = -1}; /* it is placed all the same */
+        place = (struct ledger_place){.partition = -1}; /* so that it gets no second one */
     }
-    p->all = xrealloc(p->all, sizeof(*p->all) * (p->count + 1));
-    p->all[p->count] = (struct placed){bytes_dup(table), place};
-    name_map_put(&p->by_name, p->all[p->count].table, (int64_t)p->count);
-    p->count++;
+    places->all = xrealloc(places->all, sizeof(*places->all) * (places->count + 1));
+    places->all[places->count] = (struct placed){bytes_dup(table), place};
+    name_map_put(&places->by_name, places->all[places->count].table, (int64_t)places->count);
+    places->count++;
 }
 
 void placement_read(struct placement *ret, struct ledger_cache *cache)
@@ -32,13 +32,13 @@ void placement_read(struct placement *ret, struct ledger_cache *cache)
     ledger_cache_each(cache, "place/", note_place, ret);
 }
 
-void placement_release(struct placement *p)
+void placement_release(struct placement *places)
 {
-    for (size_t i = 0; i < p->count; i++)
-        free(p->all[i].table);
-    free(p->all);
-    name_map_release(&p->by_name);
-    *p = (struct placement){0};
+    for (size_t i = 0; i < places->count; i++)
+        free(places->all[i].table);
+    free(places->all);
+    name_map_release(&places->by_name);
+    *places = (struct placement){0};
 }
 
 int32_t placement_choose(const size_t *tables_placed, const bool *may_be, int32_t partitions)
@@ -87,7 +87,7 @@ static void begin(struct deciding *d)
         const struct placed *placed = &d->places.all[i];
 
         if (is_wanted(d, placed->table))
-            free(table_names_take(d->names, placed->table)); /* its owner says if it can't */
+            free(table_names_take(d->names, placed->table)); /* owner_view reports a failure */
         if (placed->place.partition >= 0 && placed->place.partition < d->partitions)
             d->load[placed->place.partition]++;
     }
@@ -105,10 +105,10 @@ static void end(struct deciding *d)
 static void add_change(struct deciding *d, const char *table, struct ledger_place place,
                        bool remove)
 {
-    struct placement_changes *c = d->ret;
+    struct placement_changes *changes = d->ret;
 
-    c->all = xrealloc(c->all, sizeof(*c->all) * (c->count + 1));
-    c->all[c->count++] = (struct placement_change){xstrdup(table), place, remove};
+    changes->all = xrealloc(changes->all, sizeof(*changes->all) * (changes->count + 1));
+    changes->all[changes->count++] = (struct placement_change){xstrdup(table), place, remove};
 }
 
 static void place_table(struct deciding *d, const char *table)
@@ -118,7 +118,7 @@ static void place_table(struct deciding *d, const char *table)
     for (int32_t p = 0; p < d->partitions; p++)
         d->may_be[p] = d->asked->alone || carriers_want(d->carriers, p, table);
     to = placement_choose(d->load, d->may_be, d->partitions);
-    if (to < 0) { /* whose filters wanted it has just lost its last partition */
+    if (to < 0) { /* who carries it has just lost its last partition */
         d->ret->postponed = true;
         return;
     }
@@ -147,7 +147,7 @@ static void place_new(struct deciding *d)
     }
 }
 
-/* ---- tables that the white list names and nobody has ---- */
+/* ---- tables that the white list names and the source does not have ---- */
 
 static bool is_listed(const struct deciding *d, const char *table)
 {
@@ -203,7 +203,7 @@ static bool has_records(struct ledger_cache *cache, const char *table)
 static bool is_gone(struct ledger_cache *cache, const char *table)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
-    struct error ignored; /* who carries it says so */
+    struct error ignored; /* its worker reports it */
 
     return ledger_cache_table(cache, table, &t, &ignored) == 1 && t.phase == PHASE_GONE;
 }
@@ -247,10 +247,10 @@ void placement_decide(struct placement_changes *ret, const struct placement_aske
     end(&d);
 }
 
-void placement_changes_release(struct placement_changes *c)
+void placement_changes_release(struct placement_changes *changes)
 {
-    for (size_t i = 0; i < c->count; i++)
-        free(c->all[i].table);
-    free(c->all);
-    *c = (struct placement_changes){0};
+    for (size_t i = 0; i < changes->count; i++)
+        free(changes->all[i].table);
+    free(changes->all);
+    *changes = (struct placement_changes){0};
 }

@@ -1,10 +1,11 @@
-/* producer/placement.h - where each table's records are, and what has to change: new tables get
- * a place, those that are gone for good lose theirs.
+/* producer/placement.h - in which ledger partition each table's records are, and what has to
+ * change: new tables get a place, those that are gone for good lose theirs.
  *
- * A place never moves. A table is forgotten in three steps, each written by the one owner that
- * may: its place says so (who places tables), its records go (who owns its partition), the
- * place goes (who places tables). So at no instant there are records without a place, and a
- * table that comes back begins with nothing. Of one thread. */
+ * A place never moves. A table is forgotten in three steps, each written by the only owner that
+ * may: its place is marked (by the owner of partition 0, who places tables), its records are
+ * removed (by the owner of its partition), its place is removed (partition 0 again). So there
+ * are never records without a place, and a table that comes back begins with nothing. Of one
+ * thread. */
 #pragma once
 
 #include "common/messages/ledger_cache.h"
@@ -23,9 +24,9 @@ struct placement { /* in the order of the ledger */
 };
 
 void placement_read(struct placement *ret, struct ledger_cache *cache);
-void placement_release(struct placement *p);
+void placement_release(struct placement *places);
 
-/* The partition with the fewest tables of those that may be, the lowest of several. -1: none
+/* Of the partitions that may be chosen, the lowest of those with the fewest tables. -1: none
  * may be. Pure. */
 int32_t placement_choose(const size_t *tables_placed, const bool *may_be, int32_t partitions);
 
@@ -40,7 +41,7 @@ struct placement_change {
 struct placement_changes {
     struct placement_change *all;
     size_t count;
-    bool postponed; /* new tables, until it is known who carries what */
+    bool postponed; /* new tables wait until it is known who carries what */
 };
 
 struct placement_asked {
@@ -48,13 +49,13 @@ struct placement_asked {
     struct ledger_cache *cache;
     char *const *names; /* all tables of the source, sorted */
     size_t count;
-    bool alone;            /* what others are recorded to carry is of the past */
-    bool may_postpone;     /* until all have said what they carry */
-    struct name_map *gone; /* since when a gone table was not listed; kept by the caller */
-    int64_t now_ms;
+    bool alone;            /* there are no other owners: ignore what they recorded */
+    bool may_postpone;     /* new tables may wait for owners that recorded nothing yet */
+    struct name_map *gone; /* since when tables that are gone were not listed; the caller's */
+    int64_t now_ms;        /* monotonic */
     int64_t forget_after_ms;
-    struct halted *halted; /* told of those that can't be placed */
+    struct halted *halted; /* receives the tables that can't be placed */
 };
 
 void placement_decide(struct placement_changes *ret, const struct placement_asked *asked);
-void placement_changes_release(struct placement_changes *c);
+void placement_changes_release(struct placement_changes *changes);

@@ -6,35 +6,37 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 #include "producer/placement.h"
 #include "producer/source_check.h"
 #include "producer/source_identity.h"
 
 #define AGAIN_MS 50
 #define POSTPONED_MS 200
-#define POSTPONED_LONGEST_MS 10000 /* then who has said nothing is taken to carry all */
+#define POSTPONED_LONGEST_MS 10000 /* then an owner without a record is taken to carry all */
 #define FAILED_MS 2000
 #define SYNC_TIMEOUT_MS 10000
 
 struct plan {
-    struct producer *p;
-    atomic_int refs; /* its step's, which may end by itself when fenced, and the owner's */
-    struct ledger_partition *zero;
-    struct topic_writer *writer;
+    /* set once */
+    struct ledger_handle *zero;
     struct topic_writer_member member;
     struct step step;
     struct health *health; /* "discovery" */
-    int64_t started_ms;
+    int64_t started_ms;    /* monotonic */
+
+    atomic_int refs; /* its step's, which may end by itself when fenced, and the owner's */
     atomic_bool alone;
     atomic_bool stopping;
     atomic_bool settled;
-    atomic_bool undecided; /* places were appended and neither committed nor aborted yet */
+    atomic_bool undecided; /* appended, and neither committed nor aborted yet */
 
-    struct halted *halted; /* of the step */
-    struct name_map gone;
+    /* of the step */
+    struct halted *halted;
+    struct name_map gone; /* placement.h */
 };
 
 /* ---- appending ---- */
@@ -44,38 +46,38 @@ static int append(struct plan *plan, struct append_context *local, bool tombston
 {
     const struct topic_record r = {
         .member = &plan->member,
-        .topic = plan->p->ledger_topic,
+        .topic = plan->zero->p->ledger_topic,
         .partition = 0,
         .key = buf_slice(&local->keys),
         .value = tombstone ? (struct bytes){0} : buf_slice(&local->text),
     };
 
     atomic_store(&plan->undecided, true);
-    return topic_writer_append(plan->writer, &r, err);
+    return topic_writer_append(plan->zero->writer, &r, err);
 }
 
 static int append_source(struct plan *plan, struct append_context *local, struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
-    if (!source_identity_to_write(plan->p->identity, &local->text))
+    if (!source_identity_to_write(plan->zero->p->identity, &local->text))
         return 0;
     buf_lit(&local->keys, LEDGER_SOURCE_KEY);
     return append(plan, local, false, err);
 }
 
 static int append_change(struct plan *plan, struct append_context *local,
-                         const struct placement_change *c, struct error *err)
+                         const struct placement_change *change, struct error *err)
 {
     buf_reset(&local->keys);
     buf_reset(&local->text);
-    ledger_place_key(&local->keys, c->table);
-    ledger_place_encode(&local->text, &c->place);
-    log_info(c->remove         ? "table is forgotten"
-             : c->place.forget ? "table is to be forgotten"
-                               : "table is placed",
-             "table=%s ledger_partition=%" PRId32, c->table, c->place.partition);
-    return append(plan, local, c->remove, err);
+    ledger_place_key(&local->keys, change->table);
+    ledger_place_encode(&local->text, &change->place);
+    log_info(change->remove         ? "table forgotten"
+             : change->place.forget ? "table is to be forgotten"
+                                    : "table placed",
+             "table=%s ledger_partition=%" PRId32, change->table, change->place.partition);
+    return append(plan, local, change->remove, err);
 }
 
 static int append_all(struct plan *plan, struct append_context *local,
@@ -83,14 +85,14 @@ static int append_all(struct plan *plan, struct append_context *local,
 {
     int result;
 
-    if (topic_writer_gate_enter(plan->writer, &plan->member, NULL, err) < 0)
+    if (topic_writer_gate_enter(plan->zero->writer, &plan->member, NULL, err) < 0)
         return -1;
     result = append_source(plan, local, err);
     for (size_t i = 0; i < changes->count && result == 0; i++)
         result = append_change(plan, local, &changes->all[i], err);
     if (result < 0)
-        topic_writer_request_abort(plan->writer, err->message);
-    topic_writer_gate_exit(plan->writer);
+        topic_writer_request_abort(plan->zero->writer, err->message);
+    topic_writer_gate_exit(plan->zero->writer);
     return result;
 }
 
@@ -99,30 +101,31 @@ static int append_all(struct plan *plan, struct append_context *local,
 static bool source_is_due(struct plan *plan, struct append_context *local)
 {
     buf_reset(&local->text);
-    return source_identity_to_write(plan->p->identity, &local->text);
+    return source_identity_to_write(plan->zero->p->identity, &local->text);
 }
 
-/* Places are read behind a sync, so what was committed is not written twice. */
+/* The cache is synced first, so that what was committed is not written again. */
 static int decide(struct plan *plan, struct placement_changes *ret, char *const *names,
                   size_t count, struct error *err)
 {
+    struct producer *p = plan->zero->p;
     bool alone = atomic_load(&plan->alone);
     int64_t now_ms = clock_mono_ms();
     const struct placement_asked asked = {
-        .config = plan->p->config,
-        .cache = plan->p->cache,
+        .config = p->config,
+        .cache = p->cache,
         .names = names,
         .count = count,
         .alone = alone,
         .may_postpone = !alone && now_ms - plan->started_ms < POSTPONED_LONGEST_MS,
         .gone = &plan->gone,
         .now_ms = now_ms,
-        .forget_after_ms = config_int(plan->p->config, "gone.forget.ms"),
+        .forget_after_ms = config_int(p->config, "gone.forget.ms"),
         .halted = plan->halted,
     };
 
-    if (ledger_partition_sync(plan->zero, err) < 0 ||
-        ledger_cache_sync(plan->p->cache, SYNC_TIMEOUT_MS, err) < 0)
+    if (ledger_handle_sync(plan->zero, err) < 0 ||
+        ledger_cache_sync(p->cache, SYNC_TIMEOUT_MS, err) < 0)
         return -1;
     placement_decide(ret, &asked);
     return 0;
@@ -152,7 +155,7 @@ static int64_t looked(struct plan *plan, const struct placement_changes *changes
     if (changes->count > 0)
         return AGAIN_MS;
     return changes->postponed ? POSTPONED_MS
-                              : config_int(plan->p->config, "discovery.interval.ms");
+                              : config_int(plan->zero->p->config, "discovery.interval.ms");
 }
 
 static int64_t plan_step(void *arg, void *local)
@@ -170,7 +173,7 @@ static int64_t plan_step(void *arg, void *local)
     if (err.kind == ERR_FENCED)
         return STEP_END;
     health_say(plan->health, err.message);
-    log_warn("tables can't be looked for now", "reason=%s", err.message);
+    log_warn("discovery failed, will be repeated", "reason=%s", err.message);
     return FAILED_MS;
 }
 
@@ -181,13 +184,6 @@ static void on_decided(void *arg)
     struct plan *plan = arg;
 
     atomic_store(&plan->undecided, false);
-}
-
-static void on_topic_failed(void *arg, const char *topic, const char *reason)
-{
-    (void)arg; /* of a table; the ledger's own failure shows in the abort */
-    (void)topic;
-    (void)reason;
 }
 
 static void plan_unref(struct plan *plan)
@@ -202,37 +198,35 @@ static void plan_unref(struct plan *plan)
 static void plan_ended(void *arg)
 {
     struct plan *plan = arg;
-    struct ledger_partition *zero = plan->zero;
+    struct ledger_handle *zero = plan->zero;
 
-    topic_writer_remove_member(plan->writer, &plan->member);
+    topic_writer_remove_member(zero->writer, &plan->member);
     health_remove(plan->health);
     plan_unref(plan);
-    ledger_partition_unref(zero);
+    ledger_handle_unref(zero);
 }
 
-struct plan *plan_start(struct producer *p, struct ledger_partition *zero, bool alone)
+struct plan *plan_start(struct ledger_handle *zero, bool alone)
 {
+    const struct config *c = zero->p->config;
     struct plan *plan = xcalloc(1, sizeof(*plan));
 
-    plan->p = p;
-    atomic_init(&plan->refs, 2);
     plan->zero = zero;
+    atomic_init(&plan->refs, 2);
     atomic_init(&plan->alone, alone);
     plan->started_ms = clock_mono_ms();
     plan->halted = halted_new();
-    plan->health = health_new("discovery", config_int(p->config, "health.limit.ms") +
-                                               config_int(p->config, "discovery.interval.ms"));
-    plan->writer = ledger_partition_writer(zero);
+    plan->health = health_new("discovery", config_int(c, "health.limit.ms") +
+                                               config_int(c, "discovery.interval.ms"));
     plan->member = (struct topic_writer_member){.committed = on_decided,
                                                 .aborted = on_decided,
-                                                .topic_failed = on_topic_failed,
                                                 .table = "",
-                                                .topic = p->ledger_topic,
+                                                .topic = zero->p->ledger_topic,
                                                 .arg = plan};
     plan->step = (struct step){.run = plan_step, .ended = plan_ended, .arg = plan};
-    ledger_partition_ref(zero);
-    topic_writer_add_member(plan->writer, &plan->member);
-    CHECK(step_schedule(p->pool, &plan->step, 0));
+    ledger_handle_ref(zero);
+    topic_writer_add_member(zero->writer, &plan->member);
+    CHECK(step_schedule(zero->p->pool, &plan->step, 0));
     return plan;
 }
 
@@ -249,6 +243,6 @@ bool plan_is_settled(const struct plan *plan)
 void plan_stop(struct plan *plan)
 {
     atomic_store(&plan->stopping, true);
-    step_wake(plan->p->pool, &plan->step);
+    step_wake(plan->zero->p->pool, &plan->step);
     plan_unref(plan);
 }

@@ -1,20 +1,18 @@
 /* producer/plan.h - which tables are carried, and in which ledger partition each is placed.
  *
- * The owner of ledger partition 0 looks for tables, places new ones (placement.h) and says
- * whose ledger it is. */
+ * A step on the pool for as long as ledger partition 0 is owned: it lists the source's tables,
+ * places new ones (placement.h) and says whose ledger it is. Functions: the owner's thread. */
 #pragma once
 
-#include "producer/ledger_partition.h"
-#include "producer/producer.h"
-
-/* ---- discovery: a step on the pool, for as long as partition 0 is owned ---- */
+#include "producer/ledger_handle.h"
 
 struct plan;
 
-/* alone: all partitions of the ledger are this instance's, nobody else carries anything. */
-struct plan *plan_start(struct producer *p, struct ledger_partition *zero, bool alone);
+/* zero: of partition 0. alone: all partitions of the ledger are this instance's, so that nobody
+ * else carries anything. */
+struct plan *plan_start(struct ledger_handle *zero, bool alone);
 void plan_set_alone(struct plan *plan, bool alone);
-/* Every table of the source that can be placed was seen to be, as of the last look; false
- * before the first. */
+/* As of the last look, every table of the source that can be placed is; false before the first
+ * look. */
 bool plan_is_settled(const struct plan *plan);
 void plan_stop(struct plan *plan); /* returns at once; a look under way ends by itself */

@@ -18,130 +18,130 @@ struct poisoned {
 struct refusing_topic {
     char *name;
     struct poisoned *poisoned;
-    int count; /* within the window */
-    int64_t window_ms;
-    bool bare; /* dead letters go without the record's bytes */
+    int count;         /* of poison records, within the window */
+    int64_t window_ms; /* when it began; monotonic */
+    bool bare;         /* dead letters go without the record's bytes */
     struct refusing_topic *next;
 };
 
 struct poison {
     struct trust *trust;
-    atomic_bool any; /* a topic is known: so every append of a topic that takes all is free */
+    atomic_bool any; /* a topic has refused something */
 
     pthread_mutex_t lock; /* all below */
     struct refusing_topic *topics;
-    int64_t alone_ms;    /* how long the newest time of it is; 0: there was none */
-    int64_t alone_until; /* monotonic */
+    int64_t alone_ms;       /* how long records were last to be sent alone; 0: never */
+    int64_t alone_until_ms; /* monotonic */
 };
 
 /* ---- life ---- */
 
 struct poison *poison_new(void)
 {
-    struct poison *r = xcalloc(1, sizeof(*r));
+    struct poison *poison = xcalloc(1, sizeof(*poison));
 
-    r->trust = trust_new();
-    pthread_mutex_init(&r->lock, NULL);
-    return r;
+    poison->trust = trust_new();
+    pthread_mutex_init(&poison->lock, NULL);
+    return poison;
 }
 
-static void poisoned_free(struct poisoned *p)
+static void poisoned_free(struct poisoned *entry)
 {
-    free((char *)p->record.shard.p);
-    free((char *)p->record.sequence.p);
-    free((char *)p->record.keys.p);
-    free(p->reason);
-    free(p);
+    free((char *)entry->record.shard.p);
+    free((char *)entry->record.sequence.p);
+    free((char *)entry->record.keys.p);
+    free(entry->reason);
+    free(entry);
 }
 
-static void topic_free(struct refusing_topic *t)
+static void topic_free(struct refusing_topic *refusing)
 {
-    struct poisoned *p, *next;
+    struct poisoned *entry, *next;
 
-    for (p = t->poisoned; p; p = next) {
-        next = p->next;
-        poisoned_free(p);
+    for (entry = refusing->poisoned; entry; entry = next) {
+        next = entry->next;
+        poisoned_free(entry);
     }
-    free(t->name);
-    free(t);
+    free(refusing->name);
+    free(refusing);
 }
 
-void poison_clear(struct poison *r)
+void poison_clear(struct poison *poison)
 {
-    struct refusing_topic *t, *next;
+    struct refusing_topic *refusing, *next;
 
-    trust_clear(r->trust);
-    AUTO_LOCK(&r->lock);
-    for (t = r->topics; t; t = next) {
-        next = t->next;
-        topic_free(t);
+    trust_clear(poison->trust);
+    AUTO_LOCK(&poison->lock);
+    for (refusing = poison->topics; refusing; refusing = next) {
+        next = refusing->next;
+        topic_free(refusing);
     }
-    r->topics = NULL;
-    r->alone_ms = r->alone_until = 0;
-    atomic_store(&r->any, false);
+    poison->topics = NULL;
+    poison->alone_ms = poison->alone_until_ms = 0;
+    atomic_store(&poison->any, false);
 }
 
-void poison_free(struct poison *r)
+void poison_free(struct poison *poison)
 {
-    if (!r)
+    if (!poison)
         return;
-    poison_clear(r);
-    trust_free(r->trust);
-    pthread_mutex_destroy(&r->lock);
-    free(r);
+    poison_clear(poison);
+    trust_free(poison->trust);
+    pthread_mutex_destroy(&poison->lock);
+    free(poison);
 }
 
-struct trust *poison_trust(struct poison *r)
+struct trust *poison_trust(struct poison *poison)
 {
-    return r->trust;
+    return poison->trust;
 }
 
-/* ---- alone, for a while ---- */
+/* ---- sending alone ---- */
 
-void poison_suspect(struct poison *r, int64_t now_ms)
+void poison_batch_refused(struct poison *poison, int64_t now_ms)
 {
-    AUTO_LOCK(&r->lock);
-    if (now_ms < r->alone_until) /* another batch of the same transaction */
+    AUTO_LOCK(&poison->lock);
+    if (now_ms < poison->alone_until_ms) /* of the same transaction as the one before */
         return;
-    if (r->alone_ms == 0 || now_ms - r->alone_until > r->alone_ms)
-        r->alone_ms = POISON_ALONE_MS;
-    else /* it ended too early, or the topic takes no batch */
-        r->alone_ms = MIN(2 * r->alone_ms, POISON_ALONE_LONGEST_MS);
-    r->alone_until = now_ms + r->alone_ms;
+    if (poison->alone_ms == 0 || now_ms - poison->alone_until_ms > poison->alone_ms)
+        poison->alone_ms = POISON_ALONE_MS;
+    else /* it ended too early */
+        poison->alone_ms = MIN(2 * poison->alone_ms, POISON_ALONE_LONGEST_MS);
+    poison->alone_until_ms = now_ms + poison->alone_ms;
 }
 
-bool poison_alone(struct poison *r, int64_t now_ms)
+bool poison_sends_alone(struct poison *poison, int64_t now_ms)
 {
-    AUTO_LOCK(&r->lock);
-    return now_ms < r->alone_until;
+    AUTO_LOCK(&poison->lock);
+    return now_ms < poison->alone_until_ms;
 }
 
 /* ---- records ---- */
 
-static struct refusing_topic *topic_find(const struct poison *r, struct bytes name)
+static struct refusing_topic *topic_find(const struct poison *poison, struct bytes name)
 {
-    struct refusing_topic *t = r->topics;
+    struct refusing_topic *refusing = poison->topics;
 
-    while (t && !bytes_equal(name, bytes_of(t->name)))
-        t = t->next;
-    return t;
+    while (refusing && !bytes_equal(name, bytes_of(refusing->name)))
+        refusing = refusing->next;
+    return refusing;
 }
 
-static struct refusing_topic *topic_get(struct poison *r, struct bytes name)
+static struct refusing_topic *topic_get(struct poison *poison, struct bytes name)
 {
-    struct refusing_topic *t = topic_find(r, name);
+    struct refusing_topic *refusing = topic_find(poison, name);
 
-    if (t)
-        return t;
-    t = xcalloc(1, sizeof(*t));
-    t->name = bytes_dup(name);
-    t->next = r->topics;
-    r->topics = t;
-    atomic_store(&r->any, true);
-    return t;
+    if (refusing)
+        return refusing;
+    refusing = xcalloc(1, sizeof(*refusing));
+    refusing->name = bytes_dup(name);
+    refusing->next = poison->topics;
+    poison->topics = refusing;
+    atomic_store(&poison->any, true);
+    return refusing;
 }
 
-/* A change is told by its number: its key may have other changes before and after it. */
+/* A change is known by its number, since other changes may have the same key. */
 static bool is_same(const struct poison_record *a, const struct poison_record *b)
 {
     if (a->sequence.len || b->sequence.len)
@@ -149,14 +149,14 @@ static bool is_same(const struct poison_record *a, const struct poison_record *b
     return bytes_equal(a->keys, b->keys);
 }
 
-static struct poisoned *poisoned_find(const struct refusing_topic *t,
+static struct poisoned *poisoned_find(const struct refusing_topic *refusing,
                                       const struct poison_record *record)
 {
-    struct poisoned *p = t->poisoned;
+    struct poisoned *entry = refusing->poisoned;
 
-    while (p && !is_same(&p->record, record))
-        p = p->next;
-    return p;
+    while (entry && !is_same(&entry->record, record))
+        entry = entry->next;
+    return entry;
 }
 
 static struct bytes copy_of(struct bytes from)
@@ -164,111 +164,112 @@ static struct bytes copy_of(struct bytes from)
     return (struct bytes){bytes_dup(from), from.len};
 }
 
-static void poisoned_add(struct refusing_topic *t, const struct poison_record *record,
+static void poisoned_add(struct refusing_topic *refusing, const struct poison_record *record,
                          const char *reason)
 {
-    struct poisoned *p = xcalloc(1, sizeof(*p));
+    struct poisoned *entry = xcalloc(1, sizeof(*entry));
 
-    p->record.shard = copy_of(record->shard);
-    p->record.sequence = copy_of(record->sequence);
-    p->record.keys = copy_of(record->keys);
-    p->reason = xstrdup(reason);
-    p->next = t->poisoned;
-    t->poisoned = p;
+    entry->record.shard = copy_of(record->shard);
+    entry->record.sequence = copy_of(record->sequence);
+    entry->record.keys = copy_of(record->keys);
+    entry->reason = xstrdup(reason);
+    entry->next = refusing->poisoned;
+    refusing->poisoned = entry;
 }
 
-enum poison_verdict poison_add(struct poison *r, const struct poison_record *record,
+enum poison_verdict poison_add(struct poison *poison, const struct poison_record *record,
                                const char *reason, int64_t now_ms)
 {
-    struct refusing_topic *t;
+    struct refusing_topic *refusing;
 
-    AUTO_LOCK(&r->lock);
-    r->alone_until = MAX(r->alone_until, now_ms + r->alone_ms);
-    t = topic_get(r, record->topic);
-    if (poisoned_find(t, record))
+    AUTO_LOCK(&poison->lock);
+    poison->alone_until_ms = MAX(poison->alone_until_ms, now_ms + poison->alone_ms);
+    refusing = topic_get(poison, record->topic);
+    if (poisoned_find(refusing, record))
         return POISON_REMEMBERED;
-    if (t->count == 0 || now_ms - t->window_ms > POISON_WINDOW_MS) {
-        t->count = 0;
-        t->window_ms = now_ms;
+    if (refusing->count == 0 || now_ms - refusing->window_ms > POISON_WINDOW_MS) {
+        refusing->count = 0;
+        refusing->window_ms = now_ms;
     }
-    if (t->count == POISON_AT_MOST)
+    if (refusing->count == POISON_AT_MOST)
         return POISON_TOO_MANY;
-    t->count++;
-    poisoned_add(t, record, reason);
+    refusing->count++;
+    poisoned_add(refusing, record, reason);
     return POISON_REMEMBERED;
 }
 
-enum poison_verdict poison_add_dead_letter(struct poison *r, struct bytes topic)
+enum poison_verdict poison_add_dead_letter(struct poison *poison, struct bytes topic)
 {
-    struct refusing_topic *t;
+    struct refusing_topic *refusing;
 
-    AUTO_LOCK(&r->lock);
-    t = topic_get(r, topic);
-    if (t->bare)
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_get(poison, topic);
+    if (refusing->bare)
         return POISON_TOO_MANY;
-    t->bare = true;
+    refusing->bare = true;
     return POISON_REMEMBERED;
 }
 
-bool poison_bare_dead_letters(struct poison *r, struct bytes topic)
+bool poison_bare_dead_letters(struct poison *poison, struct bytes topic)
 {
-    struct refusing_topic *t;
+    struct refusing_topic *refusing;
 
-    if (!atomic_load(&r->any))
+    if (!atomic_load(&poison->any))
         return false;
-    AUTO_LOCK(&r->lock);
-    t = topic_find(r, topic);
-    return t && t->bare;
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_find(poison, topic);
+    return refusing && refusing->bare;
 }
 
 /* ---- while they are appended ---- */
 
-bool poison_any(struct poison *r)
+bool poison_any(struct poison *poison)
 {
-    return atomic_load_explicit(&r->any, memory_order_relaxed);
+    return atomic_load_explicit(&poison->any, memory_order_relaxed);
 }
 
-bool poison_take(struct poison *r, const struct poison_record *record, char *reason,
+bool poison_take(struct poison *poison, const struct poison_record *record, char *reason,
                  size_t size)
 {
-    struct refusing_topic *t;
-    struct poisoned *p;
+    struct refusing_topic *refusing;
+    struct poisoned *entry;
 
-    AUTO_LOCK(&r->lock);
-    t = topic_find(r, record->topic);
-    p = t ? poisoned_find(t, record) : NULL;
-    if (!p)
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_find(poison, record->topic);
+    entry = refusing ? poisoned_find(refusing, record) : NULL;
+    if (!entry)
         return false;
-    p->taken = true;
-    snprintf(reason, size, "%s", p->reason);
+    entry->taken = true;
+    snprintf(reason, size, "%s", entry->reason);
     return true;
 }
 
-void poison_committed(struct poison *r, struct bytes topic)
+void poison_committed(struct poison *poison, struct bytes topic)
 {
-    struct refusing_topic *t;
-    struct poisoned **at, *p;
+    struct refusing_topic *refusing;
+    struct poisoned **at, *entry;
 
-    if (!atomic_load(&r->any))
+    if (!atomic_load(&poison->any))
         return;
-    AUTO_LOCK(&r->lock);
-    t = topic_find(r, topic);
-    for (at = t ? &t->poisoned : NULL; at && (p = *at);) {
-        if (p->taken) {
-            *at = p->next;
-            poisoned_free(p);
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_find(poison, topic);
+    for (at = refusing ? &refusing->poisoned : NULL; at && (entry = *at);) {
+        if (entry->taken) {
+            *at = entry->next;
+            poisoned_free(entry);
         } else {
-            at = &p->next;
+            at = &entry->next;
         }
     }
 }
 
-void poison_aborted(struct poison *r, struct bytes topic)
+void poison_aborted(struct poison *poison, struct bytes topic)
 {
-    struct refusing_topic *t;
+    struct refusing_topic *refusing;
 
-    AUTO_LOCK(&r->lock);
-    t = topic_find(r, topic);
-    for (struct poisoned *p = t ? t->poisoned : NULL; p; p = p->next)
-        p->taken = false;
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_find(poison, topic);
+    for (struct poisoned *entry = refusing ? refusing->poisoned : NULL; entry;
+         entry = entry->next)
+        entry->taken = false;
 }

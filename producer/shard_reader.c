@@ -5,7 +5,10 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_records.h"
+#include "common/dynamodb/ddb_sequence.h"
 #include "common/dynamodb/ddb_stream.h"
+#include "common/json/json_text.h"
 #include "common/run/log.h"
 #include "producer/append.h"
 #include "producer/guarded_read.h"

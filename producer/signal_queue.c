@@ -4,98 +4,98 @@
 
 #include "common/base/check.h"
 
-void signal_queue_init(struct signal_queue *l, int64_t next)
+void signal_queue_init(struct signal_queue *q, int64_t next)
 {
-    *l = (struct signal_queue){.next = next, .missed = true};
+    *q = (struct signal_queue){.next = next, .missed = true};
 }
 
-void signal_queue_begin(struct signal_queue *l, int64_t first)
+void signal_queue_begin(struct signal_queue *q, int64_t first)
 {
-    if (l->next < first)
-        l->next = first;
+    if (q->next < first)
+        q->next = first;
 }
 
-static void drop_first(struct signal_queue *l)
+static void drop_first(struct signal_queue *q)
 {
-    struct pending_signal *p = l->first;
+    struct pending_signal *pending = q->first;
 
-    l->first = p->next;
-    if (!l->first)
-        l->last = NULL;
-    l->bytes -= p->bytes;
-    table_signal_release(&p->signal);
-    free(p);
+    q->first = pending->next;
+    if (!q->first)
+        q->last = NULL;
+    q->bytes -= pending->bytes;
+    table_signal_release(&pending->signal);
+    free(pending);
 }
 
-void signal_queue_release(struct signal_queue *l)
+void signal_queue_release(struct signal_queue *q)
 {
-    while (l->first)
-        drop_first(l);
+    while (q->first)
+        drop_first(q);
 }
 
-bool signal_queue_takes(struct signal_queue *l, int64_t offset, size_t bytes)
+bool signal_queue_takes(struct signal_queue *q, int64_t offset, size_t bytes)
 {
-    if (l->missed || l->next < 0 || offset < l->next)
+    if (q->missed || q->next < 0 || offset < q->next)
         return false;
-    if (l->first && l->bytes + bytes > SIGNAL_QUEUE_BYTES) {
-        l->missed = true;
-        l->missed_bytes = bytes;
-        l->next = offset;
+    if (q->first && q->bytes + bytes > SIGNAL_QUEUE_BYTES) {
+        q->missed = true;
+        q->missed_bytes = bytes;
+        q->next = offset;
         return false;
     }
     return true;
 }
 
-void signal_queue_put(struct signal_queue *l, int64_t offset, size_t bytes,
-                      struct table_signal *s)
+void signal_queue_put(struct signal_queue *q, int64_t offset, size_t bytes,
+                      struct table_signal *signal)
 {
-    struct pending_signal *p = xcalloc(1, sizeof(*p));
+    struct pending_signal *pending = xcalloc(1, sizeof(*pending));
 
-    CHECK(!l->last || l->last->offset < offset);
-    p->offset = offset;
-    p->bytes = bytes;
-    p->signal = *s;
-    *s = (struct table_signal){0};
-    if (l->last)
-        l->last->next = p;
+    CHECK(!q->last || q->last->offset < offset);
+    pending->offset = offset;
+    pending->bytes = bytes;
+    pending->signal = *signal;
+    *signal = (struct table_signal){0};
+    if (q->last)
+        q->last->next = pending;
     else
-        l->first = p;
-    l->last = p;
-    l->bytes += bytes;
-    l->next = offset + 1;
+        q->first = pending;
+    q->last = pending;
+    q->bytes += bytes;
+    q->next = offset + 1;
 }
 
-/* Half of it, so that going back is worth it. */
-static bool has_room(const struct signal_queue *l)
+/* Only when half of it is free, so that going back is worth it. */
+static bool has_room(const struct signal_queue *q)
 {
-    return !l->first || (l->bytes <= SIGNAL_QUEUE_BYTES / 2 &&
-                         l->bytes + l->missed_bytes <= SIGNAL_QUEUE_BYTES);
+    return !q->first || (q->bytes <= SIGNAL_QUEUE_BYTES / 2 &&
+                         q->bytes + q->missed_bytes <= SIGNAL_QUEUE_BYTES);
 }
 
-int64_t signal_queue_wants(const struct signal_queue *l, int64_t position)
+int64_t signal_queue_wants(const struct signal_queue *q, int64_t position)
 {
-    bool waits = l->missed && l->next >= 0 && has_room(l);
+    bool waits = q->missed && q->next >= 0 && has_room(q);
 
-    return waits && (position < 0 || l->next < position) ? l->next : -1;
+    return waits && (position < 0 || q->next < position) ? q->next : -1;
 }
 
-void signal_queue_moved(struct signal_queue *l, int64_t position)
+void signal_queue_moved(struct signal_queue *q, int64_t position)
 {
-    if (l->next >= position && has_room(l))
-        l->missed = false;
+    if (q->next >= position && has_room(q))
+        q->missed = false;
 }
 
-const struct pending_signal *signal_queue_from(const struct signal_queue *l, int64_t offset)
+const struct pending_signal *signal_queue_from(const struct signal_queue *q, int64_t offset)
 {
-    const struct pending_signal *p = l->first;
+    const struct pending_signal *pending = q->first;
 
-    while (p && p->offset < offset)
-        p = p->next;
-    return p;
+    while (pending && pending->offset < offset)
+        pending = pending->next;
+    return pending;
 }
 
-void signal_queue_forget(struct signal_queue *l, int64_t below)
+void signal_queue_forget(struct signal_queue *q, int64_t below)
 {
-    while (l->first && l->first->offset < below)
-        drop_first(l);
+    while (q->first && q->first->offset < below)
+        drop_first(q);
 }

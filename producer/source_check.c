@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/stop.h"
 #include "producer/source_identity.h"
@@ -24,7 +25,7 @@ int source_check_list(char ***ret, size_t *ret_count, struct ddb_client *client,
     return 0;
 }
 
-/* Into p->listed, a call at a time. */
+/* Into p->listed; may be called again. */
 static int list_wanted(struct producer *p, struct ddb_client *client, struct error *err)
 {
     char **names;
@@ -73,7 +74,7 @@ static int ask_with_patience(struct producer *p, struct ddb_client *client, stru
 
 struct white {
     struct producer *p;
-    size_t named; /* and not black */
+    size_t named; /* and not on the black list */
     size_t there;
     char *first;
 };
@@ -91,33 +92,33 @@ static bool is_there(const struct producer *p, const char *table)
 
 static void note_named(void *arg, const char *table)
 {
-    struct white *w = arg;
+    struct white *white = arg;
 
-    if (!config_wants_table(w->p->config, table))
+    if (!config_wants_table(white->p->config, table))
         return;
-    w->named++;
-    w->there += is_there(w->p, table);
-    if (!w->first)
-        w->first = xstrdup(table);
+    white->named++;
+    white->there += is_there(white->p, table);
+    if (!white->first)
+        white->first = xstrdup(table);
 }
 
 static int check_white_list(struct producer *p, struct error *err)
 {
-    struct white w = {.p = p};
+    struct white white = {.p = p};
     AUTO(free_charp) char *first = NULL;
     AUTO(free_charp) char *reason = NULL;
     AUTO(table_names_freep) struct table_names *names = table_names_new(p->config);
 
-    config_list_each(p->config, "filter.collection.white", note_named, &w);
-    first = w.first;
-    if (w.named > 0 && w.there == 0)
+    config_list_each(p->config, "filter.collection.white", note_named, &white);
+    first = white.first;
+    if (white.named > 0 && white.there == 0)
         return error_fatal(err, EXIT_CONFIGURATION,
-                           w.named == 1
+                           white.named == 1
                                ? "table %s of filter.collection.white does not exist"
                                : "filter.collection.white names %s and others, none of which "
                                  "exists",
                            first);
-    reason = w.named == 1 ? table_names_take(names, first) : NULL;
+    reason = white.named == 1 ? table_names_take(names, first) : NULL;
     if (reason)
         return error_fatal(err, EXIT_CONFIGURATION, "table %s: %s", first, reason);
     return 0;

@@ -1,4 +1,4 @@
-/* producer/source_check.h - the source's tables, and what must be true of them at the start. */
+/* producer/source_check.h - lists the source's tables, and checks the source at the start. */
 #pragma once
 
 #include "producer/producer.h"
@@ -7,8 +7,8 @@
 int source_check_list(char ***ret, size_t *ret_count, struct ddb_client *client,
                       struct error *err);
 
-/* At the start, before anything runs: the source must answer within start.timeout (69), accept
- * the credentials (77), and be the one that the ledger is for (78). The white list must name
- * something that is there, or known to the ledger, and a table that it alone names must be able
- * to have a topic (78). Fills p->identity and p->listed: the tables that pass the filters. */
+/* Before anything runs. ERR_FATAL unless the source answers within start.timeout (69), accepts
+ * the credentials (77) and is the one that the ledger is for (78). A white list has to name a
+ * table that exists or that the ledger knows; if it names only one, that needs a topic name
+ * which Kafka takes (78). Fills p->identity and p->listed, the tables that pass the filters. */
 int source_check(struct producer *p, struct error *err);

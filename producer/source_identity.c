@@ -5,9 +5,10 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 #define TABLES_ASKED 20 /* whose ids are compared */
 #define ACCOUNT_ASKED 3
@@ -26,12 +27,12 @@ struct source_identity {
 
     pthread_mutex_t lock; /* all below */
     struct step step;
-    bool asking;
-    char *judged; /* the record's value that verdict is about */
+    bool asking;  /* the step is scheduled */
+    char *judged; /* the record's value that the verdict is about */
     enum source_match verdict;
     struct error why; /* of SOURCE_OTHER */
 
-    struct health *doubt; /* of the step, while it can't be told */
+    struct health *doubt; /* of the step, while there is no verdict */
 };
 
 /* ---- what we are ---- */
@@ -61,7 +62,7 @@ static char *account_of(const char *arn)
     return arn ? xstrndup(arn, strcspn(arn, ":")) : xstrdup("");
 }
 
-/* A right to describe tables may be missing: then it is not known. */
+/* "" when it is not known: the right to describe tables may be missing. */
 static char *find_account(struct ddb_client *client, char *const *names, size_t count)
 {
     struct error err;
@@ -71,15 +72,16 @@ static char *find_account(struct ddb_client *client, char *const *names, size_t 
 
         if (ddb_table_describe(&desc, client, names[n], &err) == 0)
             return account_of(desc->arn);
-        log_info("table tells no account", "table=%s reason=%s", names[n], err.message);
+        log_info("account not known from this table", "table=%s reason=%s", names[n],
+                 err.message);
     }
     return xstrdup("");
 }
 
-static int describe_mine(struct source_identity *i, struct ddb_client *client,
+static int describe_mine(struct source_identity *identity, struct ddb_client *client,
                          char *const *names, size_t count, struct error *err)
 {
-    const struct config *c = i->p->config;
+    const struct config *c = identity->p->config;
     AUTO(free_charp) char *region = NULL;
     AUTO(buf_release) struct buf text;
     struct ddb_endpoint endpoint;
@@ -90,14 +92,14 @@ static int describe_mine(struct source_identity *i, struct ddb_client *client,
                           region, err) < 0)
         return -1;
     amazons = is_amazons(endpoint.host);
-    i->mine.account = amazons ? find_account(client, names, count) : xstrdup("");
-    i->mine.region = xstrdup(amazons && region ? region : "");
-    i->mine.endpoint = xstrdup(amazons ? "" : endpoint.url);
-    i->mine.prefix = xstrdup(i->p->prefix);
+    identity->mine.account = amazons ? find_account(client, names, count) : xstrdup("");
+    identity->mine.region = xstrdup(amazons && region ? region : "");
+    identity->mine.endpoint = xstrdup(amazons ? "" : endpoint.url);
+    identity->mine.prefix = xstrdup(identity->p->prefix);
     ddb_endpoint_release(&endpoint);
     buf_init(&text, 65536);
-    ledger_source_encode(&text, &i->mine);
-    i->text = bytes_dup(buf_slice(&text));
+    ledger_source_encode(&text, &identity->mine);
+    identity->text = bytes_dup(buf_slice(&text));
     return 0;
 }
 
@@ -120,25 +122,26 @@ enum source_match source_identity_compare(const struct ledger_source *mine,
     return strcmp(mine->endpoint, theirs->endpoint) == 0 ? SOURCE_SAME : SOURCE_ASK;
 }
 
-static char *in_words(const struct ledger_source *s)
+static char *in_words(const struct ledger_source *source)
 {
-    if (*s->endpoint)
-        return xasprintf("%s (prefix %s)", s->endpoint, s->prefix);
-    return xasprintf("account %s, region %s (prefix %s)", *s->account ? s->account : "unknown",
-                     *s->region ? s->region : "unknown", s->prefix);
+    if (*source->endpoint)
+        return xasprintf("%s (prefix %s)", source->endpoint, source->prefix);
+    return xasprintf("account %s, region %s (prefix %s)",
+                     *source->account ? source->account : "unknown",
+                     *source->region ? source->region : "unknown", source->prefix);
 }
 
-static int refuse(const struct source_identity *i, const struct ledger_source *theirs,
+static int refuse(const struct source_identity *identity, const struct ledger_source *theirs,
                   struct error *err)
 {
-    AUTO(free_charp) char *mine = in_words(&i->mine);
+    AUTO(free_charp) char *mine = in_words(&identity->mine);
     AUTO(free_charp) char *other = in_words(theirs);
 
     return error_fatal(
         err, EXIT_CONFIGURATION,
         "topic %s is of another source: it is for %s, this is %s: choose another "
         "topic.prefix",
-        i->p->ledger_topic, other, mine);
+        identity->p->ledger_topic, other, mine);
 }
 
 struct known {
@@ -150,33 +153,33 @@ struct known {
 static void note_id(void *arg, struct bytes table, struct bytes value, int32_t partition)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
-    struct known *k = arg;
-    struct error ignored; /* who reads the record says so */
+    struct known *known = arg;
+    struct error ignored; /* the table's worker reports it */
 
     (void)table;
     (void)partition;
-    if (k->count == TABLES_ASKED || ledger_table_decode(&t, value, &ignored) < 0 ||
+    if (known->count == TABLES_ASKED || ledger_table_decode(&t, value, &ignored) < 0 ||
         !*t.table_id)
         return;
-    k->tables[k->count] = TAKE(t.table);
-    k->ids[k->count++] = TAKE(t.table_id);
+    known->tables[known->count] = TAKE(t.table);
+    known->ids[known->count++] = TAKE(t.table_id);
 }
 
-static void known_release(struct known *k)
+static void known_release(struct known *known)
 {
-    for (size_t n = 0; n < k->count; n++) {
-        free(k->tables[n]);
-        free(k->ids[n]);
+    for (size_t n = 0; n < known->count; n++) {
+        free(known->tables[n]);
+        free(known->ids[n]);
     }
 }
 
-enum source_match source_identity_judge(const struct source_answers *a)
+enum source_match source_identity_judge(const struct source_answers *answers)
 {
-    if (a->same)
+    if (answers->same)
         return SOURCE_SAME;
-    if (a->other)
+    if (answers->other)
         return SOURCE_OTHER;
-    return a->absent && !a->silent ? SOURCE_OTHER : SOURCE_ASK;
+    return answers->absent && !answers->silent ? SOURCE_OTHER : SOURCE_ASK;
 }
 
 static bool is_listed(char *const *names, size_t count, const char *table)
@@ -187,7 +190,7 @@ static bool is_listed(char *const *names, size_t count, const char *table)
     return false;
 }
 
-/* Those that were not found are absent if a list says so, too. In *ret how many are. */
+/* How many of these, which were not found, are not in the list of all tables either. */
 static int count_absent(size_t *ret, struct ddb_client *client, char *const *tables,
                         size_t count, struct error *err)
 {
@@ -204,21 +207,21 @@ static int count_absent(size_t *ret, struct ddb_client *client, char *const *tab
     return 0;
 }
 
-/* Until one is the same. In err the last failure, if any is silent. */
+/* Until one is the same. err: the last failure, if any table was silent. */
 static void ask_source(struct source_answers *ret, struct ddb_client *client,
-                       const struct known *k, struct error *err)
+                       const struct known *known, struct error *err)
 {
     char *not_found[TABLES_ASKED];
     size_t missing = 0;
 
     *ret = (struct source_answers){0};
-    for (size_t n = 0; n < k->count && !ret->same; n++) {
+    for (size_t n = 0; n < known->count && !ret->same; n++) {
         AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
 
-        if (ddb_table_describe(&desc, client, k->tables[n], err) == 0)
-            ++*(strcmp(desc->id, k->ids[n]) == 0 ? &ret->same : &ret->other);
+        if (ddb_table_describe(&desc, client, known->tables[n], err) == 0)
+            ++*(strcmp(desc->id, known->ids[n]) == 0 ? &ret->same : &ret->other);
         else if (err->kind == ERR_DATA)
-            not_found[missing++] = k->tables[n];
+            not_found[missing++] = known->tables[n];
         else
             ret->silent++;
     }
@@ -229,23 +232,23 @@ static void ask_source(struct source_answers *ret, struct ddb_client *client,
         ret->silent += missing - ret->absent;
 }
 
-/* SOURCE_ASK: it can't be told now; err says why. *ret_known: the ledger knows a table's id. */
-static enum source_match compare(const struct source_identity *i, struct ddb_client *client,
-                                 const struct ledger_source *theirs, bool *ret_known,
-                                 struct error *err)
+/* SOURCE_ASK: it is not known now, err says why. *ret_known: the ledger knows a table's id. */
+static enum source_match compare(const struct source_identity *identity,
+                                 struct ddb_client *client, const struct ledger_source *theirs,
+                                 bool *ret_known, struct error *err)
 {
-    AUTO(known_release) struct known k = {0};
-    enum source_match match = source_identity_compare(&i->mine, theirs);
+    AUTO(known_release) struct known known = {0};
+    enum source_match match = source_identity_compare(&identity->mine, theirs);
     struct source_answers answers;
 
     *ret_known = true;
     if (match != SOURCE_ASK)
         return match;
-    ledger_cache_each(i->p->cache, "table/", note_id, &k);
-    *ret_known = k.count > 0;
-    if (k.count == 0)
+    ledger_cache_each(identity->p->cache, "table/", note_id, &known);
+    *ret_known = known.count > 0;
+    if (known.count == 0)
         error_set(err, ERR_RETRY, "it knows no table's id yet");
-    ask_source(&answers, client, &k, err);
+    ask_source(&answers, client, &known, err);
     return source_identity_judge(&answers);
 }
 
@@ -259,69 +262,72 @@ static void note_any(void *arg, struct bytes rest, struct bytes value, int32_t p
     *(bool *)arg = true;
 }
 
-static int check_start(struct source_identity *i, struct ddb_client *client, struct error *err)
+static int check_start(struct source_identity *identity, struct ddb_client *client,
+                       struct error *err)
 {
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
-    AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
+    AUTO(free_charp) char *text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
     bool known, placed = false;
     enum source_match match;
 
-    if (!text || strcmp(text, i->text) == 0)
+    if (!text || strcmp(text, identity->text) == 0)
         return 0;
     if (ledger_source_decode(&theirs, bytes_of(text), err) < 0) {
         err->kind = ERR_FATAL;
         err->code = EXIT_CONFIGURATION;
-        return error_prefix(err, "topic %s, record " LEDGER_SOURCE_KEY, i->p->ledger_topic);
+        return error_prefix(err, "topic %s, record " LEDGER_SOURCE_KEY,
+                            identity->p->ledger_topic);
     }
-    match = compare(i, client, &theirs, &known, err);
+    match = compare(identity, client, &theirs, &known, err);
     if (match == SOURCE_OTHER)
-        return refuse(i, &theirs, err);
-    ledger_cache_each(i->p->cache, "place/", note_any, &placed);
-    if (match == SOURCE_ASK && (known || placed)) /* what has no table at all is nobody's yet */
+        return refuse(identity, &theirs, err);
+    ledger_cache_each(identity->p->cache, "place/", note_any, &placed);
+    if (match == SOURCE_ASK && (known || placed)) /* a ledger without tables is nobody's */
         return 0;
-    log_info("ledger is taken for ours", "topic=%s record=%s ours=%s", i->p->ledger_topic, text,
-             i->text);
-    i->judged = TAKE(text);
-    i->verdict = SOURCE_SAME;
+    log_info("ledger taken as ours", "topic=%s record=%s ours=%s", identity->p->ledger_topic,
+             text, identity->text);
+    identity->judged = TAKE(text);
+    identity->verdict = SOURCE_SAME;
     return 0;
 }
 
 /* ---- while it runs ---- */
 
-static void judge(struct source_identity *i, char **text, enum source_match verdict)
+static void judge(struct source_identity *identity, char **text, enum source_match verdict)
 {
-    AUTO_LOCK(&i->lock);
-    free(i->judged);
-    i->judged = TAKE(*text);
-    i->verdict = verdict;
+    AUTO_LOCK(&identity->lock);
+    free(identity->judged);
+    identity->judged = TAKE(*text);
+    identity->verdict = verdict;
 }
 
-/* Nothing is started meanwhile, so it is told. */
-static void doubt(struct source_identity *i, const struct ledger_source *theirs,
+/* No table is started meanwhile, so the user has to know. */
+static void doubt(struct source_identity *identity, const struct ledger_source *theirs,
                   const char *reason)
 {
-    AUTO(free_charp) char *mine = in_words(&i->mine);
+    AUTO(free_charp) char *mine = in_words(&identity->mine);
     AUTO(free_charp) char *other = in_words(theirs);
     AUTO(free_charp)
     char *text = xasprintf("topic %s is for %s, this is %s, and whether both are the same "
                            "can't be told now (%s): give all instances the same spelling",
-                           i->p->ledger_topic, other, mine, reason);
+                           identity->p->ledger_topic, other, mine, reason);
 
-    if (!i->doubt) {
-        i->doubt = health_new("source", config_int(i->p->config, "health.limit.ms"));
-        log_warn("source can't be compared now, and no table is started",
-                 "topic=%s theirs=%s ours=%s reason=%s", i->p->ledger_topic, other, mine,
+    if (!identity->doubt) {
+        identity->doubt =
+            health_new("source", config_int(identity->p->config, "health.limit.ms"));
+        log_warn("source can't be compared now, no table is started",
+                 "topic=%s theirs=%s ours=%s reason=%s", identity->p->ledger_topic, other, mine,
                  reason);
     }
-    health_say(i->doubt, text);
+    health_say(identity->doubt, text);
 }
 
 static int64_t compare_step(void *arg, void *local)
 {
-    struct source_identity *i = arg;
-    struct append_context *l = local;
+    struct source_identity *identity = arg;
+    struct append_context *thread = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
-    AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
+    AUTO(free_charp) char *text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
     enum source_match match;
     struct error err;
     bool known;
@@ -329,29 +335,30 @@ static int64_t compare_step(void *arg, void *local)
     if (!text)
         return STEP_END;
     if (ledger_source_decode(&theirs, bytes_of(text), &err) < 0) {
-        error_fatal(&i->why, EXIT_CONFIGURATION, "record " LEDGER_SOURCE_KEY " of topic %s: %s",
-                    i->p->ledger_topic, err.message);
-        judge(i, &text, SOURCE_OTHER);
+        error_fatal(&identity->why, EXIT_CONFIGURATION,
+                    "record " LEDGER_SOURCE_KEY " of topic %s: %s", identity->p->ledger_topic,
+                    err.message);
+        judge(identity, &text, SOURCE_OTHER);
         return STEP_END;
     }
-    match = compare(i, l->client, &theirs, &known, &err);
+    match = compare(identity, thread->client, &theirs, &known, &err);
     if (match == SOURCE_ASK) {
-        doubt(i, &theirs, err.message);
+        doubt(identity, &theirs, err.message);
         return known ? REFUSED_AGAIN_MS : AGAIN_MS;
     }
     if (match == SOURCE_OTHER)
-        refuse(i, &theirs, &i->why);
-    judge(i, &text, match);
+        refuse(identity, &theirs, &identity->why);
+    judge(identity, &text, match);
     return STEP_END;
 }
 
 static void compare_ended(void *arg)
 {
-    struct source_identity *i = arg;
+    struct source_identity *identity = arg;
 
-    health_remove(TAKE(i->doubt));
-    AUTO_LOCK(&i->lock);
-    i->asking = false;
+    health_remove(TAKE(identity->doubt));
+    AUTO_LOCK(&identity->lock);
+    identity->asking = false;
 }
 
 /* ---- life ---- */
@@ -360,86 +367,89 @@ int source_identity_new(struct source_identity **ret, struct producer *p,
                         struct ddb_client *client, char *const *names, size_t count,
                         struct error *err)
 {
-    struct source_identity *i = xcalloc(1, sizeof(*i));
+    struct source_identity *identity = xcalloc(1, sizeof(*identity));
 
-    i->p = p;
-    pthread_mutex_init(&i->lock, NULL);
-    i->step = (struct step){.run = compare_step, .ended = compare_ended, .arg = i};
-    if (describe_mine(i, client, names, count, err) < 0 || check_start(i, client, err) < 0) {
-        source_identity_free(i);
+    identity->p = p;
+    pthread_mutex_init(&identity->lock, NULL);
+    identity->step =
+        (struct step){.run = compare_step, .ended = compare_ended, .arg = identity};
+    if (describe_mine(identity, client, names, count, err) < 0 ||
+        check_start(identity, client, err) < 0) {
+        source_identity_free(identity);
         return -1;
     }
-    *ret = i;
+    *ret = identity;
     return 0;
 }
 
-void source_identity_free(struct source_identity *i)
+void source_identity_free(struct source_identity *identity)
 {
-    if (!i)
+    if (!identity)
         return;
-    health_remove(i->doubt);
-    pthread_mutex_destroy(&i->lock);
-    ledger_source_release(&i->mine);
-    free(i->text);
-    free(i->judged);
-    free(i);
+    health_remove(identity->doubt);
+    pthread_mutex_destroy(&identity->lock);
+    ledger_source_release(&identity->mine);
+    free(identity->text);
+    free(identity->judged);
+    free(identity);
 }
 
 /* ---- asked ---- */
 
-/* Under lock. 1: no difference, or known to be none. */
-static int verdict_on(struct source_identity *i, const char *text, struct error *err)
+/* Under lock. As source_identity_check. */
+static int verdict_on(struct source_identity *identity, const char *text, struct error *err)
 {
-    if (!text || strcmp(text, i->text) == 0)
+    if (!text || strcmp(text, identity->text) == 0)
         return 1;
-    if (!i->judged || strcmp(i->judged, text) != 0)
+    if (!identity->judged || strcmp(identity->judged, text) != 0)
         return 0;
-    if (i->verdict == SOURCE_SAME)
+    if (identity->verdict == SOURCE_SAME)
         return 1;
-    *err = i->why;
+    *err = identity->why;
     return -1;
 }
 
-int source_identity_check(struct source_identity *i, struct error *err)
+int source_identity_check(struct source_identity *identity, struct error *err)
 {
-    uint64_t version = ledger_cache_places_version(i->p->cache);
+    uint64_t version = ledger_cache_places_version(identity->p->cache);
     AUTO(free_charp) char *text = NULL;
     bool ask;
     int ours;
 
-    if (i->seen && version == i->seen_version)
+    if (identity->seen && version == identity->seen_version)
         return 1;
-    text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
-    pthread_mutex_lock(&i->lock);
-    ours = verdict_on(i, text, err);
-    ask = ours == 0 && !i->asking;
-    i->asking = i->asking || ask;
-    pthread_mutex_unlock(&i->lock);
+    text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
+    pthread_mutex_lock(&identity->lock);
+    ours = verdict_on(identity, text, err);
+    ask = ours == 0 && !identity->asking;
+    identity->asking = identity->asking || ask;
+    pthread_mutex_unlock(&identity->lock);
     if (ask)
-        step_schedule(i->p->pool, &i->step, 0);
-    i->seen = ours == 1;
-    i->seen_version = version;
+        step_schedule(identity->p->pool, &identity->step, 0);
+    identity->seen = ours == 1;
+    identity->seen_version = version;
     return ours;
 }
 
-/* An account that we may not look up is not taken out of the record. */
-static bool says_as_much(const struct source_identity *i, const char *text)
+/* A record that also knows the account is kept when we may not look ours up. */
+static bool says_as_much(const struct source_identity *identity, const char *text)
 {
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     struct error ignored; /* then it is written anew */
 
-    if (strcmp(text, i->text) == 0)
+    if (strcmp(text, identity->text) == 0)
         return true;
     return ledger_source_decode(&theirs, bytes_of(text), &ignored) == 0 &&
-           source_identity_compare(&i->mine, &theirs) == SOURCE_SAME && !*i->mine.account;
+           source_identity_compare(&identity->mine, &theirs) == SOURCE_SAME &&
+           !*identity->mine.account;
 }
 
-bool source_identity_to_write(struct source_identity *i, struct buf *out)
+bool source_identity_to_write(struct source_identity *identity, struct buf *out)
 {
-    AUTO(free_charp) char *text = ledger_cache_value(i->p->cache, LEDGER_SOURCE_KEY);
+    AUTO(free_charp) char *text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
 
-    if (text && says_as_much(i, text))
+    if (text && says_as_much(identity, text))
         return false;
-    buf_bytes(out, bytes_of(i->text));
+    buf_bytes(out, bytes_of(identity->text));
     return true;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 #include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"

@@ -4,6 +4,7 @@
 #include <uthash.h>
 
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 
 struct taken {
     char *spelling; /* with every '.' as '_' */
@@ -19,27 +20,27 @@ struct table_names {
 
 struct table_names *table_names_new(const struct config *c)
 {
-    struct table_names *n = xcalloc(1, sizeof(*n));
+    struct table_names *names = xcalloc(1, sizeof(*names));
 
-    n->config = c;
-    return n;
+    names->config = c;
+    return names;
 }
 
-void table_names_free(struct table_names *n)
+void table_names_free(struct table_names *names)
 {
-    struct taken *t, *next;
+    struct taken *taken, *next;
 
-    if (!n)
+    if (!names)
         return;
-    HASH_ITER(hh, n->taken, t, next)
+    HASH_ITER(hh, names->taken, taken, next)
     {
-        HASH_DEL(n->taken, t);
-        free(t->spelling);
-        free(t->topic);
-        free(t->table);
-        free(t);
+        HASH_DEL(names->taken, taken);
+        free(taken->spelling);
+        free(taken->topic);
+        free(taken->table);
+        free(taken);
     }
-    free(n);
+    free(names);
 }
 
 static char *spelling_of(const char *topic)
@@ -52,33 +53,33 @@ static char *spelling_of(const char *topic)
     return s;
 }
 
-static void take(struct table_names *n, char **spelling, char **topic, const char *table)
+static void take(struct table_names *names, char **spelling, char **topic, const char *table)
 {
-    struct taken *t = xcalloc(1, sizeof(*t));
+    struct taken *taken = xcalloc(1, sizeof(*taken));
 
-    t->spelling = TAKE(*spelling);
-    t->topic = TAKE(*topic);
-    t->table = xstrdup(table);
-    HASH_ADD_KEYPTR(hh, n->taken, t->spelling, strlen(t->spelling), t);
+    taken->spelling = TAKE(*spelling);
+    taken->topic = TAKE(*topic);
+    taken->table = xstrdup(table);
+    HASH_ADD_KEYPTR(hh, names->taken, taken->spelling, strlen(taken->spelling), taken);
 }
 
-char *table_names_take(struct table_names *n, const char *table)
+char *table_names_take(struct table_names *names, const char *table)
 {
-    AUTO(free_charp) char *topic = kafka_data_topic(n->config, table);
+    AUTO(free_charp) char *topic = kafka_data_topic(names->config, table);
     AUTO(free_charp) char *spelling = spelling_of(topic);
-    struct taken *t;
+    struct taken *taken;
 
     if (!kafka_topic_name_is_legal(topic))
         return xasprintf(
             "Kafka takes no topic name like its one, of %zu characters (at most 249 "
             "of letters, digits, '.', '_', '-'): rename it with map.topic",
             strlen(topic));
-    HASH_FIND_STR(n->taken, spelling, t);
-    if (t && strcmp(t->table, table) != 0)
+    HASH_FIND_STR(names->taken, spelling, taken);
+    if (taken && strcmp(taken->table, table) != 0)
         return xasprintf("its topic \"%s\" collides in Kafka with \"%s\" of table %s: rename "
                          "one with map.topic",
-                         topic, t->topic, t->table);
-    if (!t)
-        take(n, &spelling, &topic, table);
+                         topic, taken->topic, taken->table);
+    if (!taken)
+        take(names, &spelling, &topic, table);
     return NULL;
 }

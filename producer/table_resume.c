@@ -79,17 +79,17 @@ static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct erro
 static int check_log(struct table_worker *w, int64_t **found, struct error *err)
 {
     const struct ledger_table *t = &w->known;
-    enum topic_identity identity;
+    bool is_same;
 
     if (!t->begin_offsets) {
         if (find_begin_offsets(w, found, err) == 0)
             return 1;
         return err->kind == ERR_DATA ? 0 : -1;
     }
-    if (topic_search_identity(&identity, w->p->config, w->topic, w->partitions,
-                              t->begin_offsets, t->generation, t->log_id, err) < 0)
+    if (topic_search_is_same(&is_same, w->p->config, w->topic, w->partitions, t->begin_offsets,
+                             t->generation, t->log_id, err) < 0)
         return -1;
-    return identity == TOPIC_SAME;
+    return is_same;
 }
 
 static void log_resume(const struct table_worker *w)

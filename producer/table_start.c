@@ -2,7 +2,7 @@
 
 #include "common/base/clock.h"
 #include "common/dynamodb/ddb_table.h"
-#include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 #include "producer/start_decision.h"
 #include "producer/start_trouble.h"

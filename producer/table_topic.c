@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/base/random.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/topic_search.h"
 
 static int create_topic(struct table_worker *w, struct error *err)
@@ -95,13 +96,13 @@ static int check_topic(struct table_worker *w, struct error *err)
 static int same_log(struct table_worker *w, bool *ret, struct error *err)
 {
     const struct ledger_table *t = &w->known;
-    enum topic_identity identity = TOPIC_ANOTHER;
+    bool is_same = false;
 
     if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
-        topic_search_identity(&identity, w->p->config, w->topic, t->partitions,
+        topic_search_is_same(&is_same, w->p->config, w->topic, t->partitions,
                               t->begin_offsets, t->generation, t->log_id, err) < 0)
         return -1;
-    *ret = identity == TOPIC_SAME;
+    *ret = is_same;
     return 0;
 }
 

@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 
 #include "common/messages/event.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "producer/barrier.h"
 #include "producer/doubt.h"
 #include "producer/producer.h"

@@ -5,10 +5,11 @@
 
 #include "common/base/check.h"
 #include "common/kafka/kafka.h"
+#include "common/kafka/kafka_topic.h"
 #include "common/messages/event.h"
 
-#define TAIL_RECORDS                                                                           \
-    20 /* markers and control records at the end hide no data record further back than that */
+/* How far back from the end a data record is found behind markers and control records. */
+#define TAIL_RECORDS 20
 #define READ_TIMEOUT_MS 10000
 
 static void free_offsets(int64_t **offsets)
@@ -48,35 +49,35 @@ static int assign_at(rd_kafka_t *rk, const char *topic, int32_t partition, int64
 
 /* Calls each for the records from offset on until it returns true or the end is reached. */
 static int read_from(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t offset,
-                     bool (*each)(void *arg, const rd_kafka_message_t *m), void *arg,
+                     bool (*each)(void *arg, const rd_kafka_message_t *message), void *arg,
                      struct error *err)
 {
     if (assign_at(rk, topic, partition, offset, err) < 0)
         return -1;
     for (;;) {
         AUTO(rd_kafka_messagep)
-        rd_kafka_message_t *m = rd_kafka_consumer_poll(rk, READ_TIMEOUT_MS);
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, READ_TIMEOUT_MS);
 
-        if (!m)
+        if (!message)
             return error_set(err, ERR_RETRY, "read %s/%" PRId32 ": no answer", topic,
                              partition);
-        if (m->partition != partition)
+        if (message->partition != partition)
             continue;
-        if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
             return 0;
-        if (m->err)
+        if (message->err)
             return error_set(err, ERR_RETRY, "read %s/%" PRId32 ": %s", topic, partition,
-                             rd_kafka_message_errstr(m));
-        if (each(arg, m))
+                             rd_kafka_message_errstr(message));
+        if (each(arg, message))
             return 0;
     }
 }
 
-static bool note_generation(void *arg, const rd_kafka_message_t *m)
+static bool note_generation(void *arg, const rd_kafka_message_t *message)
 {
     int64_t *newest = arg, generation;
 
-    if (kafka_header_int64(m, EVENT_HEADER_GENERATION, &generation))
+    if (kafka_header_int64(message, EVENT_HEADER_GENERATION, &generation))
         *newest = MAX(*newest, generation);
     return false;
 }
@@ -109,18 +110,18 @@ struct begin_search {
     int64_t offset; /* -1: not found */
 };
 
-static bool note_begin(void *arg, const rd_kafka_message_t *m)
+static bool note_begin(void *arg, const rd_kafka_message_t *message)
 {
-    struct begin_search *s = arg;
+    struct begin_search *search = arg;
     struct bytes control;
     int64_t generation;
 
-    if (!kafka_header(m, EVENT_HEADER_CONTROL, &control) ||
+    if (!kafka_header(message, EVENT_HEADER_CONTROL, &control) ||
         event_control_of(control) != CONTROL_SNAPSHOT_BEGIN ||
-        !kafka_header_int64(m, EVENT_HEADER_GENERATION, &generation) ||
-        generation != s->generation)
+        !kafka_header_int64(message, EVENT_HEADER_GENERATION, &generation) ||
+        generation != search->generation)
         return false;
-    s->offset = m->offset;
+    search->offset = message->offset;
     return true;
 }
 
@@ -148,21 +149,21 @@ int topic_search_begin(int64_t *ret_offsets, const struct config *c, const char 
         offsets_at(list, rk, topic, partitions, from_ms, err) < 0)
         return -1;
     for (int32_t p = 0; p < partitions; p++) {
-        struct begin_search s = {.generation = generation, .offset = -1};
+        struct begin_search search = {.generation = generation, .offset = -1};
 
         if (list->elems[p].offset >= 0 &&
-            read_from(rk, topic, p, list->elems[p].offset, note_begin, &s, err) < 0)
+            read_from(rk, topic, p, list->elems[p].offset, note_begin, &search, err) < 0)
             return -1;
-        if (s.offset < 0)
+        if (search.offset < 0)
             return error_set(err, ERR_DATA,
                              "%s/%" PRId32 " has no begin of generation %" PRId64, topic, p,
                              generation);
-        ret_offsets[p] = s.offset;
+        ret_offsets[p] = search.offset;
     }
     return 0;
 }
 
-/* ---- is it still the same log ---- */
+/* ---- is it still the same topic ---- */
 
 struct begin_look {
     int64_t offset;
@@ -171,24 +172,25 @@ struct begin_look {
     bool is_it;
 };
 
-static bool note_identity(void *arg, const rd_kafka_message_t *m)
+static bool note_identity(void *arg, const rd_kafka_message_t *message)
 {
     struct begin_look *look = arg;
     struct event ev = {0};
     struct error err;
 
     look->is_it =
-        m->offset == look->offset &&
-        event_decode(&ev, (struct bytes){m->payload, m->payload ? m->len : 0}, &err) == 0 &&
+        message->offset == look->offset &&
+        event_decode(&ev, (struct bytes){message->payload, message->payload ? message->len : 0},
+                     &err) == 0 &&
         ev.op == EVENT_CONTROL && ev.control.type == CONTROL_SNAPSHOT_BEGIN &&
         ev.source.generation == look->generation &&
         bytes_equal(ev.control.log_id, bytes_of(look->log_id));
     return true;
 }
 
-int topic_search_identity(enum topic_identity *ret, const struct config *c, const char *topic,
-                          int32_t partitions, const int64_t *begin_offsets, int64_t generation,
-                          const char *log_id, struct error *err)
+int topic_search_is_same(bool *ret, const struct config *c, const char *topic,
+                         int32_t partitions, const int64_t *begin_offsets, int64_t generation,
+                         const char *log_id, struct error *err)
 {
     AUTO(rd_kafka_freep) rd_kafka_t *rk = NULL;
     AUTO(free_offsets) int64_t *low = xcalloc((size_t)partitions, sizeof(*low));
@@ -200,10 +202,11 @@ int topic_search_identity(enum topic_identity *ret, const struct config *c, cons
         kafka_topic_begin_offsets(low, rk, topic, 0, partitions, READ_TIMEOUT_MS, err) < 0 ||
         kafka_topic_end_offsets(high, rk, topic, 0, partitions, READ_TIMEOUT_MS, err) < 0)
         return -1;
-    *ret = TOPIC_ANOTHER;
     for (int32_t p = 0; p < partitions; p++) {
-        if (high[p] <= begin_offsets[p])
+        if (high[p] <= begin_offsets[p]) {
+            *ret = false;
             return 0;
+        }
         if (low[p] <= begin_offsets[p])
             present = p;
     }
@@ -211,6 +214,6 @@ int topic_search_identity(enum topic_identity *ret, const struct config *c, cons
     if (present >= 0 &&
         read_from(rk, topic, present, look.offset, note_identity, &look, err) < 0)
         return -1;
-    *ret = present < 0 || look.is_it ? TOPIC_SAME : TOPIC_ANOTHER;
+    *ret = present < 0 || look.is_it;
     return 0;
 }

@@ -1,112 +1,19 @@
-/* Members, and who may append when: the gate, room in the queue, turns. */
-#include <inttypes.h>
-#include <stdlib.h>
+#include "producer/topic_writer_gate.h"
 
-#include "common/base/check.h"
+#include <inttypes.h>
+
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
-#include "common/run/log.h"
-#include "producer/topic_writer_internal.h"
+#include "producer/topic_writer_core.h"
 
-/* ---- members ---- */
-
-struct writer_account *writer_account_new(struct topic_writer *w, struct topic_writer_member *m)
+int64_t topic_writer_gate_wait_ms(struct topic_writer *writer, struct topic_writer_member *m)
 {
-    struct writer_account *a = xcalloc(1, sizeof(*a));
+    struct trust_member *trusted = m->account ? m->account->trusted : NULL;
 
-    a->writer = w;
-    a->member = m;
-    for (int kind = 0; kind < RECORD_KINDS; kind++)
-        a->receipts[kind] = (struct receipt){.account = a, .kind = (enum record_kind)kind};
-    if (m && m->topic) {
-        a->trust = trust_member(w->trust, m->topic);
-        trust_member_set(w->trust, a->trust, a);
-    }
-    return a;
-}
-
-void writer_account_free(struct writer_account *a)
-{
-    free(a->ends);
-    free(a);
-}
-
-static void tell_held_before(struct topic_writer *w, struct topic_writer_member *m)
-{
-    struct trust_member *t = m->account->trust;
-    char topic[256], reason[256];
-
-    if (t && m->held && trust_is_told(w->trust, t, topic, reason, sizeof(topic)))
-        m->held(m->arg, topic, reason);
-}
-
-void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m)
-{
-    struct writer_account *a = m->account = writer_account_new(w, m);
-
-    tell_held_before(w, m);
-    AUTO_LOCK(&w->lock);
-    a->next = w->accounts;
-    w->accounts = a;
-}
-
-/* Under lock. */
-static void not_present(struct topic_writer *w, struct writer_account *a)
-{
-    struct writer_account **at = &w->present;
-
-    while (*at && *at != a)
-        at = &(*at)->next_present;
-    if (*at)
-        *at = a->next_present;
-    a->is_present = false;
-}
-
-/* Reports of its records may still come, or it is just being told: then it goes with the
- * writer.
- */
-static void account_leaves(struct topic_writer *w, struct writer_account *a)
-{
-    struct writer_account **at = &w->accounts;
-
-    a->member = NULL;
-    not_present(w, a);
-    if (w->telling || atomic_load(&a->unreported) > 0)
-        return;
-    while (*at != a)
-        at = &(*at)->next;
-    *at = a->next;
-    writer_account_free(a);
-}
-
-void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m)
-{
-    if (!m->account) /* never joined */
-        return;
-    AUTO_LOCK(&w->lock);
-    while (w->telling && !pthread_equal(w->teller, pthread_self()))
-        pthread_cond_wait(&w->changed, &w->lock);
-    if (m->account->trust)
-        trust_member_unset(w->trust, m->account->trust, m->account);
-    account_leaves(w, TAKE(m->account));
-}
-
-int64_t topic_writer_gate_wait_ms(struct topic_writer *w, struct topic_writer_member *m)
-{
-    struct trust_member *t = m->account ? m->account->trust : NULL;
-
-    return t ? trust_wait_ms(w->trust, t, clock_mono_ms()) : 0;
+    return trusted ? trust_wait_ms(writer->trust, trusted, clock_mono_ms()) : 0;
 }
 
 /* ---- entering ---- */
-
-bool writer_has_room(struct topic_writer *w)
-{
-    long records = atomic_load(&w->waiting_records);
-
-    return records == 0 || ((size_t)atomic_load(&w->waiting_bytes) < w->queue_bytes &&
-                            (size_t)records < w->queue_records);
-}
 
 enum answer {
     ANSWER_ENTER,
@@ -115,115 +22,117 @@ enum answer {
 };
 
 /* Under lock. */
-static enum answer ask(struct topic_writer *w, struct writer_account *a)
+static enum answer ask(struct topic_writer *writer, struct writer_account *account)
 {
-    if (a->trust && !trust_may_enter(w->trust, a->trust, clock_mono_ms()))
+    if (account->trusted && !trust_may_enter(writer->trust, account->trusted, clock_mono_ms()))
         return ANSWER_TURN;
-    if (!MUTATED(gate) && (w->closed || w->closing || w->trouble.must_abort))
+    if (!MUTATED(gate) && (writer->closed || writer->closing || writer->trouble.must_abort))
         return ANSWER_GATE;
-    if (writer_has_room(w))
+    if (topic_writer_core_has_room(writer))
         return ANSWER_ENTER;
-    atomic_store(&w->wants_room, true);
-    return writer_has_room(w) ? ANSWER_ENTER : ANSWER_GATE; /* reports came meanwhile */
+    atomic_store(&writer->wants_room, true);
+    /* Reports may have come before that was set. */
+    return topic_writer_core_has_room(writer) ? ANSWER_ENTER : ANSWER_GATE;
 }
 
 /* Under lock. */
-static void enter(struct topic_writer *w, struct writer_account *a)
+static void enter(struct topic_writer *writer, struct writer_account *account)
 {
-    w->holders++;
-    if (a->trust)
-        trust_entered(w->trust, a->trust);
-    if (a->is_present)
+    writer->holders++;
+    if (account->trusted)
+        trust_entered(writer->trust, account->trusted);
+    if (account->is_present)
         return;
-    a->is_present = true;
-    a->next_present = w->present;
-    w->present = a;
+    account->is_present = true;
+    account->next_present = writer->present;
+    writer->present = account;
 }
 
-/* Who waits is woken by what it waits for: all of it changes under the lock that is held here.
- * A trusted member waits for the gate, whatever it was refused for. */
-static void wait_as_step(struct topic_writer *w, struct writer_account *a, enum answer answer,
-                         struct step *s)
+/* Under lock, and so is every change that the step could wait for: no wake is missed. A trusted
+ * member waits for the gate, whatever kept it out. */
+static void wait_as_step(struct topic_writer *writer, struct writer_account *account,
+                         enum answer answer, struct step *s)
 {
-    if (w->pool)
-        step_wait(w->pool,
-                  answer == ANSWER_TURN && trust_is_special(w->trust, a->trust) ? &a->steps
-                                                                                : &w->waiting,
-                  s);
+    bool own_turn = answer == ANSWER_TURN && trust_is_special(writer->trust, account->trusted);
+
+    if (writer->pool)
+        step_wait(writer->pool, own_turn ? &account->steps : &writer->waiting, s);
 }
 
-int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
+int topic_writer_gate_enter(struct topic_writer *writer, struct topic_writer_member *m,
                             struct step *s, struct error *err)
 {
-    struct writer_account *a = m->account;
     int64_t end = clock_mono_ms() + TOPIC_WRITER_WAIT_MS;
     enum answer answer;
 
-    AUTO_LOCK(&w->lock);
-    while (w->state == WRITER_OPEN) {
-        answer = ask(w, a);
+    AUTO_LOCK(&writer->lock);
+    while (writer->state == WRITER_OPEN) {
+        answer = ask(writer, m->account);
         if (answer == ANSWER_ENTER) {
-            enter(w, a);
+            enter(writer, m->account);
             return 0;
         }
         if (s)
-            wait_as_step(w, a, answer, s);
-        if (s || clock_cond_wait(&w->changed, &w->lock, end))
+            wait_as_step(writer, m->account, answer, s);
+        if (s || clock_cond_wait(&writer->changed, &writer->lock, end))
             return error_set(err, ERR_RETRY, "ledger partition %" PRId32 " takes nothing now",
-                             w->ledger_partition);
+                             writer->ledger_partition);
     }
     return error_set(err, ERR_FENCED, "ledger partition %" PRId32 " is not ours any more",
-                     w->ledger_partition);
+                     writer->ledger_partition);
 }
 
 /* ---- who comes next ---- */
 
-/* Under lock. */
-static void wake(struct topic_writer *w, struct writer_account *next)
+/* Under lock. next: of this writer or of one before it, which nobody waits for; NULL:
+ * everybody. */
+static void wake(struct topic_writer *writer, struct writer_account *next)
 {
-    pthread_cond_broadcast(&w->changed);
-    if (w->pool)
-        step_queue_wake(w->pool, next && next->writer == w ? &next->steps : &w->waiting);
+    pthread_cond_broadcast(&writer->changed);
+    if (writer->pool)
+        step_queue_wake(writer->pool,
+                        next && next->writer == writer ? &next->steps : &writer->waiting);
 }
 
-void writer_turn_over(struct topic_writer *w)
+void topic_writer_gate_end_turn(struct topic_writer *writer)
 {
-    wake(w, trust_turn_over(w->trust, clock_mono_ms()));
+    wake(writer, trust_turn_over(writer->trust, clock_mono_ms()));
 }
 
-void topic_writer_gate_exit(struct topic_writer *w)
+void topic_writer_gate_exit(struct topic_writer *writer)
 {
-    bool begun;
+    bool began;
 
-    AUTO_LOCK(&w->lock);
-    begun = atomic_load(&w->began);
-    w->holders--;
-    if (begun && w->oldest_ms == 0) {
-        w->oldest_ms = clock_mono_ms();
-        pthread_cond_broadcast(&w->changed);
+    AUTO_LOCK(&writer->lock);
+    began = atomic_load(&writer->began);
+    writer->holders--;
+    if (began && writer->oldest_ms == 0) {
+        writer->oldest_ms = clock_mono_ms();
+        pthread_cond_broadcast(&writer->changed);
     }
-    if (w->holders > 0)
+    if (writer->holders > 0)
         return;
-    if (w->closing)
-        pthread_cond_broadcast(&w->changed);
-    else if (!begun && !w->trouble.must_abort) /* nobody appended: a suspect's turn is over */
-        wake(w, trust_next(w->trust, clock_mono_ms()));
+    if (writer->closing)
+        pthread_cond_broadcast(&writer->changed);
+    else if (!began && !writer->trouble.must_abort) /* no append: a suspect's turn is over */
+        wake(writer, trust_next(writer->trust, clock_mono_ms()));
 }
 
-void writer_gate_close(struct topic_writer *w)
+void topic_writer_gate_close(struct topic_writer *writer)
 {
-    AUTO_LOCK(&w->lock);
-    w->closing++;
-    while (w->closed || (w->holders > 0 && !MUTATED(gate)))
-        pthread_cond_wait(&w->changed, &w->lock);
-    w->closing--;
-    w->closed = true;
-    w->closed_ms = clock_mono_ms();
+    AUTO_LOCK(&writer->lock);
+    writer->closing++;
+    while (writer->closed || (writer->holders > 0 && !MUTATED(gate)))
+        pthread_cond_wait(&writer->changed, &writer->lock);
+    writer->closing--;
+    writer->closed = true;
+    writer->closed_ms = clock_mono_ms();
 }
 
-void writer_gate_open(struct topic_writer *w)
+void topic_writer_gate_open(struct topic_writer *writer)
 {
-    AUTO_LOCK(&w->lock);
-    w->closed = false;
-    wake(w, w->state == WRITER_OPEN ? trust_next(w->trust, clock_mono_ms()) : NULL);
+    AUTO_LOCK(&writer->lock);
+    writer->closed = false;
+    wake(writer,
+         writer->state == WRITER_OPEN ? trust_next(writer->trust, clock_mono_ms()) : NULL);
 }

@@ -1,11 +1,9 @@
-/* Delivery reports: what they say of a transaction, and of the member whose record it was.
- *
- * On the thread that serves them, and on the committer's while it flushes. */
+#include "producer/topic_writer_reports.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "producer/delivery_report.h"
-#include "producer/topic_writer_internal.h"
 
 /* ---- failures ---- */
 
@@ -26,171 +24,165 @@ static const char *reason_of_topic(rd_kafka_resp_err_t code)
     }
 }
 
-/* The whole transaction failed, and this record with it. */
-static bool is_only_along(rd_kafka_resp_err_t code)
+/* The whole transaction failed, and this record only with it. */
+static bool says_nothing(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
            code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT || code == RD_KAFKA_RESP_ERR__STATE;
 }
 
-void writer_note(struct topic_writer *w, const char *topic, bool stops, const char *reason)
-{
-    struct trouble *t = &w->trouble;
-
-    t->must_abort = true;
-    pthread_cond_broadcast(&w->changed);
-    if (t->is_set && (t->stops || !stops))
-        return;
-    t->is_set = true;
-    t->stops = stops;
-    snprintf(t->topic, sizeof(t->topic), "%s", topic);
-    snprintf(t->reason, sizeof(t->reason), "%s", reason);
-}
-
-void writer_note_code(struct topic_writer *w, struct writer_account *a, enum record_kind kind,
-                      rd_kafka_resp_err_t code, const char *topic)
+void topic_writer_reports_note_error(struct topic_writer *writer,
+                                     struct writer_account *account, enum record_kind kind,
+                                     rd_kafka_resp_err_t code, const char *topic)
 {
     const char *of_topic = reason_of_topic(code);
 
-    AUTO_LOCK(&w->lock);
-    if (is_only_along(code) && w->trouble.purged)
+    AUTO_LOCK(&writer->lock);
+    if (says_nothing(code) && writer->trouble.purged)
         return;
-    w->trouble.kafka_failed = true;
-    if (is_only_along(code)) {
-        w->trouble.must_abort = true;
-        pthread_cond_broadcast(&w->changed);
+    writer->trouble.kafka_failed = true;
+    if (says_nothing(code)) {
+        writer->trouble.must_abort = true;
+        pthread_cond_broadcast(&writer->changed);
         return;
     }
-    writer_note(w, topic, false, of_topic ? of_topic : rd_kafka_err2str(code));
+    topic_writer_core_fail_transaction(writer, topic, false,
+                                       of_topic ? of_topic : rd_kafka_err2str(code));
     if (kind == RECORD_LEDGER) {
-        w->trouble.ledger_failed = true;
-    } else if (of_topic && !a->named.is_set) {
-        a->named.is_set = true;
-        snprintf(a->named.topic, sizeof(a->named.topic), "%s", topic);
-        snprintf(a->named.reason, sizeof(a->named.reason), "%s", of_topic);
+        writer->trouble.ledger_failed = true;
+    } else if (of_topic && !account->named.is_set) {
+        account->named.is_set = true;
+        snprintf(account->named.topic, sizeof(account->named.topic), "%s", topic);
+        snprintf(account->named.reason, sizeof(account->named.reason), "%s", of_topic);
     }
 }
 
-/* The number that follows is not the one that the broker waits for: every later batch of that
- * partition would be refused too. */
-static void note_refusal(struct topic_writer *w, const rd_kafka_message_t *m)
+/* librdkafka gives the next batch a number that the broker does not expect, so it would refuse
+ * every later batch of that partition too: the handle is of no use any more. */
+static void note_refusal(struct topic_writer *writer, const rd_kafka_message_t *message)
 {
     struct delivery_report report;
 
-    delivery_report_read(&report, w->poison, m, w->alone, w->dead_letter_topic);
-    AUTO_LOCK(&w->lock);
-    writer_note(w, report.topic, report.stops, report.reason);
-    w->trouble.refused = w->trouble.refused || !report.stops;
+    delivery_report_read(&report, writer->poison, message, writer->alone,
+                         writer->dead_letter_topic);
+    AUTO_LOCK(&writer->lock);
+    topic_writer_core_fail_transaction(writer, report.topic, report.halts, report.reason);
+    writer->trouble.refused = writer->trouble.refused || !report.halts;
 }
 
 /* ---- offsets ---- */
 
-/* Whoever wants the offset may be gone when the member has left, or the writer is open no more.
- */
-static void give_offset(struct topic_writer *w, const struct receipt *r, int64_t offset)
+/* The place for it may be gone once the member is removed or the writer not open any more. */
+static void give_offset(struct topic_writer *writer, const struct receipt *receipt,
+                        int64_t offset)
 {
-    AUTO_LOCK(&w->lock);
-    if (w->state == WRITER_OPEN && r->account->member)
-        *r->offset = offset;
+    AUTO_LOCK(&writer->lock);
+    if (writer->state == WRITER_OPEN && receipt->account->member)
+        *receipt->offset = offset;
 }
 
-static struct delivered_end *end_of(struct writer_account *a, int32_t partition)
+static struct delivered_end *end_of(struct writer_account *account, int32_t partition)
 {
     int32_t count = partition + 1;
 
-    if (count > a->ends_count) {
-        a->ends = xrealloc(a->ends, sizeof(*a->ends) * (size_t)count);
-        for (int32_t p = a->ends_count; p < count; p++)
-            a->ends[p] = (struct delivered_end){.before = -1, .now = -1};
-        a->ends_count = count;
+    if (count > account->ends_count) {
+        account->ends = xrealloc(account->ends, sizeof(*account->ends) * (size_t)count);
+        for (int32_t p = account->ends_count; p < count; p++)
+            account->ends[p] = (struct delivered_end){.before = -1, .now = -1};
+        account->ends_count = count;
     }
-    return &a->ends[partition];
+    return &account->ends[partition];
 }
 
-/* Is the offset one that an earlier transaction had, or below it? Then it is in *ret_before.
- * Reports of one transaction may come in any order. */
-static bool goes_back(struct topic_writer *w, struct writer_account *a,
-                      const rd_kafka_message_t *m, int64_t *ret_before)
+/* Is the offset not above all offsets of earlier transactions (*ret_before)? Reports of one
+ * transaction may come in any order. */
+static bool goes_back(struct topic_writer *writer, struct writer_account *account,
+                      const rd_kafka_message_t *message, int64_t *ret_before)
 {
-    uint64_t transaction = atomic_load(&w->transaction);
+    uint64_t transaction = atomic_load(&writer->transaction);
     struct delivered_end *end;
 
-    AUTO_LOCK(&w->ends_lock);
-    end = end_of(a, m->partition);
+    AUTO_LOCK(&writer->ends_lock);
+    end = end_of(account, message->partition);
     if (end->transaction != transaction) {
         end->before = MAX(end->before, end->now);
         end->now = -1;
         end->transaction = transaction;
     }
-    end->now = MAX(end->now, m->offset);
+    end->now = MAX(end->now, message->offset);
     *ret_before = end->before;
-    return m->offset <= end->before;
+    return message->offset <= end->before;
 }
 
-static void look_at_offset(struct topic_writer *w, struct writer_account *a,
-                           const rd_kafka_message_t *m)
+static void look_at_offset(struct topic_writer *writer, struct writer_account *account,
+                           const rd_kafka_message_t *message)
 {
     int64_t before;
 
-    if (m->offset < 0 || !goes_back(w, a, m, &before)) /* below 0: it was not told */
+    if (message->offset < 0) /* not known */
         return;
-    AUTO_LOCK(&w->lock);
-    if (!a->loss.is_set)
-        a->loss = (struct writer_loss){true, m->partition, m->offset, before};
-    w->trouble.has_loss = true;
-    writer_note(w, rd_kafka_topic_name(m->rkt), false, "the topic was made anew");
+    if (!goes_back(writer, account, message, &before))
+        return;
+    AUTO_LOCK(&writer->lock);
+    if (!account->loss.is_set)
+        account->loss = (struct writer_loss){true, message->partition, message->offset, before};
+    writer->trouble.has_loss = true;
+    topic_writer_core_fail_transaction(writer, rd_kafka_topic_name(message->rkt), false,
+                                       "the topic was made anew");
 }
 
 /* ---- reports ---- */
 
-static void wake_for_room(struct topic_writer *w)
+static void wake_for_room(struct topic_writer *writer)
 {
-    if (!atomic_load(&w->wants_room) || !writer_has_room(w))
+    if (!atomic_load(&writer->wants_room) || !topic_writer_core_has_room(writer))
         return;
-    AUTO_LOCK(&w->lock);
-    atomic_store(&w->wants_room, false);
-    pthread_cond_broadcast(&w->changed);
-    if (w->pool)
-        step_queue_wake(w->pool, &w->waiting);
+    AUTO_LOCK(&writer->lock);
+    atomic_store(&writer->wants_room, false);
+    pthread_cond_broadcast(&writer->changed);
+    if (writer->pool)
+        step_queue_wake(writer->pool, &writer->waiting);
 }
 
-static void delivered(struct topic_writer *w, const struct receipt *r,
-                      const rd_kafka_message_t *m)
+static void delivered(struct topic_writer *writer, const struct receipt *receipt,
+                      const rd_kafka_message_t *message)
 {
-    atomic_fetch_add(&r->account->delivered[r->kind], 1);
-    if (r->kind == RECORD_DATA && r->account != w->nobody)
-        look_at_offset(w, r->account, m);
-    if (r->offset)
-        give_offset(w, r, m->offset);
+    atomic_fetch_add(&receipt->account->delivered[receipt->kind], 1);
+    if (receipt->kind == RECORD_DATA && receipt->account != writer->nobody)
+        look_at_offset(writer, receipt->account, message);
+    if (receipt->offset)
+        give_offset(writer, receipt, message->offset);
 }
 
-void writer_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+void topic_writer_reports_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message,
+                                      void *opaque)
 {
-    struct topic_writer *w = opaque;
-    struct receipt *r = m->_private;
-    struct writer_account *a = r->account;
+    struct topic_writer *writer = opaque;
+    struct receipt *receipt = message->_private;
+    struct writer_account *account = receipt->account;
 
     (void)rk;
-    atomic_fetch_add(&w->reports, 1);
-    atomic_fetch_sub(&w->waiting_bytes, (long)(m->len + m->key_len));
-    atomic_fetch_sub(&w->waiting_records, 1);
-    if (!m->err)
-        delivered(w, r, m);
-    else if (delivery_report_is_refusal(m->err))
-        note_refusal(w, m);
+    atomic_fetch_add(&writer->reports, 1);
+    atomic_fetch_sub(&writer->waiting_bytes, (long)(message->len + message->key_len));
+    atomic_fetch_sub(&writer->waiting_records, 1);
+    if (!message->err)
+        delivered(writer, receipt, message);
+    else if (delivery_report_is_refusal(message->err))
+        note_refusal(writer, message);
     else
-        writer_note_code(w, a, r->kind, m->err, rd_kafka_topic_name(m->rkt));
-    if (r->offset)
-        free(r);
-    wake_for_room(w);
-    atomic_fetch_sub(&a->unreported, 1); /* it may be freed from here on */
+        topic_writer_reports_note_error(writer, account, receipt->kind, message->err,
+                                        rd_kafka_topic_name(message->rkt));
+    if (receipt->offset)
+        free(receipt);
+    wake_for_room(writer);
+    atomic_fetch_sub(&account->unreported, 1); /* now it may be freed */
 }
 
-void *writer_reporter_loop(void *arg)
+void *topic_writer_reports_loop(void *arg)
 {
-    struct topic_writer *w = arg;
+    struct topic_writer *writer = arg;
 
-    while (!atomic_load(&w->reporter_stops))
-        rd_kafka_poll(w->rk, 100);
+    while (!atomic_load(&writer->reporter_stops))
+        rd_kafka_poll(writer->rk, 100);
     return NULL;
 }

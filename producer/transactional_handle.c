@@ -8,11 +8,10 @@
 #include "common/base/exit_code.h"
 #include "common/kafka/kafka.h"
 
-/* Messages time out before the transaction, so that a crash is over in seconds. */
+/* After a crash readers wait for no longer than this. Messages time out before it. */
 #define TRANSACTION_TIMEOUT "15000"
 #define MESSAGE_TIMEOUT "12000"
-#define QUEUE_BYTES                                                                            \
-    (4 * 1024 * 1024) /* beside the largest message; a full queue is waited for */
+#define QUEUE_BYTES (4 * 1024 * 1024) /* on top of the largest message */
 
 static bool code_is_fenced(rd_kafka_resp_err_t code)
 {
@@ -45,7 +44,7 @@ static int open_handle(rd_kafka_t **ret, const struct config *c, int32_t ledger_
         {"message.timeout.ms", MESSAGE_TIMEOUT},
         {"message.max.bytes", message_bytes},
         {"batch.size", batch_bytes},
-        /* No more than 255 bytes come out of one: readers' memory stays bounded. */
+        /* lz4 inflates at most 255-fold, so readers' memory stays bounded. */
         {"compression.codec", "lz4", true},
         {"queue.buffering.max.kbytes", queue_kbytes, true},
         {alone ? "batch.num.messages" : NULL, "1"},
@@ -77,11 +76,10 @@ static int init_transactions(rd_kafka_t *rk, struct error *err)
     return -1;
 }
 
-int transactional_handle_open(rd_kafka_t **ret, const struct config *c,
-                              int32_t ledger_partition, bool alone,
-                              void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m,
-                                                  void *opaque),
-                              void *opaque, struct error *err)
+int transactional_handle_open(
+    rd_kafka_t **ret, const struct config *c, int32_t ledger_partition, bool alone,
+    void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque),
+    void *opaque, struct error *err)
 {
     if (open_handle(ret, c, ledger_partition, alone, on_delivery, opaque, err) < 0)
         return -1;

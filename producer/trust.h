@@ -1,16 +1,16 @@
-/* producer/trust.h - whose records a transaction may hold together, and who is at fault when
- * one fails.
+/* producer/trust.h - whose records may share a transaction, and who is to blame when one fails.
  *
  * A transaction fails as a whole, and Kafka does not always say for which topic. So a member is
- * trusted or suspected: the trusted share transactions, a suspect has one of its own. When one
- * fails and no topic is named, all that may be the cause are suspected. Who commits is trusted
- * again; who fails alone is held: it waits, longer each time, and comes back as a suspect.
+ * trusted, suspected or held. The trusted share transactions; a suspect has one of its own.
+ * When a transaction fails and no topic is named, all members that may be the cause become
+ * suspects. A suspect that commits is trusted again. One that fails alone is held: it is kept
+ * out, longer each time, and then comes back as a suspect.
  *
- * When Kafka is away as a whole, everybody fails alone. So a failure proves something only when
- * Kafka took other records meanwhile; what is not proven ends with the first commit of anybody.
+ * When all of Kafka is away, everybody fails alone. So a failure proves something only if Kafka
+ * took other records meanwhile; what is not proven ends with the next commit of any member.
  *
- * Outlives the handle, not the ownership of its ledger partition. Decides only: the time is
- * given. Any thread may call; its lock is taken last. */
+ * Lives longer than a handle, but only as long as the ledger partition is owned. Pure but for
+ * its mutex, which is taken last: the time is given. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -20,71 +20,72 @@
 #include "common/base/auto.h"
 
 #define TRUST_HOLD_MS 1000LL           /* the first time */
-#define TRUST_HOLD_LONGEST_MS 180000LL /* of a proven fault */
-#define TRUST_DOUBT_LONGEST_MS 8000LL  /* of one that is not proven */
-#define TRUST_ASK_AGAIN_MS 1000LL      /* within it: what is not proven may end at any time */
-#define TRUST_REST_LONGEST_MS 30000LL  /* of all together */
-#define TRUST_TURN_MS 200LL            /* a suspect whose turn has come has to show up */
+#define TRUST_HOLD_LONGEST_MS 180000LL /* when it is proven */
+#define TRUST_DOUBT_LONGEST_MS 8000LL  /* when it is not */
+#define TRUST_ASK_AGAIN_MS 1000LL      /* meanwhile, since it may end at any time */
+#define TRUST_REST_LONGEST_MS 30000LL  /* of all members together */
+#define TRUST_TURN_MS 200LL            /* in which a suspect has to use its turn */
 
 struct trust;
-struct trust_member; /* one topic: remembered as long as the trust */
+struct trust_member; /* one topic; freed with trust */
 
 struct trust *trust_new(void);
-void trust_free(struct trust *t);
+void trust_free(struct trust *trust); /* NULL is fine */
 DEFINE_FREEP(struct trust, trust_freep, trust_free)
-void trust_clear(struct trust *t); /* the partition is not ours any more: all are trusted */
-void trust_begin(struct trust *t); /* a new handle: nobody is in a transaction */
+void trust_clear(struct trust *trust); /* the partition is not ours any more: all are trusted */
+void trust_begin(struct trust *trust); /* a new handle: nobody is in a transaction */
 
-struct trust_member *trust_member(struct trust *t, const char *topic);
-/* Whom trust_next names when the member's turn has come; NULL: it is gone. */
-void trust_member_set(struct trust *t, struct trust_member *m, void *owner);
-void trust_member_unset(struct trust *t, struct trust_member *m, const void *owner);
+struct trust_member *trust_member(struct trust *trust, const char *topic);
+/* Whom trust_next returns when it is the member's turn. */
+void trust_member_set(struct trust *trust, struct trust_member *member, void *owner);
+/* Does nothing when another owner was set since. */
+void trust_member_unset(struct trust *trust, struct trust_member *member, const void *owner);
 
 /* ---- entering ---- */
 
-/* May its records come into the transaction that is open or begun next? A suspect that may not
- * is remembered for its turn. */
-bool trust_may_enter(struct trust *t, struct trust_member *m, int64_t now_ms);
-void trust_entered(struct trust *t, struct trust_member *m);
-/* How long it is held for yet; 0: it is not. Where that may end before its time, it is to be
- * asked again within TRUST_ASK_AGAIN_MS. */
-int64_t trust_wait_ms(struct trust *t, struct trust_member *m, int64_t now_ms);
-/* It is suspected or held: it waits for its own turn. */
-bool trust_is_special(struct trust *t, struct trust_member *m);
-/* The transaction holds one suspect: others wait for its end. */
-bool trust_is_alone(struct trust *t);
-/* Nobody is in the transaction any more: who comes next? A suspect's owner, for TRUST_TURN_MS,
- * or NULL: everybody that is trusted. */
-void *trust_next(struct trust *t, int64_t now_ms);
-/* When the time below is over: likewise. Nothing else ends a turn that nobody takes. */
-void *trust_turn_over(struct trust *t, int64_t now_ms);
-/* Until when a suspect's turn is kept for it; INT64_MAX: for nobody. */
-int64_t trust_turn_ends_ms(struct trust *t);
+/* May its records go into the transaction that is open, or into the next one? A suspect that
+ * has to wait is put into the queue for a turn. */
+bool trust_may_enter(struct trust *trust, struct trust_member *member, int64_t now_ms);
+void trust_entered(struct trust *trust, struct trust_member *member);
+/* For how long it is held yet; 0: it is not. At most TRUST_ASK_AGAIN_MS where that may end
+ * sooner: ask again then. */
+int64_t trust_wait_ms(struct trust *trust, struct trust_member *member, int64_t now_ms);
+/* It is a suspect or held, so it waits for a turn of its own. */
+bool trust_is_special(struct trust *trust, struct trust_member *member);
+/* The transaction is a suspect's: everybody else waits for its end. */
+bool trust_is_alone(struct trust *trust);
+/* Nobody is in a transaction any more. Returns the owner of the suspect whose turn it is, for
+ * TRUST_TURN_MS; NULL: the trusted are next. */
+void *trust_next(struct trust *trust, int64_t now_ms);
+/* Likewise, when a turn was not used in time; nothing else ends such a turn. */
+void *trust_turn_over(struct trust *trust, int64_t now_ms);
+/* When a suspect's turn ends; INT64_MAX: it is nobody's. */
+int64_t trust_turn_ends_ms(struct trust *trust);
 
 /* ---- how a transaction ended ---- */
 
-struct trust_evidence { /* of one member that had appended to it */
+struct trust_evidence { /* about one member that had appended something */
     struct trust_member *member;
     bool named;         /* a delivery report says that the topic takes nothing */
-    bool undelivered;   /* records that were not taken, or not yet */
-    const char *topic;  /* the one they were for */
-    const char *reason; /* in words a user understands */
+    bool undelivered;   /* some of its records were not taken, or not yet */
+    const char *topic;  /* of these records */
+    const char *reason; /* in words for the user */
 };
 
-struct trust_verdict { /* of one member, in the order of the evidence */
+struct trust_verdict { /* on one member, in the order of the evidence */
     bool held;
-    bool is_news; /* and nobody was told yet */
+    bool is_news; /* nobody was told yet */
 };
 
-/* Returns whether its having been held, which somebody was told, is over. */
-bool trust_committed(struct trust *t, struct trust_member *m);
-/* Once a transaction: what was not proven is over. */
-void trust_all_committed(struct trust *t);
-/* spent_ms: what the failure cost all others. */
-void trust_aborted(struct trust *t, const struct trust_evidence *e, size_t count,
+/* Returns whether it was held, somebody was told so, and that is over. */
+bool trust_committed(struct trust *trust, struct trust_member *member);
+/* Once per transaction: whatever was not proven is over. */
+void trust_all_committed(struct trust *trust);
+/* spent_ms: for how long the failure kept everybody out. */
+void trust_aborted(struct trust *trust, const struct trust_evidence *evidence, size_t count,
                    struct trust_verdict *ret, int64_t spent_ms, int64_t now_ms);
-/* Nobody in particular is at fault (the ledger's topic): everybody waits. */
-void trust_rest(struct trust *t, int64_t now_ms);
-/* It is held, and was told so: for who comes in its place. topic, reason: of size bytes. */
-bool trust_is_told(struct trust *t, struct trust_member *m, char *topic, char *reason,
+/* Nobody in particular is to blame (the ledger's topic failed): everybody waits. */
+void trust_rest(struct trust *trust, int64_t now_ms);
+/* It is held, and its former owner was told so. topic, reason: buffers of size bytes. */
+bool trust_is_told(struct trust *trust, struct trust_member *member, char *topic, char *reason,
                    size_t size);

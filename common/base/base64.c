@@ -1,7 +1,4 @@
-/* common/base/base64.c - base64 of RFC 4648 with padding; the one place (declared in
- * ddb_item.h).
- */
-#include "common/item/ddb_item.h"
+#include "common/base/base64.h"
 
 static const char letters[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -63,32 +63,3 @@ const char *buf_cstr(struct buf *b)
     b->p[b->len] = '\0';
     return b->p;
 }
-
-static void json_escaped(struct buf *b, unsigned char c)
-{
-    static const char short_names[] = "\b\f\n\r\t\"\\", letters[] = "bfnrt\"\\";
-    const char *at = c ? strchr(short_names, c) : NULL;
-
-    if (at)
-        buf_printf(b, "\\%c", letters[at - short_names]);
-    else
-        buf_printf(b, "\\u%04x", c);
-}
-
-void buf_json_string(struct buf *b, struct bytes s)
-{
-    size_t from = 0;
-
-    buf_char(b, '"');
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\')
-            continue;
-        buf_append(b, s.p + from, i - from);
-        json_escaped(b, c);
-        from = i + 1;
-    }
-    buf_append(b, s.p + from, s.len - from);
-    buf_char(b, '"');
-}

@@ -52,8 +52,6 @@ void buf_reset(struct buf *b); /* empty again, memory kept */
 bool buf_reserve_slow(struct buf *b, size_t more);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *buf_cstr(struct buf *b);
-void buf_json_string(struct buf *b,
-                     struct bytes s); /* with quotes, s is UTF-8; escapes what JSON asks for */
 
 static inline bool buf_reserve(struct buf *b, size_t more)
 {

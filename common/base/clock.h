@@ -15,13 +15,14 @@ static inline int64_t clock_ms_(clockid_t id)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static inline int64_t
-clock_mono_ms(void) /* for intervals: never goes back, meaningless elsewhere */
+/* For intervals: never goes back, and means nothing in another process. */
+static inline int64_t clock_mono_ms(void)
 {
     return clock_ms_(CLOCK_MONOTONIC);
 }
 
-static inline int64_t clock_wall_ms(void) /* since 1970, UTC */
+/* Since 1970, UTC. */
+static inline int64_t clock_wall_ms(void)
 {
     return clock_ms_(CLOCK_REALTIME);
 }

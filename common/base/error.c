@@ -45,11 +45,3 @@ int error_prefix(struct error *err, const char *fmt, ...)
     memcpy(err->message, whole, sizeof(whole));
     return -1;
 }
-
-const char *error_kind_name(enum error_kind kind)
-{
-    static const char *const names[] = {"none",   "retry", "data", "abort",
-                                        "fenced", "gap",   "fatal"};
-
-    return names[kind];
-}

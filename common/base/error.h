@@ -10,15 +10,12 @@ enum error_kind {
     ERR_DATA,   /* this record can't be used: dead letter */
     ERR_ABORT,  /* the transaction must be aborted, positions go back to the last commit */
     ERR_FENCED, /* another owner took over: drop everything of it */
-    ERR_GAP,    /* continuity can't be proven: this table needs a new generation */
     ERR_FATAL,  /* no way on: a wrong setting, a missing right */
 };
 
 struct error {
     enum error_kind kind;
-    int code; /* exit code of the program for ERR_FATAL at start (see common/base/exit_code.h),
-                 else
-                 0 */
+    int code; /* ERR_FATAL at the start: the program's exit code (exit_code.h); else 0 */
     char message[512];
 };
 
@@ -30,5 +27,3 @@ int error_fatal(struct error *err, int exit_code, const char *fmt, ...)
 
 /* Puts "what: " before the message; the kind stays. */
 int error_prefix(struct error *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-const char *error_kind_name(enum error_kind kind);

@@ -7,6 +7,6 @@ enum exit_code {
     EXIT_USAGE_ERROR = 64, /* the command line */
     EXIT_UNREACHABLE = 69, /* a part can't be reached for start.timeout at the start */
     EXIT_NO_RIGHT = 77,    /* credentials or a permission are missing */
-    EXIT_CONFIGURATION =
-        78, /* the configuration; also: fenced by another instance of the same id */
+    /* The configuration; also: fenced by another instance of the same id. */
+    EXIT_CONFIGURATION = 78,
 };

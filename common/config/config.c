@@ -4,34 +4,20 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/config/config_internal.h"
-
-const char *config_program_name(enum config_program program)
-{
-    switch (program) {
-    case CONFIG_PRODUCER:
-        return "dynaferry-producer";
-    case CONFIG_CONSUMER:
-        return "dynaferry-consumer";
-    case CONFIG_FULLCHECK:
-        return "dynaferry-fullcheck";
-    }
-    return "dynaferry";
-}
-
-bool config_short_version(enum config_program program)
-{
-    return program == CONFIG_FULLCHECK; /* as its users know it */
-}
+#include "common/base/text.h"
+#include "common/config/config_option.h"
 
 struct config *config_new(enum config_program program)
 {
     struct config *c = xcalloc(1, sizeof(*c));
+    size_t count = 0;
 
+    CONFIG_OPTIONS_EACH(o)
+        count++;
     c->program = program;
-    c->settings = xcalloc(config_option_count, sizeof(*c->settings));
-    for (size_t i = 0; i < config_option_count; i++)
-        c->settings[i].value = xstrdup(config_options[i].fallback);
+    c->settings = xcalloc(count, sizeof(*c->settings));
+    CONFIG_OPTIONS_EACH(o)
+        config_setting_of(c, o->name)->value = xstrdup(o->fallback);
     return c;
 }
 
@@ -46,8 +32,8 @@ void config_free(struct config *c)
 {
     if (!c)
         return;
-    for (size_t i = 0; i < config_option_count; i++)
-        setting_release(&c->settings[i]);
+    CONFIG_OPTIONS_EACH(o)
+        setting_release(config_setting_of(c, o->name));
     for (size_t i = 0; i < c->kafka_count; i++)
         setting_release(&c->kafka[i]);
     for (size_t i = 0; i < c->notice_count; i++)
@@ -56,14 +42,6 @@ void config_free(struct config *c)
     free(c->kafka);
     free(c->notices);
     free(c);
-}
-
-const struct config_option *config_option_find(const char *key)
-{
-    for (size_t i = 0; i < config_option_count; i++)
-        if (strcmp(config_options[i].name, key) == 0)
-            return &config_options[i];
-    return NULL;
 }
 
 struct config_setting *config_setting_of(const struct config *c, const char *key)
@@ -105,50 +83,13 @@ bool config_is_set(const struct config *c, const char *key)
     return config_setting_of(c, key)->origin != NULL;
 }
 
-static struct bytes trimmed(struct bytes s)
-{
-    while (s.len && (*s.p == ' ' || *s.p == '\t'))
-        s.p++, s.len--;
-    while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
-        s.len--;
-    return s;
-}
-
-bool config_next_item(struct bytes *rest, struct bytes *ret)
-{
-    while (rest->len) {
-        const char *end = memchr(rest->p, ';', rest->len);
-        size_t n = end ? (size_t)(end - rest->p) : rest->len;
-        struct bytes item = trimmed((struct bytes){rest->p, n});
-
-        n += end != NULL;
-        *rest = (struct bytes){rest->p + n, rest->len - n};
-        if (item.len) {
-            *ret = item;
-            return true;
-        }
-    }
-    return false;
-}
-
-bool config_split_pair(struct bytes item, struct bytes *name, struct bytes *value)
-{
-    const char *equals = memchr(item.p, '=', item.len);
-
-    if (!equals)
-        return false;
-    *name = trimmed((struct bytes){item.p, (size_t)(equals - item.p)});
-    *value = trimmed((struct bytes){equals + 1, (size_t)(item.p + item.len - equals - 1)});
-    return true;
-}
-
 void config_list_each(const struct config *c, const char *key,
                       void (*each)(void *arg, const char *name), void *arg)
 {
     struct bytes rest = bytes_of(config_string(c, key)), item;
 
     CHECK(config_option_find(key)->type == CONFIG_LIST);
-    while (config_next_item(&rest, &item)) {
+    while (text_next_item(&rest, ';', &item)) {
         AUTO(free_charp) char *name = bytes_dup(item);
 
         each(arg, name);
@@ -159,7 +100,7 @@ bool config_text_has(const char *list, const char *name)
 {
     struct bytes rest = bytes_of(list), item;
 
-    while (config_next_item(&rest, &item))
+    while (text_next_item(&rest, ';', &item))
         if (bytes_equal(item, bytes_of(name)))
             return true;
     return false;
@@ -184,8 +125,8 @@ char *config_map_get(const struct config *c, const char *key, const char *name)
     struct bytes rest = bytes_of(config_string(c, key)), item, left, right;
 
     CHECK(config_option_find(key)->type == CONFIG_MAP);
-    while (config_next_item(&rest, &item))
-        if (config_split_pair(item, &left, &right) && bytes_equal(left, bytes_of(name)))
+    while (text_next_item(&rest, ';', &item))
+        if (text_split(item, '=', &left, &right) && bytes_equal(left, bytes_of(name)))
             return bytes_dup(right);
     return NULL;
 }
@@ -203,19 +144,4 @@ void config_each_notice(const struct config *c, void (*each)(void *arg, const ch
 {
     for (size_t i = 0; i < c->notice_count; i++)
         each(arg, c->notices[i]);
-}
-
-char *config_shown(const struct config *c, const char *key)
-{
-    const char *value = config_string(c, key);
-
-    switch (config_option_find(key)->secrecy) {
-    case CONFIG_SECRET:
-        return xstrdup(*value ? "***" : "");
-    case CONFIG_ADDRESS:
-        return config_address_redacted(value);
-    case CONFIG_PUBLIC:
-        break;
-    }
-    return xstrdup(value);
 }

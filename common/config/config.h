@@ -12,66 +12,32 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
+#include "common/base/auto.h"
 #include "common/base/error.h"
+#include "common/config/config_program.h"
 
-enum config_program {
-    CONFIG_PRODUCER = 1,
-    CONFIG_CONSUMER = 2,
-    CONFIG_FULLCHECK = 4,
+struct config_setting {
+    char *name; /* of a kafka.* setting, without "kafka."; NULL: in the table of options */
+    char *value;
+    char *origin; /* "conf/a.conf:12", "--set", "DYNAFERRY_ID"; NULL: the default */
+    int line;     /* of the file, when it was set there */
 };
 
-struct config;
-
-enum config_form {
-    CONFIG_TAKES_VALUE, /* --name VALUE, --name=VALUE, -n VALUE, -nVALUE, -n=VALUE */
-    CONFIG_FLAG,        /* --name, -n */
-    CONFIG_SWITCH,      /* --name, -n; --name=on, off, true or false */
+struct config { /* its members are for common/config alone */
+    enum config_program program;
+    struct config_setting *settings; /* as config_options */
+    struct config_setting *kafka;    /* in the order they came */
+    size_t kafka_count;
+    char **notices;
+    size_t notice_count;
 };
 
-/* A command line option of one program alone, taken out of argv. Given twice, the last one
- * counts. */
-struct config_extra {
-    const char *name; /* "until-idle" */
-    char letter;      /* 'u' for -u; 0: none */
-    enum config_form form;
-    const char *key;      /* it sets this key, as --set does; NULL: the program asks for it */
-    const char *scheme;   /* "mongodb://": is put before a value without "://" */
-    const char *wanted;   /* what --help calls the value; NULL: VALUE */
-    const char *fallback; /* the default as --help says it; NULL: none, or the key's */
-    const char *help;     /* NULL: the key's */
-
-    /* Out. value: NULL when absent or with a key; "" of a flag, "on" or "off" of a switch.
-     * typed: "-u" or "--until-idle", as it was given. */
-    const char *value;
-    char typed[32];
-};
-
-/* Reads argv, environment and file. *ret stays NULL with result 0 when the call was --help,
- * --version or --print-config and its text has been printed: the program ends well. On failure
- * err->code is 64 for the command line and 78 for the configuration. extras ends with a {0}
- * element; NULL for none. Secrets and addresses in argv are overwritten, so that the list of
- * processes does not show them. */
-int config_load(struct config **ret, enum config_program program, int argc, char **argv,
-                struct config_extra *extras, struct error *err);
+struct config *config_new(enum config_program program); /* defaults alone */
 void config_free(struct config *c);
-
-/* By the extra's name, which must be in the table. NULL, false or an untouched *ret when it was
- * not given; ERR_FATAL 64 with the flag as it was typed and what is allowed. */
-const char *config_extra_value(const struct config_extra *extras, const char *name);
-int config_extra_int(const struct config_extra *extras, const char *name, int64_t min,
-                     int64_t max, int64_t *ret, struct error *err);
-/* Seconds, decimals allowed, as milliseconds. */
-int config_extra_ms(const struct config_extra *extras, const char *name, int64_t max_seconds,
-                    int64_t *ret, struct error *err);
-/* choices: "a|b|c"; *ret is the place among them, from 0. */
-int config_extra_choice(const struct config_extra *extras, const char *name,
-                        const char *choices, int *ret, struct error *err);
-/* For a value that none of these can judge. */
-int config_extra_refuse(const struct config_extra *extras, const char *name,
-                        const char *allowed, struct error *err);
+DEFINE_FREEP(struct config, config_freep, config_free)
 
 /* By the key's full name; a name that is not in the table is a CHECK. Strings are never NULL
  * ("" when unset) and live as long as the config. */
@@ -95,13 +61,10 @@ char *config_map_get(const struct config *c, const char *key, const char *name);
 void config_each_kafka(const struct config *c,
                        void (*each)(void *arg, const char *name, const char *value), void *arg);
 
-/* A value as a log or a report may show it: a secret as ***, an address without its password.
- * Caller frees. */
-char *config_shown(const struct config *c, const char *key);
 /* What was read and has no effect (keys of NimoShake), for the caller to log once. */
 void config_each_notice(const struct config *c, void (*each)(void *arg, const char *notice),
                         void *arg);
 
-/* For the generated documents. */
-void config_print_file(FILE *out);     /* conf/dynaferry.conf */
-void config_print_markdown(FILE *out); /* docs/configuration.md */
+/* For those who read values in; a name that is not in the table is a CHECK. */
+struct config_setting *config_setting_of(const struct config *c, const char *key);
+void config_store(struct config_setting *s, const char *value, const char *origin, int line);

@@ -1,33 +1,17 @@
-/* common/config/config_args.c - the command line, and config_load itself. */
+#include "common/config/config_args.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "common/base/check.h"
+#include "common/base/auto.h"
 #include "common/base/exit_code.h"
-#include "common/config/config_internal.h"
+#include "common/config/config_address.h"
+#include "common/config/config_option.h"
+#include "common/config/config_print.h"
+#include "common/config/config_suggestion.h"
 
-struct arg_set {  /* a key's value */
-    char *origin; /* "--set", "-t" */
-    char *key;
-    char *value;
-};
-
-struct args {
-    int argc;
-    char **argv;
-    int at;
-    struct config_extra *extras;
-
-    const char *file;
-    struct arg_set *sets; /* in their order */
-    size_t set_count;
-    bool print_values;
-    bool done; /* a text was printed: nothing more to do */
-};
-
-static void args_release(struct args *a)
+void config_args_release(struct config_args *a)
 {
     for (size_t i = 0; i < a->set_count; i++) {
         free(a->sets[i].origin);
@@ -36,9 +20,6 @@ static void args_release(struct args *a)
     }
     free(a->sets);
 }
-
-static const char *const own_names[] = {"--conf", "--set", "--print-config", "--help",
-                                        "--version"};
 
 static int usage(struct error *err, const char *what, const char *arg)
 {
@@ -69,9 +50,9 @@ static bool arg_has_letter(char *arg, char letter, char **inner)
 }
 
 /* The extra that the argument is, or NULL. */
-static struct config_extra *extra_of(const struct args *a, char *arg, char **inner)
+static struct config_extra *extra_of(const struct config_args *a, char *arg, char **inner)
 {
-    for (struct config_extra *x = a->extras; x && x->name; x++) {
+    CONFIG_EXTRAS_EACH(x, a->extras) {
         if (arg_has_letter(arg, x->letter, inner)) {
             snprintf(x->typed, sizeof(x->typed), "-%c", x->letter);
             return x;
@@ -86,11 +67,11 @@ static struct config_extra *extra_of(const struct args *a, char *arg, char **inn
 
 /* A value that begins like that must be given with "=": a forgotten one must not eat the next
  * option. */
-static bool looks_like_option(const struct args *a, const char *arg)
+static bool looks_like_option(const struct config_args *a, const char *arg)
 {
     if (strncmp(arg, "--", 2) == 0)
         return true;
-    for (const struct config_extra *x = a->extras; x && x->name; x++)
+    CONFIG_EXTRAS_EACH(x, a->extras)
         if (x->letter && arg[0] == '-' && arg[1] == x->letter && !arg[2])
             return true;
     return false;
@@ -98,7 +79,7 @@ static bool looks_like_option(const struct args *a, const char *arg)
 
 /* --- taking it --- */
 
-static int take_value(struct args *a, const char *name, char *inner, char **ret,
+static int take_value(struct config_args *a, const char *name, char *inner, char **ret,
                       struct error *err)
 {
     if (!inner && (a->at + 1 >= a->argc || looks_like_option(a, a->argv[a->at + 1])))
@@ -108,19 +89,19 @@ static int take_value(struct args *a, const char *name, char *inner, char **ret,
 }
 
 /* Copies the value, then takes a secret out of the list of processes. */
-static void keep_set(struct args *a, const char *origin, char *key, const char *scheme,
+static void keep_set(struct config_args *a, const char *origin, char *key, const char *scheme,
                      char *value)
 {
     bool bare = scheme && *value && !strstr(value, "://");
 
     a->sets = xrealloc(a->sets, (a->set_count + 1) * sizeof(*a->sets));
     a->sets[a->set_count++] =
-        (struct arg_set){xstrdup(origin), key, xasprintf("%s%s", bare ? scheme : "", value)};
-    if (config_key_is_secret(key))
+        (struct config_arg){xstrdup(origin), key, xasprintf("%s%s", bare ? scheme : "", value)};
+    if (config_option_is_secret(key))
         memset(value, '*', strlen(value));
 }
 
-static int take_set(struct args *a, char *inner, struct error *err)
+static int take_set(struct config_args *a, char *inner, struct error *err)
 {
     char *pair = NULL, *equals;
 
@@ -149,7 +130,8 @@ static int take_switch(struct config_extra *x, const char *inner, struct error *
     return config_extra_refuse(x, x->name, "on, off, true, false", err);
 }
 
-static int take_extra(struct args *a, struct config_extra *x, char *inner, struct error *err)
+static int take_extra(struct config_args *a, struct config_extra *x, char *inner,
+                      struct error *err)
 {
     char *value = NULL;
 
@@ -171,41 +153,39 @@ static int take_extra(struct args *a, struct config_extra *x, char *inner, struc
 }
 
 /* The texts that end the program. */
-static bool print_text(struct args *a, enum config_program program, const char *arg)
+static bool print_text(struct config_args *a, enum config_program program, const char *arg)
 {
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
         config_print_help(stdout, program, a->extras);
     else if (strcmp(arg, "--version") == 0 ||
-             (config_short_version(program) && strcmp(arg, "-v") == 0))
+             (config_program_takes_v(program) && strcmp(arg, "-v") == 0))
         printf("%s %s\n", config_program_name(program), DYNAFERRY_VERSION);
-    else if (strcmp(arg, "--print-default-conf") == 0)
-        config_print_file(stdout);
-    else if (strcmp(arg, "--print-config-docs") == 0)
-        config_print_markdown(stdout);
+    else if (strcmp(arg, "--print-options") == 0)
+        config_print_options(stdout);
     else
         return false;
     return a->done = true;
 }
 
 /* Of all long names. */
-static char *suggestion(const struct args *a, const char *name)
+static char *suggestion(const struct config_args *a, const char *name)
 {
-    size_t n = ARRAY_LEN(own_names), count = n;
-    char **names, *meant;
+    static const char *const own_names[] = {"--conf", "--set", "--print-config", "--help",
+                                            "--version"};
+    struct config_suggestion s;
 
-    for (const struct config_extra *x = a->extras; x && x->name; x++)
-        count++;
-    names = xcalloc(count, sizeof(*names));
-    for (size_t i = 0; i < count; i++)
-        names[i] = i < n ? xstrdup(own_names[i]) : xasprintf("--%s", a->extras[i - n].name);
-    meant = config_suggestion(name, (const char *const *)names, count);
-    for (size_t i = 0; i < count; i++)
-        free(names[i]);
-    free(names);
-    return meant;
+    config_suggestion_init(&s, name);
+    for (size_t i = 0; i < ARRAY_LEN(own_names); i++)
+        config_suggestion_try(&s, own_names[i]);
+    CONFIG_EXTRAS_EACH(x, a->extras) {
+        AUTO(free_charp) char *option = xasprintf("--%s", x->name);
+
+        config_suggestion_try(&s, option);
+    }
+    return config_suggestion_text(&s);
 }
 
-static int refuse_argument(const struct args *a, const char *arg, struct error *err)
+static int refuse_argument(const struct config_args *a, const char *arg, struct error *err)
 {
     AUTO(free_charp) char *name = xstrndup(arg, strcspn(arg, "="));
     AUTO(free_charp) char *shown = config_address_redacted(name);
@@ -215,7 +195,7 @@ static int refuse_argument(const struct args *a, const char *arg, struct error *
     return usage(err, what, shown);
 }
 
-static int take_argument(struct args *a, struct error *err)
+static int take_argument(struct config_args *a, struct error *err)
 {
     char *arg = a->argv[a->at], *inner = NULL, *file = NULL;
     struct config_extra *x;
@@ -236,9 +216,9 @@ static int take_argument(struct args *a, struct error *err)
     return x ? take_extra(a, x, inner, err) : refuse_argument(a, arg, err);
 }
 
-static int read_args(struct args *a, enum config_program program, struct error *err)
+int config_args_read(struct config_args *a, enum config_program program, struct error *err)
 {
-    for (struct config_extra *x = a->extras; x && x->name; x++)
+    CONFIG_EXTRAS_EACH(x, a->extras)
         x->value = NULL;
     for (a->at = 1; a->at < a->argc; a->at++) {
         if (print_text(a, program, a->argv[a->at]))
@@ -246,47 +226,5 @@ static int read_args(struct args *a, enum config_program program, struct error *
         if (take_argument(a, err) < 0)
             return -1;
     }
-    return 0;
-}
-
-static int apply_sets(struct config *c, const struct args *a, struct error *err)
-{
-    for (size_t i = 0; i < a->set_count; i++) {
-        const struct arg_set *s = &a->sets[i];
-
-        if (config_assign(c, (struct config_source){s->origin, 0}, s->key, s->value, err) < 0) {
-            err->code = EXIT_USAGE_ERROR;
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static int finish_printing(struct error *err)
-{
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return error_fatal(err, EXIT_FATAL, "standard output can't be written");
-    return 0;
-}
-
-int config_load(struct config **ret, enum config_program program, int argc, char **argv,
-                struct config_extra *extras, struct error *err)
-{
-    AUTO(args_release) struct args a = {.argc = argc, .argv = argv, .extras = extras};
-    AUTO(config_freep) struct config *c = config_new(program);
-
-    if (read_args(&a, program, err) < 0)
-        return -1;
-    if (a.done)
-        return finish_printing(err);
-    if ((a.file && config_read_file(c, a.file, err) < 0) ||
-        config_read_environment(c, environ, err) < 0 || apply_sets(c, &a, err) < 0 ||
-        config_derive(c, err) < 0)
-        return -1;
-    if (a.print_values) {
-        config_print_values(stdout, c);
-        return finish_printing(err);
-    }
-    *ret = TAKE(c);
     return 0;
 }

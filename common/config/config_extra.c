@@ -1,11 +1,13 @@
-/* common/config/config_extra.c - what the command line options of one program were given. */
+#include "common/config/config_extra.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/auto.h"
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
-#include "common/config/config_internal.h"
+#include "common/config/config_option.h"
 
 static const struct config_extra *extra_of(const struct config_extra *extras, const char *name)
 {
@@ -24,7 +26,7 @@ int config_extra_refuse(const struct config_extra *extras, const char *name,
                         const char *allowed, struct error *err)
 {
     const struct config_extra *x = extra_of(extras, name);
-    AUTO(free_charp) char *text = config_shown_text(x->value);
+    AUTO(free_charp) char *text = config_option_shown(x->value);
 
     return error_fatal(err, EXIT_USAGE_ERROR, "%s = %s: allowed are %s", x->typed, text,
                        allowed);
@@ -39,9 +41,9 @@ static int judge(const struct config_extra *extras, const char *name,
 
     if (!value)
         return 0;
-    if (config_value_is_good(rule, value))
+    if (config_option_accepts(rule, value))
         return 1;
-    allowed = config_allowed(rule);
+    allowed = config_option_allowed(rule);
     return config_extra_refuse(extras, name, allowed, err);
 }
 
@@ -60,20 +62,11 @@ int config_extra_choice(const struct config_extra *extras, const char *name,
                         const char *choices, int *ret, struct error *err)
 {
     struct config_option rule = {.type = CONFIG_CHOICE, .choices = choices};
-    const char *value = config_extra_value(extras, name);
     int given = judge(extras, name, &rule, err);
 
-    if (given <= 0)
-        return given;
-    for (int place = 0;; place++) {
-        size_t n = strcspn(choices, "|");
-
-        if (strlen(value) == n && memcmp(value, choices, n) == 0) {
-            *ret = place;
-            return 0;
-        }
-        choices += n + 1;
-    }
+    if (given > 0)
+        *ret = config_option_choice(choices, config_extra_value(extras, name));
+    return MIN(given, 0);
 }
 
 int config_extra_ms(const struct config_extra *extras, const char *name, int64_t max_seconds,

@@ -1,8 +1,5 @@
 #include "common/config/config_options.h"
 
-#include "common/base/auto.h"
-#include "common/config/config.h"
-
 enum {
     P = CONFIG_PRODUCER,
     C = CONFIG_CONSUMER,
@@ -238,12 +235,12 @@ const struct config_option config_options[] = {
     {TEXT("convert._id", C | F, "pre"), .pattern = "^[^$.][^.]{0,99}$",
      .allowed = "1 to 100 characters, no dot, no $ at the begin",
      .help = "What is put before the name of an attribute called _id."},
+    {0},
 };
-const size_t config_option_count = ARRAY_LEN(config_options);
 
 #define FIXED "dynaferry sizes this by itself"
 
-const struct config_replaced config_replaced[] = {
+const struct config_replaced config_options_replaced[] = {
     {"conf.version", NULL, "the file has no version"},
     {"log.buffer", NULL, "each line is written at once"},
     {"system_profile", NULL, "use perf or gdb on the process"},
@@ -275,12 +272,12 @@ const struct config_replaced config_replaced[] = {
      "positions are kept in the ledger topic and in the target, never in a file"},
     {"checkpoint.address", "",
      "positions are kept in the ledger topic and in the target database itself; leave it out"},
+    {0},
 };
-const size_t config_replaced_count = ARRAY_LEN(config_replaced);
 
 #define EXACTLY_ONCE "exactly once depends on it, dynaferry sets it"
 
-const struct config_reserved config_reserved[] = {
+const struct config_reserved config_options_reserved[] = {
     {"metadata.broker.list", "use kafka.bootstrap.servers"},
     {"group.id", "use consumer.group"},
     {"group.instance.id", "use instance.id"},
@@ -304,5 +301,5 @@ const struct config_reserved config_reserved[] = {
     {"enable.partition.eof", "dynaferry sets it where it needs it"},
     {"partition.assignment.strategy", "dynaferry sets it"},
     {"session.timeout.ms", "the time limits of writes depend on it, dynaferry sets it"},
+    {0},
 };
-const size_t config_reserved_count = ARRAY_LEN(config_reserved);

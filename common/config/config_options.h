@@ -1,10 +1,11 @@
 /* common/config/config_options.h - the table of every key: the one source of parsing, help, the
- * default file and the documentation. Constant. */
+ * default file and the documentation. Constant; each table ends with a {0} element. */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/config/config_program.h"
 
 enum config_type {
     CONFIG_TEXT,
@@ -39,7 +40,9 @@ struct config_option {
 };
 
 extern const struct config_option config_options[];
-extern const size_t config_option_count;
+
+#define CONFIG_OPTIONS_EACH(o)                                                                 \
+    for (const struct config_option *o = config_options; o->name; o++)
 
 /* A key of NimoShake without meaning here. */
 struct config_replaced {
@@ -48,8 +51,7 @@ struct config_replaced {
     const char *instead;  /* what does the work here */
 };
 
-extern const struct config_replaced config_replaced[];
-extern const size_t config_replaced_count;
+extern const struct config_replaced config_options_replaced[];
 
 /* Settings of librdkafka that dynaferry's promises need to make by themselves. */
 struct config_reserved {
@@ -57,5 +59,4 @@ struct config_reserved {
     const char *instead;
 };
 
-extern const struct config_reserved config_reserved[];
-extern const size_t config_reserved_count;
+extern const struct config_reserved config_options_reserved[];

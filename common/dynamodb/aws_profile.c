@@ -1,27 +1,16 @@
 /* common/dynamodb/aws_profile.c - the files are read whole, line by line, as the AWS tools read
- * them:
- * "[name]" or "[profile name]", "key = value", '#' and ';' comments, indented lines belong to
- * the setting before. */
+ * them: "[name]" or "[profile name]", "key = value", '#' and ';' comments, indented lines
+ * belong to the setting before. */
 #include "common/dynamodb/aws_profile.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/bytes.h"
 #include "common/base/exit_code.h"
+#include "common/base/text.h"
 
 #define FILE_AT_MOST (1 << 20)
-
-static struct bytes trimmed(struct bytes s)
-{
-    while (s.len && isspace((unsigned char)s.p[0]))
-        s = (struct bytes){s.p + 1, s.len - 1};
-    while (s.len && isspace((unsigned char)s.p[s.len - 1]))
-        s.len--;
-    return s;
-}
 
 /* A comment begins the line or follows white space. */
 static struct bytes without_comment(struct bytes line)
@@ -30,7 +19,7 @@ static struct bytes without_comment(struct bytes line)
         if ((line.p[i] == '#' || line.p[i] == ';') &&
             (i == 0 || isspace((unsigned char)line.p[i - 1])))
             line.len = i;
-    return trimmed(line);
+    return text_trim(line);
 }
 
 /* What stands in the brackets; false: this line opens no section. */
@@ -40,7 +29,7 @@ static bool section_name(struct bytes line, struct bytes *ret)
 
     if (!end || line.p[0] != '[')
         return false;
-    *ret = trimmed((struct bytes){line.p + 1, (size_t)(end - line.p) - 1});
+    *ret = text_trim((struct bytes){line.p + 1, (size_t)(end - line.p) - 1});
     return true;
 }
 
@@ -51,7 +40,7 @@ static bool is_section_of(struct bytes section, const char *name, bool is_config
                     isspace((unsigned char)section.p[7]);
 
     if (is_config && prefixed) {
-        section = trimmed((struct bytes){section.p + 8, section.len - 8});
+        section = text_trim((struct bytes){section.p + 8, section.len - 8});
         if (section.len > 1 && (section.p[0] == '"' || section.p[0] == '\''))
             section = (struct bytes){section.p + 1, section.len - 2};
     } else if (is_config && strcmp(name, "default") != 0) {
@@ -95,57 +84,40 @@ static void take_setting(struct aws_profile *p, struct bytes key, struct bytes v
 static void take_line(struct aws_profile *p, struct bytes line, bool is_config, bool *mine)
 {
     bool indented = line.len && isspace((unsigned char)line.p[0]);
-    struct bytes text = without_comment(line), section;
-    const char *equals = text.len ? memchr(text.p, '=', text.len) : NULL;
+    struct bytes text = without_comment(line), section, key, value;
 
     if (section_name(text, &section)) {
         *mine = is_section_of(section, p->name, is_config);
         p->found = p->found || *mine;
-    } else if (*mine && equals && !indented) {
-        size_t at = (size_t)(equals - text.p);
-
-        take_setting(p, trimmed((struct bytes){text.p, at}),
-                     trimmed((struct bytes){equals + 1, text.len - at - 1}));
+    } else if (*mine && !indented && text_split(text, '=', &key, &value)) {
+        take_setting(p, key, value);
     }
 }
 
 static void take_text(struct aws_profile *p, struct bytes text, bool is_config)
 {
+    struct bytes line;
     bool mine = false;
 
-    while (text.len > 0) {
-        const char *end = memchr(text.p, '\n', text.len);
-        size_t n = end ? (size_t)(end - text.p) : text.len, whole = n + (end ? 1 : 0);
-
-        take_line(p, (struct bytes){text.p, n}, is_config, &mine);
-        text = (struct bytes){text.p + whole, text.len - whole};
-    }
-}
-
-static void close_file(FILE **f)
-{
-    if (*f)
-        fclose(*f);
+    while (text_next(&text, '\n', &line))
+        take_line(p, line, is_config, &mine);
 }
 
 static int read_file(struct aws_profile *p, const char *path, bool is_config, struct error *err)
 {
-    AUTO(close_file) FILE *f = path ? fopen(path, "re") : NULL;
-    AUTO(free_charp) char *text = NULL;
-    size_t n;
+    AUTO(buf_release) struct buf text = {0};
 
-    if (!f)
-        return !path || errno == ENOENT || errno == ENOTDIR
-                   ? 0
-                   : error_fatal(err, EXIT_NO_RIGHT, "%s: %s", path, strerror(errno));
-    text = xmalloc(FILE_AT_MOST);
-    n = fread(text, 1, FILE_AT_MOST, f);
-    if (ferror(f))
-        return error_fatal(err, EXIT_NO_RIGHT, "%s: %s", path, strerror(errno));
-    if (n == FILE_AT_MOST)
-        return error_fatal(err, EXIT_CONFIGURATION, "%s is larger than 1 MiB", path);
-    take_text(p, (struct bytes){text, n}, is_config);
-    return 0;
+    if (!path)
+        return 0;
+    if (text_slurp(&text, path, FILE_AT_MOST, err) == 0) {
+        take_text(p, buf_slice(&text), is_config);
+        return 0;
+    }
+    if (errno == ENOENT || errno == ENOTDIR)
+        return 0;
+    if (errno != EFBIG)
+        err->code = EXIT_NO_RIGHT;
+    return -1;
 }
 
 static char *path_of(const char *variable, const char *file)

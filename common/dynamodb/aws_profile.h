@@ -2,9 +2,8 @@
  * ~/.aws.
  *
  * The profile is AWS_PROFILE or "default"; the files are AWS_SHARED_CREDENTIALS_FILE
- * (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config). Keys of the first win. The values
- * of an ini library with lines of bounded length can't be used: session tokens are longer. Of
- * one thread. */
+ * (~/.aws/credentials) and AWS_CONFIG_FILE (~/.aws/config). Keys of the first win. An ini
+ * library with lines of bounded length won't do: session tokens are longer. Of one thread. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,3 @@
-/* common/dynamodb/ddb_endpoint.c - see ddb_endpoint.h. */
 #include "common/dynamodb/ddb_endpoint.h"
 
 #include <curl/curl.h>

@@ -2,11 +2,13 @@
  * do. */
 #include "common/dynamodb/ddb_error.h"
 
-#include <jansson.h>
 #include <string.h>
 
+#include "common/base/backoff.h"
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
+#include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 #define WORDS_AT_MOST ((size_t)300)
 #define TEXT_AT_MOST 16384 /* past it reasons are left out; struct error cuts earlier */
@@ -24,8 +26,8 @@ static const struct {
     {"RequestThrottledException", DDB_THROTTLED},
     {"TooManyRequestsException", DDB_THROTTLED},
     {"SlowDown", DDB_THROTTLED},
-    {"LimitExceededException",
-     DDB_THROTTLED}, /* too many readers of a shard, or of UpdateTable */
+    /* too many readers of a shard, or calls of UpdateTable */
+    {"LimitExceededException", DDB_THROTTLED},
     {"ResourceNotFoundException", DDB_NOT_FOUND},
     {"TableNotFoundException", DDB_NOT_FOUND},
     {"ResourceInUseException", DDB_IN_USE},
@@ -99,39 +101,39 @@ enum error_kind ddb_error_kind(enum ddb_error e)
     return ERR_FATAL;
 }
 
-static void json_cleanup(json_t **j)
+/* The text of a member; NULL: there is none. Not every server on the way answers with JSON. */
+static char *text_of(struct bytes object, const char *name)
 {
-    json_decref(*j);
+    struct json_reader r;
+    struct bytes value;
+
+    if (!json_member(object, name, &value))
+        return NULL;
+    json_reader_init(&r, value);
+    return json_string(&r, &value) ? json_unescape_dup(value, NULL) : NULL;
 }
 
-/* The name after '#' in __type ("com.amazonaws.dynamodb.v20120810#Name"), or "". */
-static const char *name_of(const json_t *answer)
+/* The name after '#' in "com.amazonaws.dynamodb.v20120810#Name". */
+static const char *name_of(const char *type)
 {
-    const char *type = json_string_value(json_object_get(answer, "__type"));
-    const char *at = type ? strrchr(type, '#') : NULL;
+    const char *at = strrchr(type, '#');
 
-    return at ? at + 1 : type ? type : "";
-}
-
-static const char *message_of(const json_t *answer)
-{
-    const char *text = json_string_value(json_object_get(answer, "message"));
-
-    return text ? text : json_string_value(json_object_get(answer, "Message"));
+    return at ? at + 1 : type;
 }
 
 /* "TableReadProvisionedThroughputExceeded arn:...; ..." */
-static void append_reasons(struct buf *out, const json_t *answer)
+static void append_reasons(struct buf *out, struct bytes answer)
 {
-    const json_t *reasons = json_object_get(answer, "ThrottlingReasons"), *one;
-    size_t i;
+    struct json_reader r;
+    struct bytes reasons, one;
 
-    if (!reasons)
-        reasons = json_object_get(answer, "throttlingReasons");
-    json_array_foreach(reasons, i, one)
-    {
-        const char *why = json_string_value(json_object_get(one, "reason"));
-        const char *what = json_string_value(json_object_get(one, "resource"));
+    if (!json_member(answer, "ThrottlingReasons", &reasons) &&
+        !json_member(answer, "throttlingReasons", &reasons))
+        return;
+    json_reader_init(&r, reasons);
+    json_array_begin(&r);
+    while (json_array_next(&r) && json_skip(&r, &one)) {
+        AUTO(free_charp) char *why = text_of(one, "reason"), *what = text_of(one, "resource");
 
         buf_printf(out, "; %.100s %.200s", why ? why : "", what ? what : "");
     }
@@ -162,10 +164,11 @@ static int exit_code_of(enum ddb_error e)
 struct ddb_error_answer ddb_error_read(long status, struct bytes body, const char *operation,
                                        struct error *err)
 {
-    AUTO(json_cleanup)
-    json_t *answer = json_loadb(body.p ? body.p : "", body.len, JSON_ALLOW_NUL, NULL);
+    AUTO(free_charp)
+    char *type = text_of(body, "__type"), *small = text_of(body, "message"),
+         *capital = text_of(body, "Message");
     AUTO(buf_release) struct buf text = {.ceiling = TEXT_AT_MOST};
-    const char *name = name_of(answer), *message = message_of(answer);
+    const char *name = type ? name_of(type) : "", *message = small ? small : capital;
     struct ddb_error_answer r = {.error = error_of_name(name)};
 
     if (r.error == DDB_OTHER && (status >= 500 || !*name))
@@ -179,8 +182,17 @@ struct ddb_error_answer ddb_error_read(long status, struct bytes body, const cha
         buf_lit(&text, ": ");
         append_first_line(&text, message);
     }
-    append_reasons(&text, answer);
+    append_reasons(&text, body);
     error_set(err, ddb_error_kind(r.error), BYTES_FMT, BYTES_ARG(text));
     err->code = exit_code_of(r.error);
     return r;
+}
+
+int64_t ddb_error_retry_ms(enum ddb_error kind, unsigned *tries)
+{
+    struct backoff b;
+
+    backoff_init(&b, kind == DDB_THROTTLED ? 200 : 50, 60000, NULL, NULL);
+    b.tries = (*tries)++;
+    return backoff_next_ms(&b);
 }

@@ -2,6 +2,7 @@
 
 #include "common/base/check.h"
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 
 #define REQUEST_AT_MOST ((size_t)4 << 20) /* 100 keys of 3 KB, each byte escaped: 2 MB */
 
@@ -39,10 +40,8 @@ static int read_list(struct json_reader *r, const struct reading *reading,
     while (json_array_next(r)) {
         struct ddb_item item;
 
-        if (ddb_item_read(&item, r, reading->schema, err) < 0) {
-            err->kind = ERR_RETRY;
-            return error_prefix(err, "the answer is not as it should be");
-        }
+        if (ddb_item_read(&item, r, reading->schema, err) < 0)
+            return ddb_read_is_wrong(err);
         if (each(reading->calls->arg, &item, err) < 0)
             return -1;
         ++*ret_count;

@@ -1,60 +1,65 @@
-/* common/dynamodb/ddb_read.c - see ddb_read.h. */
 #include "common/dynamodb/ddb_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-void ddb_read_string(struct json_reader *r, char **at)
+int ddb_read_is_wrong(struct error *err)
 {
-    struct buf text;
-    struct bytes raw;
-
-    if (json_peek(r) == JSON_NULL) {
-        json_null(r);
-        return;
-    }
-    if (!json_string(r, &raw))
-        return;
-    buf_init(&text, raw.len + 1); /* no escape is shorter than what it stands for */
-    json_unescape(&text, raw, NULL);
-    buf_cstr(&text);
-    free(*at);
-    *at = text.p;
-}
-
-void ddb_read_object(struct json_reader *r, struct bytes *ret)
-{
-    switch (json_peek(r)) {
-    case JSON_NULL:
-        json_null(r);
-        *ret = (struct bytes){0};
-        return;
-    case JSON_OBJECT:
-        json_skip(r, ret);
-        return;
-    default:
-        json_object_begin(r); /* fails with its own words */
-    }
-}
-
-int64_t ddb_read_units_milli(struct bytes number)
-{
-    char text[40];
-    double units;
-
-    snprintf(text, sizeof(text), BYTES_FMT, BYTES_ARG(number));
-    units = strtod(text, NULL);
-    return units > 0 && units < 1e12 ? (int64_t)(units * 1000 + 0.5) : 0;
+    err->kind = ERR_RETRY;
+    return error_prefix(err, "the answer is not as it should be");
 }
 
 int ddb_read_failed(const struct json_reader *r, struct error *err)
 {
     json_reader_error(r, err);
-    err->kind = ERR_RETRY;
-    return error_prefix(err, "the answer is not as it should be");
+    return ddb_read_is_wrong(err);
 }
 
 int ddb_read_lacks(const char *what, struct error *err)
 {
     return error_set(err, ERR_RETRY, "the answer is not as it should be: no %s", what);
+}
+
+int ddb_read_answer(void *record, const struct json_fields *fields, struct bytes answer,
+                    struct error *err)
+{
+    struct json_reader r;
+
+    json_reader_init(&r, answer);
+    if (json_fields_read(record, NULL, fields, &r, err) < 0)
+        return ddb_read_is_wrong(err);
+    return json_end(&r) ? 0 : ddb_read_failed(&r, err);
+}
+
+int ddb_read_nested(void *record, const struct json_fields *fields, struct json_reader *r,
+                    struct error *err)
+{
+    if (json_peek(r) == JSON_OBJECT)
+        return json_fields_read(record, NULL, fields, r, err);
+    return json_skip(r, NULL) ? 0 : -1;
+}
+
+static int read_units(struct json_reader *r, void *at, struct error *err)
+{
+    struct bytes number;
+    char text[40];
+    double units;
+
+    (void)err;
+    if (json_peek(r) != JSON_NUMBER)
+        return json_skip(r, NULL) ? 0 : -1;
+    if (!json_number(r, &number))
+        return -1;
+    snprintf(text, sizeof(text), BYTES_FMT, BYTES_ARG(number));
+    units = strtod(text, NULL);
+    *(int64_t *)at = units > 0 && units < 1e12 ? (int64_t)(units * 1000 + 0.5) : 0;
+    return 0;
+}
+
+const struct json_kind ddb_read_units = {.read = read_units};
+
+void ddb_read_default(char **text)
+{
+    if (!*text)
+        *text = xstrdup("");
 }

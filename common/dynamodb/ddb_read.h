@@ -5,14 +5,23 @@
 #pragma once
 
 #include "common/base/error.h"
-#include "common/json/json_reader.h"
+#include "common/json/json_fields.h"
 
-/* Reads a string (unescaped) or null (*at stays) into *at, freeing what was there. */
-void ddb_read_string(struct json_reader *r, char **at);
-/* Reads an object or null: *ret is its slice, or empty. */
-void ddb_read_object(struct json_reader *r, struct bytes *ret);
-/* A number of capacity units (128.5) in thousandths; what can be none is 0. */
-int64_t ddb_read_units_milli(struct bytes number);
-/* ERR_RETRY with what the reader found, or with words. Both return -1. */
+/* Reads an answer that is one object. On failure ERR_RETRY; what was read until then is in
+ * record. */
+int ddb_read_answer(void *record, const struct json_fields *fields, struct bytes answer,
+                    struct error *err);
+/* For kinds: an object into record; anything else is skipped. */
+int ddb_read_nested(void *record, const struct json_fields *fields, struct json_reader *r,
+                    struct error *err);
+/* int64_t: a number of capacity units (128.5) in thousandths; what can be none is 0, anything
+ * but a number is skipped. */
+extern const struct json_kind ddb_read_units;
+/* An empty text for NULL. */
+void ddb_read_default(char **text);
+
+/* For readers by hand: ERR_RETRY with what the reader found, or with words. Return -1. */
 int ddb_read_failed(const struct json_reader *r, struct error *err);
 int ddb_read_lacks(const char *what, struct error *err);
+/* Makes ERR_RETRY of an ERR_DATA that says what is wrong. Returns -1. */
+int ddb_read_is_wrong(struct error *err);

@@ -1,14 +1,19 @@
 /* common/dynamodb/ddb_records.c - reads GetRecords' answer in one pass; a record's members come
  * in any order, so it is handed on when its end was seen. */
+#include "common/dynamodb/ddb_records.h"
+
 #include <ctype.h>
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "common/dynamodb/ddb_read.h"
-#include "common/dynamodb/ddb_stream.h"
+#include "common/dynamodb/ddb_sequence.h"
+#include "common/json/json_text.h"
 
-#define SEQUENCE_AT_MOST 64  /* digits; 21 to 40 are documented */
+#define REQUEST_AT_MOST ((size_t)1 << 20)
 #define SECONDS_AT_MOST 1e11 /* the year 5138: past it, it is not seconds */
 
 /* ---- times ---- */
@@ -91,14 +96,6 @@ static int64_t read_time(struct json_reader *r)
 
 /* ---- one record ---- */
 
-static bool is_sequence(struct bytes text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!isdigit((unsigned char)text.p[i]))
-            return false;
-    return text.len > 0 && text.len <= SEQUENCE_AT_MOST;
-}
-
 /* The documentation writes the members with small letters, the service's model with capitals.
  */
 static bool read_identity_is_ttl(struct json_reader *r)
@@ -143,9 +140,9 @@ static int read_change(struct ddb_record *rec, struct json_reader *r,
     json_object_begin(r);
     while (json_object_next(r, &member)) {
         if (json_raw_is(member, BYTES_LIT("NewImage")))
-            ddb_read_object(r, &rec->new_image);
+            json_fields_read_object(r, &rec->new_image, err);
         else if (json_raw_is(member, BYTES_LIT("OldImage")))
-            ddb_read_object(r, &rec->old_image);
+            json_fields_read_object(r, &rec->old_image, err);
         else if (json_raw_is(member, BYTES_LIT("SequenceNumber")))
             json_string(r, &rec->sequence);
         else if (json_raw_is(member, BYTES_LIT("ApproximateCreationDateTime")))
@@ -184,15 +181,13 @@ static int read_record(struct ddb_record *ret, struct json_reader *r,
 {
     struct ddb_record rec = {.created_ms = -1};
 
-    if (read_record_members(&rec, r, schema, err) < 0) {
-        err->kind = ERR_RETRY;
-        return error_prefix(err, "the answer is not as it should be");
-    }
+    if (read_record_members(&rec, r, schema, err) < 0)
+        return ddb_read_is_wrong(err);
     if (json_failed(r))
         return ddb_read_failed(r, err);
     if (!rec.event)
         return ddb_read_lacks("eventName that is known", err);
-    if (!is_sequence(rec.sequence))
+    if (!ddb_sequence_is_legal(rec.sequence))
         return ddb_read_lacks("SequenceNumber of digits", err);
     if (!rec.keys.json.len)
         return ddb_read_lacks("Keys of a record", err);
@@ -263,4 +258,17 @@ int ddb_records_each(struct bytes answer, const struct key_schema *schema,
         return -1;
     *ret_next = next;
     return 0;
+}
+
+int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
+                    int64_t limit, struct error *err)
+{
+    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+
+    buf_lit(&body, "{\"ShardIterator\":");
+    json_stringify(&body, bytes_of(iterator));
+    if (limit > 0)
+        buf_printf(&body, ",\"Limit\":%" PRId64, limit);
+    buf_char(&body, '}');
+    return ddb_client_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
 
@@ -43,33 +44,22 @@ static int read_items(struct json_reader *r, const struct item_calls *calls, str
     while (json_array_next(r)) {
         struct ddb_item item;
 
-        if (ddb_item_read(&item, r, calls->schema, err) < 0) {
-            err->kind = ERR_RETRY;
-            return error_prefix(err, "the answer is not as it should be");
-        }
+        if (ddb_item_read(&item, r, calls->schema, err) < 0)
+            return ddb_read_is_wrong(err);
         if (calls->each(calls->arg, &item, err) < 0)
             return -1;
     }
     return 0; /* or the reader failed, which stays */
 }
 
-/* {"TableName":"t","CapacityUnits":128.5}: in thousandths, what is below is left out. */
-static void read_consumed(int64_t *ret_milli, struct json_reader *r)
+/* {"TableName":"t","CapacityUnits":128.5} */
+static int read_consumed(int64_t *ret_milli, struct json_reader *r, struct error *err)
 {
-    struct bytes member, units;
+    static const struct json_field list[] = {
+        {BYTES_LIT("CapacityUnits"), &ddb_read_units, .optional = true}};
+    static const struct json_fields fields = JSON_FIELDS("ConsumedCapacity", int64_t, list);
 
-    if (json_peek(r) != JSON_OBJECT) {
-        json_skip(r, NULL);
-        return;
-    }
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("CapacityUnits")) && json_peek(r) == JSON_NUMBER &&
-            json_number(r, &units))
-            *ret_milli = ddb_read_units_milli(units);
-        else
-            json_skip(r, NULL);
-    }
+    return ddb_read_nested(ret_milli, &fields, r, err) < 0 ? ddb_read_is_wrong(err) : 0;
 }
 
 int ddb_scan_read(struct bytes answer, const struct key_schema *schema,
@@ -92,9 +82,10 @@ int ddb_scan_read(struct bytes answer, const struct key_schema *schema,
                 return -1;
             any = true;
         } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey"))) {
-            ddb_read_object(&r, &end.last);
+            json_fields_read_object(&r, &end.last, err);
         } else if (json_raw_is(member, BYTES_LIT("ConsumedCapacity"))) {
-            read_consumed(&end.consumed_milli, &r);
+            if (read_consumed(&end.consumed_milli, &r, err) < 0)
+                return -1;
         } else {
             json_skip(&r, NULL);
         }
@@ -119,28 +110,24 @@ int ddb_scan_items(struct bytes answer, const struct key_schema *schema,
     return 0;
 }
 
+struct count {
+    int64_t items;
+    struct bytes last;
+};
+
 int ddb_scan_count(struct bytes answer, int64_t *ret_count, struct bytes *ret_last,
                    struct error *err)
 {
-    struct bytes member, last = {0};
-    struct json_reader r;
-    int64_t count = -1;
+    static const struct json_field list[] = {
+        JSON_FIELD("Count", struct count, items, &json_fields_count),
+        JSON_OPTIONAL("LastEvaluatedKey", struct count, last, &json_fields_object),
+    };
+    static const struct json_fields fields = JSON_FIELDS("Scan", struct count, list);
+    struct count count = {0};
 
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("Count")))
-            json_int64(&r, &count);
-        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey")))
-            ddb_read_object(&r, &last);
-        else
-            json_skip(&r, NULL);
-    }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    if (count < 0)
-        return ddb_read_lacks("Count", err);
-    *ret_count = count;
-    *ret_last = last;
+    if (ddb_read_answer(&count, &fields, answer, err) < 0)
+        return -1;
+    *ret_count = count.items;
+    *ret_last = count.last;
     return 0;
 }

@@ -1,18 +1,16 @@
-/* common/dynamodb/ddb_stream.c - streams, their shards and iterators; ddb_records.c reads the
- * records.
- */
 #include "common/dynamodb/ddb_stream.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 
 #include "common/base/backoff.h"
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 #include "common/run/stop.h"
 
 #define REQUEST_AT_MOST ((size_t)1 << 20)
-#define PAGES_AT_MOST 10000 /* of a service that never ends its list: a million shards */
-#define THROTTLED_TRIES 8   /* a page: ten calls a second are allowed, a large list has more */
+#define PAGES_AT_MOST 10000 /* a million shards: a service that never ends its list */
+#define THROTTLED_TRIES                                                                        \
+    8 /* per page: ten calls a second are allowed, a large list takes more */
 
 static void shard_release(struct ddb_shard *s)
 {
@@ -37,43 +35,39 @@ void ddb_stream_free(struct ddb_stream *s)
 
 /* ---- DescribeStream ---- */
 
-static void read_range(struct ddb_shard *s, struct json_reader *r)
+static int read_range(struct json_reader *r, void *at, struct error *err)
 {
-    struct bytes member;
+    static const struct json_field list[] = {
+        JSON_OPTIONAL("StartingSequenceNumber", struct ddb_shard, starting,
+                      &json_fields_text_or_null),
+        JSON_OPTIONAL("EndingSequenceNumber", struct ddb_shard, ending,
+                      &json_fields_text_or_null),
+    };
+    static const struct json_fields fields =
+        JSON_FIELDS("SequenceNumberRange", struct ddb_shard, list);
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("StartingSequenceNumber")))
-            ddb_read_string(r, &s->starting);
-        else if (json_raw_is(member, BYTES_LIT("EndingSequenceNumber")))
-            ddb_read_string(r, &s->ending);
-        else
-            json_skip(r, NULL);
-    }
+    return ddb_read_nested(at, &fields, r, err);
 }
 
-static void read_shard_members(struct ddb_shard *s, struct json_reader *r)
-{
-    struct bytes member;
+static const struct json_kind range_kind = {.read = read_range};
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("ShardId")))
-            ddb_read_string(r, &s->id);
-        else if (json_raw_is(member, BYTES_LIT("ParentShardId")))
-            ddb_read_string(r, &s->parent);
-        else if (json_raw_is(member, BYTES_LIT("SequenceNumberRange")) &&
-                 json_peek(r) == JSON_OBJECT)
-            read_range(s, r);
-        else
-            json_skip(r, NULL);
-    }
-}
-
-static void empty_for_null(char **text)
+static int read_shard(struct ddb_shard *s, struct json_reader *r, struct error *err)
 {
-    if (!*text)
-        *text = xstrdup("");
+    static const struct json_field list[] = {
+        JSON_FIELD("ShardId", struct ddb_shard, id, &json_fields_text),
+        {BYTES_LIT("SequenceNumberRange"), &range_kind, .optional = true},
+        JSON_OPTIONAL("ParentShardId", struct ddb_shard, parent, &json_fields_text_or_null),
+    };
+    static const struct json_fields fields = JSON_FIELDS("a shard", struct ddb_shard, list);
+
+    if (json_fields_read(s, NULL, &fields, r, err) < 0)
+        return -1;
+    if (!*s->id)
+        return error_set(err, ERR_DATA, "a shard without a name");
+    ddb_read_default(&s->parent);
+    ddb_read_default(&s->starting);
+    ddb_read_default(&s->ending);
+    return 0;
 }
 
 /* There may be tens of thousands. */
@@ -86,69 +80,63 @@ static void add_shard(struct ddb_stream *s, const struct ddb_shard *shard)
     s->shards[s->shard_count++] = *shard;
 }
 
-static int read_shards(struct ddb_stream *s, struct json_reader *r, struct error *err)
+static int read_shards(struct json_reader *r, void *at, struct error *err)
 {
+    if (json_peek(r) == JSON_NULL)
+        return json_null(r) ? 0 : -1;
     json_array_begin(r);
     while (json_array_next(r)) {
         struct ddb_shard shard = {0};
 
-        read_shard_members(&shard, r);
-        if (!shard.id || !*shard.id) {
+        if (read_shard(&shard, r, err) < 0) {
             shard_release(&shard);
-            return json_failed(r) ? 0 : ddb_read_lacks("ShardId", err);
-        }
-        empty_for_null(&shard.parent);
-        empty_for_null(&shard.starting);
-        empty_for_null(&shard.ending);
-        add_shard(s, &shard);
-    }
-    return 0; /* or the reader failed, which stays */
-}
-
-static int read_stream(struct ddb_stream *s, char **last, struct json_reader *r,
-                       struct error *err)
-{
-    struct bytes member;
-
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("StreamArn")))
-            ddb_read_string(r, &s->arn);
-        else if (json_raw_is(member, BYTES_LIT("StreamStatus")))
-            ddb_read_string(r, &s->status);
-        else if (json_raw_is(member, BYTES_LIT("StreamViewType")))
-            ddb_read_string(r, &s->view);
-        else if (json_raw_is(member, BYTES_LIT("LastEvaluatedShardId")))
-            ddb_read_string(r, last);
-        else if (!json_raw_is(member, BYTES_LIT("Shards")) || json_peek(r) == JSON_NULL)
-            json_skip(r, NULL);
-        else if (read_shards(s, r, err) < 0)
             return -1;
+        }
+        add_shard(at, &shard);
     }
-    return 0;
+    return json_failed(r) ? -1 : 0;
 }
+
+static const struct json_kind shards_kind = {.read = read_shards};
+
+struct page {
+    struct ddb_stream stream;
+    char *last;
+};
+
+static int read_description(struct json_reader *r, void *at, struct error *err)
+{
+    static const struct json_field list[] = {
+        JSON_FIELD("StreamArn", struct page, stream.arn, &json_fields_text),
+        JSON_FIELD("StreamStatus", struct page, stream.status, &json_fields_text),
+        JSON_OPTIONAL("StreamViewType", struct page, stream.view, &json_fields_text_or_null),
+        JSON_OPTIONAL("Shards", struct page, stream, &shards_kind),
+        JSON_OPTIONAL("LastEvaluatedShardId", struct page, last, &json_fields_text_or_null),
+    };
+    static const struct json_fields fields =
+        JSON_FIELDS("StreamDescription", struct page, list);
+
+    return json_fields_read(at, NULL, &fields, r, err);
+}
+
+static const struct json_kind description_kind = {.read = read_description};
 
 int ddb_stream_read_page(struct ddb_stream *s, char **ret_last, struct bytes answer,
                          struct error *err)
 {
-    AUTO(free_charp) char *last = NULL;
-    struct json_reader r;
-    struct bytes member;
+    static const struct json_field list[] = {
+        {BYTES_LIT("StreamDescription"), &description_kind}};
+    static const struct json_fields fields = JSON_FIELDS("DescribeStream", struct page, list);
+    struct page page = {.stream = *s};
+    int result = ddb_read_answer(&page, &fields, answer, err);
 
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (!json_raw_is(member, BYTES_LIT("StreamDescription")))
-            json_skip(&r, NULL);
-        else if (read_stream(s, &last, &r, err) < 0)
-            return -1;
+    *s = page.stream;
+    if (result < 0) {
+        free(page.last);
+        return -1;
     }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    if (!s->arn || !s->status)
-        return ddb_read_lacks("StreamArn and StreamStatus", err);
-    empty_for_null(&s->view);
-    *ret_last = TAKE(last);
+    ddb_read_default(&s->view);
+    *ret_last = page.last;
     return 0;
 }
 
@@ -279,26 +267,16 @@ int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *c, const cha
     return 0;
 }
 
-/* ---- iterators and records ---- */
+/* ---- iterators ---- */
 
 int ddb_stream_iterator_read(char **ret, struct bytes answer, struct error *err)
 {
+    static const struct json_field list[] = {{BYTES_LIT("ShardIterator"), &json_fields_text}};
+    static const struct json_fields fields = JSON_FIELDS("GetShardIterator", char *, list);
     AUTO(free_charp) char *iterator = NULL;
-    struct json_reader r;
-    struct bytes member;
 
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("ShardIterator")))
-            ddb_read_string(&r, &iterator);
-        else
-            json_skip(&r, NULL);
-    }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    if (!iterator)
-        return ddb_read_lacks("ShardIterator", err);
+    if (ddb_read_answer(&iterator, &fields, answer, err) < 0)
+        return -1;
     *ret = TAKE(iterator);
     return 0;
 }
@@ -320,16 +298,4 @@ int ddb_stream_iterator(char **ret, struct ddb_client *c, const char *arn, const
     if (ddb_stream_iterator_read(ret, buf_slice(&answer.body), err) < 0)
         return ddb_client_broken(c, "GetShardIterator", err);
     return 0;
-}
-
-int ddb_records_get(struct http_answer *ret, struct ddb_client *c, const char *iterator,
-                    int64_t limit, struct error *err)
-{
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
-
-    append_member(&body, "ShardIterator", iterator);
-    if (limit > 0)
-        buf_printf(&body, ",\"Limit\":%" PRId64, limit);
-    buf_char(&body, '}');
-    return ddb_client_call(c, DDB_STREAMS, "GetRecords", buf_slice(&body), ret, err);
 }

@@ -4,14 +4,12 @@
 #include <stdlib.h>
 
 #include "common/dynamodb/ddb_read.h"
+#include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
-#define PAGES_AT_MOST 100000              /* of a service that never ends its list */
+#define REQUEST_AT_MOST ((size_t)1 << 20)
 
-void ddb_table_free(struct ddb_table *t)
+static void table_release(struct ddb_table *t)
 {
-    if (!t)
-        return;
     free(t->name);
     free(t->arn);
     free(t->id);
@@ -20,6 +18,12 @@ void ddb_table_free(struct ddb_table *t)
     free(t->stream_view);
     key_schema_release(&t->key_schema);
     ddb_indexes_release(&t->indexes);
+}
+
+void ddb_table_free(struct ddb_table *t)
+{
+    if (t)
+        table_release(t);
     free(t);
 }
 
@@ -27,7 +31,8 @@ void ddb_table_free(struct ddb_table *t)
 
 /* What stands apart in the answer and makes one thing here. */
 struct description {
-    struct ddb_table *table;
+    struct ddb_table table;
+    int64_t capacity_milli;
     bool on_demand;
     struct bytes created;     /* as it is written: only compared */
     struct bytes keys;        /* KeySchema */
@@ -36,270 +41,155 @@ struct description {
     struct bytes definitions; /* AttributeDefinitions */
 };
 
-struct named {
-    struct bytes name, what; /* raw strings: AttributeName, and KeyType or AttributeType */
+struct index {
+    struct bytes name, keys;
 };
 
-/* The next element of KeySchema or AttributeDefinitions; false at the end or when failed. */
-static bool next_named(struct json_reader *r, const char *what, struct named *ret)
+/* What can't be read is left out, and so is an index with several attributes of a kind
+ * (multi-attribute keys): a table goes on without it. */
+static void read_indexes(struct ddb_indexes *indexes, struct bytes text,
+                         const struct description *d)
 {
-    struct bytes member;
-
-    *ret = (struct named){0};
-    if (!json_array_next(r))
-        return false;
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("AttributeName")))
-            json_string(r, &ret->name);
-        else if (json_raw_is(member, bytes_of(what)))
-            json_string(r, &ret->what);
-        else
-            json_skip(r, NULL);
-    }
-    return !json_failed(r);
-}
-
-/* S, N or B; 0: not defined. */
-static char type_of(struct bytes definitions, const struct key_attribute *a)
-{
+    static const struct json_field list[] = {
+        JSON_FIELD("IndexName", struct index, name, &json_fields_raw),
+        JSON_FIELD("KeySchema", struct index, keys, &json_fields_value),
+    };
+    static const struct json_fields fields = JSON_FIELDS("an index", struct index, list);
+    struct key_schema schema;
     struct json_reader r;
-    struct named n;
-
-    json_reader_init(&r, definitions);
-    json_array_begin(&r);
-    while (next_named(&r, "AttributeType", &n))
-        if (n.name.p && json_raw_is(n.name, (struct bytes){a->name, a->name_len}))
-            return n.what.len == 1 && memchr("SNB", n.what.p[0], 3) ? n.what.p[0] : '\0';
-    return '\0';
-}
-
-static void name_attribute(struct key_attribute *a, struct bytes raw)
-{
-    struct buf name;
-
-    buf_init(&name, raw.len + 1);
-    json_unescape(&name, raw, NULL);
-    a->name_len = name.len;
-    buf_cstr(&name);
-    free(a->name);
-    a->name = name.p;
-}
-
-static int read_key_schema(struct key_schema *s, struct bytes keys, const struct description *d,
-                           struct error *err)
-{
-    struct json_reader r;
-    struct named n;
-
-    json_reader_init(&r, keys);
-    json_array_begin(&r);
-    while (next_named(&r, "KeyType", &n)) {
-        bool hash = json_raw_is(n.what, BYTES_LIT("HASH"));
-        struct key_attribute *a = hash ? &s->hash : &s->range;
-
-        if (!n.name.p || (!hash && !json_raw_is(n.what, BYTES_LIT("RANGE"))))
-            return ddb_read_lacks("key attribute that is HASH or RANGE", err);
-        name_attribute(a, n.name);
-        a->type = type_of(d->definitions, a);
-        if (!a->type)
-            return ddb_read_lacks("type of a key attribute", err);
-    }
-    if (json_failed(&r))
-        return ddb_read_failed(&r, err);
-    return s->hash.name ? 0 : ddb_read_lacks("hash key", err);
-}
-
-/* What can't be read is left out: a table goes on without its indexes. One with several
- * attributes of a kind (multi-attribute keys) is left out too. */
-static void read_index(struct json_reader *r, const struct description *d)
-{
-    struct key_schema schema = {0};
-    struct bytes member, name = {0}, keys = {0};
     struct error ignored;
-    struct json_reader count;
-    struct named n;
-    int attributes = 0;
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("IndexName")))
-            json_string(r, &name);
-        else if (json_raw_is(member, BYTES_LIT("KeySchema")))
-            json_skip(r, &keys);
-        else
-            json_skip(r, NULL);
-    }
-    if (json_failed(r) || !name.p || !keys.len)
-        return;
-    json_reader_init(&count, keys);
-    json_array_begin(&count);
-    while (next_named(&count, "KeyType", &n))
-        attributes++;
-    if (read_key_schema(&schema, keys, d, &ignored) == 0 &&
-        attributes == 1 + (schema.range.name != NULL))
-        ddb_indexes_add(&d->table->indexes, name, &schema);
-    key_schema_release(&schema);
-}
+    json_reader_init(&r, text);
+    if (json_peek(&r) == JSON_ARRAY)
+        json_array_begin(&r);
+    while (json_array_next(&r)) {
+        struct index index = {0};
 
-static void read_indexes(struct bytes list, const struct description *d)
-{
-    struct json_reader r;
-
-    json_reader_init(&r, list);
-    if (json_peek(&r) != JSON_ARRAY)
-        return;
-    json_array_begin(&r);
-    while (json_array_next(&r))
-        read_index(&r, d);
-}
-
-static void read_stream_specification(struct ddb_table *t, struct json_reader *r)
-{
-    struct bytes member;
-
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("StreamEnabled")))
-            json_bool(r, &t->stream_enabled);
-        else if (json_raw_is(member, BYTES_LIT("StreamViewType")))
-            ddb_read_string(r, &t->stream_view);
-        else
-            json_skip(r, NULL);
+        if (json_fields_read(&index, NULL, &fields, &r, &ignored) == 0 &&
+            key_schema_read_described(&schema, index.keys, d->definitions, &ignored) == 0)
+            ddb_indexes_add(indexes, index.name, &schema);
     }
 }
 
-static void read_capacity(struct ddb_table *t, struct json_reader *r)
+static int read_specification(struct json_reader *r, void *at, struct error *err)
 {
-    struct bytes member, units;
+    static const struct json_field list[] = {
+        JSON_OPTIONAL("StreamEnabled", struct ddb_table, stream_enabled, &json_fields_bool),
+        JSON_OPTIONAL("StreamViewType", struct ddb_table, stream_view,
+                      &json_fields_text_or_null),
+    };
+    static const struct json_fields fields =
+        JSON_FIELDS("StreamSpecification", struct ddb_table, list);
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("ReadCapacityUnits")) &&
-            json_peek(r) == JSON_NUMBER && json_number(r, &units))
-            t->read_capacity = ddb_read_units_milli(units) / 1000;
-        else
-            json_skip(r, NULL);
-    }
+    return ddb_read_nested(at, &fields, r, err);
 }
 
-static void read_billing(struct description *d, struct json_reader *r)
-{
-    struct bytes member, mode;
+static const struct json_kind specification_kind = {.read = read_specification};
 
-    json_object_begin(r);
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("BillingMode")) && json_peek(r) == JSON_STRING)
-            d->on_demand =
-                json_string(r, &mode) && json_raw_is(mode, BYTES_LIT("PAY_PER_REQUEST"));
-        else
-            json_skip(r, NULL);
-    }
+static int read_throughput(struct json_reader *r, void *at, struct error *err)
+{
+    static const struct json_field list[] = {
+        {BYTES_LIT("ReadCapacityUnits"), &ddb_read_units, .optional = true}};
+    static const struct json_fields fields =
+        JSON_FIELDS("ProvisionedThroughput", int64_t, list);
+
+    return ddb_read_nested(at, &fields, r, err);
 }
 
-/* What a member that is an object tells; false: it is another one. */
-static bool read_table_object(struct description *d, struct json_reader *r, struct bytes member)
+static const struct json_kind throughput_kind = {.read = read_throughput};
+
+static int read_mode(struct json_reader *r, void *at, struct error *err)
 {
-    if (json_peek(r) != JSON_OBJECT)
-        return false;
-    if (json_raw_is(member, BYTES_LIT("StreamSpecification")))
-        read_stream_specification(d->table, r);
-    else if (json_raw_is(member, BYTES_LIT("ProvisionedThroughput")))
-        read_capacity(d->table, r);
-    else if (json_raw_is(member, BYTES_LIT("BillingModeSummary")))
-        read_billing(d, r);
-    else
-        return false;
-    return true;
+    struct bytes mode;
+
+    (void)err;
+    if (json_peek(r) != JSON_STRING)
+        return json_skip(r, NULL) ? 0 : -1;
+    *(bool *)at = json_string(r, &mode) && json_raw_is(mode, BYTES_LIT("PAY_PER_REQUEST"));
+    return 0;
 }
 
-static void read_table_member(struct description *d, struct json_reader *r, struct bytes member)
-{
-    struct ddb_table *t = d->table;
+static const struct json_kind mode_kind = {.read = read_mode};
 
-    if (json_raw_is(member, BYTES_LIT("TableName")))
-        ddb_read_string(r, &t->name);
-    else if (json_raw_is(member, BYTES_LIT("TableId")))
-        ddb_read_string(r, &t->id);
-    else if (json_raw_is(member, BYTES_LIT("TableStatus")))
-        ddb_read_string(r, &t->status);
-    else if (json_raw_is(member, BYTES_LIT("LatestStreamArn")))
-        ddb_read_string(r, &t->stream_arn);
-    else if (json_raw_is(member, BYTES_LIT("TableArn")))
-        ddb_read_string(r, &t->arn);
-    else if (json_raw_is(member, BYTES_LIT("ItemCount")) && json_peek(r) == JSON_NUMBER)
-        json_int64(r, &t->item_count);
-    else if (json_raw_is(member, BYTES_LIT("CreationDateTime")))
-        json_skip(r, &d->created);
-    else if (json_raw_is(member, BYTES_LIT("KeySchema")))
-        json_skip(r, &d->keys);
-    else if (json_raw_is(member, BYTES_LIT("GlobalSecondaryIndexes")))
-        json_skip(r, &d->global);
-    else if (json_raw_is(member, BYTES_LIT("LocalSecondaryIndexes")))
-        json_skip(r, &d->local);
-    else if (json_raw_is(member, BYTES_LIT("AttributeDefinitions")))
-        json_skip(r, &d->definitions);
-    else if (!read_table_object(d, r, member))
-        json_skip(r, NULL);
+static int read_billing(struct json_reader *r, void *at, struct error *err)
+{
+    static const struct json_field list[] = {
+        {BYTES_LIT("BillingMode"), &mode_kind, .optional = true}};
+    static const struct json_fields fields = JSON_FIELDS("BillingModeSummary", bool, list);
+
+    return ddb_read_nested(at, &fields, r, err);
 }
 
-static void empty_for_null(char **text)
+static const struct json_kind billing_kind = {.read = read_billing};
+
+static int read_item_count(struct json_reader *r, void *at, struct error *err)
 {
-    if (!*text)
-        *text = xstrdup("");
+    (void)err;
+    return (json_peek(r) == JSON_NUMBER ? json_int64(r, at) : json_skip(r, NULL)) ? 0 : -1;
 }
+
+static const struct json_kind item_count_kind = {.read = read_item_count};
+
+#define MEMBER(name, member, kind) JSON_OPTIONAL(name, struct description, member, kind)
+static const struct json_field table_list[] = {
+    JSON_FIELD("TableName", struct description, table.name, &json_fields_text),
+    JSON_FIELD("TableStatus", struct description, table.status, &json_fields_text),
+    MEMBER("TableArn", table.arn, &json_fields_text_or_null),
+    MEMBER("TableId", table.id, &json_fields_text_or_null),
+    MEMBER("LatestStreamArn", table.stream_arn, &json_fields_text_or_null),
+    MEMBER("ItemCount", table.item_count, &item_count_kind),
+    MEMBER("CreationDateTime", created, &json_fields_value),
+    MEMBER("KeySchema", keys, &json_fields_value),
+    MEMBER("GlobalSecondaryIndexes", global, &json_fields_value),
+    MEMBER("LocalSecondaryIndexes", local, &json_fields_value),
+    MEMBER("AttributeDefinitions", definitions, &json_fields_value),
+    MEMBER("StreamSpecification", table, &specification_kind),
+    MEMBER("ProvisionedThroughput", capacity_milli, &throughput_kind),
+    MEMBER("BillingModeSummary", on_demand, &billing_kind),
+};
+static const struct json_fields table_fields =
+    JSON_FIELDS("Table", struct description, table_list);
+
+static int read_table(struct json_reader *r, void *at, struct error *err)
+{
+    return json_fields_read(at, NULL, &table_fields, r, err);
+}
+
+static const struct json_kind table_kind = {.read = read_table};
 
 /* A table that is being deleted may have lost its keys. */
 static int complete(struct description *d, struct error *err)
 {
-    struct ddb_table *t = d->table;
+    struct ddb_table *t = &d->table;
 
-    if (!t->name || !t->status)
-        return ddb_read_lacks("TableName and TableStatus", err);
     if (!t->id && t->arn && d->created.len)
         t->id = xasprintf("%s " BYTES_FMT, t->arn, BYTES_ARG(d->created));
-    if (d->on_demand)
-        t->read_capacity = 0;
-    empty_for_null(&t->arn);
-    empty_for_null(&t->id);
-    empty_for_null(&t->stream_arn);
-    empty_for_null(&t->stream_view);
+    t->read_capacity = d->on_demand ? 0 : d->capacity_milli / 1000;
+    ddb_read_default(&t->arn);
+    ddb_read_default(&t->id);
+    ddb_read_default(&t->stream_arn);
+    ddb_read_default(&t->stream_view);
     if (!d->keys.len && strcmp(t->status, "DELETING") == 0)
         return 0;
-    read_indexes(d->global, d);
-    read_indexes(d->local, d);
-    return read_key_schema(&t->key_schema, d->keys, d, err);
-}
-
-static void read_description(struct description *d, struct json_reader *r)
-{
-    struct bytes member;
-
-    json_object_begin(r);
-    while (json_object_next(r, &member))
-        read_table_member(d, r, member);
+    read_indexes(&t->indexes, d->global, d);
+    read_indexes(&t->indexes, d->local, d);
+    return key_schema_read_described(&t->key_schema, d->keys, d->definitions, err) < 0
+               ? ddb_read_is_wrong(err)
+               : 0;
 }
 
 int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *err)
 {
-    AUTO(ddb_table_freep) struct ddb_table *t = xcalloc(1, sizeof(*t));
-    struct description d = {.table = t};
-    struct json_reader r;
-    struct bytes member;
+    static const struct json_field list[] = {{BYTES_LIT("Table"), &table_kind}};
+    static const struct json_fields fields =
+        JSON_FIELDS("DescribeTable", struct description, list);
+    struct description d = {0};
 
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("Table")))
-            read_description(&d, &r);
-        else
-            json_skip(&r, NULL);
-    }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    if (complete(&d, err) < 0)
+    if (ddb_read_answer(&d, &fields, answer, err) < 0 || complete(&d, err) < 0) {
+        table_release(&d.table);
         return -1;
-    *ret = TAKE(t);
+    }
+    *ret = memcpy(xmalloc(sizeof(d.table)), &d.table, sizeof(d.table));
     return 0;
 }
 
@@ -323,96 +213,6 @@ int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char 
         return 0;
     ddb_client_broken(c, "DescribeTable", err);
     return error_prefix(err, "table %s", name);
-}
-
-/* ---- ListTables ---- */
-
-void ddb_names_free(char **names, size_t count)
-{
-    for (size_t i = 0; names && i < count; i++)
-        free(names[i]);
-    free(names);
-}
-
-void ddb_names_release(struct ddb_names *n)
-{
-    ddb_names_free(n->names, n->count);
-    free(n->last);
-    *n = (struct ddb_names){0};
-}
-
-static void read_names(struct ddb_names *n, struct json_reader *r)
-{
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        char *name = NULL;
-
-        ddb_read_string(r, &name);
-        if (!name)
-            continue;
-        n->names = xrealloc(n->names, (n->count + 1) * sizeof(*n->names));
-        n->names[n->count++] = name;
-    }
-}
-
-int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *err)
-{
-    struct json_reader r;
-    struct bytes member;
-    bool any = false;
-
-    free_charp(&n->last);
-    json_reader_init(&r, answer);
-    json_object_begin(&r);
-    while (json_object_next(&r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("TableNames"))) {
-            read_names(n, &r);
-            any = true;
-        } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedTableName"))) {
-            ddb_read_string(&r, &n->last);
-        } else {
-            json_skip(&r, NULL);
-        }
-    }
-    if (!json_end(&r))
-        return ddb_read_failed(&r, err);
-    return any ? 0 : ddb_read_lacks("TableNames", err);
-}
-
-static int list_page(struct ddb_names *n, struct ddb_client *c, struct error *err)
-{
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
-    AUTO(http_answer_release) struct http_answer answer = {0};
-
-    buf_char(&body, '{');
-    if (n->last) {
-        buf_lit(&body, "\"ExclusiveStartTableName\":");
-        json_stringify(&body, bytes_of(n->last));
-    }
-    buf_char(&body, '}');
-    if (ddb_client_call(c, DDB_TABLES, "ListTables", buf_slice(&body), &answer, err) < 0)
-        return -1;
-    if (ddb_names_read_page(n, buf_slice(&answer.body), err) < 0)
-        return ddb_client_broken(c, "ListTables", err);
-    return 0;
-}
-
-int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err)
-{
-    AUTO(ddb_names_release) struct ddb_names n = {0};
-    int pages = 0;
-
-    do {
-        if (list_page(&n, c, err) < 0)
-            return -1;
-        if (++pages > PAGES_AT_MOST) {
-            ddb_read_lacks("end of the list", err);
-            return ddb_client_broken(c, "ListTables", err);
-        }
-    } while (n.last);
-    *ret = TAKE(n.names);
-    *ret_count = n.count;
-    return 0;
 }
 
 /* ---- UpdateTable ---- */

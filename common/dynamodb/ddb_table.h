@@ -1,13 +1,11 @@
-/* common/dynamodb/ddb_table.h - the calls about tables: list, describe, enable the stream.
+/* common/dynamodb/ddb_table.h - the calls about one table: describe, enable the stream.
  *
- * Each function is one request (ListTables: one page after another). Errors as in ddb_client.h.
- */
+ * Each function is one request. Errors as in ddb_client.h. */
 #pragma once
 
 #include "common/dynamodb/ddb_client.h"
 #include "common/dynamodb/ddb_scan.h"
 #include "common/item/ddb_indexes.h"
-#include "common/item/ddb_item.h"
 
 struct ddb_table {
     char *name;
@@ -30,20 +28,6 @@ int ddb_table_describe(struct ddb_table **ret, struct ddb_client *c, const char 
                        struct error *err);
 /* Reads DescribeTable's answer. ERR_RETRY for another one. */
 int ddb_table_read(struct ddb_table **ret, struct bytes answer, struct error *err);
-
-/* names: an array of count C strings, all owned by the caller (ddb_names_free). */
-int ddb_names_list(char ***ret, size_t *ret_count, struct ddb_client *c, struct error *err);
-void ddb_names_free(char **names, size_t count);
-
-/* The list while its pages come. */
-struct ddb_names {
-    char **names;
-    size_t count;
-    char *last; /* NULL: that was the last page */
-};
-void ddb_names_release(struct ddb_names *n);
-/* Appends a page of ListTables. ERR_RETRY for an answer that is none, after some were. */
-int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *err);
 
 /* UpdateTable with this StreamViewType; then the caller polls ddb_table_describe. */
 int ddb_table_enable_stream(struct ddb_client *c, const char *table, const char *view,

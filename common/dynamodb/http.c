@@ -91,7 +91,7 @@ static void receiving_release(struct receiving *r)
 
 /* ---- headers ---- */
 
-/* The value when the line is this header, else an empty slice. */
+/* Is the line this header? *ret is its value. */
 static bool header_value(struct bytes line, const char *name, struct bytes *ret)
 {
     size_t n = strlen(name);

@@ -1,5 +1,8 @@
 #include "common/item/ddb_indexes.h"
 
+#include "common/json/json_fields.h"
+#include "common/json/json_text.h"
+
 #include <stdlib.h>
 
 void ddb_indexes_release(struct ddb_indexes *x)
@@ -43,40 +46,38 @@ void ddb_indexes_write(struct buf *out, const struct ddb_indexes *x)
     buf_char(out, ']');
 }
 
-/* An index's name needs no escape: letters, digits, '_', '-', '.'. */
-static bool read_index(struct ddb_indexes *x, struct json_reader *r)
-{
-    struct bytes member, name = {0}, schema = {0};
-    struct key_schema keys;
-    struct error ignored; /* the caller names the field */
+struct index_text { /* raw */
+    struct bytes name, keys;
+};
 
-    if (!json_object_begin(r))
-        return false;
-    while (json_object_next(r, &member)) {
-        if (json_raw_is(member, BYTES_LIT("name")))
-            json_string(r, &name);
-        else if (json_raw_is(member, BYTES_LIT("key_schema")))
-            json_skip(r, &schema);
-        else
-            json_skip(r, NULL);
-    }
-    if (json_failed(r) || !name.p || key_schema_read(&keys, schema, &ignored) < 0)
-        return false;
-    ddb_indexes_add(x, name, &keys);
-    return true;
+static int read_index(struct ddb_indexes *x, struct json_reader *r, struct error *err)
+{
+    static const struct json_field list[] = {
+        JSON_FIELD("name", struct index_text, name, &json_fields_raw),
+        JSON_FIELD("key_schema", struct index_text, keys, &json_fields_value),
+    };
+    static const struct json_fields fields = JSON_FIELDS("an index", struct index_text, list);
+    struct index_text text = {0};
+    struct key_schema keys;
+
+    if (json_fields_read(&text, NULL, &fields, r, err) < 0 ||
+        key_schema_read(&keys, text.keys, err) < 0)
+        return -1;
+    ddb_indexes_add(x, text.name, &keys); /* a name has no escapes: letters, digits, "_-." */
+    return 0;
 }
 
-bool ddb_indexes_read(struct ddb_indexes *ret, struct json_reader *r)
+int ddb_indexes_read(struct ddb_indexes *ret, struct json_reader *r, struct error *err)
 {
-    struct ddb_indexes x = {0};
-    bool well = json_array_begin(r);
+    AUTO(ddb_indexes_release) struct ddb_indexes x = {0};
 
-    while (well && json_array_next(r))
-        well = read_index(&x, r);
-    if (!well || json_failed(r)) {
-        ddb_indexes_release(&x);
-        return false;
-    }
+    json_array_begin(r);
+    while (json_array_next(r))
+        if (read_index(&x, r, err) < 0)
+            return -1;
+    if (json_failed(r))
+        return json_reader_error(r, err);
     *ret = x;
-    return true;
+    x = (struct ddb_indexes){0};
+    return 0;
 }

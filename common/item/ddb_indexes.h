@@ -2,7 +2,7 @@
  * of. */
 #pragma once
 
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 #include "common/json/json_reader.h"
 
 struct ddb_index {
@@ -21,5 +21,5 @@ void ddb_indexes_copy(struct ddb_indexes *ret, const struct ddb_indexes *x);
 void ddb_indexes_add(struct ddb_indexes *x, struct bytes name, struct key_schema *keys);
 /* [{"name":"by_date","key_schema":[...]},...]: the form in the ledger. */
 void ddb_indexes_write(struct buf *out, const struct ddb_indexes *x);
-/* Reads the same; false: something else stands there. */
-bool ddb_indexes_read(struct ddb_indexes *ret, struct json_reader *r);
+/* Reads the same. ERR_DATA. */
+int ddb_indexes_read(struct ddb_indexes *ret, struct json_reader *r, struct error *err);

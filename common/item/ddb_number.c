@@ -1,8 +1,4 @@
-/* common/item/ddb_number.c - DynamoDB's numbers in one spelling, digit by digit (declared in
- * ddb_item.h): no double ever touches them. */
-#include <string.h>
-
-#include "common/item/ddb_item.h"
+#include "common/item/ddb_number.h"
 
 #define MAX_DIGITS 38
 #define MAX_EXPONENT 125 /* of the first digit: 9.99E+125 */
@@ -160,22 +156,4 @@ int ddb_number_canonical(struct buf *out, struct bytes text, struct error *err)
         buf_char(out, '-');
     put_plain(out, digits, count, first);
     return 0;
-}
-
-static struct bytes without_zeros(struct bytes n)
-{
-    while (n.len && n.p[0] == '0') {
-        n.p++;
-        n.len--;
-    }
-    return n;
-}
-
-int ddb_sequence_compare(struct bytes a, struct bytes b)
-{
-    a = without_zeros(a);
-    b = without_zeros(b);
-    if (a.len != b.len)
-        return a.len < b.len ? -1 : 1;
-    return a.len ? memcmp(a.p, b.p, a.len) : 0;
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/base/text.h"
 #include "common/json/json_scan.h"
 
 void json_reader_init(struct json_reader *r, struct bytes text)
@@ -100,7 +101,7 @@ static const char *escape_end(struct json_reader *r, const char *p)
 static const char *utf8_end(struct json_reader *r, const char *p)
 {
     while (p < r->end && (*p & 0x80)) {
-        size_t len = json_utf8_length(p, r->end);
+        size_t len = text_utf8_length(p, r->end);
 
         if (!len)
             return fail(r, p, "bytes that are not UTF-8");

@@ -43,29 +43,3 @@ static inline const char *json_plain_end(const char *p, const char *end)
         p++;
     return p;
 }
-
-/* The length of the well-formed UTF-8 sequence at p (no overlong form, no surrogate, at most
- * U+10FFFF), or 0. */
-static inline size_t json_utf8_length(const char *p, const char *end)
-{
-    const unsigned char *u = (const unsigned char *)p;
-    size_t left = (size_t)(end - p), len = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
-    unsigned char low = 0x80, high = 0xbf;
-
-    if (u[0] < 0xc2 || u[0] > 0xf4 || left < len)
-        return 0;
-    if (u[0] == 0xe0)
-        low = 0xa0;
-    else if (u[0] == 0xed)
-        high = 0x9f;
-    else if (u[0] == 0xf0)
-        low = 0x90;
-    else if (u[0] == 0xf4)
-        high = 0x8f;
-    if (u[1] < low || u[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
-}

@@ -1,8 +1,9 @@
-/* common/json/json_text.c - what is written between the quotes of JSON: unescaping, comparing,
- * escaping. */
+#include "common/json/json_text.h"
+
 #include <string.h>
 
 #include "common/json/json_reader.h"
+#include "common/base/text.h"
 #include "common/json/json_scan.h"
 
 static unsigned hex4(const char *p)
@@ -88,6 +89,18 @@ void json_unescape(struct buf *out, struct bytes raw, bool *lone)
         buf_bytes(out, next_run(&p, end, room, lone));
 }
 
+char *json_unescape_dup(struct bytes raw, size_t *ret_len)
+{
+    struct buf text;
+
+    buf_init(&text, raw.len + 1); /* no escape is shorter than what it stands for */
+    json_unescape(&text, raw, NULL);
+    buf_cstr(&text);
+    if (ret_len)
+        *ret_len = text.len;
+    return text.p;
+}
+
 bool json_raw_is_slow(struct bytes raw, struct bytes text)
 {
     const char *p = raw.len ? raw.p : "", *end = p + raw.len;
@@ -136,7 +149,7 @@ static size_t stringify_char(struct buf *out, const unsigned char *u, size_t lef
         buf_printf(out, "\\u%04x", 0xd000u | (u[1] & 0x3fu) << 6 | (u[2] & 0x3fu));
         return 3;
     }
-    len = json_utf8_length((const char *)u, (const char *)u + left);
+    len = text_utf8_length((const char *)u, (const char *)u + left);
     if (len)
         buf_append(out, u, len);
     else

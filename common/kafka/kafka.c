@@ -1,6 +1,5 @@
 #include "common/kafka/kafka.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -174,19 +173,9 @@ char *kafka_dead_letter_topic(const struct config *c)
     return xasprintf("%s-dead-letter", config_string(c, "topic.prefix"));
 }
 
-bool kafka_topic_name_is_legal(const char *name)
-{
-    if (!*name || strlen(name) > 249)
-        return false;
-    for (; *name; name++)
-        if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
-            return false;
-    return true;
-}
-
 /* ---- the partitioner of Java's client ---- */
 
-uint32_t kafka_murmur2(struct bytes key)
+static uint32_t murmur2(struct bytes key)
 {
     const uint32_t m = 0x5bd1e995;
     const unsigned char *p = (const unsigned char *)key.p;
@@ -217,7 +206,7 @@ uint32_t kafka_murmur2(struct bytes key)
 
 int32_t kafka_partition_of(struct bytes key, int32_t partitions)
 {
-    return (int32_t)((kafka_murmur2(key) & 0x7fffffff) % (uint32_t)partitions);
+    return (int32_t)((murmur2(key) & 0x7fffffff) % (uint32_t)partitions);
 }
 
 /* ---- headers ---- */

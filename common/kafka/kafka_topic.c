@@ -1,14 +1,25 @@
-/* Topics: what there is of them, and making them. */
+#include "common/kafka/kafka_topic.h"
+
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/exit_code.h"
-#include "common/kafka/kafka.h"
 #include "common/run/log.h"
 #include "common/run/stop.h"
 
 #define ADMIN_TIMEOUT_MS 30000
+
+bool kafka_topic_name_is_legal(const char *name)
+{
+    if (!*name || strlen(name) > 249)
+        return false;
+    for (; *name; name++)
+        if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
+            return false;
+    return true;
+}
 
 int kafka_topic_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic,
                                 struct error *err)

@@ -1,8 +1,7 @@
 #include "common/messages/event.h"
 
-#include <inttypes.h>
-
-#include "common/json/json_reader.h"
+#include "common/json/json_fields.h"
+#include "common/json/json_text.h"
 
 static const char *const control_names[] = {
     [CONTROL_NONE] = "",
@@ -115,84 +114,51 @@ void event_encode(struct buf *out, const struct event *ev)
 
 /* ---- decoding ---- */
 
-/* The known members of an object. */
-struct members {
-    const struct bytes *names; /* in the order in which the encoder writes them */
-    unsigned count;
-    unsigned next;     /* where the search begins: at once right in our own order */
-    unsigned seen;     /* a bit each */
-    const char *twice; /* a member that stands there twice */
-};
-
-#define MEMBERS(list) ((struct members){.names = (list), .count = ARRAY_LEN(list)})
-#define MEMBER_END (-1)
-#define MEMBER_UNKNOWN (-2)
-
-/* The index of the next member, whose value is ahead. */
-static int member_next(struct members *m, struct json_reader *r)
+static int read_time(struct json_reader *r, void *at, struct error *err)
 {
-    struct bytes name;
+    int64_t *ret = at;
 
-    if (!json_object_next(r, &name))
-        return MEMBER_END;
-    for (unsigned i = 0; i < m->count; i++) {
-        unsigned at = (m->next + i) % m->count;
-
-        if (!json_raw_is(name, m->names[at]))
-            continue;
-        if (m->seen & 1u << at)
-            m->twice = m->names[at].p;
-        m->seen |= 1u << at;
-        m->next = at + 1;
-        return (int)at;
-    }
-    return MEMBER_UNKNOWN;
-}
-
-/* After the end: none stood there twice, and those needed (a bit each) were there. */
-static int members_check(const struct members *m, unsigned needed, const struct json_reader *r,
-                         const char *what, struct error *err)
-{
-    if (json_failed(r))
-        return json_reader_error(r, err);
-    if (m->twice)
-        return error_set(err, ERR_DATA, "%s has \"%s\" twice", what, m->twice);
-    for (unsigned i = 0; i < m->count; i++)
-        if (needed & ~m->seen & 1u << i)
-            return error_set(err, ERR_DATA, "%s has no \"%s\"", what, m->names[i].p);
-    return 0;
-}
-
-/* The slice of an object; null leaves it empty. */
-static void read_object(struct json_reader *r, struct bytes *ret)
-{
-    switch (json_peek(r)) {
-    case JSON_OBJECT:
-        json_skip(r, ret);
-        break;
-    case JSON_NULL:
-        json_null(r);
-        break;
-    default:
-        json_object_begin(r); /* which fails, and says so */
-    }
-}
-
-static int read_time(struct json_reader *r, int64_t *ret, struct error *err)
-{
     if (json_peek(r) == JSON_NULL) {
-        json_null(r);
         *ret = -1;
-    } else if (json_int64(r, ret) && *ret < 0) {
-        return error_set(err, ERR_DATA, "a negative time");
+        return json_null(r) ? 0 : -1;
     }
-    return 0;
+    if (!json_int64(r, ret))
+        return -1;
+    return *ret < 0 ? error_set(err, ERR_DATA, "a negative time") : 0;
 }
 
-static int source_check(const struct event *ev, struct bytes connector, struct error *err)
+static const struct json_kind time_kind = {.read = read_time};
+
+static int read_connector(struct json_reader *r, void *at, struct error *err)
 {
-    if (!json_raw_is(connector, BYTES_LIT("dynamodb")))
-        return error_set(err, ERR_DATA, "source is not of connector \"dynamodb\"");
+    struct bytes raw;
+
+    (void)at;
+    if (!json_string(r, &raw))
+        return -1;
+    return json_raw_is(raw, BYTES_LIT("dynamodb"))
+               ? 0
+               : error_set(err, ERR_DATA, "not \"dynamodb\"");
+}
+
+static const struct json_kind connector_kind = {.read = read_connector};
+
+static int read_source(struct json_reader *r, void *at, struct error *err)
+{
+    static const struct json_field list[] = {
+        {BYTES_LIT("connector"), &connector_kind},
+        JSON_FIELD("name", struct event, source.name, &json_fields_raw),
+        JSON_FIELD("table", struct event, source.table, &json_fields_raw),
+        JSON_FIELD("snapshot", struct event, source.snapshot, &json_fields_bool),
+        JSON_FIELD("generation", struct event, source.generation, &json_fields_int64),
+        JSON_FIELD("ts_ms", struct event, source.ts_ms, &time_kind),
+        JSON_OPTIONAL("ttl", struct event, source.ttl, &json_fields_bool),
+    };
+    static const struct json_fields fields = JSON_FIELDS("source", struct event, list);
+    struct event *ev = at;
+
+    if (json_fields_read(ev, NULL, &fields, r, err) < 0)
+        return -1;
     if (!ev->source.table.len)
         return error_set(err, ERR_DATA, "source names no table");
     if (ev->source.generation < 0)
@@ -200,50 +166,21 @@ static int source_check(const struct event *ev, struct bytes connector, struct e
     return 0;
 }
 
-static int read_source(struct event *ev, struct json_reader *r, struct error *err)
-{
-    enum {
-        CONNECTOR,
-        NAME,
-        TABLE,
-        SNAPSHOT,
-        GENERATION,
-        TS_MS,
-        TTL
-    };
-    static const struct bytes names[] = {
-        BYTES_LIT("connector"),  BYTES_LIT("name"),  BYTES_LIT("table"), BYTES_LIT("snapshot"),
-        BYTES_LIT("generation"), BYTES_LIT("ts_ms"), BYTES_LIT("ttl"),
-    };
-    struct members m = MEMBERS(names);
-    struct bytes connector = {0};
-    int member;
+static const struct json_kind source_kind = {.read = read_source};
 
-    json_object_begin(r);
-    while ((member = member_next(&m, r)) != MEMBER_END) {
-        if (member == CONNECTOR)
-            json_string(r, &connector);
-        else if (member == NAME)
-            json_string(r, &ev->source.name);
-        else if (member == TABLE)
-            json_string(r, &ev->source.table);
-        else if (member == SNAPSHOT)
-            json_bool(r, &ev->source.snapshot);
-        else if (member == GENERATION)
-            json_int64(r, &ev->source.generation);
-        else if (member == TTL)
-            json_bool(r, &ev->source.ttl);
-        else if (member == MEMBER_UNKNOWN)
-            json_skip(r, NULL);
-        else if (read_time(r, &ev->source.ts_ms, err) < 0)
-            return -1;
-    }
-    if (members_check(&m, ~(1u << TTL), r, "source", err) < 0)
+static int read_type(struct json_reader *r, void *at, struct error *err)
+{
+    struct bytes raw;
+
+    if (!json_string(r, &raw))
         return -1;
-    return source_check(ev, connector, err);
+    *(enum event_control *)at = event_control_of(raw);
+    return *(enum event_control *)at ? 0 : error_set(err, ERR_DATA, "an unknown type");
 }
 
-static int read_control(struct event *ev, struct json_reader *r, struct error *err)
+static const struct json_kind type_kind = {.read = read_type};
+
+static int read_control(struct json_reader *r, void *at, struct error *err)
 {
     enum {
         TYPE,
@@ -252,51 +189,57 @@ static int read_control(struct event *ev, struct json_reader *r, struct error *e
         LOG_ID,
         ROWS
     };
-    static const struct bytes names[] = {
-        BYTES_LIT("type"),   BYTES_LIT("reason"), BYTES_LIT("key_schema"),
-        BYTES_LIT("log_id"), BYTES_LIT("rows"),
+    static const struct json_field list[] = {
+        [TYPE] = JSON_FIELD("type", struct event, control.type, &type_kind),
+        [REASON] = JSON_OPTIONAL("reason", struct event, control.reason, &json_fields_raw),
+        [KEY_SCHEMA] =
+            JSON_OPTIONAL("key_schema", struct event, control.key_schema, &json_fields_value),
+        [LOG_ID] = JSON_OPTIONAL("log_id", struct event, control.log_id, &json_fields_raw),
+        [ROWS] = JSON_OPTIONAL("rows", struct event, control.rows, &json_fields_bool),
     };
-    struct members m = MEMBERS(names);
-    struct bytes type = {0};
-    unsigned needed = 1u << TYPE;
-    int member;
+    static const struct json_fields fields = JSON_FIELDS("control", struct event, list);
+    const uint64_t of_skipped = 1 << REASON,
+                   of_others = 1 << KEY_SCHEMA | 1 << LOG_ID | 1 << ROWS;
+    struct event *ev = at;
+    uint64_t seen;
 
-    json_object_begin(r);
-    while ((member = member_next(&m, r)) != MEMBER_END) {
-        if (member == TYPE)
-            json_string(r, &type);
-        else if (member == REASON)
-            json_string(r, &ev->control.reason);
-        else if (member == KEY_SCHEMA)
-            json_skip(r, &ev->control.key_schema);
-        else if (member == LOG_ID)
-            json_string(r, &ev->control.log_id);
-        else if (member == ROWS)
-            json_bool(r, &ev->control.rows);
-        else
-            json_skip(r, NULL);
-    }
-    ev->control.type = event_control_of(type);
-    if (ev->control.type == CONTROL_SKIPPED)
-        needed |= 1u << REASON;
-    else if (ev->control.type != CONTROL_NONE)
-        needed |= 1u << KEY_SCHEMA | 1u << LOG_ID | 1u << ROWS;
-    if (members_check(&m, needed, r, "control", err) < 0)
+    if (json_fields_read(ev, &seen, &fields, r, err) < 0)
         return -1;
-    return ev->control.type ? 0 : error_set(err, ERR_DATA, "a control of unknown type");
+    return json_fields_need(ev->control.type == CONTROL_SKIPPED ? of_skipped : of_others, seen,
+                            &fields, err);
 }
 
-static bool op_of(struct bytes raw, enum event_op *ret)
+static const struct json_kind control_kind = {.read = read_control};
+
+static int read_op(struct json_reader *r, void *at, struct error *err)
 {
+    struct bytes raw;
+
+    if (!json_string(r, &raw))
+        return -1;
     if (raw.len != 1 || !memchr("rcudm", raw.p[0], 5))
-        return false;
-    *ret = (enum event_op)raw.p[0];
-    return true;
+        return error_set(err, ERR_DATA, "an unknown op");
+    *(enum event_op *)at = (enum event_op)raw.p[0];
+    return 0;
 }
+
+static const struct json_kind op_kind = {.read = read_op};
+
+static const struct json_field members[] = {
+    JSON_FIELD("op", struct event, op, &op_kind),
+    JSON_FIELD("ts_ms", struct event, ts_ms, &json_fields_int64),
+    {BYTES_LIT("source"), &source_kind},
+    JSON_FIELD("keys", struct event, keys, &json_fields_object),
+    JSON_FIELD("after", struct event, after, &json_fields_object),
+    JSON_OPTIONAL("before", struct event, before, &json_fields_object),
+    {BYTES_LIT("control"), &control_kind, .optional = true},
+};
+static const struct json_fields envelope = JSON_FIELDS("the message", struct event, members);
 
 /* What each op must have and must not have. */
-static int op_check(const struct event *ev, bool control, struct error *err)
+static int op_check(const struct event *ev, struct error *err)
 {
+    bool control = ev->control.type != CONTROL_NONE;
     bool skipped = control && ev->control.type == CONTROL_SKIPPED;
     bool image = ev->op == EVENT_ROW || ev->op == EVENT_CREATE || ev->op == EVENT_UPDATE;
 
@@ -312,117 +255,22 @@ static int op_check(const struct event *ev, bool control, struct error *err)
     return 0;
 }
 
-static int read_envelope(struct event *ev, struct json_reader *r, struct error *err)
+static int read_message(struct event *ev, struct bytes message, struct error *err)
 {
-    enum {
-        OP,
-        TS_MS,
-        SOURCE,
-        KEYS,
-        AFTER,
-        BEFORE,
-        CONTROL
-    };
-    static const struct bytes names[] = {
-        BYTES_LIT("op"),    BYTES_LIT("ts_ms"),  BYTES_LIT("source"),  BYTES_LIT("keys"),
-        BYTES_LIT("after"), BYTES_LIT("before"), BYTES_LIT("control"),
-    };
-    struct members m = MEMBERS(names);
-    struct bytes op = {0};
-    int member;
+    struct json_reader r;
 
-    json_object_begin(r);
-    while ((member = member_next(&m, r)) != MEMBER_END) {
-        if (member == OP)
-            json_string(r, &op);
-        else if (member == TS_MS)
-            json_int64(r, &ev->ts_ms);
-        else if (member == KEYS)
-            read_object(r, &ev->keys);
-        else if (member == AFTER)
-            read_object(r, &ev->after);
-        else if (member == BEFORE)
-            read_object(r, &ev->before);
-        else if (member == MEMBER_UNKNOWN)
-            json_skip(r, NULL);
-        else if ((member == SOURCE ? read_source : read_control)(ev, r, err) < 0)
-            return -1;
-    }
-    if (!json_failed(r))
-        json_end(r);
-    if (members_check(&m, ~(1u << BEFORE | 1u << CONTROL), r, "the message", err) < 0)
+    json_reader_init(&r, message);
+    if (json_fields_read(ev, NULL, &envelope, &r, err) < 0)
         return -1;
-    if (!op_of(op, &ev->op))
-        return error_set(err, ERR_DATA, "an unknown op");
-    return op_check(ev, m.seen & 1u << CONTROL, err);
+    return json_end(&r) ? op_check(ev, err) : json_reader_error(&r, err);
 }
 
 int event_decode(struct event *ret, struct bytes message, struct error *err)
 {
     struct event ev = {0};
-    struct json_reader r;
 
-    json_reader_init(&r, message);
-    if (read_envelope(&ev, &r, err) < 0)
+    if (read_message(&ev, message, err) < 0)
         return error_prefix(err, "event");
     *ret = ev;
     return 0;
-}
-
-/* ---- dead letters ---- */
-
-static void put_text(struct buf *out, const char *before, struct bytes text)
-{
-    buf_bytes(out, bytes_of(before));
-    json_stringify(out, text);
-}
-
-static void put_value(struct buf *out, struct bytes value)
-{
-    if (!value.len) {
-        buf_lit(out, "null");
-        return;
-    }
-    buf_char(out, '"');
-    base64_encode(out, value);
-    buf_char(out, '"');
-}
-
-void dead_letter_header(struct buf *out, struct bytes name, struct bytes value)
-{
-    size_t from = out->len;
-
-    buf_char(out, from ? ',' : '{');
-    buf_json_string(out, name);
-    buf_char(out, ':');
-    buf_json_string(out, value);
-    for (size_t i = from; i < out->len; i++)
-        if ((unsigned char)out->p[i] >= 0x7f)
-            out->p[i] = '?';
-}
-
-void dead_letter_encode(struct buf *out, const struct dead_letter *d)
-{
-    put_text(out, "{\"stage\":", d->stage);
-    put_text(out, ",\"table\":", d->table);
-    put_text(out, ",\"reason\":", d->reason);
-    put_text(out, ",\"topic\":", d->topic);
-    buf_printf(out, ",\"partition\":%" PRId32 ",\"offset\":", d->partition);
-    if (d->offset < 0)
-        buf_lit(out, "null");
-    else
-        put_int(out, d->offset);
-    buf_lit(out, ",\"generation\":");
-    put_int(out, d->generation);
-    buf_lit(out, ",\"keys\":");
-    put_object(out, d->keys);
-    buf_lit(out, ",\"headers\":");
-    buf_bytes(out, d->headers.len ? d->headers : BYTES_LIT("{}"));
-    buf_lit(out, ",\"value\":");
-    put_value(out, d->value);
-    buf_lit(out, ",\"ts_ms\":");
-    put_int(out, d->ts_ms);
-    buf_lit(out, ",\"old_document_stays\":");
-    put_bool(out, d->old_document_stays);
-    buf_char(out, '}');
 }

@@ -7,7 +7,6 @@
 
 #include "common/base/bytes.h"
 #include "common/base/error.h"
-#include "common/item/ddb_item.h"
 
 enum event_op {
     EVENT_ROW = 'r',
@@ -21,8 +20,7 @@ enum event_control {
     CONTROL_NONE,
     CONTROL_SNAPSHOT_BEGIN, /* "snapshot-begin": in every partition when a generation begins */
     CONTROL_SNAPSHOT_END,   /* "snapshot-end" */
-    CONTROL_SKIPPED, /* "skipped": stands in the place of a record that went to the dead letters
-                      */
+    CONTROL_SKIPPED,        /* "skipped": in the place of a record that is a dead letter */
 };
 
 struct event {
@@ -68,25 +66,3 @@ enum event_control event_control_of(struct bytes name); /* CONTROL_NONE: unknown
 #define EVENT_HEADER_SIGNAL "signal"
 #define EVENT_HEADER_GENERATION "generation"
 #define EVENT_HEADER_CONTROL "control"
-
-/* A record of the dead-letter topic (schemas/dead-letter.schema.json). Encoded with json
- * strings. */
-struct dead_letter {
-    struct bytes stage; /* "producer" | "consumer" */
-    struct bytes table;
-    struct bytes reason; /* UTF-8 */
-    struct bytes topic;  /* the data topic */
-    int32_t partition;
-    int64_t offset; /* -1: refused before it had one */
-    int64_t generation;
-    struct bytes keys;    /* canonical object, or empty: null */
-    struct bytes headers; /* a JSON object of the record's headers, or empty: {} */
-    struct bytes
-        value; /* the record's bytes, base64 in the message; empty: null (did not fit) */
-    int64_t ts_ms;
-    bool old_document_stays; /* consumer: the target still holds the item's former value */
-};
-void dead_letter_encode(struct buf *out, const struct dead_letter *d);
-/* Adds a header to an object for `headers`, which begins empty and which the caller closes.
- * ASCII: a foreign header may hold anything, of which '?' is left. */
-void dead_letter_header(struct buf *out, struct bytes name, struct bytes value);

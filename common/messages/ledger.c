@@ -4,171 +4,341 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
-#include "common/messages/ledger_field.h"
+#include "common/json/json_fields.h"
+#include "common/json/json_text.h"
 
-#define TABLE_FIELD(kind, member)                                                              \
-    {                                                                                          \
-#member, kind, offsetof(struct ledger_table, member)                                   \
+/* ---- what fields hold ---- */
+
+static const char *const phase_names[] = {"snapshot", "tail", "gap",
+                                          "paused",   "gone", "failed"};
+
+const char *ledger_phase_name(enum ledger_phase p)
+{
+    return phase_names[p];
+}
+
+static int read_phase(struct json_reader *r, void *at, struct error *err)
+{
+    return json_fields_read_name(r, phase_names, ARRAY_LEN(phase_names), at, err);
+}
+
+static void write_phase(struct buf *out, const void *at)
+{
+    json_stringify(out, bytes_of(phase_names[*(const enum ledger_phase *)at]));
+}
+
+static const struct json_kind phase_kind = {.read = read_phase, .write = write_phase};
+
+static const char *const status_names[] = {"not process",        "no need to process",
+                                           "prepare stage",      "in processing",
+                                           "wait father finish", "done"};
+
+static int read_status(struct json_reader *r, void *at, struct error *err)
+{
+    return json_fields_read_name(r, status_names, ARRAY_LEN(status_names), at, err);
+}
+
+static void write_status(struct buf *out, const void *at)
+{
+    json_stringify(out, bytes_of(status_names[*(const enum shard_status *)at]));
+}
+
+static const struct json_kind status_kind = {.read = read_status, .write = write_status};
+
+/* null before the first generation */
+static int read_schema(struct json_reader *r, void *at, struct error *err)
+{
+    struct bytes slice;
+
+    if (json_peek(r) == JSON_NULL)
+        return json_null(r) ? 0 : -1;
+    return json_skip(r, &slice) ? key_schema_read(at, slice, err) : -1;
+}
+
+static void write_schema(struct buf *out, const void *at)
+{
+    const struct key_schema *s = at;
+
+    if (s->hash.name)
+        key_schema_write(out, s);
+    else
+        buf_lit(out, "null");
+}
+
+static void copy_schema(void *ret, const void *at)
+{
+    key_schema_copy(ret, at);
+}
+
+static void release_schema(void *at)
+{
+    key_schema_release(at);
+}
+
+static const struct json_kind schema_kind = {
+    .read = read_schema, .write = write_schema, .copy = copy_schema, .release = release_schema};
+
+static int read_indexes(struct json_reader *r, void *at, struct error *err)
+{
+    return ddb_indexes_read(at, r, err);
+}
+
+static void write_indexes(struct buf *out, const void *at)
+{
+    ddb_indexes_write(out, at);
+}
+
+static bool no_indexes(const void *at)
+{
+    return ((const struct ddb_indexes *)at)->count == 0;
+}
+
+static void copy_indexes(void *ret, const void *at)
+{
+    ddb_indexes_copy(ret, at);
+}
+
+static void release_indexes(void *at)
+{
+    ddb_indexes_release(at);
+}
+
+static const struct json_kind indexes_kind = {.read = read_indexes,
+                                              .write = write_indexes,
+                                              .is_left_out = no_indexes,
+                                              .copy = copy_indexes,
+                                              .release = release_indexes};
+
+/* One per partition: their number stands before them in the record. */
+static int read_offsets(struct json_reader *r, void *at, struct error *err)
+{
+    struct ledger_table *t = at;
+    int32_t n = 0;
+
+    if (json_peek(r) == JSON_NULL)
+        return json_null(r) ? 0 : -1;
+    t->begin_offsets = xcalloc((size_t)t->partitions, sizeof(*t->begin_offsets));
+    json_array_begin(r);
+    for (; json_array_next(r); n++)
+        if (n < t->partitions)
+            json_int64(r, &t->begin_offsets[n]);
+        else
+            json_skip(r, NULL);
+    return n > 0 && n == t->partitions
+               ? 0
+               : error_set(err, ERR_DATA, "not one offset per partition");
+}
+
+static void write_offsets(struct buf *out, const void *at)
+{
+    const struct ledger_table *t = at;
+
+    if (!t->begin_offsets) {
+        buf_lit(out, "null");
+        return;
     }
-static const struct ledger_field table_fields[] = {
-    TABLE_FIELD(FIELD_STRING, table),        TABLE_FIELD(FIELD_STRING, topic),
-    TABLE_FIELD(FIELD_PHASE, phase),         TABLE_FIELD(FIELD_STRING, reason),
-    TABLE_FIELD(FIELD_INT64, generation),    TABLE_FIELD(FIELD_STRING, table_id),
-    TABLE_FIELD(FIELD_STRING, stream_arn),   TABLE_FIELD(FIELD_SCHEMA, key_schema),
-    TABLE_FIELD(FIELD_INT64, item_count),    TABLE_FIELD(FIELD_INT64, segments),
-    TABLE_FIELD(FIELD_INT32, partitions),    TABLE_FIELD(FIELD_STRING, log_id),
-    TABLE_FIELD(FIELD_BOOL, rows),           TABLE_FIELD(FIELD_OFFSETS, begin_offsets),
-    TABLE_FIELD(FIELD_INT64, started_ms),    TABLE_FIELD(FIELD_INT64, finished_ms),
-    TABLE_FIELD(FIELD_INT64, signal_offset), TABLE_FIELD(FIELD_INDEXES, indexes),
-};
-
-#define SEGMENT_FIELD(kind, member)                                                            \
-    {                                                                                          \
-#member, kind, offsetof(struct ledger_segment, member)                                 \
-    }
-static const struct ledger_field segment_fields[] = {
-    SEGMENT_FIELD(FIELD_INT64, generation),  SEGMENT_FIELD(FIELD_INT64, segment),
-    SEGMENT_FIELD(FIELD_NULLABLE, last_key), SEGMENT_FIELD(FIELD_INT64, rows),
-    SEGMENT_FIELD(FIELD_INT64, bytes),       SEGMENT_FIELD(FIELD_BOOL, done),
-};
-
-#define SHARD_FIELD(kind, member)                                                              \
-    {                                                                                          \
-#member, kind, offsetof(struct ledger_shard, member)                                   \
-    }
-static const struct ledger_field shard_fields[] = {
-    SHARD_FIELD(FIELD_INT64, generation),     SHARD_FIELD(FIELD_STRING, id),
-    SHARD_FIELD(FIELD_STRING, parent),        SHARD_FIELD(FIELD_STATUS, status),
-    SHARD_FIELD(FIELD_STRING, sequence),      SHARD_FIELD(FIELD_INT64, records),
-    SHARD_FIELD(FIELD_INT64, updated_ms),     SHARD_FIELD(FIELD_INT64, source_ms),
-    SHARD_FIELD(FIELD_INT64, complete_to_ms), SHARD_FIELD(FIELD_MARK, adopted),
-};
-
-static const struct ledger_field place_fields[] = {
-    {"partition", FIELD_INT32, offsetof(struct ledger_place, partition)},
-    {"forget", FIELD_MARK, offsetof(struct ledger_place, forget)},
-};
-
-static const struct ledger_field source_fields[] = {
-    {"account", FIELD_STRING, offsetof(struct ledger_source, account)},
-    {"region", FIELD_STRING, offsetof(struct ledger_source, region)},
-    {"endpoint", FIELD_STRING, offsetof(struct ledger_source, endpoint)},
-    {"prefix", FIELD_STRING, offsetof(struct ledger_source, prefix)},
-};
-
-static const struct ledger_field carrier_fields[] = {
-    {"white", FIELD_STRING, offsetof(struct ledger_carrier, white)},
-    {"black", FIELD_STRING, offsetof(struct ledger_carrier, black)},
-};
-
-/* ---- release and copy ---- */
-
-void ledger_source_release(struct ledger_source *s)
-{
-    free(s->account);
-    free(s->region);
-    free(s->endpoint);
-    free(s->prefix);
-    *s = (struct ledger_source){0};
+    for (int32_t i = 0; i < t->partitions; i++)
+        buf_printf(out, "%c%" PRId64, i ? ',' : '[', t->begin_offsets[i]);
+    buf_char(out, ']');
 }
 
-void ledger_carrier_release(struct ledger_carrier *c)
+static void copy_offsets(void *ret, const void *at)
 {
-    free(c->white);
-    free(c->black);
-    *c = (struct ledger_carrier){0};
-}
+    const struct ledger_table *t = at;
+    size_t size = sizeof(*t->begin_offsets) * (size_t)t->partitions;
 
-void ledger_table_release(struct ledger_table *t)
-{
-    free(t->table);
-    free(t->topic);
-    free(t->reason);
-    free(t->table_id);
-    free(t->stream_arn);
-    key_schema_release(&t->key_schema);
-    free(t->log_id);
-    free(t->begin_offsets);
-    ddb_indexes_release(&t->indexes);
-    *t = (struct ledger_table){0};
-}
-
-static char *dup_or_null(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
-void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
-{
-    size_t offsets = sizeof(*t->begin_offsets) * (size_t)t->partitions;
-
-    *ret = *t;
-    ret->table = dup_or_null(t->table);
-    ret->topic = dup_or_null(t->topic);
-    ret->reason = dup_or_null(t->reason);
-    ret->table_id = dup_or_null(t->table_id);
-    ret->stream_arn = dup_or_null(t->stream_arn);
-    ret->key_schema = (struct key_schema){0};
-    key_schema_copy(&ret->key_schema, &t->key_schema);
-    ret->log_id = dup_or_null(t->log_id);
-    ddb_indexes_copy(&ret->indexes, &t->indexes);
     if (t->begin_offsets)
-        ret->begin_offsets = memcpy(xmalloc(offsets), t->begin_offsets, offsets);
+        ((struct ledger_table *)ret)->begin_offsets =
+            memcpy(xmalloc(size), t->begin_offsets, size);
 }
 
-void ledger_segment_release(struct ledger_segment *s)
+static void release_offsets(void *at)
 {
-    free(s->last_key);
-    *s = (struct ledger_segment){0};
+    free(((struct ledger_table *)at)->begin_offsets);
 }
 
-void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s)
-{
-    *ret = *s;
-    ret->id = xstrdup(s->id);
-    ret->parent = xstrdup(s->parent);
-    ret->sequence = xstrdup(s->sequence);
-}
+static const struct json_kind offsets_kind = {.read = read_offsets,
+                                              .write = write_offsets,
+                                              .copy = copy_offsets,
+                                              .release = release_offsets};
 
-void ledger_shard_release(struct ledger_shard *s)
-{
-    free(s->id);
-    free(s->parent);
-    free(s->sequence);
-    *s = (struct ledger_shard){0};
-}
+/* ---- records ---- */
 
-/* ---- encode ---- */
+static const struct json_field source_list[] = {
+    JSON_FIELD("account", struct ledger_source, account, &json_fields_text),
+    JSON_FIELD("region", struct ledger_source, region, &json_fields_text),
+    JSON_FIELD("endpoint", struct ledger_source, endpoint, &json_fields_text),
+    JSON_FIELD("prefix", struct ledger_source, prefix, &json_fields_text),
+};
+static const struct json_fields source_fields =
+    JSON_FIELDS("the record", struct ledger_source, source_list);
 
-void ledger_table_encode(struct buf *out, const struct ledger_table *t)
-{
-    ledger_fields_encode(out, table_fields, ARRAY_LEN(table_fields), t);
-}
+static const struct json_field place_list[] = {
+    JSON_FIELD("partition", struct ledger_place, partition, &json_fields_int32),
+    JSON_FIELD("forget", struct ledger_place, forget, &json_fields_mark),
+};
+static const struct json_fields place_fields =
+    JSON_FIELDS("the record", struct ledger_place, place_list);
 
-void ledger_segment_encode(struct buf *out, const struct ledger_segment *s)
-{
-    ledger_fields_encode(out, segment_fields, ARRAY_LEN(segment_fields), s);
-}
+static const struct json_field carrier_list[] = {
+    JSON_FIELD("white", struct ledger_carrier, white, &json_fields_text),
+    JSON_FIELD("black", struct ledger_carrier, black, &json_fields_text),
+};
+static const struct json_fields carrier_fields =
+    JSON_FIELDS("the record", struct ledger_carrier, carrier_list);
 
-void ledger_shard_encode(struct buf *out, const struct ledger_shard *s)
-{
-    ledger_fields_encode(out, shard_fields, ARRAY_LEN(shard_fields), s);
-}
+static const struct json_field table_list[] = {
+    JSON_FIELD("table", struct ledger_table, table, &json_fields_text),
+    JSON_FIELD("topic", struct ledger_table, topic, &json_fields_text),
+    JSON_FIELD("phase", struct ledger_table, phase, &phase_kind),
+    JSON_FIELD("reason", struct ledger_table, reason, &json_fields_text),
+    JSON_FIELD("generation", struct ledger_table, generation, &json_fields_int64),
+    JSON_FIELD("table_id", struct ledger_table, table_id, &json_fields_text),
+    JSON_FIELD("stream_arn", struct ledger_table, stream_arn, &json_fields_text),
+    JSON_FIELD("key_schema", struct ledger_table, key_schema, &schema_kind),
+    JSON_FIELD("item_count", struct ledger_table, item_count, &json_fields_int64),
+    JSON_FIELD("segments", struct ledger_table, segments, &json_fields_int64),
+    JSON_FIELD("partitions", struct ledger_table, partitions, &json_fields_int32),
+    JSON_FIELD("log_id", struct ledger_table, log_id, &json_fields_text),
+    JSON_FIELD("rows", struct ledger_table, rows, &json_fields_bool),
+    {BYTES_LIT("begin_offsets"), &offsets_kind}, /* at: the record */
+    JSON_FIELD("started_ms", struct ledger_table, started_ms, &json_fields_int64),
+    JSON_FIELD("finished_ms", struct ledger_table, finished_ms, &json_fields_int64),
+    JSON_FIELD("signal_offset", struct ledger_table, signal_offset, &json_fields_int64),
+    JSON_FIELD("indexes", struct ledger_table, indexes, &indexes_kind),
+};
+static const struct json_fields table_fields =
+    JSON_FIELDS("the record", struct ledger_table, table_list);
 
-void ledger_place_encode(struct buf *out, const struct ledger_place *p)
+static const struct json_field segment_list[] = {
+    JSON_FIELD("generation", struct ledger_segment, generation, &json_fields_int64),
+    JSON_FIELD("segment", struct ledger_segment, segment, &json_fields_int64),
+    JSON_FIELD("last_key", struct ledger_segment, last_key, &json_fields_text_or_null),
+    JSON_FIELD("rows", struct ledger_segment, rows, &json_fields_int64),
+    JSON_FIELD("bytes", struct ledger_segment, bytes, &json_fields_int64),
+    JSON_FIELD("done", struct ledger_segment, done, &json_fields_bool),
+};
+static const struct json_fields segment_fields =
+    JSON_FIELDS("the record", struct ledger_segment, segment_list);
+
+static const struct json_field shard_list[] = {
+    JSON_FIELD("generation", struct ledger_shard, generation, &json_fields_int64),
+    JSON_FIELD("id", struct ledger_shard, id, &json_fields_text),
+    JSON_FIELD("parent", struct ledger_shard, parent, &json_fields_text),
+    JSON_FIELD("status", struct ledger_shard, status, &status_kind),
+    JSON_FIELD("sequence", struct ledger_shard, sequence, &json_fields_text),
+    JSON_FIELD("records", struct ledger_shard, records, &json_fields_int64),
+    JSON_FIELD("updated_ms", struct ledger_shard, updated_ms, &json_fields_int64),
+    JSON_FIELD("source_ms", struct ledger_shard, source_ms, &json_fields_int64),
+    JSON_FIELD("complete_to_ms", struct ledger_shard, complete_to_ms, &json_fields_int64),
+    JSON_FIELD("adopted", struct ledger_shard, adopted, &json_fields_mark),
+};
+static const struct json_fields shard_fields =
+    JSON_FIELDS("the record", struct ledger_shard, shard_list);
+
+static int decode(void *ret, const struct json_fields *fields, struct bytes json,
+                  struct error *err)
 {
-    ledger_fields_encode(out, place_fields, ARRAY_LEN(place_fields), p);
+    return json_fields_decode(ret, fields, json, err) < 0 ? error_prefix(err, "ledger record")
+                                                          : 0;
 }
 
 void ledger_source_encode(struct buf *out, const struct ledger_source *s)
 {
-    ledger_fields_encode(out, source_fields, ARRAY_LEN(source_fields), s);
+    json_fields_encode(out, s, &source_fields);
+}
+
+int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &source_fields, json, err);
+}
+
+void ledger_source_release(struct ledger_source *s)
+{
+    json_fields_release(s, &source_fields);
+}
+
+void ledger_place_encode(struct buf *out, const struct ledger_place *p)
+{
+    json_fields_encode(out, p, &place_fields);
+}
+
+int ledger_place_decode(struct ledger_place *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &place_fields, json, err);
 }
 
 void ledger_carrier_encode(struct buf *out, const struct ledger_carrier *c)
 {
-    ledger_fields_encode(out, carrier_fields, ARRAY_LEN(carrier_fields), c);
+    json_fields_encode(out, c, &carrier_fields);
 }
+
+int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &carrier_fields, json, err);
+}
+
+void ledger_carrier_release(struct ledger_carrier *c)
+{
+    json_fields_release(c, &carrier_fields);
+}
+
+void ledger_table_encode(struct buf *out, const struct ledger_table *t)
+{
+    json_fields_encode(out, t, &table_fields);
+}
+
+int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &table_fields, json, err);
+}
+
+void ledger_table_release(struct ledger_table *t)
+{
+    json_fields_release(t, &table_fields);
+}
+
+void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
+{
+    json_fields_copy(ret, t, &table_fields);
+}
+
+void ledger_segment_encode(struct buf *out, const struct ledger_segment *s)
+{
+    json_fields_encode(out, s, &segment_fields);
+}
+
+int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &segment_fields, json, err);
+}
+
+void ledger_segment_release(struct ledger_segment *s)
+{
+    json_fields_release(s, &segment_fields);
+}
+
+void ledger_shard_encode(struct buf *out, const struct ledger_shard *s)
+{
+    json_fields_encode(out, s, &shard_fields);
+}
+
+int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err)
+{
+    return decode(ret, &shard_fields, json, err);
+}
+
+void ledger_shard_release(struct ledger_shard *s)
+{
+    json_fields_release(s, &shard_fields);
+}
+
+void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *s)
+{
+    json_fields_copy(ret, s, &shard_fields);
+}
+
+/* ---- keys ---- */
 
 void ledger_place_key(struct buf *out, const char *table)
 {
@@ -193,71 +363,4 @@ void ledger_segment_key(struct buf *out, const char *table, int64_t segment)
 void ledger_shard_key(struct buf *out, const char *table, const char *shard)
 {
     buf_printf(out, "shard/%s/%s", table, shard);
-}
-
-/* ---- decode ---- */
-
-int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct error *err)
-{
-    AUTO(ledger_table_release) struct ledger_table t = {0};
-
-    if (ledger_fields_decode(&t, table_fields, ARRAY_LEN(table_fields), json, err) < 0)
-        return -1;
-    *ret = t;
-    t = (struct ledger_table){0};
-    return 0;
-}
-
-int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err)
-{
-    AUTO(ledger_segment_release) struct ledger_segment s = {0};
-
-    if (ledger_fields_decode(&s, segment_fields, ARRAY_LEN(segment_fields), json, err) < 0)
-        return -1;
-    *ret = s;
-    s = (struct ledger_segment){0};
-    return 0;
-}
-
-int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err)
-{
-    AUTO(ledger_shard_release) struct ledger_shard s = {0};
-
-    if (ledger_fields_decode(&s, shard_fields, ARRAY_LEN(shard_fields), json, err) < 0)
-        return -1;
-    *ret = s;
-    s = (struct ledger_shard){0};
-    return 0;
-}
-
-int ledger_place_decode(struct ledger_place *ret, struct bytes json, struct error *err)
-{
-    struct ledger_place p = {0};
-
-    if (ledger_fields_decode(&p, place_fields, ARRAY_LEN(place_fields), json, err) < 0)
-        return -1;
-    *ret = p;
-    return 0;
-}
-
-int ledger_source_decode(struct ledger_source *ret, struct bytes json, struct error *err)
-{
-    AUTO(ledger_source_release) struct ledger_source s = {0};
-
-    if (ledger_fields_decode(&s, source_fields, ARRAY_LEN(source_fields), json, err) < 0)
-        return -1;
-    *ret = s;
-    s = (struct ledger_source){0};
-    return 0;
-}
-
-int ledger_carrier_decode(struct ledger_carrier *ret, struct bytes json, struct error *err)
-{
-    AUTO(ledger_carrier_release) struct ledger_carrier c = {0};
-
-    if (ledger_fields_decode(&c, carrier_fields, ARRAY_LEN(carrier_fields), json, err) < 0)
-        return -1;
-    *ret = c;
-    c = (struct ledger_carrier){0};
-    return 0;
 }

@@ -12,7 +12,7 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/item/ddb_indexes.h"
-#include "common/item/ddb_item.h"
+#include "common/item/key_schema.h"
 
 enum ledger_phase {
     PHASE_SNAPSHOT,
@@ -40,8 +40,8 @@ struct ledger_table {
     int32_t partitions; /* of the data topic */
     char *log_id;
     bool rows; /* the generation has rows */
-    int64_t *
-        begin_offsets; /* one a partition; NULL until known (one transaction after the begin) */
+    /* one per partition; NULL until known (one transaction after the begin) */
+    int64_t *begin_offsets;
     int64_t started_ms;
     int64_t finished_ms;        /* of the snapshot; 0: not yet */
     int64_t signal_offset;      /* the next one to handle; -1: none yet */
@@ -127,4 +127,3 @@ int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct erro
 int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err);
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);
 const char *ledger_phase_name(enum ledger_phase p);
-const char *shard_status_name(enum shard_status s);

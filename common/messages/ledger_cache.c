@@ -8,8 +8,9 @@
 #include "common/base/thread.h"
 #include "common/kafka/kafka.h"
 #include "common/messages/ledger_records.h"
+#include "common/kafka/kafka_topic.h"
+#include "common/run/health.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
 
 #define PROBE_SLOWEST_MS 15000
 #define PROBE_TIMEOUT_MS 5000
@@ -34,7 +35,7 @@ struct ledger_cache {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct ledger_records records;
-    int64_t *position; /* the next offset to read, a partition */
+    int64_t *position; /* the next offset to read, per partition */
     uint64_t version;
 
     struct cache_watch watch;

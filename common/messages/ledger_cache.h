@@ -1,8 +1,8 @@
 /* common/messages/ledger_cache.h - the newest value of every ledger key, kept up to date by a
  * thread of its own.
  *
- * The thread reads the whole topic (read_committed) from its begin. Any thread may ask; answers
- * are copies. */
+ * The thread reads the whole topic (read_committed) from its beginning. Any thread may ask;
+ * answers are copies. */
 #pragma once
 
 #include "common/config/config.h"

@@ -2,6 +2,11 @@
 
 #include <stdlib.h>
 
+#include "common/base/clock.h"
+#include "common/base/exit_code.h"
+#include "common/config/config_address.h"
+#include "common/run/stop.h"
+
 #define DEFAULT_WRITE_COUNT 1000
 #define DEFAULT_MAX_BYTES (16 << 20)
 /* A command's own members beside its records. */
@@ -111,4 +116,24 @@ int mongo_limits(struct mongo *m, struct error *err)
                    COMMAND_RESERVE;
     mongoc_server_description_destroy(sd);
     return 0;
+}
+
+int mongo_wait(const struct mongo_target *t, int64_t timeout_ms, struct error *err)
+{
+    AUTO(mongo_freep) struct mongo *m = mongo_new(t);
+    AUTO(free_charp) char *hosts = config_address_hosts(mongoc_uri_get_string(t->uri));
+    int64_t end = clock_mono_ms() + timeout_ms;
+
+    do {
+        if (mongo_ping(m, err) == 0)
+            return 0;
+        if (err->kind == ERR_FATAL)
+            return error_prefix(err, "MongoDB at %s", hosts);
+    } while (clock_mono_ms() < end && !stop_wait_ms(500));
+    if (stop_requested())
+        return 0;
+    error_prefix(err, "MongoDB at %s does not answer", hosts);
+    err->kind = ERR_FATAL;
+    err->code = EXIT_UNREACHABLE;
+    return -1;
 }

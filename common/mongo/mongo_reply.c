@@ -1,8 +1,11 @@
+#include "common/mongo/mongo_reply.h"
+
 #include <inttypes.h>
+#include <mongoc/mongoc.h>
 #include <string.h>
 
+#include "common/base/auto.h"
 #include "common/base/exit_code.h"
-#include "common/mongo/mongo.h"
 
 /* The names are those of MongoDB's error_codes.yml; the ones without a name are in no list. */
 static const struct {

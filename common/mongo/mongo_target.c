@@ -4,11 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/bytes.h"
-#include "common/base/clock.h"
 #include "common/base/exit_code.h"
-#include "common/mongo/mongo.h"
-#include "common/run/stop.h"
 
 #define SELECTION_MS 5000
 
@@ -118,41 +114,4 @@ int mongo_target_client_new(mongoc_client_t **ret, const struct mongo_target *t,
     mongoc_client_set_error_api(client, MONGOC_ERROR_API_VERSION_2);
     *ret = client;
     return 0;
-}
-
-int mongo_target_wait(const struct mongo_target *t, int64_t timeout_ms, struct error *err)
-{
-    AUTO(mongo_freep) struct mongo *m = mongo_new(t);
-    AUTO(free_charp) char *hosts = mongo_target_hosts(t);
-    int64_t end = clock_mono_ms() + timeout_ms;
-
-    do {
-        if (mongo_ping(m, err) == 0)
-            return 0;
-        if (err->kind == ERR_FATAL)
-            return error_prefix(err, "MongoDB at %s", hosts);
-    } while (clock_mono_ms() < end && !stop_wait_ms(500));
-    if (stop_requested())
-        return 0;
-    error_prefix(err, "MongoDB at %s does not answer", hosts);
-    err->kind = ERR_FATAL;
-    err->code = EXIT_UNREACHABLE;
-    return -1;
-}
-
-char *mongo_target_hosts(const struct mongo_target *t)
-{
-    const mongoc_host_list_t *h = mongoc_uri_get_hosts(t->uri);
-    const char *service = mongoc_uri_get_srv_hostname(t->uri); /* mongodb+srv */
-    struct buf out;
-    char *copy;
-
-    buf_init(&out, 1 << 16);
-    if (service)
-        buf_printf(&out, "%s", service);
-    for (; h; h = h->next)
-        buf_printf(&out, "%s%s", out.len ? "," : "", h->host_and_port);
-    copy = xstrdup(buf_cstr(&out));
-    buf_release(&out);
-    return copy;
 }

@@ -26,14 +26,7 @@ int mongo_target_new(struct mongo_target **ret, const struct config *c, const ch
 void mongo_target_free(struct mongo_target *t);
 DEFINE_FREEP(struct mongo_target, mongo_target_freep, mongo_target_free)
 
-/* Tries until MongoDB answers a ping. ERR_FATAL: 69 after timeout_ms, 77 for a refused login.
- * A requested stop ends it with 0. */
-int mongo_target_wait(const struct mongo_target *t, int64_t timeout_ms, struct error *err);
-
 /* A client of one thread. patient: answers are waited for without a limit. ERR_RETRY: the
  * address of kind mongodb+srv can't be looked up, which is done here. */
 int mongo_target_client_new(mongoc_client_t **ret, const struct mongo_target *t, bool patient,
                             struct error *err);
-
-/* The hosts as "a:1,b:2" without user or password; the caller frees. */
-char *mongo_target_hosts(const struct mongo_target *t);

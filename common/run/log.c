@@ -16,8 +16,9 @@
 #include <unistd.h>
 
 #include "common/base/auto.h"
-#include "common/base/bytes.h"
 #include "common/base/check.h"
+#include "common/base/exit_code.h"
+#include "common/base/text.h"
 
 enum {
     LINE_BYTES = 4000, /* the newline included */
@@ -47,12 +48,12 @@ struct line {
     bool cut;
 };
 
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+
 enum log_level log_level_of(const char *name)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (strcmp(names[i], name) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(level_names); i++)
+        if (strcmp(level_names[i], name) == 0)
             return (enum log_level)i;
     return LOG_LEVEL_INFO;
 }
@@ -65,7 +66,8 @@ int log_open(const char *path, enum log_level level, bool json, const char *prog
     if (path && *path) {
         fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
         if (fd < 0)
-            return error_fatal(err, 78, "log.file %s: %s", path, strerror(errno));
+            return error_fatal(err, EXIT_CONFIGURATION, "log.file %s: %s", path,
+                               strerror(errno));
     }
     log_close();
     atomic_store(&logger.level, (int)level);
@@ -90,22 +92,13 @@ bool log_enabled(enum log_level level)
     return (int)level >= atomic_load_explicit(&logger.level, memory_order_relaxed);
 }
 
-/* The length of the well-formed UTF-8 character at p that may be printed as it is, or 0: an
- * overlong form, a surrogate, a cut one or a C1 control. */
-static size_t utf8_length(const unsigned char *p, size_t left)
+/* A character that may be printed as it is: well formed, and no C1 control. Its length, or 0.
+ */
+static size_t printable_length(const unsigned char *p, size_t left)
 {
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    uint32_t c = p[0] & (0xffu >> (n + 1));
-    static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};
+    bool control = left > 1 && p[0] == 0xc2 && p[1] < 0xa0;
 
-    if (p[0] < 0xc2 || p[0] > 0xf4 || left < n)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : n;
+    return control ? 0 : text_utf8_length((const char *)p, (const char *)p + left);
 }
 
 /* One character of a quoted value, escaped in a way that JSON and logfmt both read. */
@@ -121,7 +114,7 @@ static size_t put_char(struct buf *b, const unsigned char *p, size_t left)
         buf_printf(b, "\\u%04x", *p);
     else if (*p < 0x80)
         buf_char(b, (char)*p);
-    else if ((n = utf8_length(p, left)) > 0)
+    else if ((n = printable_length(p, left)) > 0)
         return buf_append(b, p, n), n;
     else
         buf_lit(b, "\\ufffd");
@@ -275,10 +268,8 @@ static void put_time(struct line *l)
 
 static void begin_line(struct line *l, enum log_level level, const char *event)
 {
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-
     put_time(l);
-    put_field(l, BYTES_LIT("level"), bytes_of(names[level]), false);
+    put_field(l, BYTES_LIT("level"), bytes_of(level_names[level]), false);
     put_field(l, BYTES_LIT("program"), bytes_of(logger.program), false);
     if (logger.lost) {
         char lost[24];

@@ -1,7 +1,5 @@
 /* common/run/metrics.h - counters and gauges for Prometheus, registered once, changed from any
- * thread.
- *
- * metrics_http serves them with /healthz and /readyz on http.port, loopback by default. */
+ * thread. metrics_http serves them. */
 #pragma once
 
 #include <stdatomic.h>
@@ -13,10 +11,6 @@
 enum metric_type {
     METRIC_COUNTER,
     METRIC_GAUGE
-};
-
-enum {
-    HEALTH_TEXT_BYTES = 300
 };
 
 struct metric; /* until its last metric_remove, else until the process ends */
@@ -34,23 +28,3 @@ void metric_remove(struct metric *m);
 /* key, value, key, value ..., NULL: escaped as Prometheus wants. Caller frees. */
 char *metric_labels(const char *key, ...);
 void metrics_write(struct buf *out);
-
-/* Health: named parts report that they progress; one that did not for its limit makes /healthz
- * 503 and is named in the body. Any thread may call. */
-struct health;
-struct health *health_get(const char *name, int64_t limit_ms); /* one for all of this name */
-/* A part of its own, also beside another of that name: of one instance, whose successor may
- * begin before it has ended. */
-struct health *health_new(const char *name, int64_t limit_ms);
-/* What is shown behind a stuck part's name; copied, cut at HEALTH_TEXT_BYTES, "" for nothing.
- */
-void health_say(struct health *h, const char *why);
-/* What is shown of this part in any case, also while all is well; "" for nothing. */
-void health_note(struct health *h, const char *text);
-void health_alive(struct health *h);
-void health_alive_at(struct health *h, int64_t mono_ms);   /* when it last was */
-void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
-void health_remove(struct health *h);                      /* NULL is fine */
-void health_ready(bool is_ready);                          /* /readyz */
-bool health_is_ready(void);                                /* never once a stop was requested */
-bool health_write(struct buf *out);                        /* false: something is stuck */

@@ -11,6 +11,7 @@
 #include "common/base/bytes.h"
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
+#include "common/run/health.h"
 #include "common/run/metrics.h"
 
 enum {

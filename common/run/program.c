@@ -11,8 +11,9 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
 #include "common/run/log.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "common/run/stop.h"
 
 static int exit_code_of(const struct program *p, const struct error *err)
@@ -74,7 +75,7 @@ static void *deadline_watch(void *arg)
     deadline_wait(d, d->program->ends_within_ms);
     if (d->met)
         return NULL;
-    log_warn("ends without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
+    log_warn("ended without waiting any longer", "waited_ms=%d", d->program->ends_within_ms);
     log_close();
     _exit(stop_requested() ? d->program->fatal_code : atomic_load(&ending));
 }
@@ -121,7 +122,7 @@ static int run_logged(const struct program *p, const struct config *c)
     struct error err = {0};
     int result;
 
-    log_info("begins", "version=%s", DYNAFERRY_VERSION);
+    log_info("started", "version=%s", DYNAFERRY_VERSION);
     config_each_notice(c, log_notice, NULL);
     deadline_begin(&deadline, p);
     result = run_with_metrics(p, c, &err);
@@ -129,14 +130,14 @@ static int run_logged(const struct program *p, const struct config *c)
     if (result < 0 && stop_requested() && err.kind == ERR_RETRY && !p->fatal_code)
         result = 0;
     if (result == 0) {
-        log_info("ends well", NULL);
+        log_info("ended", NULL);
         return EXIT_WELL;
     }
     if (result > 0) {
-        log_info("ends", "exit=%d", result);
+        log_info("ended", "exit=%d", result);
         return result;
     }
-    log_error("ends", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
+    log_error("ended", "exit=%d reason=%s", exit_code_of(p, &err), err.message);
     return exit_code_of(p, &err);
 }
 

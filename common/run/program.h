@@ -4,6 +4,7 @@
 
 #include "common/base/error.h"
 #include "common/config/config.h"
+#include "common/config/config_extra.h"
 #include "common/run/metrics_http.h"
 
 struct program {

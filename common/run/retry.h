@@ -14,8 +14,8 @@ struct retry {
     struct backoff backoff;
 };
 
-void retry_init(struct retry *p, int64_t limit_ms);
+void retry_init(struct retry *r, int64_t limit_ms);
 /* After a failure: waits a growing while and says whether to try again. false: it was no
  * failure that goes away (ERR_FATAL, ERR_DATA), the end stayed away for too long (err says so),
  * or a stop was requested. throttled: the end is there, it only wants less. */
-bool retry_again(struct retry *p, bool throttled, struct error *err);
+bool retry_again(struct retry *r, bool throttled, struct error *err);

@@ -13,10 +13,12 @@ struct step_pool {
 
     /* under lock */
     pthread_mutex_t lock;
-    pthread_cond_t changed;
-    struct step **heap; /* by due_ms */
+    pthread_cond_t changed; /* what is due, or stopping */
+    pthread_cond_t ended;   /* a thread */
+    struct step **heap;     /* by due_ms */
     int32_t count;
     int32_t cap;
+    int running; /* threads */
     bool stopping;
 };
 
@@ -71,7 +73,7 @@ static struct step *heap_pop(struct step_pool *p)
 
 static void wait_due(struct step_pool *p)
 {
-    if (p->count == 0)
+    if (p->count == 0 || p->heap[0]->due_ms == STEP_ON_WAKE)
         pthread_cond_wait(&p->changed, &p->lock);
     else
         clock_cond_wait(&p->changed, &p->lock, p->heap[0]->due_ms);
@@ -103,6 +105,11 @@ static void step_end(struct step_pool *p, struct step *s)
     pthread_mutex_lock(&p->lock);
 }
 
+static int64_t due_in(int64_t delay_ms)
+{
+    return delay_ms == STEP_ON_WAKE ? STEP_ON_WAKE : clock_mono_ms() + delay_ms;
+}
+
 static void run_one(struct step_pool *p, void *local)
 {
     struct step *s = heap_pop(p);
@@ -116,7 +123,7 @@ static void run_one(struct step_pool *p, void *local)
         step_end(p, s);
         return;
     }
-    s->due_ms = clock_mono_ms() + (s->woken ? 0 : delay);
+    s->due_ms = due_in(s->woken ? 0 : delay);
     heap_add(p, s);
 }
 
@@ -135,6 +142,9 @@ static void *pool_loop(void *arg)
     pthread_mutex_unlock(&p->lock);
     if (p->hooks.end)
         p->hooks.end(local);
+    AUTO_LOCK(&p->lock);
+    p->running--;
+    pthread_cond_signal(&p->ended);
     return NULL;
 }
 
@@ -145,28 +155,54 @@ struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks)
     p->hooks = hooks;
     pthread_mutex_init(&p->lock, NULL);
     clock_cond_init(&p->changed);
+    clock_cond_init(&p->ended);
     p->threads = xcalloc((size_t)threads, sizeof(*p->threads));
-    p->thread_count = threads;
+    p->thread_count = p->running = threads;
     for (int i = 0; i < threads; i++)
         CHECK(pthread_create(&p->threads[i], NULL, pool_loop, p) == 0);
     return p;
+}
+
+static void request_stop(struct step_pool *p)
+{
+    AUTO_LOCK(&p->lock);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->changed);
+}
+
+static void join(struct step_pool *p)
+{
+    for (; p->thread_count > 0; p->thread_count--)
+        pthread_join(p->threads[p->thread_count - 1], NULL);
+}
+
+static bool wait_ended(struct step_pool *p, int64_t until_ms)
+{
+    AUTO_LOCK(&p->lock);
+    return clock_cond_wait_zero(&p->ended, &p->lock, &p->running, until_ms);
+}
+
+bool step_pool_stop(struct step_pool *p, int64_t timeout_ms)
+{
+    request_stop(p);
+    if (!wait_ended(p, clock_mono_ms() + timeout_ms))
+        return false;
+    join(p);
+    return true;
 }
 
 void step_pool_free(struct step_pool *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&p->lock);
-    p->stopping = true;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < p->thread_count; i++)
-        pthread_join(p->threads[i], NULL);
+    request_stop(p);
+    join(p);
     pthread_mutex_lock(&p->lock);
     while (p->count > 0)
         step_end(p, heap_pop(p));
     pthread_mutex_unlock(&p->lock);
     pthread_cond_destroy(&p->changed);
+    pthread_cond_destroy(&p->ended);
     pthread_mutex_destroy(&p->lock);
     free(p->threads);
     free(p->heap);
@@ -180,7 +216,7 @@ bool step_schedule(struct step_pool *p, struct step *s, int64_t delay_ms)
         return false;
     s->active = true;
     s->woken = false;
-    s->due_ms = clock_mono_ms() + delay_ms;
+    s->due_ms = due_in(delay_ms);
     heap_add(p, s);
     return true;
 }

@@ -1,7 +1,8 @@
 /* common/run/step_pool.h - a bounded number of threads that run steps when they are due.
  *
- * A step is a piece of work that comes again: one request and its append. Its run function says
- * in how many milliseconds it is due next, or STEP_END. A step runs on one thread at a time. */
+ * A step is a piece of work that comes again: one request and its append, or one batch of a
+ * partition. Its run function says in how many milliseconds it is due next, or one of the two
+ * below. A step runs on one thread at a time; whoever is due for longest runs first. */
 #pragma once
 
 #include <stdbool.h>
@@ -11,6 +12,7 @@
 #include "common/base/auto.h"
 
 #define STEP_END (-1)
+#define STEP_ON_WAKE INT64_MAX /* when it is woken, not before */
 
 struct step_pool;
 struct step_queue;
@@ -41,7 +43,10 @@ struct step_pool_hooks { /* on each thread of the pool */
 };
 
 struct step_pool *step_pool_new(int threads, struct step_pool_hooks hooks);
-/* Lets running steps return, starts none, joins the threads; steps left over are ended. */
+/* Lets running steps return, starts none, joins the threads. false: one of them still ran after
+ * timeout_ms: nothing may be freed. */
+bool step_pool_stop(struct step_pool *p, int64_t timeout_ms);
+/* Stops first, however long that takes; steps left over are ended. */
 void step_pool_free(struct step_pool *p);
 DEFINE_FREEP(struct step_pool, step_pool_freep, step_pool_free)
 

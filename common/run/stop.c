@@ -54,8 +54,8 @@ void stop_request(void)
     int fd;
 
     atomic_store(&requested, true);
-    fd =
-        atomic_load(&event_fd); /* after the store: a waiter makes it, then looks at the flag */
+    /* After the store: a waiter makes the descriptor, then looks at the flag. */
+    fd = atomic_load(&event_fd);
     if (fd >= 0)
         (void)!write(fd, &one, sizeof(one)); /* full means it was requested before */
 }

@@ -32,104 +32,104 @@ struct throttle {
 struct throttle *throttle_new(int64_t memory_bytes, int64_t threads, int64_t scan_rate,
                               int64_t stream_rate, int64_t tables_at_once)
 {
-    struct throttle *l = xcalloc(1, sizeof(*l));
+    struct throttle *t = xcalloc(1, sizeof(*t));
 
-    pthread_mutex_init(&l->lock, NULL);
-    l->budget = (size_t)memory_bytes;
-    l->scan_share = threads ? l->budget - l->budget / 4 : l->budget;
-    l->scans_at_most = threads ? MAX(threads * 3 / 4, 1) : INT64_MAX;
-    l->scans = (struct bucket){.rate = scan_rate, .milli_tokens = scan_rate * 1000};
-    l->streams = (struct bucket){.rate = stream_rate, .milli_tokens = stream_rate * 1000};
-    l->tables_left = tables_at_once;
-    return l;
+    pthread_mutex_init(&t->lock, NULL);
+    t->budget = (size_t)memory_bytes;
+    t->scan_share = threads ? t->budget - t->budget / 4 : t->budget;
+    t->scans_at_most = threads ? MAX(threads * 3 / 4, 1) : INT64_MAX;
+    t->scans = (struct bucket){.rate = scan_rate, .milli_tokens = scan_rate * 1000};
+    t->streams = (struct bucket){.rate = stream_rate, .milli_tokens = stream_rate * 1000};
+    t->tables_left = tables_at_once;
+    return t;
 }
 
-void throttle_free(struct throttle *l)
+void throttle_free(struct throttle *t)
 {
-    if (!l)
+    if (!t)
         return;
-    pthread_mutex_destroy(&l->lock);
-    free(l);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
 }
 
-void throttle_on_room(struct throttle *l, bool (*fn)(void *arg), void *arg)
+void throttle_on_room(struct throttle *t, bool (*fn)(void *arg), void *arg)
 {
-    l->on_room = fn;
-    l->on_room_arg = arg;
+    t->on_room = fn;
+    t->on_room_arg = arg;
 }
 
 /* Outside the lock: the callee has locks of its own. */
-static void tell_of_room(struct throttle *l)
+static void tell_of_room(struct throttle *t)
 {
     bool due;
 
-    pthread_mutex_lock(&l->lock);
-    due = l->refused;
-    l->refused = false;
-    pthread_mutex_unlock(&l->lock);
-    if (!due || !l->on_room || !l->on_room(l->on_room_arg))
+    pthread_mutex_lock(&t->lock);
+    due = t->refused;
+    t->refused = false;
+    pthread_mutex_unlock(&t->lock);
+    if (!due || !t->on_room || !t->on_room(t->on_room_arg))
         return;
-    pthread_mutex_lock(&l->lock);
-    l->refused = true;
-    pthread_mutex_unlock(&l->lock);
+    pthread_mutex_lock(&t->lock);
+    t->refused = true;
+    pthread_mutex_unlock(&t->lock);
 }
 
-static bool scan_fits(const struct throttle *l, size_t bytes)
+static bool scan_fits(const struct throttle *t, size_t bytes)
 {
-    size_t scans = l->used[THROTTLE_SCAN];
+    size_t scans = t->used[THROTTLE_SCAN];
 
-    if (l->scans_in_flight == 0)
+    if (t->scans_in_flight == 0)
         return true; /* however large it is, and whatever the streams hold */
-    return l->scans_in_flight < l->scans_at_most && scans + bytes <= l->scan_share &&
-           scans + l->used[THROTTLE_STREAM] + bytes <= l->budget;
+    return t->scans_in_flight < t->scans_at_most && scans + bytes <= t->scan_share &&
+           scans + t->used[THROTTLE_STREAM] + bytes <= t->budget;
 }
 
-static bool stream_fits(const struct throttle *l, size_t bytes)
+static bool stream_fits(const struct throttle *t, size_t bytes)
 {
-    size_t streams = l->used[THROTTLE_STREAM];
+    size_t streams = t->used[THROTTLE_STREAM];
 
-    if (streams == 0 || streams + bytes <= l->budget - l->scan_share)
+    if (streams == 0 || streams + bytes <= t->budget - t->scan_share)
         return true;
-    return l->used[THROTTLE_SCAN] + streams + bytes <= l->budget;
+    return t->used[THROTTLE_SCAN] + streams + bytes <= t->budget;
 }
 
-bool throttle_reserve(struct throttle *l, enum throttle_use use, size_t bytes)
+bool throttle_reserve(struct throttle *t, enum throttle_use use, size_t bytes)
 {
-    AUTO_LOCK(&l->lock);
-    if (!(use == THROTTLE_SCAN ? scan_fits(l, bytes) : stream_fits(l, bytes))) {
-        l->refused = true;
+    AUTO_LOCK(&t->lock);
+    if (!(use == THROTTLE_SCAN ? scan_fits(t, bytes) : stream_fits(t, bytes))) {
+        t->refused = true;
         return false;
     }
-    l->used[use] += bytes;
-    l->scans_in_flight += use == THROTTLE_SCAN;
+    t->used[use] += bytes;
+    t->scans_in_flight += use == THROTTLE_SCAN;
     return true;
 }
 
-static void settle(struct throttle *l, enum throttle_use use, size_t reserved, size_t actual)
+static void settle(struct throttle *t, enum throttle_use use, size_t reserved, size_t actual)
 {
-    CHECK(l->used[use] >= reserved);
-    l->used[use] = l->used[use] - reserved + actual;
+    CHECK(t->used[use] >= reserved);
+    t->used[use] = t->used[use] - reserved + actual;
 }
 
-void throttle_settle(struct throttle *l, enum throttle_use use, size_t reserved, size_t actual)
+void throttle_settle(struct throttle *t, enum throttle_use use, size_t reserved, size_t actual)
 {
-    pthread_mutex_lock(&l->lock);
-    settle(l, use, reserved, actual);
-    pthread_mutex_unlock(&l->lock);
+    pthread_mutex_lock(&t->lock);
+    settle(t, use, reserved, actual);
+    pthread_mutex_unlock(&t->lock);
     if (actual < reserved)
-        tell_of_room(l);
+        tell_of_room(t);
 }
 
-void throttle_return(struct throttle *l, enum throttle_use use, size_t bytes)
+void throttle_return(struct throttle *t, enum throttle_use use, size_t bytes)
 {
-    pthread_mutex_lock(&l->lock);
-    settle(l, use, bytes, 0);
+    pthread_mutex_lock(&t->lock);
+    settle(t, use, bytes, 0);
     if (use == THROTTLE_SCAN) {
-        CHECK(l->scans_in_flight > 0);
-        l->scans_in_flight--;
+        CHECK(t->scans_in_flight > 0);
+        t->scans_in_flight--;
     }
-    pthread_mutex_unlock(&l->lock);
-    tell_of_room(l);
+    pthread_mutex_unlock(&t->lock);
+    tell_of_room(t);
 }
 
 static int64_t bucket_take(struct bucket *b, int64_t now_ms)
@@ -146,43 +146,43 @@ static int64_t bucket_take(struct bucket *b, int64_t now_ms)
     return 0;
 }
 
-int64_t throttle_scan_wait_ms(struct throttle *l, int64_t now_ms)
+int64_t throttle_scan_wait_ms(struct throttle *t, int64_t now_ms)
 {
-    AUTO_LOCK(&l->lock);
-    return bucket_take(&l->scans, now_ms);
+    AUTO_LOCK(&t->lock);
+    return bucket_take(&t->scans, now_ms);
 }
 
-int64_t throttle_stream_wait_ms(struct throttle *l, int64_t now_ms)
+int64_t throttle_stream_wait_ms(struct throttle *t, int64_t now_ms)
 {
-    AUTO_LOCK(&l->lock);
-    return bucket_take(&l->streams, now_ms);
+    AUTO_LOCK(&t->lock);
+    return bucket_take(&t->streams, now_ms);
 }
 
-int64_t throttle_describe_slot_ms(struct throttle *l, int64_t now_ms)
+int64_t throttle_describe_slot_ms(struct throttle *t, int64_t now_ms)
 {
     int64_t slot;
 
-    AUTO_LOCK(&l->lock);
-    slot = MAX(l->next_description_ms, now_ms);
-    l->next_description_ms = slot + DESCRIPTION_MS;
+    AUTO_LOCK(&t->lock);
+    slot = MAX(t->next_description_ms, now_ms);
+    t->next_description_ms = slot + DESCRIPTION_MS;
     return slot - now_ms;
 }
 
-bool throttle_scan_begin(struct throttle *l)
+bool throttle_scan_begin(struct throttle *t)
 {
-    AUTO_LOCK(&l->lock);
-    if (l->tables_left == 0) {
-        l->refused = true;
+    AUTO_LOCK(&t->lock);
+    if (t->tables_left == 0) {
+        t->refused = true;
         return false;
     }
-    l->tables_left--;
+    t->tables_left--;
     return true;
 }
 
-void throttle_scan_end(struct throttle *l)
+void throttle_scan_end(struct throttle *t)
 {
-    pthread_mutex_lock(&l->lock);
-    l->tables_left++;
-    pthread_mutex_unlock(&l->lock);
-    tell_of_room(l);
+    pthread_mutex_lock(&t->lock);
+    t->tables_left++;
+    pthread_mutex_unlock(&t->lock);
+    tell_of_room(t);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 #define ARN "arn:aws:dynamodb:us-east-1:000000000000:table/"
 #define LABEL "2026-01-01T00:00:00.001"

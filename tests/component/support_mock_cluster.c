@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "common/base/auto.h"
+#include "common/config/config_load.h"
 
 #define SETS_AT_MOST 8
 

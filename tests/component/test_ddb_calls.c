@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "common/config/config_load.h"
 #include "common/dynamodb/ddb_stream.h"
 #include "common/dynamodb/ddb_table.h"
 #include "support_http_server.h"

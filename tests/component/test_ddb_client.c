@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
 #include "common/dynamodb/ddb_client.h"
 #include "support_http_server.h"
 

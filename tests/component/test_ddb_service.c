@@ -11,6 +11,9 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
+#include "common/dynamodb/ddb_names.h"
+#include "common/dynamodb/ddb_records.h"
 #include "common/dynamodb/ddb_stream.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/stop.h"

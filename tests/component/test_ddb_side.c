@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "common/config/config_load.h"
 #include "fullcheck/ddb_side.h"
 #include "support_http_server.h"
 

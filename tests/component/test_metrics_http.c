@@ -14,7 +14,8 @@
 #include <cmocka.h>
 
 #include "common/base/auto.h"
-#include "common/config/config_internal.h"
+#include "common/config/config.h"
+#include "common/run/health.h"
 #include "common/run/metrics.h"
 #include "common/run/stop.h"
 

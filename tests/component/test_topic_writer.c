@@ -185,7 +185,7 @@ static void only_a_record_refused_alone_is_poison(void **state)
     (void)state;
     mock_cluster_begin(&cluster, topics, no_sets);
     append_to_a_refusing_broker(&cluster, poison);
-    assert_true(poison_alone(poison, clock_mono_ms()));
+    assert_true(poison_sends_alone(poison, clock_mono_ms()));
     assert_false(poison_any(poison));
     append_to_a_refusing_broker(&cluster, poison);
     assert_true(is_poison(poison, "{\"k\":1}"));

@@ -82,7 +82,7 @@ def test_the_group_that_is_joined_is_the_one_that_is_shown(ferry):
     address = ferry.proxy.uri.replace("127.0.0.1", "LocalHost")
     consumer = ferry.consumer({"target.address": address})
     ferry.wait_applied()
-    assert lines(consumer, "assigned", f"group={default_group(ferry, address)} ")
+    assert lines(consumer, "partitions assigned", f"group={default_group(ferry, address)} ")
 
 
 # --- a mark of a former generation ---

@@ -122,7 +122,7 @@ def test_a_member_that_lost_the_table_while_an_answer_kept_it_waiting(scripted, 
     works = lambda: table.name in programs["B"].log()[before:]
     wait_until(works, 60, "B works", scripted.running())
     scripted.fake.control.clear()
-    lost = ("fenced", "given back")
+    lost = ("fenced", "ledger partition closed")
     wait_until(lambda: any(w in programs["A"].log() for w in lost), 60, "A to notice", scripted.running())
     for writer in scripted.writers:
         writer.start()

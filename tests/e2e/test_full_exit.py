@@ -123,7 +123,7 @@ def test_a_table_whose_owner_dies_before_it_repeats_it_is_repeated_by_the_other(
         scripted.fake.control.fault("access_denied", op="DescribeTable", where=where, times=-1, predicate=predicate)
     settings = {"sync_mode": "full", "source.doubt.ms": 300}
     first, second = (scripted.producer({**settings, "instance.id": name}) for name in "ab")
-    share = lambda p: [line for line in p.log().splitlines() if "partitions are assigned" in line][-1:]
+    share = lambda p: [line for line in p.log().splitlines() if "partitions assigned" in line][-1:]
     shared = lambda: all("count=2" in line for p in (first, second) for line in share(p) or [""])
     wait_until(shared, 60, "both to have a share", [first, second])
     denied.remove("two")

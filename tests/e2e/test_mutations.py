@@ -116,7 +116,7 @@ def page_across_an_abort(bridge, broken):
     wait_until(lambda: commits() > before, 30, "a commit", [producer])
     wait_until(lambda: bridge.transaction_open([table]), 30, "rows in an open transaction", [producer])
     bridge.fake.control.release(id=cut)
-    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    wait_until(lambda: "transaction aborted" in producer.log(), 30, "an aborted transaction", [producer])
     rows = len(bridge.log(table))
     within(lambda: len(bridge.log(table)) > rows)
     bridge.fake.control.release(id=fault)
@@ -293,7 +293,7 @@ def a_first_record_in_an_abort(bridge, broken):
     control.show(table=table.name, shards=shards[1:3])
     wait_until(lambda: "shards found" in producer.log(), 30, "the shards", [producer])
     control.release(id=cut)
-    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    wait_until(lambda: "transaction aborted" in producer.log(), 30, "an aborted transaction", [producer])
     control.show(table=table.name, shards=shards[3:])
     youngest = f"shard/{table.name}/{shards[3]}"
     wait_until(lambda: youngest in bridge.ledger()[0], 60, "the youngest shard's record", [producer])

@@ -43,7 +43,7 @@ def test_a_bad_name_that_comes_later_stops_its_table_alone(scripted, kind):
     wait_tail(scripted, good)
     assert scripted.phase(first) == "tail"
     assert f"place/{bad.name}" not in scripted.ledger()[0]
-    assert len(lines(producer, "table is not carried", f"table={bad.name} ")) == 1
+    assert len(lines(producer, "table halted", f"table={bad.name} ")) == 1
     drop(scripted, bad)
     wait_until(lambda: healthy(producer), 30, "health without the bad one", [producer])
     scripted.wait_caught_up()

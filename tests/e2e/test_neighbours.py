@@ -133,7 +133,7 @@ def wait_held(ferry, producer, table, neighbour):
     """The neighbour's records arrive, before and after the table is found."""
     arrives(ferry, neighbour, "beside the trouble")
     for n in range(100):  # what others commit proves that it is not Kafka
-        if lines_of(producer, "table is held", table):
+        if lines_of(producer, "table held", table):
             break
         arrives(ferry, neighbour, f"while it is looked for {n}")
     arrives(ferry, neighbour, "while it is held")
@@ -142,13 +142,13 @@ def wait_held(ferry, producer, table, neighbour):
 
 def check_comes_back(ferry, producer, table, neighbour, topic):
     """By itself, with all that it had to wait with; told once, and the neighbour never."""
-    wait_until(lambda: lines_of(producer, "table is free again", table), 90, "its end", [producer])
+    wait_until(lambda: lines_of(producer, "table no longer held", table), 90, "its end", [producer])
     arrives(ferry, table, "after it")
     arrives(ferry, neighbour, "after it")
     ferry.wait_caught_up(60)
-    (line,) = lines_of(producer, "table is held", table)
+    (line,) = lines_of(producer, "table held", table)
     assert f"topic={topic} " in line
-    assert not lines_of(producer, "table is held", neighbour)
+    assert not lines_of(producer, "table held", neighbour)
     for each in (table, neighbour):
         complain(ferry.verify_log(each))
 
@@ -160,11 +160,11 @@ def test_a_topic_without_the_right_to_write_holds_its_own_table_alone(ferry):
         put(ferry, table, "refused")
         wait_until(lambda: broker.troubled, 30, "a refusal", [producer])
         wait_held(ferry, producer, table, neighbour)
-        assert "no right to write to it" in lines_of(producer, "table is held", table)[0]
+        assert "no right to write to it" in lines_of(producer, "table held", table)[0]
         broker.forbidden = None
         check_comes_back(ferry, producer, table, neighbour, ferry.topic(table))
         assert "refused" in keys_in_log(ferry, table)
-        assert producer.log().count("ledger partition is ours") <= 2  # each further trial kept the handle
+        assert producer.log().count("ledger partition opened") <= 2  # each further trial kept the handle
         producer.sigterm()
 
 

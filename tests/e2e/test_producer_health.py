@@ -161,7 +161,7 @@ def fence(bridge, producer):
 def give_away_and_back(bridge, producer):
     """The one whose name is first gets the one ledger partition, and leaves."""
     other = bridge.producer({**SETTINGS, "ledger.partitions": 1, "kafka.client.id": "A"})
-    wait_until(lambda: "ledger partition is ours" in other.log(), 60, "the other's turn", bridge.running())
+    wait_until(lambda: "ledger partition opened" in other.log(), 60, "the other's turn", bridge.running())
     other.sigterm(30)
 
 

@@ -133,7 +133,7 @@ def test_what_is_no_request_and_what_is_for_nobody_is_passed_over(bridge):
     offset = ask_repair(bridge, table, writer.keys[:3])
     wait_handled(bridge, table, offset)
     assert len(repairs(bridge, table)) == 3
-    lines = [line for line in producer.log().splitlines() if 'event="signal is passed over"' in line]
+    lines = [line for line in producer.log().splitlines() if 'event="signal ignored"' in line]
     assert [int(re.search(r"offset=(\d+)", line)[1]) for line in lines] == offsets
     assert producer.metric("dynaferry_producer_signals_refused_total", table=table.name) == 4
     producer.sigterm()
@@ -329,7 +329,7 @@ ONE_HANDLE = {"ledger.partitions": 1, "commit.interval.ms": 5000}
 
 def abort(ferry, producer, batch):
     ferry.fake.control.release(id=batch)
-    wait_until(lambda: "is aborted" in producer.log(), 30, "an aborted transaction", [producer])
+    wait_until(lambda: "transaction aborted" in producer.log(), 30, "an aborted transaction", [producer])
 
 
 def test_an_abort_takes_the_handled_offset_back(ferry):

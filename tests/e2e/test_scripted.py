@@ -199,7 +199,7 @@ class Abort:
     def release(self):
         """Half of the cut answer is appended, which is the transaction's end."""
         self.control.release(self.second)
-        wait_until(lambda: "is aborted" in self.producer.log(), 30, "the abort", self.ferry.running())
+        wait_until(lambda: "transaction aborted" in self.producer.log(), 30, "the abort", self.ferry.running())
 
 
 def test_an_abort_takes_every_shard_back_to_the_last_commit(ferry):

@@ -73,7 +73,7 @@ class Round:
 
     def end(self):
         # Before it has begun nobody listens to the signal.
-        wait_until(lambda: "event=begins" in self.producer.log(), 30, "its begin", [self.producer])
+        wait_until(lambda: "event=started" in self.producer.log(), 30, "its begin", [self.producer])
         self.producer.sigterm(30)
         self.start()
 
@@ -140,7 +140,7 @@ class Round:
         self.control.clear()
         self.control.set(hide_chance=0, late_listing_s=0)
         self.ferry.wait_caught_up(SETTLED_S)
-        self.tell(f"settled: {dict(self.met)}, {self.producer.log().count('is aborted')} aborts in the last life")
+        self.tell(f"settled: {dict(self.met)}, {self.producer.log().count('transaction aborted')} aborts in the last life")
         complain([p for table in self.ferry.tables for p in self.ferry.verify_log(table)])
         for table in self.ferry.tables:
             assert self.ferry.phase(table) == "tail"

@@ -111,7 +111,7 @@ class LostRecords:
             assert self.control.wait_held(unread)
             self.hold(self.chain[1])
         self.control.release(answer)
-        wait_until(lambda: "is aborted" in self.producer.log(), 30, "the abort", [self.producer])
+        wait_until(lambda: "transaction aborted" in self.producer.log(), 30, "the abort", [self.producer])
         assert self.named("read_uncommitted") - self.named("read_committed"), "committed before the abort"
 
     def find_more(self):

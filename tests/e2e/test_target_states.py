@@ -157,7 +157,7 @@ def test_every_process_tells_the_same_of_a_table(ferry):
     ferry.producer()
     ferry.wait_caught_up()
     consumers = [ferry.consumer(), ferry.consumer()]
-    share = lambda c: lines(c, "event=assigned", "partitions=2")
+    share = lambda c: lines(c, 'event="partitions assigned"', "partitions=2")
     wait_until(lambda: all(map(share, consumers)), 60, "two consumers share the table", consumers)
     for consumer in consumers:
         assert "view" in wait_halted(consumer, table)
@@ -331,7 +331,7 @@ def test_a_table_that_the_filter_leaves_out_has_no_metrics(ferry):
     wanted, other = begun(ferry, 2)
     consumer = ferry.consumer({"filter.collection.white": wanted.name})
     ferry.wait_applied(tables=[wanted])
-    wait_until(lambda: lines(consumer, "assigned", "partitions=2"), 30, "both tables' partitions", [consumer])
+    wait_until(lambda: lines(consumer, "partitions assigned", "partitions=2"), 30, "both tables' partitions", [consumer])
     put(ferry, wanted, "after")
     ferry.wait_caught_up(tables=[wanted])
     ferry.wait_applied(tables=[wanted])

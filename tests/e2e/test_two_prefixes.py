@@ -64,7 +64,7 @@ def check_refused(bridge, *named, settings=()):
     before = everything(bridge)
     consumer = bridge.run("consumer", settings, seconds=30)
     assert consumer.process.returncode == 78, consumer.story()
-    (line,) = [line for line in consumer.log().splitlines() if "event=ends" in line]
+    (line,) = [line for line in consumer.log().splitlines() if "event=ended" in line]
     assert all(name in line for name in (*named, bridge.database)), line
     assert everything(bridge) == before, "it has written"
 
@@ -100,7 +100,7 @@ def test_several_consumers_of_one_prefix_share_a_database_from_the_start(bridge)
     bridge.producer()
     bridge.wait_caught_up()
     consumers = [bridge.consumer() for _ in range(3)]
-    assigned = lambda: all(lines(c, "event=assigned") for c in consumers)
+    assigned = lambda: all(lines(c, 'event="partitions assigned"') for c in consumers)
     wait_until(assigned, 60, "all to be members", consumers)
     bridge.settle()
     bridge.verify()

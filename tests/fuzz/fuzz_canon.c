@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "common/base/check.h"
+#include "common/item/ddb_item.h"
+#include "common/item/ddb_number.h"
 #include "fullcheck/canon_document.h"
 #include "fullcheck/canon_item.h"
 #include "fullcheck/compare.h"

@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/bytes.h"
 #include "common/base/check.h"
-#include "common/config/config_internal.h"
+#include "common/config/config_derive.h"
+#include "common/config/config_file.h"
+#include "common/config/config_options.h"
+#include "common/config/config_print.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,10 +32,10 @@ static void check_reads_back(const struct config *c)
     size_t n, m;
 
     text = printed(c, &n);
-    CHECK(config_read_text(again, "print", (struct bytes){text, n}, &err) == 0);
-    for (size_t i = 0; i < config_option_count; i++)
-        if (config_options[i].secrecy == CONFIG_PUBLIC && c->settings[i].origin)
-            CHECK(strcmp(c->settings[i].value, again->settings[i].value) == 0);
+    CHECK(config_file_read_text(again, "print", (struct bytes){text, n}, &err) == 0);
+    CONFIG_OPTIONS_EACH (o)
+        if (o->secrecy == CONFIG_PUBLIC && config_is_set(c, o->name))
+            CHECK(strcmp(config_string(c, o->name), config_string(again, o->name)) == 0);
     other = printed(again, &m);
     CHECK(m > 0);
 }
@@ -44,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* The settings of librdkafka are its own: among them are paths of libraries to load. */
     if (size > 65536 || memmem(data, size, "plugin", 6))
         return 0;
-    if (config_read_text(c, "fuzz", (struct bytes){(const char *)data, size}, &err) < 0) {
+    if (config_file_read_text(c, "fuzz", (struct bytes){(const char *)data, size}, &err) < 0) {
         CHECK(err.kind == ERR_FATAL && err.code == 78 && *err.message);
         return 0;
     }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/check.h"
+#include "common/item/ddb_number.h"
 #include "consumer/convert.h"
 #include "consumer/number.h"
 

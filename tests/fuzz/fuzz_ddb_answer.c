@@ -5,6 +5,8 @@
 #include "common/base/check.h"
 #include "common/dynamodb/ddb_error.h"
 #include "common/dynamodb/ddb_items.h"
+#include "common/dynamodb/ddb_names.h"
+#include "common/dynamodb/ddb_records.h"
 #include "common/dynamodb/ddb_stream.h"
 #include "common/dynamodb/ddb_table.h"
 

@@ -1,5 +1,6 @@
 /* tests/fuzz/fuzz_json_reader.c - any bytes: the reader agrees with jansson, and what is
  * unescaped and written again is the same string. */
+#include "common/json/json_text.h"
 #include "tests/fuzz/json_oracle.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -27,6 +27,7 @@
 
 #include "common/base/check.h"
 #include "common/json/json_reader.h"
+#include "common/json/json_text.h"
 
 struct json_oracle_walk {
     bool nul_in_name;

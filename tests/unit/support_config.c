@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "common/config/config_load.h"
+
 static int load(struct config **ret, enum config_program program, const char *text,
                 const char *const *args, struct error *err)
 {

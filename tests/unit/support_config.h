@@ -1,7 +1,7 @@
 /* tests/unit/support_config.h - a configuration from a text, or the error it must give. */
 #pragma once
 
-#include "common/config/config_internal.h"
+#include "common/config/config.h"
 
 /* In configurations of tests: config_refused fails when an error shows it. */
 #define SECRET "c0ffee-do-not-show"

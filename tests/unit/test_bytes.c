@@ -1,8 +1,6 @@
-/* tests/unit/test_bytes.c - a buffer grows to its ceiling and not a byte further, and its JSON
- * strings are read back by another reader. */
+/* tests/unit/test_bytes.c - a buffer grows to its ceiling and not a byte further. */
 #include "common/base/bytes.h"
 
-#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -75,37 +73,6 @@ static void a_copy_ends_with_a_zero(void **state)
     assert_string_equal(some, "ab");
 }
 
-static void a_json_string_is_read_back_the_same(void **state)
-{
-    static const char utf8[] = "\xc3\xa4\xf0\x9f\x98\x80/\"\\";
-    char all[0x80 + sizeof(utf8)];
-    AUTO(buf_release) struct buf b;
-    json_t *back;
-
-    (void)state;
-    for (int i = 0; i < 0x80; i++)
-        all[i] = (char)i;
-    memcpy(all + 0x80, utf8, sizeof(utf8));
-    buf_init(&b, 10000);
-    buf_json_string(&b, (struct bytes){all, sizeof(all)});
-    back = json_loadb(b.p, b.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    assert_non_null(back);
-    assert_int_equal(json_string_length(back), sizeof(all));
-    assert_memory_equal(json_string_value(back), all, sizeof(all));
-    json_decref(back);
-}
-
-static void control_characters_have_the_spelling_of_json_stringify(void **state)
-{
-    AUTO(buf_release) struct buf b;
-
-    (void)state;
-    buf_init(&b, 1000);
-    buf_json_string(&b, BYTES_LIT("\b\f\n\r\t\"\\/\x01\x1f\x7f\0z"));
-    assert_true(
-        bytes_is(buf_slice(&b), "\"\\b\\f\\n\\r\\t\\\"\\\\/\\u0001\\u001f\x7f\\u0000z\""));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -114,8 +81,6 @@ int main(void)
         cmocka_unit_test(past_its_ceiling_a_buffer_takes_nothing_until_reset),
         cmocka_unit_test(a_formatted_text_that_does_not_fit_is_an_overflow),
         cmocka_unit_test(a_copy_ends_with_a_zero),
-        cmocka_unit_test(a_json_string_is_read_back_the_same),
-        cmocka_unit_test(control_characters_have_the_spelling_of_json_stringify),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

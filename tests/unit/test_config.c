@@ -1,5 +1,5 @@
 /* tests/unit/test_config.c - what a configuration may say, and that no error shows a secret. */
-#include "common/config/config_internal.h"
+#include "common/config/config.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +7,11 @@
 
 #include <cmocka.h>
 
+#include "common/base/bytes.h"
+#include "common/config/config_address.h"
+#include "common/config/config_assign.h"
+#include "common/config/config_env.h"
+#include "common/config/config_options.h"
 #include "tests/unit/support_config.h"
 
 static void defaults_are_those_of_the_table(void **state)
@@ -26,8 +31,7 @@ static void defaults_are_those_of_the_table(void **state)
 static void every_default_is_allowed_and_every_key_has_its_own_variable(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < config_option_count; i++) {
-        const struct config_option *o = &config_options[i];
+    CONFIG_OPTIONS_EACH (o) {
         AUTO(config_freep) struct config *c = config_new(CONFIG_PRODUCER);
         AUTO(free_charp) char *env = config_env_name(o->name);
         struct error err = {0};
@@ -35,8 +39,8 @@ static void every_default_is_allowed_and_every_key_has_its_own_variable(void **s
         if (config_assign(c, (struct config_source){"test", 0}, o->name, o->fallback, &err) < 0)
             fail_msg("%s", err.message);
         assert_true(o->programs && o->help && *o->help);
-        for (size_t j = 0; j < i; j++) {
-            AUTO(free_charp) char *other = config_env_name(config_options[j].name);
+        for (const struct config_option *before = config_options; before < o; before++) {
+            AUTO(free_charp) char *other = config_env_name(before->name);
 
             assert_string_not_equal(env, other);
         }

@@ -1,5 +1,6 @@
-/* tests/unit/test_dispatcher.c - one thread a partition, leaving when asked, and no table that
- * keeps all threads. */
+/* tests/unit/test_dispatcher.c - one thread per partition, leaving when asked, and no table
+ * that keeps all threads. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +10,6 @@
 #include <cmocka.h>
 
 #include "common/base/check.h"
-#include "common/base/clock.h"
 #include "consumer/dispatcher.h"
 
 #define PARTITIONS 8
@@ -52,7 +52,7 @@ static int64_t step(void *context, struct partition *p)
     atomic_fetch_add(&steps[p->number], 1);
     p->state = atomic_load(&p->assigned) ? PARTITION_RUNNING : PARTITION_RESTING;
     CHECK(atomic_fetch_sub(&inside[p->number], 1) == 1);
-    return atomic_load(&steps[p->number]) % 3 ? DISPATCH_AT_ONCE : clock_mono_ms() + 1;
+    return atomic_load(&steps[p->number]) % 3 ? 0 : 1;
 }
 
 static void *context_open(void *arg)
@@ -82,7 +82,7 @@ static void every_partition_has_its_turn_on_one_thread_at_a_time(void **state)
     (void)state;
     for (int32_t i = 0; i < PARTITIONS; i++)
         while (atomic_load(&steps[i]) < STEPS)
-            dispatcher_wake(d, partitions[i]);
+            partition_wake(partitions[i]);
     assert_true(dispatcher_stop(d, 60000));
     dispatcher_free(d);
 }
@@ -122,11 +122,11 @@ static int64_t hang_or_count(void *context, struct partition *p)
         while (!scene.open)
             pthread_cond_wait(&scene.changed, &scene.lock);
         scene.hanging--;
-        return DISPATCH_ON_EVENT;
+        return STEP_ON_WAKE;
     }
     scene.others++;
     pthread_cond_broadcast(&scene.changed);
-    return DISPATCH_ON_EVENT;
+    return STEP_ON_WAKE;
 }
 
 static struct dispatcher *hanging_start(struct partition **hanging, struct partition **other)
@@ -167,9 +167,9 @@ static void a_table_that_hangs_leaves_a_writer_to_the_others(void **state)
 
     (void)state;
     for (int32_t i = 0; i < PARTITIONS; i++)
-        dispatcher_wake(d, hanging[i]);
+        partition_wake(hanging[i]);
     wait_for(&scene.hanging, 2);
-    dispatcher_wake(d, other);
+    partition_wake(other);
     wait_for(&scene.others, 1);
     assert_int_equal(scene.most_hanging, 2);
     hanging_end(d);
@@ -183,14 +183,53 @@ static void a_table_whose_last_command_timed_out_gets_one_writer(void **state)
     (void)state;
     dispatcher_timed_out(d, hanging[0], true);
     for (int32_t i = 0; i < PARTITIONS; i++)
-        dispatcher_wake(d, hanging[i]);
+        partition_wake(hanging[i]);
     wait_for(&scene.hanging, 1);
     for (int i = 1; i <= 20; i++) {
-        dispatcher_wake(d, other);
+        partition_wake(other);
         wait_for(&scene.others, i);
     }
     assert_int_equal(scene.most_hanging, 1);
     hanging_end(d);
+}
+
+/* ---- turns ---- */
+
+static atomic_int idle_steps;
+
+static int64_t be_ready_again(void *writer, struct partition *p)
+{
+    (void)writer;
+    if (strcmp(p->topic, "idle") == 0) {
+        atomic_fetch_add(&idle_steps, 1);
+        return STEP_ON_WAKE;
+    }
+    CHECK(atomic_fetch_add(&inside[0], 1) == 0); /* the table has one writer of the two */
+    atomic_fetch_add(&steps[p->number], 1);
+    CHECK(atomic_fetch_sub(&inside[0], 1) == 1);
+    return 0;
+}
+
+static void who_has_to_wait_for_a_turn_gets_it_though_others_are_always_ready(void **state)
+{
+    const struct dispatcher_work work = {
+        .step = be_ready_again, .open = context_open, .close = free};
+    struct dispatcher *d = dispatcher_new(2, &work);
+    struct partition *idle = dispatcher_partition(d, "idle", 0);
+
+    (void)state;
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        atomic_store(&steps[i], 0);
+        partition_wake(dispatcher_partition(d, "ready", i));
+    }
+    for (int32_t i = 0; i < PARTITIONS; i++)
+        while (atomic_load(&steps[i]) < STEPS)
+            sched_yield();
+    partition_wake(idle);
+    while (atomic_load(&idle_steps) == 0)
+        sched_yield();
+    assert_true(dispatcher_stop(d, 60000));
+    dispatcher_free(d);
 }
 
 int main(void)
@@ -200,6 +239,7 @@ int main(void)
         cmocka_unit_test(partitions_are_released_when_revoked),
         cmocka_unit_test(a_table_that_hangs_leaves_a_writer_to_the_others),
         cmocka_unit_test(a_table_whose_last_command_timed_out_gets_one_writer),
+        cmocka_unit_test(who_has_to_wait_for_a_turn_gets_it_though_others_are_always_ready),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

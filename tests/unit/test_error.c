@@ -54,25 +54,12 @@ static void a_long_text_is_cut_and_ends_with_a_zero(void **state)
     assert_int_equal(err.kind, ERR_RETRY);
 }
 
-static void every_kind_has_a_name_of_its_own(void **state)
-{
-    (void)state;
-    assert_string_equal(error_kind_name(ERR_NONE), "none");
-    assert_string_equal(error_kind_name(ERR_RETRY), "retry");
-    assert_string_equal(error_kind_name(ERR_DATA), "data");
-    assert_string_equal(error_kind_name(ERR_ABORT), "abort");
-    assert_string_equal(error_kind_name(ERR_FENCED), "fenced");
-    assert_string_equal(error_kind_name(ERR_GAP), "gap");
-    assert_string_equal(error_kind_name(ERR_FATAL), "fatal");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_error_has_kind_code_and_text),
         cmocka_unit_test(prefixes_stand_before_and_keep_the_kind),
         cmocka_unit_test(a_long_text_is_cut_and_ends_with_a_zero),
-        cmocka_unit_test(every_kind_has_a_name_of_its_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

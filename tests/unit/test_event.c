@@ -313,77 +313,6 @@ static void extreme_integers_survive(void **state)
     buf_release(&out);
 }
 
-static void assert_dead_letter_is(const struct dead_letter *d, const char *example)
-{
-    struct buf wanted, out;
-
-    read_example(&wanted, example);
-    buf_init(&out, 65536);
-    dead_letter_encode(&out, d);
-    assert_bytes_equal(buf_slice(&out), buf_slice(&wanted));
-    buf_release(&out);
-    buf_release(&wanted);
-}
-
-static void a_dead_letter_is_encoded_as_its_example(void **state)
-{
-    struct dead_letter producer = {
-        .stage = BYTES_LIT("producer"),
-        .table = BYTES_LIT("orders"),
-        .reason = BYTES_LIT(TOO_LARGE),
-        .topic = BYTES_LIT("dynaferry.orders"),
-        .partition = 3,
-        .offset = -1,
-        .generation = 1760000000000,
-        .keys = BYTES_LIT("{\"pk\":{\"S\":\"u2\"},\"sk\":{\"N\":\"1\"}}"),
-        .headers = BYTES_LIT("{\"shard\":\"shardId-00000001760000000000-0a1b2c3d\",\"sequence\""
-                             ":\"100000000000000000042\",\"generation\":\"1760000000000\"}"),
-        .ts_ms = 1760000004500,
-    };
-    struct dead_letter consumer = {
-        .stage = BYTES_LIT("consumer"),
-        .table = BYTES_LIT("orders"),
-        .reason = BYTES_LIT("MongoDB takes no field name with a leading \"$\": \"$é\""),
-        .topic = BYTES_LIT("dynaferry.orders"),
-        .partition = 3,
-        .offset = 4711,
-        .generation = 1760000000000,
-        .keys = BYTES_LIT("{\"pk\":{\"S\":\"u3\"},\"sk\":{\"N\":\"2\"}}"),
-        .headers = BYTES_LIT("{\"segment\":\"0\",\"generation\":\"1760000000000\"}"),
-        .value = BYTES_LIT("{\"op\":\"r\"}"),
-        .ts_ms = 1760000005500,
-        .old_document_stays = true,
-    };
-
-    (void)state;
-    assert_dead_letter_is(&producer, "dead-letter-producer");
-    assert_dead_letter_is(&consumer, "dead-letter-consumer");
-}
-
-static void a_dead_letter_of_bytes_that_are_no_text_is_legal_json(void **state)
-{
-    struct dead_letter d = {.stage = BYTES_LIT("consumer"),
-                            .reason = BYTES_LIT("cut: \xc3"),
-                            .table = BYTES_LIT("\xff\"\x01"),
-                            .topic = BYTES_LIT("t"),
-                            .value = BYTES_LIT("\0\xff")};
-    struct json_reader r;
-    struct bytes value;
-    struct buf out;
-
-    (void)state;
-    buf_init(&out, 65536);
-    dead_letter_encode(&out, &d);
-    json_reader_init(&r, buf_slice(&out));
-    assert_true(json_skip(&r, NULL));
-    assert_true(json_end(&r));
-    assert_true(json_member(buf_slice(&out), "value", &value));
-    assert_true(bytes_is(value, "\"AP8=\""));
-    assert_true(json_member(buf_slice(&out), "table", &value));
-    assert_true(bytes_is(value, "\"\xef\xbf\xbd\\\"\\u0001\""));
-    buf_release(&out);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,8 +324,6 @@ int main(void)
         cmocka_unit_test(a_control_name_is_its_own_inverse),
         cmocka_unit_test(the_buffers_ceiling_is_noticed),
         cmocka_unit_test(extreme_integers_survive),
-        cmocka_unit_test(a_dead_letter_is_encoded_as_its_example),
-        cmocka_unit_test(a_dead_letter_of_bytes_that_are_no_text_is_legal_json),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,12 +4,15 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "common/config/config_load.h"
+#include "common/config/config_option.h"
 #include "tests/unit/support_config.h"
 
 #define TARGET "-t=h:1"

@@ -59,7 +59,6 @@ static void add(const char *value, rd_kafka_resp_err_t code)
 
 static struct table table = {.name = (char *)"t"};
 static struct table_view view;
-static const struct intake_limits limits = {100, 100000};
 
 static struct partition pulling(void)
 {
@@ -69,7 +68,7 @@ static struct partition pulling(void)
 
     pulled = released = 0;
     batch_init(&p.batch);
-    assert_int_equal(intake_pull(&p, &limits, &err), 0);
+    assert_int_equal(intake_pull(&p, 100, 100000, &err), 0);
     return p;
 }
 

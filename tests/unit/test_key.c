@@ -8,7 +8,9 @@
 
 #include <cmocka.h>
 
+#include "common/base/base64.h"
 #include "common/base/check.h"
+#include "common/item/ddb_item.h"
 #include "fullcheck/canon_document.h"
 #include "fullcheck/canon_item.h"
 #include "fullcheck/key.h"

@@ -1,5 +1,6 @@
 /* tests/unit/test_metrics.c - the exposition is what Prometheus reads, numbers are right under
  * many threads, and health tells what is stuck. */
+#include "common/run/health.h"
 #include "common/run/metrics.h"
 
 #include <pthread.h>

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/base/exit_code.h"
+#include "common/config/config_load.h"
 #include "common/mongo/mongo.h"
 #include "common/mongo/mongo_target.h"
 
@@ -88,7 +89,7 @@ static void a_srv_name_that_does_not_resolve_is_an_error_of_each_command(void **
         assert_int_equal(mongo_limits(m, &err), -1);
         assert_int_equal(err.kind, ERR_RETRY);
     }
-    assert_int_equal(mongo_target_wait(t, 0, &err), -1);
+    assert_int_equal(mongo_wait(t, 0, &err), -1);
     assert_int_equal(err.code, EXIT_UNREACHABLE);
     assert_non_null(strstr(err.message, "MongoDB at cluster0.nosuch.invalid does not answer"));
     config_free(c);

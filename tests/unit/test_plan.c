@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "common/base/clock.h"
+#include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "producer/halted.h"
 #include "producer/plan.h"
@@ -137,28 +138,22 @@ int ledger_cache_sync(struct ledger_cache *l, int64_t timeout_ms, struct error *
     return 0;
 }
 
-int ledger_partition_sync(struct ledger_partition *lp, struct error *err)
+int ledger_handle_sync(struct ledger_handle *handle, struct error *err)
 {
-    (void)lp;
+    (void)handle;
     (void)err;
     records_seen = record_count;
     return 0;
 }
 
-void ledger_partition_ref(struct ledger_partition *lp)
+void ledger_handle_ref(struct ledger_handle *handle)
 {
-    (void)lp;
+    (void)handle;
 }
 
-void ledger_partition_unref(struct ledger_partition *lp)
+void ledger_handle_unref(struct ledger_handle *handle)
 {
-    (void)lp;
-}
-
-struct topic_writer *ledger_partition_writer(struct ledger_partition *lp)
-{
-    (void)lp;
-    return NULL;
+    (void)handle;
 }
 
 /* ---- the writer ---- */
@@ -252,6 +247,7 @@ struct halted *__wrap_halted_new(void)
 
 struct bench {
     struct producer p;
+    struct ledger_handle zero;
     struct append_context local;
     struct config *config;
     struct plan *plan;
@@ -265,7 +261,8 @@ static void bench_begin_alone(struct bench *b, const char *settings, bool alone)
     buf_init(&b->local.text, 4096);
     record_count = records_seen = appended_count = 0;
     source_is_written = true;
-    b->plan = plan_start(&b->p, NULL, alone);
+    b->zero = (struct ledger_handle){.p = &b->p};
+    b->plan = plan_start(&b->zero, alone);
 }
 
 static void bench_begin(struct bench *b)

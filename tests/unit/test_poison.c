@@ -126,21 +126,21 @@ static void records_are_alone_for_a_while_and_longer_when_that_was_too_short(voi
     struct poison_record one = row("{}");
 
     (void)state;
-    assert_false(poison_alone(r, now));
+    assert_false(poison_sends_alone(r, now));
     for (int i = 0; i < 20; i++) {
-        poison_suspect(r, now);
-        poison_suspect(r, now + 1); /* the same transaction */
-        assert_true(poison_alone(r, now + length - 1));
-        assert_false(poison_alone(r, now + length));
+        poison_batch_refused(r, now);
+        poison_batch_refused(r, now + 1); /* the same transaction */
+        assert_true(poison_sends_alone(r, now + length - 1));
+        assert_false(poison_sends_alone(r, now + length));
         now += length + 1;
         length = MIN(2 * length, POISON_ALONE_LONGEST_MS);
     }
     now += 2 * POISON_ALONE_LONGEST_MS; /* a trouble of its own */
-    poison_suspect(r, now);
-    assert_false(poison_alone(r, now + POISON_ALONE_MS));
-    poison_suspect(r, now + 3 * POISON_ALONE_MS);
+    poison_batch_refused(r, now);
+    assert_false(poison_sends_alone(r, now + POISON_ALONE_MS));
+    poison_batch_refused(r, now + 3 * POISON_ALONE_MS);
     poison_add(r, &one, "why", now + 4 * POISON_ALONE_MS - 1);
-    assert_true(poison_alone(r, now + 4 * POISON_ALONE_MS));
+    assert_true(poison_sends_alone(r, now + 4 * POISON_ALONE_MS));
 }
 
 int main(void)

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "common/base/auto.h"
-#include "common/run/metrics.h"
+#include "common/run/health.h"
 #include "common/run/stop.h"
 
 static struct { /* what run is to do */

@@ -1,6 +1,8 @@
 /* tests/unit/test_step_pool.c - steps run when due, one thread at a time, and end once. */
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -202,6 +204,53 @@ static void an_active_step_is_not_scheduled_twice(void **state)
     assert_false(step_schedule(p, &w.step, 0));
 }
 
+static void a_step_that_only_waits_for_a_wake_holds_nothing_up(void **state)
+{
+    AUTO(step_pool_freep) struct step_pool *p = step_pool_new(1, (struct step_pool_hooks){0});
+    struct work sleeper, other;
+
+    (void)state;
+    work_init(&sleeper, 2, STEP_ON_WAKE);
+    work_init(&other, 3, 1);
+    step_schedule(p, &sleeper.step, 0);
+    step_schedule(p, &other.step, 0);
+    wait_end(&other);
+    wait_runs(&sleeper, 1);
+    assert_int_equal(sleeper.ended, 0);
+    step_wake(p, &sleeper.step);
+    wait_end(&sleeper);
+}
+
+struct busy { /* until it is let go */
+    struct step step;
+    atomic_bool runs, may_go;
+};
+
+static int64_t busy_run(void *arg, void *local)
+{
+    struct busy *b = arg;
+
+    (void)local;
+    atomic_store(&b->runs, true);
+    while (!atomic_load(&b->may_go))
+        sched_yield();
+    return 0;
+}
+
+static void a_stop_waits_for_running_steps_no_longer_than_told(void **state)
+{
+    AUTO(step_pool_freep) struct step_pool *p = step_pool_new(2, (struct step_pool_hooks){0});
+    struct busy b = {.step = {.run = busy_run, .arg = &b}};
+
+    (void)state;
+    step_schedule(p, &b.step, 0);
+    while (!atomic_load(&b.runs))
+        sched_yield();
+    assert_false(step_pool_stop(p, 10));
+    atomic_store(&b.may_go, true);
+    assert_true(step_pool_stop(p, 60000));
+}
+
 static void steps_left_over_are_ended_when_the_pool_goes(void **state)
 {
     struct step_pool *p = step_pool_new(2, (struct step_pool_hooks){0});
@@ -223,6 +272,8 @@ int main(void)
         cmocka_unit_test(the_first_ones_of_a_queue_are_woken),
         cmocka_unit_test(who_is_woken_does_not_overtake_what_is_overdue),
         cmocka_unit_test(an_active_step_is_not_scheduled_twice),
+        cmocka_unit_test(a_step_that_only_waits_for_a_wake_holds_nothing_up),
+        cmocka_unit_test(a_stop_waits_for_running_steps_no_longer_than_told),
         cmocka_unit_test(steps_left_over_are_ended_when_the_pool_goes),
     };
 

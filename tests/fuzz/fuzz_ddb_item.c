@@ -1,7 +1,9 @@
-/* tests/fuzz/fuzz_ddb_value.c - any bytes as an item, a number, a key schema and base64: what
+/* tests/fuzz/fuzz_ddb_item.c - any bytes as an item, a number, a key schema and base64: what
  * is canonical stays as it is when it is made canonical again. */
+#include "common/base/base64.h"
 #include "common/base/check.h"
 #include "common/item/ddb_item.h"
+#include "common/item/ddb_number.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,0 +1,8 @@
+/* common/config/config_derive.h - defaults that follow from other values, then what must hold
+ * between values. */
+#pragma once
+
+#include "common/config/config.h"
+
+/* Once, behind all sources of values. ERR_FATAL 78. */
+int config_derive(struct config *c, struct error *err);

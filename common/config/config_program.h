@@ -1,0 +1,13 @@
+/* common/config/config_program.h - the programs that share the configuration. */
+#pragma once
+
+#include <stdbool.h>
+
+enum config_program { /* or-ed where several are meant */
+    CONFIG_PRODUCER = 1,
+    CONFIG_CONSUMER = 2,
+    CONFIG_FULLCHECK = 4,
+};
+
+const char *config_program_name(enum config_program program); /* "dynaferry-producer" */
+bool config_program_takes_v(enum config_program program);     /* -v for --version */

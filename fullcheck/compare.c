@@ -72,11 +72,12 @@ static double value_of(const struct canon *number)
     return number->is_double ? number->approximate : decimal_to_double(&number->number);
 }
 
-static int number_order(const struct canon *a, const struct canon *b, const struct ordering *o)
+static int number_order(const struct canon *a, const struct canon *b,
+                        const struct ordering *ordering)
 {
     double x, y;
 
-    if (!o->as_double)
+    if (!ordering->as_double)
         return decimal_order(&a->number, &b->number);
     x = value_of(a);
     y = value_of(b);
@@ -122,23 +123,23 @@ static const struct canon *as_number(struct compare *cmp, const struct canon *el
 }
 
 static const struct canon **ordered(struct compare *cmp, const struct canon *set,
-                                    struct ordering *o)
+                                    struct ordering *ordering)
 {
     const struct canon **all =
         obstack_alloc(&cmp->arena->memory, (int)(set->count * sizeof(*all)));
     size_t n = 0;
 
     for (const struct canon *e = set->first; e; e = e->next)
-        all[n++] = as_number(cmp, e, o->numbers);
-    qsort_r(all, n, sizeof(*all), element_order, o);
+        all[n++] = as_number(cmp, e, ordering->numbers);
+    qsort_r(all, n, sizeof(*all), element_order, ordering);
     return all;
 }
 
 static bool set_equal(struct compare *cmp, const struct canon *source,
                       const struct canon *target)
 {
-    struct ordering o = {.numbers = source->element == 'N',
-                         .as_double = cmp->form->change && cmp->form->as_double};
+    struct ordering ordering = {.numbers = source->element == 'N',
+                                .as_double = cmp->form->change && cmp->form->as_double};
     const struct canon **ours, **theirs;
 
     if (target->type != (cmp->form->change ? CANON_LIST : CANON_SET) ||
@@ -146,8 +147,8 @@ static bool set_equal(struct compare *cmp, const struct canon *source,
         return false;
     if (!cmp->form->change && source->element != target->element)
         return false;
-    ours = ordered(cmp, source, &o);
-    theirs = ordered(cmp, target, &o);
+    ours = ordered(cmp, source, &ordering);
+    theirs = ordered(cmp, target, &ordering);
     for (size_t i = 0; i < source->count; i++)
         if (!scalar_equal(cmp, ours[i], theirs[i], false))
             return false;
@@ -189,16 +190,17 @@ struct members {
 
 static struct members by_name(struct compare *cmp, const struct canon *from)
 {
-    struct members m = {0};
+    struct members members = {0};
 
     for (const struct canon *e = from; e; e = e->next)
-        m.count++;
-    m.all = obstack_alloc(&cmp->arena->memory, (int)(m.count * sizeof(*m.all)));
-    m.count = 0;
+        members.count++;
+    members.all =
+        obstack_alloc(&cmp->arena->memory, (int)(members.count * sizeof(*members.all)));
+    members.count = 0;
     for (const struct canon *e = from; e; e = e->next)
-        m.all[m.count++] = e;
-    qsort(m.all, m.count, sizeof(*m.all), name_order);
-    return m;
+        members.all[members.count++] = e;
+    qsort(members.all, members.count, sizeof(*members.all), name_order);
+    return members;
 }
 
 static bool exact_at(const struct compare *cmp, const struct compare_path *path,

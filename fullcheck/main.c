@@ -143,35 +143,35 @@ static int print_summary(const struct check *check, const struct tables *tables,
 {
     enum check_result result = result_of(tables);
     AUTO(free_charp) char *reason = reason_of(tables, result);
-    const struct summary s = {.result = result,
-                              .reason = reason,
-                              .started_ms = started_ms,
-                              .finished_ms = clock_wall_ms(),
-                              .tables = tables->results,
-                              .count = tables->count};
+    const struct summary summary = {.result = result,
+                                    .reason = reason,
+                                    .started_ms = started_ms,
+                                    .finished_ms = clock_wall_ms(),
+                                    .tables = tables->results,
+                                    .count = tables->count};
 
     if (check->options.json)
-        report_summary_json(stdout, &s);
+        report_summary_json(stdout, &summary);
     else
-        report_summary_text(stdout, &s);
+        report_summary_text(stdout, &summary);
     if (fflush(stdout) != 0 || ferror(stdout))
         return error_fatal(err, 0, "the summary can't be written");
-    return s.result == RESULT_SAME        ? EXIT_SAME
-           : s.result == RESULT_DIFFERENT ? EXIT_DIFFERENT
-                                          : EXIT_COULD_NOT_TELL;
+    return summary.result == RESULT_SAME        ? EXIT_SAME
+           : summary.result == RESULT_DIFFERENT ? EXIT_DIFFERENT
+                                                : EXIT_COULD_NOT_TELL;
 }
 
 /* The summary, for who reads nothing else, says why there is no table in it. */
 static int could_not_start(const struct check *check, int64_t started_ms,
                            const struct error *err)
 {
-    const struct summary s = {.result = RESULT_UNKNOWN,
-                              .reason = err->message,
-                              .started_ms = started_ms,
-                              .finished_ms = clock_wall_ms()};
+    const struct summary summary = {.result = RESULT_UNKNOWN,
+                                    .reason = err->message,
+                                    .started_ms = started_ms,
+                                    .finished_ms = clock_wall_ms()};
 
     if (check->options.json)
-        report_summary_json(stdout, &s);
+        report_summary_json(stdout, &summary);
     return -1;
 }
 
@@ -263,15 +263,15 @@ static int run(const struct config *config, const struct config_extra *extras,
 
 int main(int argc, char **argv)
 {
-    const struct program p = {.which = CONFIG_FULLCHECK,
-                              .name = "dynaferry-fullcheck",
-                              .extras = fullcheck_options_extras,
-                              .run = run,
-                              .fatal_code = EXIT_COULD_NOT_TELL};
+    const struct program program = {.which = CONFIG_FULLCHECK,
+                                    .name = "dynaferry-fullcheck",
+                                    .extras = fullcheck_options_extras,
+                                    .run = run,
+                                    .fatal_code = EXIT_COULD_NOT_TELL};
     int code;
 
     mongoc_init();
-    code = program_main(&p, argc, argv);
+    code = program_main(&program, argc, argv);
     mongoc_cleanup();
     return code;
 }

@@ -163,8 +163,8 @@ static bool is_kept(const struct pair *pair, const bson_t *document)
 {
     bson_t there;
 
-    for (const struct pair_document *d = pair->documents; d; d = d->next) {
-        pairs_bson(&there, d);
+    for (const struct pair_document *kept = pair->documents; kept; kept = kept->next) {
+        pairs_bson(&there, kept);
         if (same_id(&there, document))
             return true;
     }
@@ -175,13 +175,14 @@ static bool is_kept(const struct pair *pair, const bson_t *document)
 static bool keep_document(struct pairs *pairs, struct pair *pair, const struct canon *map,
                           const bson_t *document)
 {
-    struct pair_document *d;
+    struct pair_document *kept;
 
     if (is_kept(pair, document) || pair->document_count++ >= DOCUMENTS_KEPT)
         return false;
-    d = obstack_alloc(&pairs->worker->arena.memory, sizeof(*d));
-    *d = (struct pair_document){map, bson_get_data(document), document->len, pair->documents};
-    pair->documents = d;
+    kept = obstack_alloc(&pairs->worker->arena.memory, sizeof(*kept));
+    *kept =
+        (struct pair_document){map, bson_get_data(document), document->len, pair->documents};
+    pair->documents = kept;
     return true;
 }
 

@@ -137,10 +137,10 @@ static bool shows_ids(const struct pairs *pairs, const struct pair *pair,
 
 static void write_ids(struct buf *out, const struct pair *pair)
 {
-    for (const struct pair_document *d = pair->documents; d; d = d->next) {
+    for (const struct pair_document *kept = pair->documents; kept; kept = kept->next) {
         bson_t bson;
 
-        pairs_bson(&bson, d);
+        pairs_bson(&bson, kept);
         report_id(out, &bson);
     }
 }

@@ -11,11 +11,12 @@ struct repair;
 
 /* Waits for a broker up to start.timeout. ERR_FATAL also when there is no signal topic. */
 int repair_new(struct repair **ret, const struct config *config, struct error *err);
-void repair_free(struct repair *r);
+void repair_free(struct repair *repair);
 DEFINE_FREEP(struct repair, repair_freep, repair_free)
 
 /* Up to TABLE_SIGNAL_KEYS_AT_MOST canonical keys. true: the broker has the request; else it is
  * logged why not. */
-bool repair_send(struct repair *r, const char *table, const struct bytes *keys, size_t count);
+bool repair_send(struct repair *repair, const char *table, const struct bytes *keys,
+                 size_t count);
 /* A key that was sent long ago still differs: logs what the ledger says about it. */
-void repair_had_no_effect(struct repair *r, const char *table, const char *key);
+void repair_had_no_effect(struct repair *repair, const char *table, const char *key);

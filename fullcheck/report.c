@@ -24,24 +24,24 @@ const char *report_result_name(enum check_result result)
 
 /* ---- the file ---- */
 
-int report_open(struct report *r, const char *path, struct error *err)
+int report_open(struct report *report, const char *path, struct error *err)
 {
-    *r = (struct report){.differences = fopen(path, "we")};
-    if (!r->differences)
+    *report = (struct report){.differences = fopen(path, "we")};
+    if (!report->differences)
         return error_fatal(err, 0, "%s can't be written: %s", path, strerror(errno));
-    setvbuf(r->differences, NULL, _IOLBF, 0); /* a reader need not wait for the end */
-    r->path = xstrdup(path);
-    pthread_mutex_init(&r->lock, NULL);
+    setvbuf(report->differences, NULL, _IOLBF, 0); /* a reader need not wait for the end */
+    report->path = xstrdup(path);
+    pthread_mutex_init(&report->lock, NULL);
     return 0;
 }
 
-int report_close(struct report *r, struct error *err)
+int report_close(struct report *report, struct error *err)
 {
-    AUTO(free_charp) char *path = TAKE(r->path);
-    bool failed = ferror(r->differences) != 0;
+    AUTO(free_charp) char *path = TAKE(report->path);
+    bool failed = ferror(report->differences) != 0;
 
-    failed = fclose(TAKE(r->differences)) != 0 || failed;
-    pthread_mutex_destroy(&r->lock);
+    failed = fclose(TAKE(report->differences)) != 0 || failed;
+    pthread_mutex_destroy(&report->lock);
     return failed ? error_fatal(err, 0, "%s could not be written to its end", path) : 0;
 }
 
@@ -119,28 +119,29 @@ void report_id(struct buf *out, const bson_t *document)
     bson_destroy(&shell);
 }
 
-void report_difference(struct buf *out, const struct difference *d)
+void report_difference(struct buf *out, const struct difference *difference)
 {
     buf_lit(out, "{\"type\":\"difference\",\"table\":");
-    json_stringify(out, bytes_of(d->table));
+    json_stringify(out, bytes_of(difference->table));
     buf_lit(out, ",\"key\":");
-    buf_bytes(out, d->key);
-    buf_printf(out, ",\"kind\":\"%s\",\"paths\":[", kinds[d->kind]);
-    buf_bytes(out, d->paths);
+    buf_bytes(out, difference->key);
+    buf_printf(out, ",\"kind\":\"%s\",\"paths\":[", kinds[difference->kind]);
+    buf_bytes(out, difference->paths);
     buf_char(out, ']');
-    if (d->ids.len) {
+    if (difference->ids.len) {
         buf_lit(out, ",\"ids\":[");
-        buf_bytes(out, d->ids);
+        buf_bytes(out, difference->ids);
         buf_char(out, ']');
     }
-    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", d->ts_ms, d->rechecks);
+    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", difference->ts_ms,
+               difference->rechecks);
 }
 
-void report_write(struct report *r, struct bytes line, bool repaired)
+void report_write(struct report *report, struct bytes line, bool repaired)
 {
-    AUTO_LOCK(&r->lock);
-    fwrite(line.p, 1, line.len, r->differences);
-    fprintf(r->differences, "%s}\n", repaired ? ",\"repaired\":true" : "");
+    AUTO_LOCK(&report->lock);
+    fwrite(line.p, 1, line.len, report->differences);
+    fprintf(report->differences, "%s}\n", repaired ? ",\"repaired\":true" : "");
 }
 
 /* ---- summary ---- */
@@ -164,18 +165,18 @@ static void table_json(struct buf *out, const struct table_result *row)
                row->repaired, row->foreign, row->index);
 }
 
-void report_summary_json(FILE *out, const struct summary *s)
+void report_summary_json(FILE *out, const struct summary *summary)
 {
     AUTO(buf_release) struct buf text = {.ceiling = (size_t)64 << 20};
 
     buf_printf(&text,
-               "{\"type\":\"summary\",\"result\":\"%s\",\"reason\":", results[s->result]);
-    json_stringify(&text, bytes_of(s->reason));
+               "{\"type\":\"summary\",\"result\":\"%s\",\"reason\":", results[summary->result]);
+    json_stringify(&text, bytes_of(summary->reason));
     buf_printf(&text, ",\"started_ms\":%" PRId64 ",\"finished_ms\":%" PRId64 ",\"tables\":[",
-               s->started_ms, s->finished_ms);
-    for (size_t i = 0; i < s->count; i++) {
+               summary->started_ms, summary->finished_ms);
+    for (size_t i = 0; i < summary->count; i++) {
         buf_printf(&text, "%s", i ? "," : "");
-        table_json(&text, &s->tables[i]);
+        table_json(&text, &summary->tables[i]);
     }
     buf_lit(&text, "]}\n");
     fwrite(text.p, 1, text.len, out);
@@ -204,11 +205,11 @@ static void table_text(FILE *out, const struct table_result *row)
     fputc('\n', out);
 }
 
-void report_summary_text(FILE *out, const struct summary *s)
+void report_summary_text(FILE *out, const struct summary *summary)
 {
-    for (size_t i = 0; i < s->count; i++)
-        table_text(out, &s->tables[i]);
+    for (size_t i = 0; i < summary->count; i++)
+        table_text(out, &summary->tables[i]);
     fprintf(out, "result: %s%s%s\n",
-            s->result == RESULT_UNKNOWN ? "could not tell" : results[s->result],
-            *s->reason ? ": " : "", s->reason);
+            summary->result == RESULT_UNKNOWN ? "could not tell" : results[summary->result],
+            *summary->reason ? ": " : "", summary->reason);
 }

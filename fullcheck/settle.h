@@ -27,6 +27,6 @@ struct settle { /* {0} begins */
 
 /* A recheck: does the document equal the item as it is or was at an earlier one; has the item
  * changed since the one before? Times are of one clock that never goes back. */
-enum settle_verdict settle_judge(struct settle *s, bool matches, bool item_changed,
+enum settle_verdict settle_judge(struct settle *settle, bool matches, bool item_changed,
                                  int64_t now_ms, int64_t limit_ms);
 int64_t settle_pause_ms(unsigned level, int64_t limit_ms);

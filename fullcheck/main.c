@@ -253,7 +253,7 @@ static int run(const struct config *config, const struct config_extra *extras,
     if (open_ends(&check, config, err) < 0)
         return -1;
     if (check.options.sample > 0)
-        log_info("sample", "items=%" PRId64 " seed=%" PRIu64, check.options.sample,
+        log_info("sampling started", "items=%" PRId64 " seed=%" PRIu64, check.options.sample,
                  check.options.seed);
     workers = workers_new(&check);
     result = check_with(&check, workers, err);

@@ -109,8 +109,7 @@ static void show_progress(const struct table_check *t, struct progress *progress
         progress_show(progress, "items", items, t->estimate - items);
 }
 
-/* Until all segments are read and no key is to be rechecked. false: failed, or to be stopped.
- */
+/* Until all segments are read and no key is pending. false: failed, or to be stopped. */
 static bool await_threads(struct table_check *t)
 {
     struct progress progress = {0};
@@ -211,14 +210,14 @@ static int describe(struct table_check *t, struct worker *own, struct error *err
     return 0;
 }
 
-/* Of nothing at all no index can be missed: the collection may not be there yet. */
+/* Where there is nothing at all no index is missed: the collection may not be there yet. */
 static bool lacks_index(const struct table_result *row)
 {
     return strcmp(row->index, "missing") == 0 && (row->items > 0 || row->documents > 0);
 }
 
-/* 1: all is said; 0: every item is to be checked. */
-static int check_outline(struct table_check *t, struct table_result *ret, struct worker *own,
+/* 1: the outline decides; 0: every item is to be checked. */
+static int check_outline(struct table_result *ret, struct table_check *t, struct worker *own,
                          struct error *err)
 {
     struct outline_counts counts;
@@ -240,7 +239,7 @@ static int check_outline(struct table_check *t, struct table_result *ret, struct
     return t->check->options.outline == OUTLINE_ONLY || ret->reason.len || lacks_index(ret);
 }
 
-static int run(struct table_check *t, struct table_result *ret, struct worker *workers,
+static int run(struct table_result *ret, struct table_check *t, struct worker *workers,
                struct error *err)
 {
     struct worker *own = &workers[t->check->options.threads];
@@ -249,7 +248,7 @@ static int run(struct table_check *t, struct table_result *ret, struct worker *w
     own->table = t;
     if (describe(t, own, err) < 0)
         return -1;
-    outline = check_outline(t, ret, own, err);
+    outline = check_outline(ret, t, own, err);
     if (outline != 0)
         return outline;
     if ((t->of_documents ? target_keys_read(own, &ret->documents, &ret->foreign, err)
@@ -313,7 +312,7 @@ void table_passes_run(struct table_result *ret, struct check *check, struct work
     ret->index = "not checked";
     buf_init(&ret->reason, 4096);
     table_check_init(&t, check, ret->table);
-    decided = run(&t, ret, workers, &t.failure) >= 0 && !t.failed;
+    decided = run(ret, &t, workers, &t.failure) >= 0 && !t.failed;
     conclude(ret, &t, decided);
     log_info("table checked",
              "table=%s result=%s items=%" PRId64 " checked=%" PRId64 " reason=" BYTES_FMT,

@@ -1,7 +1,7 @@
 #include "consumer/convert_value.h"
 
-#include "common/base/text.h"
 #include "common/base/base64.h"
+#include "common/base/text.h"
 #include "common/item/ddb_number.h"
 #include "common/json/json_text.h"
 

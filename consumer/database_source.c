@@ -10,15 +10,13 @@
 
 static void read_text(char *ret, size_t size, struct json_reader *r)
 {
-    AUTO(buf_release) struct buf text;
+    AUTO(free_charp) char *text = NULL;
     struct bytes raw;
-    bool lone;
 
-    buf_init(&text, SIZE_MAX);
     if (!json_string(r, &raw))
         return;
-    json_unescape(&text, raw, &lone);
-    snprintf(ret, size, "%s", buf_cstr(&text));
+    text = json_unescape_dup(raw, NULL);
+    snprintf(ret, size, "%s", text);
 }
 
 static void read_member(struct database_source *ret, struct json_reader *r, struct bytes name)

@@ -126,10 +126,10 @@ struct partition {
     size_t message_capacity;
     struct refusal *refusals;
     size_t refusal_count;
-    int64_t oldest_at;                 /* when the first message of the batch came */
-    int64_t begin;                     /* offset of the last begin in the batch */
+    int64_t oldest_at;                  /* when the first message of the batch came */
+    int64_t begin;                      /* offset of the last begin in the batch */
     struct dead_letters_round *letters; /* LETTERS: what is on its way */
-    size_t letter_count;               /* of the batch */
+    size_t letter_count;                /* of the batch */
     struct suspects suspects;
     struct backoff backoff;
     int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */

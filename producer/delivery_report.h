@@ -2,8 +2,8 @@
  * poison, is it its topic, or may it be another record of the same batch?
  *
  * A refused batch of several records only makes the next handle send records alone. A data
- * record that was sent alone is remembered as poison. A refused control or ledger record, or one
- * poison record too many, means that the topic itself takes no records. Any thread. */
+ * record that was sent alone is remembered as poison. A refused control or ledger record, or
+ * one poison record too many, means that the topic itself takes no records. Any thread. */
 #pragma once
 
 #include <librdkafka/rdkafka.h>

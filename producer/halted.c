@@ -87,8 +87,7 @@ void halted_end(struct halted *halted)
     struct halted_table *entry, *next;
 
     AUTO_LOCK(&halted->lock);
-    HASH_ITER(hh, halted->tables, entry, next)
-    {
+    HASH_ITER(hh, halted->tables, entry, next) {
         if (entry->is_set)
             continue;
         log_info("table no longer halted", "table=%s reason=%s", entry->table, entry->reason);

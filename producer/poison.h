@@ -1,17 +1,17 @@
-/* producer/poison.h - the records that the broker refused, of one ledger partition's tables, and
- * whether records are sent alone.
+/* producer/poison.h - the records that the broker refused, of one ledger partition's tables,
+ * and whether records are sent alone.
  *
  * The broker refuses a batch and does not say for which of its records. So after a refusal the
  * transaction is aborted, the handle opened anew, and for a while each record is sent alone, as
- * a batch of its own; what was aborted is read and sent again. A record that is refused alone is
- * poison. It is remembered (a row by its key, a change by its shard and sequence number) until
- * its dead letter is committed, and nothing else is: no record becomes a dead letter for another
- * one of its batch. When a topic refuses more than a few records, or a record that stands for
- * others, the cause is the topic, and its table is halted.
+ * a batch of its own; what was aborted is read and sent again. A record that is refused alone
+ * is poison. It is remembered (a row by its key, a change by its shard and sequence number)
+ * until its dead letter is committed, and nothing else is: no record becomes a dead letter for
+ * another one of its batch. When a topic refuses more than a few records, or a record that
+ * stands for others, the cause is the topic, and its table is halted.
  *
- * Lives longer than a handle, but only as long as the ledger partition is owned: the next owner,
- * or the next start, finds the poison in the same way. Pure but for its mutex: the time is given.
- * Any thread. */
+ * Lives longer than a handle, but only as long as the ledger partition is owned: the next
+ * owner, or the next start, finds the poison in the same way. Pure but for its mutex: the time
+ * is given. Any thread. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,7 +24,8 @@
 
 #define POISON_AT_MOST 100 /* records of a topic, per window */
 #define POISON_WINDOW_MS (3600 * 1000LL)
-#define POISON_ALONE_MS (60 * 1000LL) /* for how long records are sent alone, the first time */
+#define POISON_ALONE_MS (60 * 1000LL) /* for how long records are sent alone, the first time   \
+                                       */
 #define POISON_ALONE_LONGEST_MS POISON_WINDOW_MS
 
 struct poison;

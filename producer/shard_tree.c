@@ -157,8 +157,7 @@ void shard_tree_release(struct shard_tree *t, void (*reader_free)(void *reader))
 {
     struct tree_shard *s, *next;
 
-    HASH_ITER(hh, t->shards, s, next)
-    {
+    HASH_ITER(hh, t->shards, s, next) {
         HASH_DEL(t->shards, s);
         shard_free(s, reader_free);
     }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static struct start_decision stop_with(enum ledger_phase phase, const char *reason)
+static struct start_decision halt_with(enum ledger_phase phase, const char *reason)
 {
     return (struct start_decision){START_HALT, phase, reason};
 }
@@ -30,9 +30,9 @@ static struct start_decision decide_tail(enum sync_mode mode, const struct ledge
     if (lacks_a_half(mode, known))
         return (struct start_decision){.verdict = START_NEW};
     if (!now->stream_enabled)
-        return stop_with(PHASE_GAP, "the table's stream was disabled");
+        return halt_with(PHASE_GAP, "the table's stream was disabled");
     if (strcmp(known->stream_arn, now->stream_arn) != 0)
-        return stop_with(PHASE_GAP, "the table has another stream than before");
+        return halt_with(PHASE_GAP, "the table has another stream than before");
     return (struct start_decision){.verdict = START_RESUME};
 }
 
@@ -45,17 +45,17 @@ struct start_decision start_decision_make(enum sync_mode mode, int64_t program_s
     if (!known || known->generation == 0)
         return (struct start_decision){.verdict = START_NEW};
     if (known->phase == PHASE_GAP || known->phase == PHASE_PAUSED)
-        return stop_with(known->phase, known->reason);
+        return halt_with(known->phase, known->reason);
     if (strcmp(known->table_id, now->id) != 0)
-        return stop_with(PHASE_GAP, "the table was deleted and made again");
+        return halt_with(PHASE_GAP, "the table was deleted and made again");
     if (topic_partitions == 0)
-        return stop_with(PHASE_GAP, "the data topic is gone");
+        return halt_with(PHASE_GAP, "the data topic is gone");
     if (topic_partitions != known->partitions)
-        return stop_with(
+        return halt_with(
             PHASE_FAILED,
             "the data topic has another number of partitions than the ledger says");
     if (!key_schema_equal(&known->key_schema, &now->key_schema))
-        return stop_with(PHASE_GAP, "the table has another key schema than before");
+        return halt_with(PHASE_GAP, "the table has another key schema than before");
     return mode == SYNC_FULL ? decide_full(program_started_ms, known)
                              : decide_tail(mode, known, now);
 }

@@ -1,4 +1,4 @@
-/* producer/start_decision.h - a new generation, going on, or standing still: from the ledger,
+/* producer/start_decision.h - a new generation, going on, or halting: from the ledger,
  * the source and the topic. Pure. */
 #pragma once
 
@@ -11,7 +11,7 @@ enum start_verdict {
     START_RESUME, /* go on where the ledger says */
     START_OVER,   /* sync_mode full: it was finished in this run */
     START_WAIT,   /* the table is being deleted: soon it is gone, or another one */
-    START_HALT,   /* stand still in a clear state, if it stays like this: phase and reason */
+    START_HALT,   /* halted, if it stays like this: phase and reason */
 };
 
 struct start_decision {

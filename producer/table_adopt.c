@@ -66,7 +66,7 @@ static void enter_generation(struct table_worker *w, struct ledger_table *t,
 static void log_begin(const struct table_worker *w, const struct ledger_table *t,
                       const struct shard_tree *tree)
 {
-    log_info("generation begins",
+    log_info("generation began",
              "table=%s generation=%" PRId64 " rows=%s segments=%" PRId64 " shards=%u", w->table,
              t->generation, t->rows ? "true" : "false", t->segments, shard_tree_count(tree));
 }

@@ -82,7 +82,7 @@ static struct worst progress(const struct table_worker *w)
         break;
     case WORKER_RUNNING:
         if (w->halt_reason)
-            worse(&worst, w->state_ms, "its stop can't be written", "");
+            worse(&worst, w->state_ms, "its halt can't be written", "");
         if (w->appended.now.phase == PHASE_SNAPSHOT)
             segments_progress(w, &worst);
         shards_progress(w, &worst);
@@ -93,8 +93,8 @@ static struct worst progress(const struct table_worker *w)
     return worst;
 }
 
-/* Under lock: what stands still, whatever the time. */
-static bool stands_still(const struct table_worker *w)
+/* Under lock: whatever the time. */
+static bool is_halted(const struct table_worker *w)
 {
     enum ledger_phase phase = w->appended.now.phase;
 
@@ -107,18 +107,18 @@ static bool stands_still(const struct table_worker *w)
 void table_health_show(struct table_worker *w)
 {
     struct worst worst;
-    bool still, is_gone;
+    bool halted, is_gone;
     char gone[200];
 
     AUTO_LOCK(&w->lock);
-    still = stands_still(w);
+    halted = is_halted(w);
     worst = progress(w);
-    health_set_limit(w->health, still ? 0 : config_int(w->p->config, "health.limit.ms"));
-    health_alive_at(w->health, still ? w->state_ms : worst.ms);
+    health_set_limit(w->health, halted ? 0 : config_int(w->p->config, "health.limit.ms"));
+    health_alive_at(w->health, halted ? w->state_ms : worst.ms);
     snprintf(gone, sizeof(gone), "gone: %s", w->appended.now.reason);
     is_gone = w->state == WORKER_HALTED && w->appended.now.phase == PHASE_GONE;
     health_note(w->health, is_gone ? gone : "");
-    if (still)
+    if (halted)
         health_say(w->health, w->appended.now.reason);
     else if (!w->trouble[0])
         health_say(w->health, worst.what);

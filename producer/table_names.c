@@ -32,8 +32,7 @@ void table_names_free(struct table_names *names)
 
     if (!names)
         return;
-    HASH_ITER(hh, names->taken, taken, next)
-    {
+    HASH_ITER(hh, names->taken, taken, next) {
         HASH_DEL(names->taken, taken);
         free(taken->spelling);
         free(taken->topic);

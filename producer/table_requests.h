@@ -2,7 +2,7 @@
  *
  * Each is handled once: the handled offset is part of the table's record, moved in the
  * transaction of what the request caused, and goes back with an abort. The step lives as long
- * as the worker, also when the table stands still: what can't be done then is refused, by name,
+ * as the worker, also when the table is halted: what can't be done then is refused, by name,
  * in the log and the metrics, and passed. */
 #pragma once
 

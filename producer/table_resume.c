@@ -96,7 +96,7 @@ static void log_resume(const struct table_worker *w)
 {
     const struct table_state *s = &w->appended;
 
-    log_info("table goes on",
+    log_info("table resumed",
              "table=%s generation=%" PRId64 " phase=%s segments=%" PRId64 "/%" PRId64
              " shards=%u",
              w->table, s->now.generation, ledger_phase_name(s->now.phase), s->segments_done,

@@ -99,8 +99,8 @@ static int same_log(struct table_worker *w, bool *ret, struct error *err)
     bool is_same = false;
 
     if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
-        topic_search_is_same(&is_same, w->p->config, w->topic, t->partitions,
-                              t->begin_offsets, t->generation, t->log_id, err) < 0)
+        topic_search_is_same(&is_same, w->p->config, w->topic, t->partitions, t->begin_offsets,
+                             t->generation, t->log_id, err) < 0)
         return -1;
     *ret = is_same;
     return 0;

@@ -9,7 +9,7 @@
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
-#define TELL_AGAIN_MS 60000 /* a trouble that stays is one line a minute */
+#define LOG_AGAIN_MS 60000 /* a trouble that stays is one line a minute */
 
 /* ---- life ---- */
 
@@ -110,22 +110,22 @@ void table_worker_doubt(struct table_worker *w)
 void table_worker_trouble(struct table_worker *w, const char *what, const struct error *err)
 {
     int64_t now = clock_mono_ms();
-    bool tell;
+    bool logs;
 
     pthread_mutex_lock(&w->lock);
     if (w->trouble_ms == 0)
         w->trouble_ms = now;
-    tell = w->told_ms == 0 || now - w->told_ms > TELL_AGAIN_MS;
-    if (tell)
-        w->told_ms = now;
+    logs = w->logged_ms == 0 || now - w->logged_ms > LOG_AGAIN_MS;
+    if (logs)
+        w->logged_ms = now;
     snprintf(w->trouble, sizeof(w->trouble), "%s: %s", what, err->message);
     health_say(w->health, w->trouble);
     pthread_mutex_unlock(&w->lock);
-    if (tell)
-        log_warn("table does not go on", "table=%s what=\"%s\" reason=%s", w->table, what,
+    if (logs)
+        log_warn("table makes no progress", "table=%s what=\"%s\" reason=%s", w->table, what,
                  err->message);
     else
-        log_debug("table does not go on", "table=%s what=\"%s\" reason=%s", w->table, what,
+        log_debug("table makes no progress", "table=%s what=\"%s\" reason=%s", w->table, what,
                   err->message);
 }
 
@@ -135,7 +135,7 @@ static void trouble_is_over(struct table_worker *w)
     if (w->trouble_ms == 0)
         return;
     w->trouble_ms = 0;
-    w->told_ms = 0;
+    w->logged_ms = 0;
     w->trouble[0] = '\0';
     health_say(w->health, "");
 }

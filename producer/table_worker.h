@@ -139,7 +139,7 @@ struct table_worker {
     bool halt_is_final; /* only a restart ends it */
     char trouble[256];  /* why nothing goes on at the moment; "" */
     int64_t trouble_ms; /* since when there was no progress; 0: none */
-    int64_t told_ms;    /* when it was last logged */
+    int64_t logged_ms;  /* when it was last logged */
     int64_t forget_ms;  /* when tombstones were last looked for */
 };
 

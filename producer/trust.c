@@ -62,8 +62,7 @@ void trust_free(struct trust *trust)
 
     if (!trust)
         return;
-    HASH_ITER(hh, trust->members, member, next)
-    {
+    HASH_ITER(hh, trust->members, member, next) {
         HASH_DEL(trust->members, member);
         free(member->name);
         free(member);

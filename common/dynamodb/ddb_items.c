@@ -31,35 +31,17 @@ struct reading {
     bool unprocessed; /* a key was */
 };
 
-/* The items or keys ahead. */
-static int read_list(struct json_reader *r, const struct reading *reading,
-                     int (*each)(void *arg, const struct ddb_item *item, struct error *err),
-                     size_t *ret_count, struct error *err)
-{
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        struct ddb_item item;
-
-        if (ddb_item_read(&item, r, reading->schema, err) < 0)
-            return ddb_read_is_wrong(err);
-        if (each(reading->calls->arg, &item, err) < 0)
-            return -1;
-        ++*ret_count;
-    }
-    return 0; /* or the reader failed, which stays */
-}
-
 /* {"orders":[{..},..]} */
 static int read_responses(struct reading *reading, struct json_reader *r, struct error *err)
 {
     struct bytes table;
-    size_t count = 0;
 
     json_object_begin(r);
     while (json_object_next(r, &table)) {
         if (reading->found)
             return ddb_read_lacks("single list of items", err);
-        if (read_list(r, reading, reading->calls->found, &count, err) < 0)
+        if (ddb_read_each_item(r, reading->schema, reading->calls->found, reading->calls->arg,
+                               err) < 0)
             return -1;
         reading->found = true;
     }
@@ -70,14 +52,17 @@ static int read_responses(struct reading *reading, struct json_reader *r, struct
 static int read_unprocessed_table(struct reading *reading, struct json_reader *r,
                                   struct error *err)
 {
+    const struct ddb_items_calls *calls = reading->calls;
     struct bytes member;
-    size_t count = 0;
+    int count = 0;
 
     json_object_begin(r);
     while (json_object_next(r, &member)) {
-        if (!json_raw_is(member, BYTES_LIT("Keys")))
+        if (json_raw_is(member, BYTES_LIT("Keys")))
+            count = ddb_read_each_item(r, reading->schema, calls->unprocessed, calls->arg, err);
+        else
             json_skip(r, NULL);
-        else if (read_list(r, reading, reading->calls->unprocessed, &count, err) < 0)
+        if (count < 0)
             return -1;
     }
     if (count == 0 && !json_failed(r))

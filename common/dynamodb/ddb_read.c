@@ -63,3 +63,20 @@ void ddb_read_default(char **text)
     if (!*text)
         *text = xstrdup("");
 }
+
+int ddb_read_each_item(struct json_reader *r, const struct key_schema *schema,
+                       int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                       void *arg, struct error *err)
+{
+    struct ddb_item item;
+    int count = 0;
+
+    json_array_begin(r);
+    for (; json_array_next(r); count++) {
+        if (ddb_item_read(&item, r, schema, err) < 0)
+            return ddb_read_is_wrong(err);
+        if (each(arg, &item, err) < 0)
+            return -1;
+    }
+    return count; /* or the reader failed, which stays */
+}

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "common/base/error.h"
+#include "common/item/ddb_item.h"
 #include "common/json/json_fields.h"
 
 /* Reads an answer that is one object. On failure ERR_RETRY; what was read until then is in
@@ -20,6 +21,11 @@ extern const struct json_kind ddb_read_units;
 /* An empty text for NULL. */
 void ddb_read_default(char **text);
 
+/* Calls each() for every item of the list ahead. The number of them; -1: each() failed, or an
+ * item is none. */
+int ddb_read_each_item(struct json_reader *r, const struct key_schema *schema,
+                       int (*each)(void *arg, const struct ddb_item *item, struct error *err),
+                       void *arg, struct error *err);
 /* For readers by hand: ERR_RETRY with what the reader found, or with words. Return -1. */
 int ddb_read_failed(const struct json_reader *r, struct error *err);
 int ddb_read_lacks(const char *what, struct error *err);

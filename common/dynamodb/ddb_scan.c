@@ -32,26 +32,6 @@ int ddb_scan_page(struct http_answer *ret, struct ddb_client *c, const struct dd
     return ddb_client_call(c, DDB_TABLES, "Scan", buf_slice(&body), ret, err);
 }
 
-struct item_calls {
-    const struct key_schema *schema;
-    int (*each)(void *arg, const struct ddb_item *item, struct error *err);
-    void *arg;
-};
-
-static int read_items(struct json_reader *r, const struct item_calls *calls, struct error *err)
-{
-    json_array_begin(r);
-    while (json_array_next(r)) {
-        struct ddb_item item;
-
-        if (ddb_item_read(&item, r, calls->schema, err) < 0)
-            return ddb_read_is_wrong(err);
-        if (calls->each(calls->arg, &item, err) < 0)
-            return -1;
-    }
-    return 0; /* or the reader failed, which stays */
-}
-
 /* {"TableName":"t","CapacityUnits":128.5} */
 static int read_consumed(int64_t *ret_milli, struct json_reader *r, struct error *err)
 {
@@ -66,7 +46,6 @@ int ddb_scan_read(struct bytes answer, const struct key_schema *schema,
                   int (*each)(void *arg, const struct ddb_item *item, struct error *err),
                   void *arg, struct ddb_scan_end *ret, struct error *err)
 {
-    const struct item_calls calls = {schema, each, arg};
     struct ddb_scan_end end = {.consumed_milli = -1};
     struct bytes member;
     struct json_reader r;
@@ -78,7 +57,7 @@ int ddb_scan_read(struct bytes answer, const struct key_schema *schema,
         if (json_raw_is(member, BYTES_LIT("Items"))) {
             if (any)
                 return ddb_read_lacks("single Items", err);
-            if (read_items(&r, &calls, err) < 0)
+            if (ddb_read_each_item(&r, schema, each, arg, err) < 0)
                 return -1;
             any = true;
         } else if (json_raw_is(member, BYTES_LIT("LastEvaluatedKey"))) {

@@ -167,22 +167,6 @@ int json_fields_read_object(struct json_reader *r, void *at, struct error *err)
 
 const struct json_kind json_fields_object = {.read = json_fields_read_object};
 
-int json_fields_read_name(struct json_reader *r, const char *const *names, unsigned count,
-                          unsigned *ret, struct error *err)
-{
-    struct bytes raw;
-
-    if (!json_string(r, &raw))
-        return -1;
-    for (unsigned i = 0; i < count; i++) {
-        if (json_raw_is(raw, bytes_of(names[i]))) {
-            *ret = i;
-            return 0;
-        }
-    }
-    return error_set(err, ERR_DATA, "an unknown name");
-}
-
 /* ---- reading ---- */
 
 /* The place of the field, `count` for none. The search begins behind the last one found, where
@@ -198,10 +182,28 @@ static unsigned field_of(const struct json_fields *fields, unsigned from, struct
     return fields->count;
 }
 
+static int read_name(unsigned *ret, const struct json_kind *kind, struct json_reader *r,
+                     struct error *err)
+{
+    struct bytes raw;
+
+    if (!json_string(r, &raw))
+        return -1;
+    for (unsigned i = 0; i < kind->name_count; i++) {
+        if (json_raw_is(raw, bytes_of(kind->names[i]))) {
+            *ret = i;
+            return 0;
+        }
+    }
+    return error_set(err, ERR_DATA, "an unknown name");
+}
+
 static int read_field(void *record, const struct json_fields *fields,
                       const struct json_field *f, struct json_reader *r, struct error *err)
 {
-    if (f->kind->read(r, (char *)record + f->at, err) == 0)
+    void *at = (char *)record + f->at;
+
+    if ((f->kind->names ? read_name(at, f->kind, r, err) : f->kind->read(r, at, err)) == 0)
         return 0;
     if (json_failed(r))
         return json_reader_error(r, err);
@@ -290,7 +292,10 @@ void json_fields_encode(struct buf *out, const void *record, const struct json_f
         if (f->kind->is_left_out && f->kind->is_left_out(at))
             continue;
         buf_printf(out, "%c\"%s\":", i ? ',' : '{', f->name.p);
-        f->kind->write(out, at);
+        if (f->kind->names)
+            json_stringify(out, bytes_of(f->kind->names[*(const unsigned *)at]));
+        else
+            f->kind->write(out, at);
     }
     buf_char(out, '}');
 }

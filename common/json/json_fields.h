@@ -30,6 +30,9 @@ struct json_kind {
     bool (*is_left_out)(const void *at);     /* by the writer; NULL: never */
     void (*copy)(void *ret, const void *at); /* ret is the same byte for byte already */
     void (*release)(void *at);
+    /* For an enum that begins at 0, in place of the functions: the names of its values. */
+    const char *const *names;
+    unsigned name_count;
 };
 
 extern const struct json_kind json_fields_text;         /* char *, never NULL; without NUL */
@@ -90,6 +93,3 @@ void json_fields_release(void *record, const struct json_fields *fields);
 
 /* The reader of json_fields_object. */
 int json_fields_read_object(struct json_reader *r, void *at, struct error *err);
-/* For kinds whose value is one of a list of names. */
-int json_fields_read_name(struct json_reader *r, const char *const *names, unsigned count,
-                          unsigned *ret, struct error *err);

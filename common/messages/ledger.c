@@ -5,7 +5,6 @@
 
 #include "common/base/check.h"
 #include "common/json/json_fields.h"
-#include "common/json/json_text.h"
 
 /* ---- what fields hold ---- */
 
@@ -17,33 +16,15 @@ const char *ledger_phase_name(enum ledger_phase p)
     return phase_names[p];
 }
 
-static int read_phase(struct json_reader *r, void *at, struct error *err)
-{
-    return json_fields_read_name(r, phase_names, ARRAY_LEN(phase_names), at, err);
-}
-
-static void write_phase(struct buf *out, const void *at)
-{
-    json_stringify(out, bytes_of(phase_names[*(const enum ledger_phase *)at]));
-}
-
-static const struct json_kind phase_kind = {.read = read_phase, .write = write_phase};
+static const struct json_kind phase_kind = {.names = phase_names,
+                                            .name_count = ARRAY_LEN(phase_names)};
 
 static const char *const status_names[] = {"not process",        "no need to process",
                                            "prepare stage",      "in processing",
                                            "wait father finish", "done"};
 
-static int read_status(struct json_reader *r, void *at, struct error *err)
-{
-    return json_fields_read_name(r, status_names, ARRAY_LEN(status_names), at, err);
-}
-
-static void write_status(struct buf *out, const void *at)
-{
-    json_stringify(out, bytes_of(status_names[*(const enum shard_status *)at]));
-}
-
-static const struct json_kind status_kind = {.read = read_status, .write = write_status};
+static const struct json_kind status_kind = {.names = status_names,
+                                             .name_count = ARRAY_LEN(status_names)};
 
 /* null before the first generation */
 static int read_schema(struct json_reader *r, void *at, struct error *err)

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "common/json/json_fields.h"
-#include "common/json/json_text.h"
 
 /* ---- what fields hold ---- */
 
@@ -17,17 +16,8 @@ const char *table_signal_type_name(enum table_signal_type type)
     return type_names[type];
 }
 
-static int read_type(struct json_reader *r, void *at, struct error *err)
-{
-    return json_fields_read_name(r, type_names, ARRAY_LEN(type_names), at, err);
-}
-
-static void write_type(struct buf *out, const void *at)
-{
-    json_stringify(out, bytes_of(type_names[*(const enum table_signal_type *)at]));
-}
-
-static const struct json_kind type_kind = {.read = read_type, .write = write_type};
+static const struct json_kind type_kind = {.names = type_names,
+                                           .name_count = ARRAY_LEN(type_names)};
 
 /* Whether what belongs to one type of request is written depends on the type: the functions of
  * these kinds get the whole request. */

@@ -162,7 +162,7 @@ def test_a_missing_stream_is_enabled(bridge):
 
 @pytest.mark.parametrize("view", ["KEYS_ONLY", "OLD_IMAGE"])
 def test_a_stream_without_new_images_is_refused_by_name(bridge, view):
-    """Only that table stops, in a clear state."""
+    """Only that table is halted."""
     refused, good = bridge.add_table(stream=view), bridge.add_table()
     for table in refused, good:
         bridge.writer(table, seed=11, keys=10).fill()

@@ -1,4 +1,4 @@
-"""A table whose name is no good stands still alone, by name, and all others go on."""
+"""A table whose name is no good is halted alone, by name, and all others go on."""
 
 import pytest
 from support.bridge import complain

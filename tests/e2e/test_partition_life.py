@@ -1,5 +1,5 @@
 """A partition's life: who may take it, what a lost answer leaves of it, how it is left, and that health and
-the end tell of one that stands still.
+the end tell of one that is halted.
 
 Faults come from a proxy in front of MongoDB. The rules `stray` and `unacknowledged`, broken on purpose, are
 seen to do the damage that their scenes look for.
@@ -243,7 +243,7 @@ def stopped_table(scene):
     first.sigterm()
     consumer = scene.consumer({"convert.type": "raw"})
     failed = lambda: consumer.metric("dynaferry_consumer_table_failed") == 1
-    wait_until(failed, 30, "the clear state", [consumer])
+    wait_until(failed, 30, "the halt", [consumer])
     return table, consumer
 
 

@@ -383,7 +383,7 @@ def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
     complain(ferry.verify_log(table))
 
 
-# --- tables that stand still, other modes ---
+# --- tables that are halted, other modes ---
 
 
 def test_a_table_in_a_gap_refuses_and_goes_on_refusing_after_a_restart(ferry):

@@ -1,4 +1,4 @@
-"""A table's log and its ledger record are what the ledger says they are, or the table stands still by name: a
+"""A table's log and its ledger record are what the ledger says they are, or the table is halted by name: a
 data topic that was made anew, a table that was made anew while it is copied, a record that can't be read.
 """
 
@@ -39,7 +39,7 @@ def pair(ferry, **settings):
 
 
 def goes_on(ferry, table, but="nothing"):
-    """A neighbour of a table that stands still; `but` is in problems that are not meant."""
+    """A neighbour of a table that is halted; `but` is in problems that are not meant."""
     put_many(ferry, table, 5, "the neighbour's")
     ferry.wait_caught_up(tables=[table])
     complain([problem for problem in ferry.verify_log(table) if but not in str(problem)])
@@ -232,7 +232,7 @@ def newest_of(ferry, table):
 
 @pytest.mark.parametrize("how", ["a phase of a later version", "a member that is missing"])
 def test_a_table_record_that_can_not_be_read_is_never_written_over(ferry, how):
-    """Its table stands still, by name; put right, it goes on where it was."""
+    """Its table is halted, by name; put right, it goes on where it was."""
     table, other, producer = pair(ferry)
     producer.sigterm()
     right = table_record(ferry, table)

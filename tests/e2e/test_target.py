@@ -164,7 +164,7 @@ def test_a_log_that_does_not_reach_back_stops_that_table_alone(bridge):
     consumer = bridge.consumer(CHANGE)
     bridge.wait_applied(tables=[other])
     verify(bridge, other)
-    wait_until(lambda: "partition halted" in consumer.log(), 30, "the clear state", [consumer])
+    wait_until(lambda: "partition halted" in consumer.log(), 30, "the halt", [consumer])
     assert consumer.get("/healthz")[0] == 503
     assert 'dynaferry_consumer_table_failed{table="%s"} 1' % table.name in consumer.get("/metrics")[1]
     assert 'dynaferry_consumer_table_failed{table="%s"} 0' % other.name in consumer.get("/metrics")[1]

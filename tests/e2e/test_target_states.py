@@ -1,4 +1,4 @@
-"""Targets that can't be used as they are: each table gets one clear state, its neighbours go on."""
+"""Targets that can't be used as they are: each such table is halted, its neighbours go on."""
 
 import bson
 import pytest
@@ -282,7 +282,7 @@ def test_nothing_is_deleted_when_the_log_can_not_bring_it_back(ferry):
     table = doubled(ferry)
     delete_records(ferry.parts.kafka, ferry.topic(table), 1)
     consumer = ferry.consumer()
-    wait_until(lambda: unhealthy(consumer, table), 60, "a clear state", [consumer])
+    wait_until(lambda: unhealthy(consumer, table), 60, "a halt", [consumer])
     assert ferry.target()[table.name].count_documents({"pk": "k1"}) == 2
     wait_halted(consumer, table)
     assert ferry.target()[table.name].count_documents({}) == 6

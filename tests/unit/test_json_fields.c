@@ -8,6 +8,13 @@
 
 #include <cmocka.h>
 
+enum size {
+    SMALL,
+    LARGE,
+};
+static const char *const size_names[] = {"small", "large"};
+static const struct json_kind size_kind = {.names = size_names, .name_count = 2};
+
 struct thing {
     char *name;
     char *nick;
@@ -17,6 +24,7 @@ struct thing {
     int32_t partition;
     bool open;
     bool marked;
+    enum size size;
     struct bytes raw;
 };
 
@@ -29,15 +37,16 @@ static const struct json_field list[] = {
     JSON_FIELD("partition", struct thing, partition, &json_fields_int32),
     JSON_FIELD("open", struct thing, open, &json_fields_bool),
     JSON_FIELD("marked", struct thing, marked, &json_fields_mark),
+    JSON_FIELD("size", struct thing, size, &size_kind),
 };
 static const struct json_fields fields = JSON_FIELDS("a thing", struct thing, list);
 
 #define SHORT                                                                                  \
     "{\"name\":\"a\\n\",\"nick\":null,\"when_ms\":-1,\"rows\":0,\"partition\":3,\"open\":"     \
-    "true}"
+    "true,\"size\":\"small\"}"
 #define LONG                                                                                   \
     "{\"name\":\"\",\"nick\":\"n\",\"note\":\"\",\"when_ms\":5,\"rows\":9,\"partition\":0,"    \
-    "\"open\":false,\"marked\":true}"
+    "\"open\":false,\"marked\":true,\"size\":\"large\"}"
 
 static struct thing decoded(const char *json)
 {
@@ -71,9 +80,10 @@ static void what_is_written_is_read_and_what_is_read_is_written(void **state)
 static void members_come_in_any_order_and_unknown_ones_are_skipped(void **state)
 {
     AUTO(thing_release)
-    struct thing t =
-        decoded(" { \"open\":false,\"new\":{\"name\":1},\"partition\":1,\"rows\":2,"
-                "\"nick\":\"x\", \"when_ms\":3,\"n\\u0061me\":\"y\",\"marked\":false}");
+    struct thing t = decoded(
+        " { \"open\":false,\"new\":{\"name\":1},\"partition\":1,\"rows\":2,"
+        "\"nick\":\"x\", "
+        "\"when_ms\":3,\"n\\u0061me\":\"y\",\"marked\":false,\"size\":\"l\\u0061rge\"}");
 
     (void)state;
     assert_string_equal(t.name, "y");
@@ -81,6 +91,7 @@ static void members_come_in_any_order_and_unknown_ones_are_skipped(void **state)
     assert_null(t.note);
     assert_int_equal(t.rows, 2);
     assert_false(t.marked);
+    assert_int_equal(t.size, LARGE);
 }
 
 static void a_copy_owns_what_it_holds(void **state)
@@ -98,7 +109,8 @@ static void a_copy_owns_what_it_holds(void **state)
     assert_true(bytes_is(buf_slice(&out), LONG));
 }
 
-#define WITHOUT_NAME "\"nick\":null,\"when_ms\":1,\"rows\":0,\"partition\":3,\"open\":true}"
+#define WITHOUT_NAME                                                                           \
+    "\"nick\":null,\"when_ms\":1,\"rows\":0,\"partition\":3,\"open\":true,\"size\":\"small\"}"
 
 static void what_is_wrong_is_named_and_nothing_is_kept(void **state)
 {
@@ -117,6 +129,7 @@ static void what_is_wrong_is_named_and_nothing_is_kept(void **state)
         {"{\"partition\":2147483648}", "\"partition\" of a thing: a number past 2147483647"},
         {"{\"partition\":-1}", "\"partition\" of a thing: a negative number"},
         {"{\"open\":1}", "was expected"},
+        {"{\"size\":\"huge\"}", "\"size\" of a thing: an unknown name"},
     };
 
     (void)state;

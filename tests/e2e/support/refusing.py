@@ -1,4 +1,4 @@
-"""What the tests of a refusing target share: a bridge whose consumers come through a proxy, clear states."""
+"""What the tests of a refusing target share: a bridge whose consumers come through a proxy, halts."""
 
 import re
 
@@ -71,7 +71,7 @@ def failed(program, table):
 
 
 def wait_halted(consumer, table, state="table halted", seconds=60):
-    """The clear state: in the log with its reason, in the metrics and in the health. The line of the log."""
+    """The halt: in the log with its reason, in the metrics and in the health. The line of the log."""
     what = f"{state}: {table.name}"
     wait_until(lambda: told(consumer, state, table), seconds, what, [consumer])
     wait_until(lambda: failed(consumer, table) == 1, 20, "the metric of a failed table", [consumer])
@@ -85,6 +85,6 @@ def unhealthy(consumer, table):
 
 
 def wait_well(consumer, tables, seconds=60):
-    """Nothing is left of a clear state."""
+    """Nothing is left of a halt."""
     well = lambda: consumer.get("/healthz")[0] == 200 and not any(failed(consumer, t) for t in tables)
     wait_until(well, seconds, "the health to come back", [consumer])

@@ -98,7 +98,7 @@ def asked(ferry, op, since=0, **where):
 
 
 def given_up(ferry, *tables):
-    """Tables that stand still, and why."""
+    """Tables that are halted, and why."""
     ledger = ferry.ledger()[0]
     records = [ledger.get(f"table/{table.name}", {}) for table in tables or ferry.tables]
     return [(r["phase"], r["reason"]) for r in records if r.get("phase") in ("gap", "gone", "failed")]

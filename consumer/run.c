@@ -1,3 +1,9 @@
+/* The order documents, dead letters, position carries the promise that nothing is lost: a crash
+ * between any two of them only repeats the batch, and repeating is harmless, since what is
+ * applied in order from any earlier offset ends with the right values. As long as the outcome
+ * of a command is unknown no other may be sent, because an older write could land behind a
+ * newer one: anything but a clean answer leads to HELD, and from there by way of the document.
+ */
 #include "consumer/run.h"
 
 #include <inttypes.h>

@@ -1,3 +1,8 @@
+/* Two consumers may believe for a while that a partition is theirs: the group tells them at
+ * different times, and a command that was given up may still be executed. A write of documents
+ * can't be fenced, so it is healed: who leaves writes a goodbye when nothing of its own is on
+ * its way, else, after the grace, a mark from where the new owner has to apply again. And who
+ * takes over from one that left no goodbye applies once more itself, after that grace. */
 #include "consumer/takeover.h"
 
 #include <inttypes.h>

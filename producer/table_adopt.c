@@ -75,6 +75,7 @@ int table_adopt_append(struct append_context *a, struct ledger_table *t,
                        struct shard_tree *tree, struct error *err)
 {
     struct table_worker *w = a->w;
+
     w->begin_offsets =
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
     if (topic_writer_gate_enter(w->writer, &w->member, &w->control, err) < 0)

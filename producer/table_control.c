@@ -100,6 +100,7 @@ static void look_at_topic(struct table_worker *w)
 static int64_t run(struct append_context *a)
 {
     struct table_worker *w = a->w;
+
     start_what_should_run(w);
     show_metrics(w);
     if (table_worker_is_over(w))
@@ -110,7 +111,7 @@ static int64_t run(struct append_context *a)
     return ledger_dues_append(a) ? 0 : CONTROL_MS;
 }
 
-/* ---- stopping, and coming back ---- */
+/* ---- halting, and coming back ---- */
 
 static void set_halted(struct table_worker *w, void *arg)
 {
@@ -205,6 +206,7 @@ static enum worker_state state_of(struct table_worker *w)
 static int64_t step_of(struct append_context *a)
 {
     struct table_worker *w = a->w;
+
     switch (state_of(w)) {
     case WORKER_STARTING:
         return start(a);

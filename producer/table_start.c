@@ -33,6 +33,7 @@ bool table_start_has_stream(struct append_context *a, const struct ddb_table *de
                             int64_t *ret_delay)
 {
     struct table_worker *w = a->w;
+
     *ret_delay = 0;
     if (strcmp(desc->status, "CREATING") == 0) { /* a scan would be told that it is not there */
         *ret_delay = start_trouble_soon(w);

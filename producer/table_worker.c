@@ -1,3 +1,9 @@
+/* A table's steps run on any thread of the pool, and its commits and aborts on the topic
+ * writer's. They meet here. Two orders make that safe. An abort first takes the positions back
+ * and then makes the barrier's tickets stale, so whoever takes a ticket and then reads a
+ * position has either the right one, or a ticket that is refused. And the state is changed
+ * under `lock` alone while nothing is asked or appended under it, so a commit never waits for
+ * the source. */
 #include "producer/table_worker.h"
 
 #include <inttypes.h>

@@ -4,18 +4,16 @@
  * A tree of nodes in an arena; texts are slices of what was read or copies in the arena. An
  * item's tree says all that DynamoDB says. A document's tree says what its BSON says: written
  * with convert.type = change it has lists where the item may have sets, and texts where it may
- * have long numbers; compare.h knows what stands for what. Built here from DynamoDB JSON and
- * from BSON; no code is shared with what the consumer converts by.
+ * have long numbers; compare.h knows what stands for what. canon_item.h builds from DynamoDB
+ * JSON, canon_document.h from BSON; no code is shared with what the consumer converts by.
  *
  * Of one thread. */
 #pragma once
 
-#include <bson/bson.h>
 #include <obstack.h>
 #include <stdbool.h>
 
 #include "common/base/bytes.h"
-#include "common/base/error.h"
 #include "fullcheck/decimal.h"
 
 enum canon_type {
@@ -70,17 +68,6 @@ struct canon_form {
     bool as_double;        /* convert.number = double */
     const char *id_prefix; /* convert._id: an attribute _id is stored as this and _id */
 };
-
-/* A map of the item's attributes, under the names they are stored under. ERR_RETRY when it is
- * no item (the answer is not what the service promises). */
-int canon_item(struct canon **ret, struct canon_arena *a, struct bytes json,
-               const struct canon_form *form, struct error *err);
-/* A map of the document's fields, but for _id. */
-struct canon *canon_document(struct canon_arena *a, const bson_t *document,
-                             const struct canon_form *form);
-/* The value at the iterator, in the same form. */
-struct canon *canon_value(struct canon_arena *a, const bson_iter_t *it,
-                          const struct canon_form *form);
 
 const struct canon *canon_member(const struct canon *map, struct bytes name); /* NULL: absent */
 

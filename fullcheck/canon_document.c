@@ -1,8 +1,7 @@
-/* fullcheck/canon_document.c - from BSON. */
+#include "fullcheck/canon_document.h"
+
 #include <inttypes.h>
 #include <stdio.h>
-
-#include "fullcheck/canon.h"
 
 #define DEEPEST 120 /* MongoDB nests at most 100 levels */
 
@@ -236,8 +235,8 @@ static struct canon *value_at(struct canon_arena *a, const bson_iter_t *it, bool
     return change ? plain_at(a, it, depth) : wrapped_at(a, it, depth);
 }
 
-struct canon *canon_value(struct canon_arena *a, const bson_iter_t *it,
-                          const struct canon_form *form)
+struct canon *canon_document_value(struct canon_arena *a, const bson_iter_t *it,
+                                   const struct canon_form *form)
 {
     return value_at(a, it, form->change, 0);
 }

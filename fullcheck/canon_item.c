@@ -1,8 +1,8 @@
-/* fullcheck/canon_item.c - from DynamoDB JSON. */
+#include "fullcheck/canon_item.h"
+
 #include "common/base/base64.h"
 #include "common/json/json_reader.h"
 #include "common/json/json_text.h"
-#include "fullcheck/canon.h"
 
 static struct canon *read_value(struct canon_arena *a, struct json_reader *r,
                                 struct error *err);
@@ -72,12 +72,12 @@ static const struct scalar *scalar_of(char letter)
 }
 
 static struct canon *read_scalar(struct canon_arena *a, struct json_reader *r,
-                                 const struct scalar *s, struct error *err)
+                                 const struct scalar *scalar, struct error *err)
 {
-    struct canon *c = canon_new(a, s->type);
+    struct canon *c = canon_new(a, scalar->type);
     struct bytes raw;
 
-    if (json_string(r, &raw) && s->fill(a, c, raw) == 0)
+    if (json_string(r, &raw) && scalar->fill(a, c, raw) == 0)
         return c;
     no_item(r, "a value that is none of its type", err);
     return NULL;

@@ -4,53 +4,53 @@
 
 #define DIGITS_OF_DECIMAL128 34
 
-static void values(struct compare *c, const struct compare_path *path,
+static void values(struct compare *cmp, const struct compare_path *path,
                    const struct canon *source, const struct canon *target, bool exact);
 
-static void part(struct compare *c, const struct compare_path *path, const struct canon *source,
-                 const struct canon *target)
+static void part(struct compare *cmp, const struct compare_path *path,
+                 const struct canon *source, const struct canon *target)
 {
-    c->different = true;
-    if (c->parts)
-        c->parts(c->arg, path, source, target);
+    cmp->different = true;
+    if (cmp->parts)
+        cmp->parts(cmp->arg, path, source, target);
 }
 
-static bool enough(const struct compare *c)
+static bool enough(const struct compare *cmp)
 {
-    return c->different && !c->parts;
+    return cmp->different && !cmp->parts;
 }
 
 /* ---- scalars ---- */
 
 /* A text of digits where Decimal128 has too few. */
-static bool long_number_equal(struct compare *c, const struct canon *source,
+static bool long_number_equal(struct compare *cmp, const struct canon *source,
                               const struct canon *target)
 {
     struct canon number = {.type = CANON_NUMBER};
 
-    return c->form->change && source->number.digits.len > DIGITS_OF_DECIMAL128 &&
-           canon_number(c->arena, &number, target->text) &&
+    return cmp->form->change && source->number.digits.len > DIGITS_OF_DECIMAL128 &&
+           canon_number(cmp->arena, &number, target->text) &&
            decimal_equal(&source->number, &number.number);
 }
 
-static bool number_equal(struct compare *c, const struct canon *source,
+static bool number_equal(struct compare *cmp, const struct canon *source,
                          const struct canon *target, bool exact)
 {
     if (target->type == CANON_STRING)
-        return long_number_equal(c, source, target);
+        return long_number_equal(cmp, source, target);
     if (target->type != CANON_NUMBER)
         return false;
     if (decimal_equal(&source->number, &target->number))
         return true;
-    return c->form->change && c->form->as_double && !exact && target->is_double &&
+    return cmp->form->change && cmp->form->as_double && !exact && target->is_double &&
            decimal_to_double(&source->number) == target->approximate;
 }
 
-static bool scalar_equal(struct compare *c, const struct canon *source,
+static bool scalar_equal(struct compare *cmp, const struct canon *source,
                          const struct canon *target, bool exact)
 {
     if (source->type == CANON_NUMBER)
-        return number_equal(c, source, target, exact);
+        return number_equal(cmp, source, target, exact);
     if (source->type != target->type)
         return false;
     if (source->type == CANON_BOOL)
@@ -67,16 +67,17 @@ struct ordering {
     bool as_double;
 };
 
-static double value_of(const struct canon *c)
+static double value_of(const struct canon *number)
 {
-    return c->is_double ? c->approximate : decimal_to_double(&c->number);
+    return number->is_double ? number->approximate : decimal_to_double(&number->number);
 }
 
-static int number_order(const struct canon *a, const struct canon *b, const struct ordering *o)
+static int number_order(const struct canon *a, const struct canon *b,
+                        const struct ordering *ordering)
 {
     double x, y;
 
-    if (!o->as_double)
+    if (!ordering->as_double)
         return decimal_order(&a->number, &b->number);
     x = value_of(a);
     y = value_of(b);
@@ -107,65 +108,66 @@ static int element_order(const void *left, const void *right, void *arg)
 }
 
 /* A long number's text counts as the number, where numbers are looked for. */
-static const struct canon *as_number(struct compare *c, const struct canon *element,
+static const struct canon *as_number(struct compare *cmp, const struct canon *element,
                                      bool numbers)
 {
     struct canon *number;
 
-    if (!numbers || element->type != CANON_STRING || !c->form->change)
+    if (!numbers || element->type != CANON_STRING || !cmp->form->change)
         return element;
-    number = canon_new(c->arena, CANON_NUMBER);
-    return canon_number(c->arena, number, element->text) &&
+    number = canon_new(cmp->arena, CANON_NUMBER);
+    return canon_number(cmp->arena, number, element->text) &&
                    number->number.digits.len > DIGITS_OF_DECIMAL128
                ? number
                : element;
 }
 
-static const struct canon **ordered(struct compare *c, const struct canon *set,
-                                    struct ordering *o)
+static const struct canon **ordered(struct compare *cmp, const struct canon *set,
+                                    struct ordering *ordering)
 {
     const struct canon **all =
-        obstack_alloc(&c->arena->memory, (int)(set->count * sizeof(*all)));
+        obstack_alloc(&cmp->arena->memory, (int)(set->count * sizeof(*all)));
     size_t n = 0;
 
     for (const struct canon *e = set->first; e; e = e->next)
-        all[n++] = as_number(c, e, o->numbers);
-    qsort_r(all, n, sizeof(*all), element_order, o);
+        all[n++] = as_number(cmp, e, ordering->numbers);
+    qsort_r(all, n, sizeof(*all), element_order, ordering);
     return all;
 }
 
-static bool set_equal(struct compare *c, const struct canon *source, const struct canon *target)
+static bool set_equal(struct compare *cmp, const struct canon *source,
+                      const struct canon *target)
 {
-    struct ordering o = {.numbers = source->element == 'N',
-                         .as_double = c->form->change && c->form->as_double};
+    struct ordering ordering = {.numbers = source->element == 'N',
+                                .as_double = cmp->form->change && cmp->form->as_double};
     const struct canon **ours, **theirs;
 
-    if (target->type != (c->form->change ? CANON_LIST : CANON_SET) ||
+    if (target->type != (cmp->form->change ? CANON_LIST : CANON_SET) ||
         source->count != target->count)
         return false;
-    if (!c->form->change && source->element != target->element)
+    if (!cmp->form->change && source->element != target->element)
         return false;
-    ours = ordered(c, source, &o);
-    theirs = ordered(c, target, &o);
+    ours = ordered(cmp, source, &ordering);
+    theirs = ordered(cmp, target, &ordering);
     for (size_t i = 0; i < source->count; i++)
-        if (!scalar_equal(c, ours[i], theirs[i], false))
+        if (!scalar_equal(cmp, ours[i], theirs[i], false))
             return false;
     return true;
 }
 
 /* ---- lists ---- */
 
-static void lists(struct compare *c, const struct compare_path *path,
+static void lists(struct compare *cmp, const struct compare_path *path,
                   const struct canon *source, const struct canon *target)
 {
     const struct canon *a = source->first, *b = target->first;
     struct compare_path step = {.up = path};
 
-    for (; (a || b) && !enough(c); step.position++) {
+    for (; (a || b) && !enough(cmp); step.position++) {
         if (a && b)
-            values(c, &step, a, b, false);
+            values(cmp, &step, a, b, false);
         else
-            part(c, &step, a, b);
+            part(cmp, &step, a, b);
         a = a ? a->next : NULL;
         b = b ? b->next : NULL;
     }
@@ -186,27 +188,28 @@ struct members {
     size_t count;
 };
 
-static struct members by_name(struct compare *c, const struct canon *from)
+static struct members by_name(struct compare *cmp, const struct canon *from)
 {
-    struct members m = {0};
+    struct members members = {0};
 
     for (const struct canon *e = from; e; e = e->next)
-        m.count++;
-    m.all = obstack_alloc(&c->arena->memory, (int)(m.count * sizeof(*m.all)));
-    m.count = 0;
+        members.count++;
+    members.all =
+        obstack_alloc(&cmp->arena->memory, (int)(members.count * sizeof(*members.all)));
+    members.count = 0;
     for (const struct canon *e = from; e; e = e->next)
-        m.all[m.count++] = e;
-    qsort(m.all, m.count, sizeof(*m.all), name_order);
-    return m;
+        members.all[members.count++] = e;
+    qsort(members.all, members.count, sizeof(*members.all), name_order);
+    return members;
 }
 
-static bool exact_at(const struct compare *c, const struct compare_path *path,
+static bool exact_at(const struct compare *cmp, const struct compare_path *path,
                      const struct canon *member)
 {
-    return !path && c->is_key && c->is_key(c->arg, member->name);
+    return !path && cmp->is_key && cmp->is_key(cmp->arg, member->name);
 }
 
-static void one_member(struct compare *c, const struct compare_path *path,
+static void one_member(struct compare *cmp, const struct compare_path *path,
                        const struct canon *source, const struct canon *target)
 {
     const struct canon *any = source ? source : target;
@@ -214,68 +217,68 @@ static void one_member(struct compare *c, const struct compare_path *path,
                                 .name = any->renamed ? BYTES_LIT("_id") : any->name};
 
     if (source && target)
-        values(c, &step, source, target, exact_at(c, path, any));
+        values(cmp, &step, source, target, exact_at(cmp, path, any));
     else
-        part(c, &step, source, target);
+        part(cmp, &step, source, target);
 }
 
 /* The members from where the two sides have them in another order. */
-static void merged(struct compare *c, const struct compare_path *path,
+static void merged(struct compare *cmp, const struct compare_path *path,
                    const struct canon *source, const struct canon *target)
 {
-    struct members a = by_name(c, source), b = by_name(c, target);
+    struct members a = by_name(cmp, source), b = by_name(cmp, target);
     size_t i = 0, j = 0;
 
-    while ((i < a.count || j < b.count) && !enough(c)) {
+    while ((i < a.count || j < b.count) && !enough(cmp)) {
         int order = i == a.count ? 1 : j == b.count ? -1 : name_order(&a.all[i], &b.all[j]);
 
-        one_member(c, path, order <= 0 ? a.all[i] : NULL, order >= 0 ? b.all[j] : NULL);
+        one_member(cmp, path, order <= 0 ? a.all[i] : NULL, order >= 0 ? b.all[j] : NULL);
         i += order <= 0;
         j += order >= 0;
     }
 }
 
-static void maps(struct compare *c, const struct compare_path *path, const struct canon *source,
-                 const struct canon *target)
+static void maps(struct compare *cmp, const struct compare_path *path,
+                 const struct canon *source, const struct canon *target)
 {
     const struct canon *a = source->first, *b = target->first;
 
-    while (a && b && bytes_equal(a->name, b->name) && !enough(c)) {
-        one_member(c, path, a, b);
+    while (a && b && bytes_equal(a->name, b->name) && !enough(cmp)) {
+        one_member(cmp, path, a, b);
         a = a->next;
         b = b->next;
     }
-    if ((a || b) && !enough(c))
-        merged(c, path, a, b);
+    if ((a || b) && !enough(cmp))
+        merged(cmp, path, a, b);
 }
 
 /* ---- all ---- */
 
-static void values(struct compare *c, const struct compare_path *path,
+static void values(struct compare *cmp, const struct compare_path *path,
                    const struct canon *source, const struct canon *target, bool exact)
 {
     if (source->type == CANON_MAP && target->type == CANON_MAP)
-        maps(c, path, source, target);
+        maps(cmp, path, source, target);
     else if (source->type == CANON_LIST && target->type == CANON_LIST)
-        lists(c, path, source, target);
+        lists(cmp, path, source, target);
     else if (source->type == CANON_SET
-                 ? !set_equal(c, source, target)
-                 : source->type >= CANON_LIST || !scalar_equal(c, source, target, exact))
-        part(c, path, source, target);
+                 ? !set_equal(cmp, source, target)
+                 : source->type >= CANON_LIST || !scalar_equal(cmp, source, target, exact))
+        part(cmp, path, source, target);
 }
 
-bool compare_maps(struct compare *c, const struct canon *source, const struct canon *target)
+bool compare_maps(struct compare *cmp, const struct canon *source, const struct canon *target)
 {
-    c->different = false;
-    maps(c, NULL, source, target);
-    return !c->different;
+    cmp->different = false;
+    maps(cmp, NULL, source, target);
+    return !cmp->different;
 }
 
-bool compare_ids(struct compare *c, const struct canon *source, const struct canon *target)
+bool compare_ids(struct compare *cmp, const struct canon *source, const struct canon *target)
 {
     const struct compare_path step = {.name = BYTES_LIT("_id")};
     const struct canon *a = source->first, *b = target->first;
-    struct compare quiet = {.form = c->form, .arena = c->arena};
+    struct compare quiet = {.form = cmp->form, .arena = cmp->arena};
 
     if (source->type == CANON_MAP && target->type == CANON_MAP) {
         for (; a && b && bytes_equal(a->name, b->name); a = a->next, b = b->next)
@@ -285,6 +288,6 @@ bool compare_ids(struct compare *c, const struct canon *source, const struct can
         values(&quiet, NULL, source, target, true);
     }
     if (quiet.different)
-        part(c, &step, source, target);
+        part(cmp, &step, source, target);
     return !quiet.different;
 }

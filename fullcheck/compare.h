@@ -28,6 +28,7 @@ struct compare {
 };
 
 /* Two maps: an item's and a document's. false: they part. */
-bool compare_maps(struct compare *c, const struct canon *source, const struct canon *target);
-/* Two values, as if they stood alone at `name`. In maps the order counts, as in an _id. */
-bool compare_ids(struct compare *c, const struct canon *source, const struct canon *target);
+bool compare_maps(struct compare *cmp, const struct canon *source, const struct canon *target);
+/* Two _ids, which part as a whole: one call of parts, at _id, with both. Numbers must be exact,
+ * and in maps the order counts; their members' names must be equal too. */
+bool compare_ids(struct compare *cmp, const struct canon *source, const struct canon *target);

@@ -20,34 +20,34 @@ static int stopped(struct error *err)
     return error_set(err, ERR_RETRY, "a stop was requested");
 }
 
-static int reserve(struct ddb_side *s, size_t bytes, struct error *err)
+static int reserve(struct ddb_side *side, size_t bytes, struct error *err)
 {
     int64_t wait;
 
-    while (!throttle_reserve(s->throttle, THROTTLE_SCAN, bytes))
+    while (!throttle_reserve(side->throttle, THROTTLE_SCAN, bytes))
         if (stop_wait_ms(NO_BUDGET_MS))
             return stopped(err);
-    while ((wait = throttle_scan_wait_ms(s->throttle, clock_mono_ms())) > 0)
+    while ((wait = throttle_scan_wait_ms(side->throttle, clock_mono_ms())) > 0)
         if (stop_wait_ms(wait)) {
-            throttle_return(s->throttle, THROTTLE_SCAN, bytes);
+            throttle_return(side->throttle, THROTTLE_SCAN, bytes);
             return stopped(err);
         }
     return 0;
 }
 
-void ddb_side_release(struct ddb_side_answer *a)
+void ddb_side_release(struct ddb_side_answer *answer)
 {
-    if (a->side)
-        throttle_return(a->side->throttle, THROTTLE_SCAN, a->held);
-    a->side = NULL;
-    a->held = 0;
-    http_answer_release(&a->http);
+    if (answer->side)
+        throttle_return(answer->side->throttle, THROTTLE_SCAN, answer->held);
+    answer->side = NULL;
+    answer->held = 0;
+    http_answer_release(&answer->http);
 }
 
 /* ---- a request, and reading its answer ---- */
 
 struct request {
-    int (*ask)(struct http_answer *ret, struct ddb_client *c, const void *what,
+    int (*ask)(struct http_answer *ret, struct ddb_client *client, const void *what,
                struct error *err);
     /* ERR_RETRY: no such answer; what was read of it is forgotten by the next call. */
     int (*read)(void *into, struct bytes answer, struct error *err);
@@ -58,40 +58,40 @@ struct request {
                       which may be too large; NULL: it is not ours to say */
 };
 
-static int one_try(struct ddb_side *s, struct ddb_side_answer *a, const struct request *r,
-                   struct error *err)
+static int one_try(struct ddb_side *side, struct ddb_side_answer *answer,
+                   const struct request *request, struct error *err)
 {
-    size_t expected = s->expected ? s->expected : FIRST_ANSWER_BYTES;
+    size_t expected = side->expected ? side->expected : FIRST_ANSWER_BYTES;
 
-    *a = (struct ddb_side_answer){0};
-    if (reserve(s, expected, err) < 0)
+    *answer = (struct ddb_side_answer){0};
+    if (reserve(side, expected, err) < 0)
         return -1;
-    if (r->ask(&a->http, s->client, r->what, err) < 0) {
-        throttle_return(s->throttle, THROTTLE_SCAN, expected);
+    if (request->ask(&answer->http, side->client, request->what, err) < 0) {
+        throttle_return(side->throttle, THROTTLE_SCAN, expected);
         return -1;
     }
-    a->side = s;
-    a->held = a->http.body.cap;
-    throttle_settle(s->throttle, THROTTLE_SCAN, expected, a->held);
-    s->expected = MAX(MAX(a->held, s->expected / 2), SMALLEST_BYTES);
-    if (r->read(r->into, buf_slice(&a->http.body), err) == 0)
+    answer->side = side;
+    answer->held = answer->http.body.cap;
+    throttle_settle(side->throttle, THROTTLE_SCAN, expected, answer->held);
+    side->expected = MAX(MAX(answer->held, side->expected / 2), SMALLEST_BYTES);
+    if (request->read(request->into, buf_slice(&answer->http.body), err) == 0)
         return 0;
-    ddb_client_broken(s->client, r->operation, err);
-    ddb_side_release(a);
+    ddb_client_broken(side->client, request->operation, err);
+    ddb_side_release(answer);
     return -1;
 }
 
-static int request(struct ddb_side *s, struct ddb_side_answer *a, const struct request *r,
-                   struct error *err)
+static int send_request(struct ddb_side *side, struct ddb_side_answer *answer,
+                        const struct request *request, struct error *err)
 {
-    struct retry patience;
+    struct retry retry;
 
-    retry_init(&patience, s->patience_ms);
-    while (one_try(s, a, r, err) < 0) {
-        if (!retry_again(&patience, ddb_client_error(s->client) == DDB_THROTTLED, err))
+    retry_init(&retry, side->retry_limit_ms);
+    while (one_try(side, answer, request, err) < 0) {
+        if (!retry_again(&retry, ddb_client_error(side->client) == DDB_THROTTLED, err))
             return error_prefix(err, "DynamoDB");
-        if (r->count && ddb_client_error(s->client) == DDB_BROKEN)
-            *r->count = MAX(*r->count / 2, 1);
+        if (request->count && ddb_client_error(side->client) == DDB_BROKEN)
+            *request->count = MAX(*request->count / 2, 1);
     }
     return 0;
 }
@@ -106,49 +106,50 @@ struct page_reading {
 
 static int each_item(void *arg, const struct ddb_item *item, struct error *err)
 {
-    struct page_reading *r = arg;
-    struct ddb_side_page *p = r->page;
+    struct page_reading *of_page = arg;
+    struct ddb_side_page *page = of_page->page;
 
     (void)err;
-    if (p->count == r->room) {
-        r->room = r->room ? r->room * 2 : 1024;
-        p->items = xrealloc(p->items, r->room * sizeof(*p->items));
+    if (page->count == of_page->room) {
+        of_page->room = of_page->room ? of_page->room * 2 : 1024;
+        page->items = xrealloc(page->items, of_page->room * sizeof(*page->items));
     }
-    p->items[p->count++] = item->json;
+    page->items[page->count++] = item->json;
     return 0;
 }
 
-static int ask_page(struct http_answer *ret, struct ddb_client *c, const void *what,
+static int ask_page(struct http_answer *ret, struct ddb_client *client, const void *what,
                     struct error *err)
 {
-    return ddb_scan_page(ret, c, what, err);
+    return ddb_scan_page(ret, client, what, err);
 }
 
 static int read_page(void *into, struct bytes answer, struct error *err)
 {
-    struct page_reading *r = into;
+    struct page_reading *of_page = into;
 
-    r->page->count = 0;
-    return ddb_scan_items(answer, r->schema, each_item, r, &r->page->last, err);
+    of_page->page->count = 0;
+    return ddb_scan_items(answer, of_page->schema, each_item, of_page, &of_page->page->last,
+                          err);
 }
 
-int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *s, const struct ddb_scan *scan,
+int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *side, const struct ddb_scan *scan,
                   const struct key_schema *schema, struct error *err)
 {
-    struct page_reading reading = {.page = ret, .schema = schema};
-    const struct request r = {ask_page, read_page, "Scan", scan, &reading, NULL};
+    struct page_reading of_page = {.page = ret, .schema = schema};
+    const struct request request = {ask_page, read_page, "Scan", scan, &of_page, NULL};
 
     *ret = (struct ddb_side_page){0};
-    if (request(s, &ret->answer, &r, err) == 0)
+    if (send_request(side, &ret->answer, &request, err) == 0)
         return 0;
     free(TAKE(ret->items));
     return -1;
 }
 
-void ddb_side_page_release(struct ddb_side_page *p)
+void ddb_side_page_release(struct ddb_side_page *page)
 {
-    free(TAKE(p->items));
-    ddb_side_release(&p->answer);
+    free(TAKE(page->items));
+    ddb_side_release(&page->answer);
 }
 
 /* ---- items by key ---- */
@@ -164,12 +165,12 @@ struct items_reading {
     const struct key_schema *schema;
 };
 
-static int ask_items(struct http_answer *ret, struct ddb_client *c, const void *what,
+static int ask_items(struct http_answer *ret, struct ddb_client *client, const void *what,
                      struct error *err)
 {
     const struct items_asked *asked = what;
 
-    return ddb_items_get(ret, c, asked->table, asked->keys, asked->count, err);
+    return ddb_items_get(ret, client, asked->table, asked->keys, asked->count, err);
 }
 
 static int too_many(struct error *err)
@@ -199,39 +200,39 @@ static int unprocessed(void *arg, const struct ddb_item *key, struct error *err)
 
 static int read_items(void *into, struct bytes answer, struct error *err)
 {
-    struct items_reading *r = into;
-    const struct ddb_items_calls calls = {found, unprocessed, r->items};
+    struct items_reading *of_items = into;
+    const struct ddb_items_calls calls = {found, unprocessed, of_items->items};
 
-    r->items->count = r->items->unprocessed_count = 0;
-    return ddb_items_read(answer, r->schema, &calls, err);
+    of_items->items->count = of_items->items->unprocessed_count = 0;
+    return ddb_items_read(answer, of_items->schema, &calls, err);
 }
 
-size_t ddb_side_keys(const struct ddb_side *s)
+size_t ddb_side_keys(const struct ddb_side *side)
 {
-    return s->keys ? s->keys : FIRST_KEYS;
+    return side->keys ? side->keys : FIRST_KEYS;
 }
 
-static void learn_keys(struct ddb_side *s, size_t asked, size_t answer_bytes)
+static void learn_keys(struct ddb_side *side, size_t asked, size_t answer_bytes)
 {
     if (answer_bytes > LARGE_BYTES)
-        s->keys = MAX(asked / 2, 1);
+        side->keys = MAX(asked / 2, 1);
     else if (answer_bytes < LARGE_BYTES / 4)
-        s->keys = MIN(MAX(ddb_side_keys(s), 2 * asked), DDB_ITEMS_AT_MOST);
+        side->keys = MIN(MAX(ddb_side_keys(side), 2 * asked), DDB_ITEMS_AT_MOST);
 }
 
-int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *s, const char *table,
+int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *side, const char *table,
                    const struct key_schema *schema, const struct bytes *keys, size_t count,
                    struct error *err)
 {
     struct items_asked asked = {table, keys, count};
-    struct items_reading reading = {ret, schema};
-    const struct request r = {ask_items, read_items, "BatchGetItem",
-                              &asked,    &reading,   &asked.count};
+    struct items_reading of_items = {ret, schema};
+    const struct request request = {ask_items, read_items, "BatchGetItem",
+                                    &asked,    &of_items,  &asked.count};
 
-    if (request(s, &ret->answer, &r, err) < 0)
+    if (send_request(side, &ret->answer, &request, err) < 0)
         return -1;
     ret->asked = asked.count;
-    learn_keys(s, asked.count, ret->answer.http.body.len);
+    learn_keys(side, asked.count, ret->answer.http.body.len);
     return 0;
 }
 
@@ -244,29 +245,29 @@ struct count_reading {
 
 static int read_count(void *into, struct bytes answer, struct error *err)
 {
-    struct count_reading *r = into;
+    struct count_reading *of_count = into;
 
-    return ddb_scan_count(answer, &r->count, &r->last, err);
+    return ddb_scan_count(answer, &of_count->count, &of_count->last, err);
 }
 
 /* Adds a page; *start is where the next one starts, NULL after the last. */
-static int count_page(int64_t *count, char **start, struct ddb_side *s, struct ddb_scan *scan,
-                      struct error *err)
+static int count_page(int64_t *count, char **start, struct ddb_side *side,
+                      struct ddb_scan *scan, struct error *err)
 {
     AUTO(ddb_side_release) struct ddb_side_answer answer = {0};
-    struct count_reading reading = {0};
-    const struct request r = {ask_page, read_count, "Scan", scan, &reading, NULL};
+    struct count_reading of_count = {0};
+    const struct request request = {ask_page, read_count, "Scan", scan, &of_count, NULL};
 
     scan->start_key = bytes_of(*start);
-    if (request(s, &answer, &r, err) < 0)
+    if (send_request(side, &answer, &request, err) < 0)
         return -1;
     free_charp(start);
-    *start = reading.last.len ? bytes_dup(reading.last) : NULL;
-    *count += reading.count;
+    *start = of_count.last.len ? bytes_dup(of_count.last) : NULL;
+    *count += of_count.count;
     return 0;
 }
 
-int ddb_side_count(int64_t *ret, struct ddb_side *s, const char *table, int64_t segment,
+int ddb_side_count(int64_t *ret, struct ddb_side *side, const char *table, int64_t segment,
                    int64_t segments, struct error *err)
 {
     struct ddb_scan scan = {
@@ -275,7 +276,7 @@ int ddb_side_count(int64_t *ret, struct ddb_side *s, const char *table, int64_t 
     int64_t count = 0;
 
     do {
-        if (count_page(&count, &start, s, &scan, err) < 0)
+        if (count_page(&count, &start, side, &scan, err) < 0)
             return -1;
     } while (start);
     *ret = count;

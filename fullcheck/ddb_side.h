@@ -1,7 +1,7 @@
 /* fullcheck/ddb_side.h - what is read from DynamoDB: scan pages and items by key.
  *
- * Strongly consistent, within the rate and the memory budget, tried again until the patience
- * ends. Of one thread each. */
+ * Strongly consistent, within the rate and the memory budget, tried again while
+ * retry_limit_ms allows. Of one thread each. */
 #pragma once
 
 #include "common/dynamodb/ddb_items.h"
@@ -11,7 +11,7 @@
 struct ddb_side {
     struct ddb_client *client;
     struct throttle *throttle;
-    int64_t patience_ms;
+    int64_t retry_limit_ms;
     size_t expected; /* bytes of the next answer, by the last one */
     size_t keys;     /* ddb_side_keys; 0: nothing is known yet */
 };
@@ -22,7 +22,7 @@ struct ddb_side_answer {
     size_t held;
 };
 
-void ddb_side_release(struct ddb_side_answer *a);
+void ddb_side_release(struct ddb_side_answer *answer);
 
 /* A page's items with slices of the answer. */
 struct ddb_side_page {
@@ -32,13 +32,13 @@ struct ddb_side_page {
     struct bytes last; /* LastEvaluatedKey; empty: that was the last page */
 };
 
-int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *s, const struct ddb_scan *scan,
+int ddb_side_page(struct ddb_side_page *ret, struct ddb_side *side, const struct ddb_scan *scan,
                   const struct key_schema *schema, struct error *err);
-void ddb_side_page_release(struct ddb_side_page *p);
+void ddb_side_page_release(struct ddb_side_page *page);
 
 /* How many items to ask for at once, up to DDB_ITEMS_AT_MOST: fewer where items are large, so
  * that an answer stays at some megabytes. */
-size_t ddb_side_keys(const struct ddb_side *s);
+size_t ddb_side_keys(const struct ddb_side *side);
 
 /* Up to DDB_ITEMS_AT_MOST items by canonical keys. Only the first `asked` of them were asked
  * for: an answer to all of them did not come through. What the service left out is in
@@ -52,10 +52,10 @@ struct ddb_side_items {
     size_t unprocessed_count;
 };
 
-int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *s, const char *table,
+int ddb_side_items(struct ddb_side_items *ret, struct ddb_side *side, const char *table,
                    const struct key_schema *schema, const struct bytes *keys, size_t count,
                    struct error *err);
 
 /* Counts a segment from the start to its end. */
-int ddb_side_count(int64_t *ret, struct ddb_side *s, const char *table, int64_t segment,
+int ddb_side_count(int64_t *ret, struct ddb_side *side, const char *table, int64_t segment,
                    int64_t segments, struct error *err);

@@ -14,48 +14,48 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-struct reading {
+struct scanner {
     const char *p, *end;
     char *digits;
     size_t count;    /* of all digits */
     size_t fraction; /* of those behind the point */
 };
 
-static bool take(struct reading *r, char c)
+static bool take(struct scanner *scanner, char c)
 {
-    if (r->p == r->end || *r->p != c)
+    if (scanner->p == scanner->end || *scanner->p != c)
         return false;
-    r->p++;
+    scanner->p++;
     return true;
 }
 
-static size_t take_digits(struct reading *r)
+static size_t take_digits(struct scanner *scanner)
 {
-    size_t before = r->count;
+    size_t before = scanner->count;
 
-    while (r->p < r->end && is_digit(*r->p))
-        r->digits[r->count++] = *r->p++;
-    return r->count - before;
+    while (scanner->p < scanner->end && is_digit(*scanner->p))
+        scanner->digits[scanner->count++] = *scanner->p++;
+    return scanner->count - before;
 }
 
 /* e, sign and digits, or nothing. One that is too large for any use is cut. */
-static bool take_exponent(struct reading *r, int64_t *ret)
+static bool take_exponent(struct scanner *scanner, int64_t *ret)
 {
     bool negative;
     int64_t value = 0;
     const char *from;
 
     *ret = 0;
-    if (!take(r, 'e') && !take(r, 'E'))
+    if (!take(scanner, 'e') && !take(scanner, 'E'))
         return true;
-    negative = take(r, '-');
+    negative = take(scanner, '-');
     if (!negative)
-        take(r, '+');
-    for (from = r->p; r->p < r->end && is_digit(*r->p); r->p++)
+        take(scanner, '+');
+    for (from = scanner->p; scanner->p < scanner->end && is_digit(*scanner->p); scanner->p++)
         if (value <= EXPONENT_AT_MOST)
-            value = value * 10 + (*r->p - '0');
+            value = value * 10 + (*scanner->p - '0');
     *ret = negative ? -value : value;
-    return r->p > from;
+    return scanner->p > from;
 }
 
 static void normalize(struct decimal *d)
@@ -76,20 +76,20 @@ static void normalize(struct decimal *d)
 
 bool decimal_read(struct decimal *ret, struct bytes text, char *digits)
 {
-    struct reading r = {.p = text.p, .end = text.p + text.len, .digits = digits};
+    struct scanner scanner = {.p = text.p, .end = text.p + text.len, .digits = digits};
     struct decimal d;
     int64_t exponent;
-    bool negative = take(&r, '-');
+    bool negative = take(&scanner, '-');
 
     if (!negative)
-        take(&r, '+');
-    take_digits(&r);
-    if (take(&r, '.'))
-        r.fraction = take_digits(&r);
-    if (!r.count || !take_exponent(&r, &exponent) || r.p != r.end)
+        take(&scanner, '+');
+    take_digits(&scanner);
+    if (take(&scanner, '.'))
+        scanner.fraction = take_digits(&scanner);
+    if (!scanner.count || !take_exponent(&scanner, &exponent) || scanner.p != scanner.end)
         return false;
     d = (struct decimal){
-        negative, (int32_t)(exponent - (int64_t)r.fraction), {digits, r.count}};
+        negative, (int32_t)(exponent - (int64_t)scanner.fraction), {digits, scanner.count}};
     normalize(&d);
     if (d.digits.len && (exponent > EXPONENT_AT_MOST || exponent < -EXPONENT_AT_MOST))
         return false;

@@ -19,7 +19,7 @@ enum {
 
 #define SETS(flag, option) .name = flag, .key = option
 
-struct config_extra fullcheck_extras[] = {
+struct config_extra fullcheck_options_extras[] = {
     {SETS("id", "id"), .letter = 'i'},
     {SETS("logLevel", "log.level"), .letter = 'l'},
     {SETS("sourceAccessKeyID", "source.access_key_id"), .letter = 's'},
@@ -73,30 +73,30 @@ struct config_extra fullcheck_extras[] = {
     {0},
 };
 
-static int read_seed(struct fullcheck_options *o, const struct config_extra *extras,
+static int read_seed(struct fullcheck_options *options, const struct config_extra *extras,
                      struct error *err)
 {
     const char *value = config_extra_value(extras, "seed");
 
-    o->seed_given = value != NULL;
+    options->seed_given = value != NULL;
     if (!value) {
-        random_bytes(&o->seed, sizeof(o->seed));
+        random_bytes(&options->seed, sizeof(options->seed));
         return 0;
     }
     errno = 0;
-    o->seed = strtoull(value, NULL, 10);
+    options->seed = strtoull(value, NULL, 10);
     if (!*value || value[strspn(value, "0123456789")] || errno)
         return config_extra_refuse(extras, "seed", "0 to 18446744073709551615", err);
     return 0;
 }
 
-static int read_diff_file(struct fullcheck_options *o, const struct config_extra *extras,
+static int read_diff_file(struct fullcheck_options *options, const struct config_extra *extras,
                           struct error *err)
 {
     const char *value = config_extra_value(extras, "diffOutputFile");
 
-    o->diff_file = value ? value : DIFF_FILE;
-    if (!*o->diff_file)
+    options->diff_file = value ? value : DIFF_FILE;
+    if (!*options->diff_file)
         return config_extra_refuse(extras, "diffOutputFile", "paths of files", err);
     return 0;
 }
@@ -104,22 +104,22 @@ static int read_diff_file(struct fullcheck_options *o, const struct config_extra
 int fullcheck_options_read(struct fullcheck_options *ret, const struct config_extra *extras,
                            struct error *err)
 {
-    struct fullcheck_options o = {.settle_ms = SETTLE_MS};
+    struct fullcheck_options options = {.settle_ms = SETTLE_MS};
     const char *reverse = config_extra_value(extras, "reverse");
     int64_t threads = THREADS;
     int outline = OUTLINE_GO;
 
-    if (read_diff_file(&o, extras, err) < 0 || read_seed(&o, extras, err) < 0 ||
+    if (read_diff_file(&options, extras, err) < 0 || read_seed(&options, extras, err) < 0 ||
         config_extra_int(extras, "parallel", 1, THREADS_MAX, &threads, err) < 0 ||
-        config_extra_int(extras, "sample", 0, SAMPLE_MAX, &o.sample, err) < 0 ||
-        config_extra_ms(extras, "settle", SETTLE_MAX, &o.settle_ms, err) < 0 ||
+        config_extra_int(extras, "sample", 0, SAMPLE_MAX, &options.sample, err) < 0 ||
+        config_extra_ms(extras, "settle", SETTLE_MAX, &options.settle_ms, err) < 0 ||
         config_extra_choice(extras, "outline", OUTLINES, &outline, err) < 0)
         return -1;
-    o.threads = (int)threads;
-    o.outline = outline;
-    o.reverse = !reverse || strcmp(reverse, "on") == 0;
-    o.repair = config_extra_value(extras, "repair");
-    o.json = config_extra_value(extras, "json");
-    *ret = o;
+    options.threads = (int)threads;
+    options.outline = outline;
+    options.reverse = !reverse || strcmp(reverse, "on") == 0;
+    options.repair = config_extra_value(extras, "repair");
+    options.json = config_extra_value(extras, "json");
+    *ret = options;
     return 0;
 }

@@ -29,7 +29,7 @@ struct fullcheck_options {
 };
 
 /* For struct program. */
-extern struct config_extra fullcheck_extras[];
+extern struct config_extra fullcheck_options_extras[];
 
 /* extras as config_load has filled them. ERR_FATAL 64 with the flag and what is allowed. */
 int fullcheck_options_read(struct fullcheck_options *ret, const struct config_extra *extras,

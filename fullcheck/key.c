@@ -5,6 +5,7 @@
 #include "common/base/base64.h"
 #include "common/base/check.h"
 #include "common/json/json_text.h"
+#include "fullcheck/canon_document.h"
 #include "fullcheck/compare.h"
 
 #define DIGITS_OF_DECIMAL128 34
@@ -215,10 +216,10 @@ struct canon *key_id_found(struct canon_arena *a, const struct key_form *k,
     if (!bson_iter_init_find(&it, document, "_id"))
         return canon_new(a, CANON_NULL);
     if (!k->range_name || !BSON_ITER_HOLDS_DOCUMENT(&it) || !bson_iter_recurse(&it, &member))
-        return canon_value(a, &it, k->form);
+        return canon_document_value(a, &it, k->form);
     id = canon_new(a, CANON_MAP);
     while (bson_iter_next(&member)) {
-        struct canon *c = canon_value(a, &member, k->form);
+        struct canon *c = canon_document_value(a, &member, k->form);
 
         c->name = (struct bytes){bson_iter_key(&member), bson_iter_key_len(&member)};
         canon_append(id, &last, c);
@@ -260,7 +261,7 @@ static bool key_of_id(struct buf *out, struct canon_arena *a, const struct key_f
 enum key_place key_of_document(struct buf *out, struct canon_arena *a, const struct key_form *k,
                                const bson_t *document, const struct canon *map)
 {
-    struct compare c = {.form = k->form, .arena = a};
+    struct compare cmp = {.form = k->form, .arena = a};
     bool has_key = legal_key_text(out, k, map);
     struct canon *id;
 
@@ -269,7 +270,7 @@ enum key_place key_of_document(struct buf *out, struct canon_arena *a, const str
     id = key_id_found(a, k, document);
     if (!has_key)
         return key_of_id(out, a, k, id) ? KEY_OF_ID : KEY_NONE;
-    return compare_ids(&c, key_id(a, k, map), id) ? KEY_RIGHT : KEY_MISPLACED;
+    return compare_ids(&cmp, key_id(a, k, map), id) ? KEY_RIGHT : KEY_MISPLACED;
 }
 
 /* ---- as a filter ---- */

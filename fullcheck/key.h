@@ -3,6 +3,8 @@
  * Set once for a table; any thread may read. */
 #pragma once
 
+#include <bson/bson.h>
+
 #include "common/item/key_schema.h"
 #include "fullcheck/canon.h"
 

@@ -5,10 +5,10 @@
 
 #define FIRST_CAPACITY 256
 
-void key_set_release(struct key_set *s)
+void key_set_release(struct key_set *set)
 {
-    free(s->slots);
-    *s = (struct key_set){0};
+    free(set->slots);
+    *set = (struct key_set){0};
 }
 
 static struct key_hash hash_of(struct bytes key)
@@ -19,42 +19,42 @@ static struct key_hash hash_of(struct bytes key)
 }
 
 /* Where it is or would be; at most half of the slots are taken. */
-static struct key_hash *slot_of(const struct key_set *s, struct key_hash h)
+static struct key_hash *slot_of(const struct key_set *set, struct key_hash h)
 {
-    size_t i = h.high & (s->capacity - 1);
+    size_t i = h.high & (set->capacity - 1);
 
-    while (s->slots[i].low && (s->slots[i].low != h.low || s->slots[i].high != h.high))
-        i = (i + 1) & (s->capacity - 1);
-    return &s->slots[i];
+    while (set->slots[i].low && (set->slots[i].low != h.low || set->slots[i].high != h.high))
+        i = (i + 1) & (set->capacity - 1);
+    return &set->slots[i];
 }
 
-static void grow(struct key_set *s)
+static void grow(struct key_set *set)
 {
-    struct key_set larger = {.capacity = s->capacity ? s->capacity * 2 : FIRST_CAPACITY,
-                             .count = s->count};
+    struct key_set larger = {.capacity = set->capacity ? set->capacity * 2 : FIRST_CAPACITY,
+                             .count = set->count};
 
     larger.slots = xcalloc(larger.capacity, sizeof(*larger.slots));
-    for (size_t i = 0; i < s->capacity; i++)
-        if (s->slots[i].low)
-            *slot_of(&larger, s->slots[i]) = s->slots[i];
-    free(s->slots);
-    *s = larger;
+    for (size_t i = 0; i < set->capacity; i++)
+        if (set->slots[i].low)
+            *slot_of(&larger, set->slots[i]) = set->slots[i];
+    free(set->slots);
+    *set = larger;
 }
 
-void key_set_add(struct key_set *s, struct bytes key)
+void key_set_add(struct key_set *set, struct bytes key)
 {
     struct key_hash h = hash_of(key), *slot;
 
-    if (s->count == KEY_SET_AT_MOST)
+    if (set->count == KEY_SET_AT_MOST)
         return;
-    if (2 * (s->count + 1) > s->capacity)
-        grow(s);
-    slot = slot_of(s, h);
-    s->count += slot->low == 0;
+    if (2 * (set->count + 1) > set->capacity)
+        grow(set);
+    slot = slot_of(set, h);
+    set->count += slot->low == 0;
     *slot = h;
 }
 
-bool key_set_has(const struct key_set *s, struct bytes key)
+bool key_set_has(const struct key_set *set, struct bytes key)
 {
-    return s->count && slot_of(s, hash_of(key))->low;
+    return set->count && slot_of(set, hash_of(key))->low;
 }

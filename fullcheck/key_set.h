@@ -23,6 +23,6 @@ struct key_set { /* {0} is empty */
     size_t count;
 };
 
-void key_set_release(struct key_set *s);
-void key_set_add(struct key_set *s, struct bytes key);
-bool key_set_has(const struct key_set *s, struct bytes key);
+void key_set_release(struct key_set *set);
+void key_set_add(struct key_set *set, struct bytes key);
+bool key_set_has(const struct key_set *set, struct bytes key);

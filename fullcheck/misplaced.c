@@ -7,53 +7,52 @@
 
 void misplaced_release(struct misplaced *m)
 {
-    struct misplaced_key *k, *tmp;
+    struct misplaced_key *misplaced, *tmp;
 
-    HASH_ITER(hh, m->by_text, k, tmp)
-    {
-        HASH_DEL(m->by_text, k);
-        for (size_t i = 0; i < k->count; i++)
-            bson_destroy(k->ids[i]);
-        free(k->ids);
-        free(k->text);
-        free(k);
+    HASH_ITER(hh, m->by_text, misplaced, tmp) {
+        HASH_DEL(m->by_text, misplaced);
+        for (size_t i = 0; i < misplaced->count; i++)
+            bson_destroy(misplaced->ids[i]);
+        free(misplaced->ids);
+        free(misplaced->text);
+        free(misplaced);
     }
     m->documents = m->bytes = 0;
 }
 
 static struct misplaced_key *find(const struct misplaced *m, struct bytes key)
 {
-    struct misplaced_key *k;
+    struct misplaced_key *misplaced;
 
-    HASH_FIND(hh, m->by_text, key.p, key.len, k);
-    return k;
+    HASH_FIND(hh, m->by_text, key.p, key.len, misplaced);
+    return misplaced;
 }
 
 static struct misplaced_key *make(struct misplaced *m, struct bytes key)
 {
-    struct misplaced_key *k = xcalloc(1, sizeof(*k));
+    struct misplaced_key *misplaced = xcalloc(1, sizeof(*misplaced));
 
-    k->text = bytes_dup(key);
-    k->len = key.len;
-    HASH_ADD_KEYPTR(hh, m->by_text, k->text, k->len, k);
-    return k;
+    misplaced->text = bytes_dup(key);
+    misplaced->len = key.len;
+    HASH_ADD_KEYPTR(hh, m->by_text, misplaced->text, misplaced->len, misplaced);
+    return misplaced;
 }
 
 bool misplaced_add(struct misplaced *m, struct bytes key, const bson_t *document)
 {
-    struct misplaced_key *k = find(m, key);
+    struct misplaced_key *misplaced = find(m, key);
     bson_iter_t it;
 
     if (m->documents == DOCUMENTS_AT_MOST || m->bytes >= BYTES_AT_MOST)
         return false;
-    if (!k)
-        k = make(m, key);
-    k->ids = xrealloc(k->ids, (k->count + 1) * sizeof(*k->ids));
-    k->ids[k->count] = bson_new();
+    if (!misplaced)
+        misplaced = make(m, key);
+    misplaced->ids = xrealloc(misplaced->ids, (misplaced->count + 1) * sizeof(*misplaced->ids));
+    misplaced->ids[misplaced->count] = bson_new();
     if (bson_iter_init_find(&it, document, "_id"))
-        bson_append_iter(k->ids[k->count], "_id", -1, &it);
-    m->bytes += k->ids[k->count]->len;
-    k->count++;
+        bson_append_iter(misplaced->ids[misplaced->count], "_id", -1, &it);
+    m->bytes += misplaced->ids[misplaced->count]->len;
+    misplaced->count++;
     m->documents++;
     return true;
 }

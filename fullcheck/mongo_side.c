@@ -6,7 +6,7 @@
 
 /* ---- documents ---- */
 
-static void options(bson_t *opts, const struct mongo_find *find)
+static void options(bson_t *opts, const struct mongo_side_find *find)
 {
     bson_init(opts);
     if (find->projection && !bson_empty(find->projection))
@@ -30,7 +30,7 @@ static int cursor_failed(mongoc_cursor_t *cursor, struct error *err)
     return -1;
 }
 
-int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err)
+int mongo_side_find(struct mongo *mongo, const struct mongo_side_find *find, struct error *err)
 {
     mongoc_collection_t *collection;
     mongoc_read_prefs_t *primary;
@@ -39,9 +39,10 @@ int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error
     bson_t opts;
     int result;
 
-    if (mongo_open(m, err) < 0)
+    if (mongo_open(mongo, err) < 0)
         return error_prefix(err, "MongoDB");
-    collection = mongoc_client_get_collection(m->client, m->target->database, find->collection);
+    collection =
+        mongoc_client_get_collection(mongo->client, mongo->target->database, find->collection);
     primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
     options(&opts, find);
     cursor = mongoc_collection_find_with_opts(collection, find->filter, &opts, primary);
@@ -57,10 +58,10 @@ int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error
 
 /* ---- counts and indexes ---- */
 
-static int read_command(struct mongo *m, const bson_t *command, bson_t *reply,
+static int read_command(struct mongo *mongo, const bson_t *command, bson_t *reply,
                         struct error *err)
 {
-    enum mongo_result result = mongo_read(m, m->target->database, command, reply, err);
+    enum mongo_result result = mongo_read(mongo, mongo->target->database, command, reply, err);
 
     if (result == MONGO_DONE)
         return 0;
@@ -73,11 +74,12 @@ static int read_command(struct mongo *m, const bson_t *command, bson_t *reply,
     return error_prefix(err, "MongoDB");
 }
 
-int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, struct error *err)
+int mongo_side_count(int64_t *ret, struct mongo *mongo, const char *collection,
+                     struct error *err)
 {
     AUTO(mongo_bsonp) bson_t *command = BCON_NEW("count", BCON_UTF8(collection));
     bson_t reply;
-    int result = read_command(m, command, &reply, err);
+    int result = read_command(mongo, command, &reply, err);
 
     if (result == 0)
         *ret = mongo_reply_n(&reply);
@@ -93,31 +95,29 @@ static bool next_is(bson_iter_t *it, const char *path)
            BSON_ITER_HOLDS_NUMBER(it);
 }
 
-static bool is_unique_on(const bson_iter_t *index, const char *first, const char *second)
+static bool is_unique_on(const bson_t *index, const char *first, const char *second)
 {
     bson_iter_t it, key;
-    bool unique = bson_iter_recurse(index, &it) && bson_iter_find(&it, "unique") &&
-                  bson_iter_as_bool(&it);
+    bool unique = bson_iter_init_find(&it, index, "unique") && bson_iter_as_bool(&it);
 
-    return unique && bson_iter_recurse(index, &it) && bson_iter_find(&it, "key") &&
-           bson_iter_recurse(&it, &key) && next_is(&key, first) && next_is(&key, second) &&
-           (!second || next_is(&key, NULL));
+    return unique && bson_iter_init_find(&it, index, "key") && bson_iter_recurse(&it, &key) &&
+           next_is(&key, first) && next_is(&key, second) && (!second || next_is(&key, NULL));
 }
 
-int mongo_side_has_unique_index(bool *ret, struct mongo *m, const char *collection,
+int mongo_side_has_unique_index(bool *ret, struct mongo *mongo, const char *collection,
                                 const char *first, const char *second, struct error *err)
 {
     AUTO(mongo_bsonp)
     bson_t *command = BCON_NEW("listIndexes", BCON_UTF8(collection), "cursor", "{", "batchSize",
                                BCON_INT32(1000), "}"); /* a collection has at most 64 */
+    bson_t reply, index;
     bson_iter_t batch;
-    bson_t reply;
     bool found = false;
-    int result = read_command(m, command, &reply, err);
+    int result = read_command(mongo, command, &reply, err);
 
     if (result == 0 && mongo_find_begin(&batch, &reply))
-        while (!found && bson_iter_next(&batch))
-            found = is_unique_on(&batch, first, second);
+        while (!found && mongo_find_next(&batch, &index))
+            found = is_unique_on(&index, first, second);
     bson_destroy(&reply);
     if (result == 0)
         *ret = found;

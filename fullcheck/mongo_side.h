@@ -6,7 +6,7 @@
 
 #include "common/mongo/mongo.h"
 
-struct mongo_find {
+struct mongo_side_find {
     const char *collection;
     const bson_t *filter;
     const bson_t *projection; /* NULL: whole documents */
@@ -17,12 +17,13 @@ struct mongo_find {
 };
 
 /* What each() saw of a failed try is to be forgotten. */
-int mongo_side_find(struct mongo *m, const struct mongo_find *find, struct error *err);
+int mongo_side_find(struct mongo *mongo, const struct mongo_side_find *find, struct error *err);
 
 /* How many documents the server says there are, without reading them. A collection that is not
  * there has none. */
-int mongo_side_count(int64_t *ret, struct mongo *m, const char *collection, struct error *err);
+int mongo_side_count(int64_t *ret, struct mongo *mongo, const char *collection,
+                     struct error *err);
 
 /* Is there a unique index on just these paths, in this order? second NULL: on one. */
-int mongo_side_has_unique_index(bool *ret, struct mongo *m, const char *collection,
+int mongo_side_has_unique_index(bool *ret, struct mongo *mongo, const char *collection,
                                 const char *first, const char *second, struct error *err);

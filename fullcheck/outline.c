@@ -10,7 +10,7 @@
 int outline_index(const char **ret, struct worker *w, struct error *err)
 {
     const struct key_form *key = &w->table->key;
-    struct retry patience;
+    struct retry retry;
     bool there;
     int result;
 
@@ -20,11 +20,11 @@ int outline_index(const char **ret, struct worker *w, struct error *err)
     *ret = "not checked";
     if (!config_bool(w->check->config, "full.enable_index.primary"))
         return 0;
-    retry_init(&patience, w->check->patience_ms);
+    retry_init(&retry, w->check->retry_limit_ms);
     do {
         result = mongo_side_has_unique_index(&there, w->mongo, w->table->collection,
                                              key->hash_path, key->range_path, err);
-    } while (result < 0 && retry_again(&patience, false, err));
+    } while (result < 0 && retry_again(&retry, false, err));
     if (result == 0)
         *ret = there ? "ok" : "missing";
     return result;
@@ -34,13 +34,13 @@ int outline_index(const char **ret, struct worker *w, struct error *err)
 
 int outline_documents(int64_t *ret, struct worker *w, struct error *err)
 {
-    struct retry patience;
+    struct retry retry;
     int result;
 
-    retry_init(&patience, w->check->patience_ms);
+    retry_init(&retry, w->check->retry_limit_ms);
     do {
         result = mongo_side_count(ret, w->mongo, w->table->collection, err);
-    } while (result < 0 && retry_again(&patience, false, err));
+    } while (result < 0 && retry_again(&retry, false, err));
     return result;
 }
 

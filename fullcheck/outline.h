@@ -1,13 +1,13 @@
-/* fullcheck/outline.h - before every item: the index on the primary key, and how many there are
+/* fullcheck/outline.h - before the items: the index on the primary key, and how many there are
  * on both ends. */
 #pragma once
 
-#include "fullcheck/check.h"
+#include "fullcheck/table_check.h"
 
 /* ok, missing, not needed or not checked. */
 int outline_index(const char **ret, struct worker *w, struct error *err);
 
-/* As the server says, the user's own too. */
+/* All documents, also the user's own: as many as the server says. */
 int outline_documents(int64_t *ret, struct worker *w, struct error *err);
 
 /* Counts both ends exactly, again and again while they differ and --settle allows. */

@@ -3,7 +3,7 @@
  * What does not match at once is only noted: recheck.h judges. */
 #pragma once
 
-#include "fullcheck/check.h"
+#include "fullcheck/table_check.h"
 
 /* The segment is this thread's own until it returns. */
 int page_check(struct worker *w, struct scan_segment *segment, struct error *err);

@@ -13,32 +13,31 @@ void pending_init(struct pending *p, int64_t settle_limit_ms)
     *p = (struct pending){.limit_ms = settle_limit_ms};
 }
 
-static void forget_images(struct pending *p, struct pending_key *k, size_t kept)
+static void forget_images(struct pending *p, struct pending_key *entry, size_t kept)
 {
-    while (k->image_count > kept) {
-        char *image = k->images[--k->image_count];
+    while (entry->image_count > kept) {
+        char *image = entry->images[--entry->image_count];
 
         p->image_bytes -= strlen(image);
         free(image);
     }
 }
 
-static void key_free(struct pending *p, struct pending_key *k)
+static void key_free(struct pending *p, struct pending_key *entry)
 {
-    forget_images(p, k, 0);
-    free(k->line);
-    free(k->text);
-    free(k);
+    forget_images(p, entry, 0);
+    free(entry->line);
+    free(entry->text);
+    free(entry);
 }
 
 void pending_release(struct pending *p)
 {
-    struct pending_key *k, *tmp;
+    struct pending_key *entry, *tmp;
 
-    HASH_ITER(hh, p->by_text, k, tmp)
-    {
-        HASH_DEL(p->by_text, k);
-        key_free(p, k);
+    HASH_ITER(hh, p->by_text, entry, tmp) {
+        HASH_DEL(p->by_text, entry);
+        key_free(p, entry);
     }
     key_set_release(&p->reported);
 }
@@ -55,17 +54,17 @@ bool pending_is_empty(const struct pending *p)
 
 void pending_add(struct pending *p, struct bytes key, enum pending_origin origin)
 {
-    struct pending_key *k;
+    struct pending_key *entry;
 
-    HASH_FIND(hh, p->by_text, key.p, key.len, k);
-    if (k || key_set_has(&p->reported, key))
+    HASH_FIND(hh, p->by_text, key.p, key.len, entry);
+    if (entry || key_set_has(&p->reported, key))
         return;
-    k = xcalloc(1, sizeof(*k));
-    k->text = bytes_dup(key);
-    k->len = key.len;
-    k->origin = origin;
-    HASH_ADD_KEYPTR(hh, p->by_text, k->text, k->len, k);
-    DL_APPEND(p->queues[0], k);
+    entry = xcalloc(1, sizeof(*entry));
+    entry->text = bytes_dup(key);
+    entry->len = key.len;
+    entry->origin = origin;
+    HASH_ADD_KEYPTR(hh, p->by_text, entry->text, entry->len, entry);
+    DL_APPEND(p->queues[0], entry);
 }
 
 size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, int64_t now_ms)
@@ -74,32 +73,32 @@ size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, in
 
     for (size_t i = PENDING_QUEUES; i-- > 0;)
         while (n < most && p->queues[i] && p->queues[i]->due_ms <= now_ms) {
-            struct pending_key *k = p->queues[i];
+            struct pending_key *entry = p->queues[i];
 
-            DL_DELETE(p->queues[i], k);
-            ret[n++] = k;
+            DL_DELETE(p->queues[i], entry);
+            ret[n++] = entry;
         }
     return n;
 }
 
 /* All keys of a queue wait equally long, so who comes last is due last. */
-void pending_again(struct pending *p, struct pending_key *k, int64_t now_ms)
+void pending_again(struct pending *p, struct pending_key *entry, int64_t now_ms)
 {
-    CHECK(k->settle.level < SETTLE_LEVELS);
-    k->due_ms = now_ms + settle_pause_ms(k->settle.level, p->limit_ms);
-    DL_APPEND(p->queues[k->settle.level + 1], k);
+    CHECK(entry->settle.level < SETTLE_LEVELS);
+    entry->due_ms = now_ms + settle_pause_ms(entry->settle.level, p->limit_ms);
+    DL_APPEND(p->queues[entry->settle.level + 1], entry);
 }
 
-void pending_done(struct pending *p, struct pending_key *k)
+void pending_done(struct pending *p, struct pending_key *entry)
 {
-    HASH_DEL(p->by_text, k);
-    key_free(p, k);
+    HASH_DEL(p->by_text, entry);
+    key_free(p, entry);
 }
 
-void pending_reported(struct pending *p, struct pending_key *k)
+void pending_reported(struct pending *p, struct pending_key *entry)
 {
-    key_set_add(&p->reported, (struct bytes){k->text, k->len});
-    pending_done(p, k);
+    key_set_add(&p->reported, (struct bytes){entry->text, entry->len});
+    pending_done(p, entry);
 }
 
 bool pending_remembers_reported(const struct pending *p)
@@ -117,15 +116,15 @@ int64_t pending_due_ms(const struct pending *p)
     return due;
 }
 
-void pending_remember(struct pending *p, struct pending_key *k, struct bytes image)
+void pending_remember(struct pending *p, struct pending_key *entry, struct bytes image)
 {
-    forget_images(p, k, PENDING_IMAGES - 1);
+    forget_images(p, entry, PENDING_IMAGES - 1);
     if (p->image_bytes + image.len > IMAGE_BYTES_AT_MOST)
-        forget_images(p, k, 0);
+        forget_images(p, entry, 0);
     if (p->image_bytes + image.len > IMAGE_BYTES_AT_MOST)
         return;
-    memmove(k->images + 1, k->images, k->image_count * sizeof(*k->images));
-    k->images[0] = bytes_dup(image);
-    k->image_count++;
+    memmove(entry->images + 1, entry->images, entry->image_count * sizeof(*entry->images));
+    entry->images[0] = bytes_dup(image);
+    entry->image_count++;
     p->image_bytes += image.len;
 }

@@ -1,319 +1,361 @@
 #include "fullcheck/recheck.h"
 
-#include <stdlib.h>
-
 #include "common/base/clock.h"
 #include "common/run/log.h"
-#include "fullcheck/recheck_internal.h"
+#include "fullcheck/canon_item.h"
+#include "fullcheck/pairs.h"
 #include "fullcheck/repair.h"
 
 #define REPAIR_WAIT_MS 60000
 
-/* ---- comparing ---- */
+_Static_assert(DDB_ITEMS_AT_MOST <= TABLE_SIGNAL_KEYS_AT_MOST, "one request takes all");
 
-static bool is_key(void *arg, struct bytes name)
+/* ---- reading ---- */
+
+/* {_id: {$in: [...]}} of those whose _id is not the one of their key; false: there are none. */
+static bool misplaced_filter(bson_t *ret, const struct pairs *pairs)
 {
-    const struct recheck *l = arg;
+    bson_t condition, list;
+    char room[16];
+    const char *name;
+    uint32_t n = 0;
+    bson_iter_t it;
 
-    return key_has(&l->t->key, name);
+    bson_init(ret);
+    bson_append_document_begin(ret, "_id", -1, &condition);
+    bson_append_array_begin(&condition, "$in", -1, &list);
+    for (size_t i = 0; i < pairs->count; i++) {
+        const struct misplaced_key *misplaced =
+            misplaced_find(&pairs->table->misplaced, pairs->all[i].key);
+
+        for (size_t j = 0; misplaced && j < misplaced->count; j++) {
+            bson_uint32_to_string(n, &name, room, sizeof(room));
+            if (bson_iter_init_find(&it, misplaced->ids[j], "_id") &&
+                bson_append_iter(&list, name, -1, &it))
+                n++;
+        }
+    }
+    bson_append_array_end(&condition, &list);
+    bson_append_document_end(ret, &condition);
+    return n > 0;
 }
+
+static int find_documents(struct pairs *pairs, struct error *err)
+{
+    bson_t by_id;
+    bool any_misplaced = misplaced_filter(&by_id, pairs);
+    int result = pairs_find_documents(pairs, any_misplaced ? &by_id : NULL, err);
+
+    bson_destroy(&by_id);
+    return result;
+}
+
+static int read_both_ends(struct pairs *pairs, struct pending_key **keys, size_t count,
+                          struct error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (pairs_add_key(pairs, keys[i], err) < 0)
+            return -1;
+    if (pairs_get_items(pairs, err) < 0)
+        return -1;
+    return find_documents(pairs, err);
+}
+
+/* ---- comparing ---- */
 
 static void write_path(void *arg, const struct compare_path *path, const struct canon *source,
                        const struct canon *target)
 {
-    struct recheck *l = arg;
+    struct pairs *pairs = arg;
 
-    report_path(&l->text, path, source, target);
+    report_path(&pairs->text, path, source, target);
 }
 
-/* The item with its one document; paths of the differences go to l->text. */
-static bool compare_document(struct recheck *l, const struct canon *item,
-                             const struct found_document *d, bool with_paths)
+/* The item with its one document; paths of the differences go to pairs->text. */
+static bool compare_document(struct pairs *pairs, const struct canon *item,
+                             const struct pair_document *document, bool with_paths)
 {
-    struct compare c = {.form = &l->w->check->form,
-                        .arena = &l->w->arena,
-                        .parts = with_paths ? write_path : NULL,
-                        .is_key = is_key,
-                        .arg = l};
-    const struct key_form *key = &l->t->key;
+    struct compare cmp = pairs_compare(pairs);
+    const struct key_form *k = &pairs->table->key;
     bool equal = true;
     bson_t bson;
 
-    recheck_read_bson(&bson, d);
-    if (key->is_id)
-        equal = compare_ids(&c, key_id(&l->w->arena, key, item),
-                            key_id_found(&l->w->arena, key, &bson));
-    return compare_maps(&c, item, d->map) && equal;
+    cmp.parts = with_paths ? write_path : NULL;
+    pairs_bson(&bson, document);
+    if (k->is_id)
+        equal =
+            compare_ids(&cmp, key_id(cmp.arena, k, item), key_id_found(cmp.arena, k, &bson));
+    return compare_maps(&cmp, item, document->map) && equal;
 }
 
-static bool matches(struct recheck *l, const struct subject *s, const struct canon *item)
+static bool matches(struct pairs *pairs, const struct pair *pair, const struct canon *item)
 {
     if (!item)
-        return s->document_count == 0;
-    return s->document_count == 1 && compare_document(l, item, s->documents, false);
+        return pair->document_count == 0;
+    return pair->document_count == 1 && compare_document(pairs, item, pair->documents, false);
 }
 
-static bool matches_image(struct recheck *l, const struct subject *s, const char *image)
+static bool matches_image(struct pairs *pairs, const struct pair *pair, const char *image)
 {
+    struct worker *w = pairs->worker;
     struct canon *item;
     struct error err;
 
     if (!*image)
-        return matches(l, s, NULL);
-    return canon_item(&item, &l->w->arena, bytes_of(image), &l->w->check->form, &err) == 0 &&
-           matches(l, s, item);
+        return matches(pairs, pair, NULL);
+    return canon_item(&item, &w->arena, bytes_of(image), &w->check->form, &err) == 0 &&
+           matches(pairs, pair, item);
 }
 
-static bool matches_now_or_earlier(struct recheck *l, const struct subject *s)
+static bool matches_now_or_earlier(struct pairs *pairs, const struct pair *pair)
 {
-    bool found = matches(l, s, s->item);
+    bool found = matches(pairs, pair, pair->item);
 
-    for (size_t i = 0; i < s->k->image_count && !found; i++)
-        found = matches_image(l, s, s->k->images[i]);
+    for (size_t i = 0; i < pair->entry->image_count && !found; i++)
+        found = matches_image(pairs, pair, pair->entry->images[i]);
     return found;
 }
 
-static enum difference_kind kind_of(const struct subject *s)
+/* ---- a difference's line ---- */
+
+static enum difference_kind kind_of(const struct pair *pair)
 {
-    if (!s->item)
+    if (!pair->item)
         return DIFFERENCE_EXTRA;
-    return s->document_count == 0   ? DIFFERENCE_MISSING
-           : s->document_count == 1 ? DIFFERENCE_DIFFERENT
-                                    : DIFFERENCE_DUPLICATE;
+    return pair->document_count == 0   ? DIFFERENCE_MISSING
+           : pair->document_count == 1 ? DIFFERENCE_DIFFERENT
+                                       : DIFFERENCE_DUPLICATE;
 }
 
-static bool shows_ids(const struct recheck *l, const struct subject *s,
+static bool shows_ids(const struct pairs *pairs, const struct pair *pair,
                       enum difference_kind kind)
 {
-    const struct pending_key *k = s->k;
-
     return kind == DIFFERENCE_EXTRA || kind == DIFFERENCE_DUPLICATE ||
            (kind == DIFFERENCE_DIFFERENT &&
-            misplaced_find(&l->t->misplaced, (struct bytes){k->text, k->len}));
+            misplaced_find(&pairs->table->misplaced, pair->key));
 }
 
-static void write_ids(struct buf *out, const struct subject *s)
+static void write_ids(struct buf *out, const struct pair *pair)
 {
-    for (const struct found_document *d = s->documents; d; d = d->next) {
+    for (const struct pair_document *kept = pair->documents; kept; kept = kept->next) {
         bson_t bson;
 
-        recheck_read_bson(&bson, d);
+        pairs_bson(&bson, kept);
         report_id(out, &bson);
     }
 }
 
-/* The line; the caller frees. */
-static char *difference_line(struct recheck *l, const struct subject *s)
+/* The caller frees. */
+static char *difference_line(struct pairs *pairs, const struct pair *pair)
 {
     AUTO(buf_release) struct buf ids = {.ceiling = (size_t)1 << 20};
     AUTO(buf_release) struct buf line = {.ceiling = (size_t)4 << 20};
-    struct difference d = {.table = l->t->name,
-                           .key = {s->k->text, s->k->len},
-                           .kind = kind_of(s),
-                           .ts_ms = clock_wall_ms(),
-                           .looks = s->k->settle.looks};
+    struct difference difference = {.table = pairs->table->name,
+                                    .key = pair->key,
+                                    .kind = kind_of(pair),
+                                    .ts_ms = clock_wall_ms(),
+                                    .rechecks = pair->entry->settle.rechecks};
 
-    buf_reset(&l->text);
-    if (d.kind == DIFFERENCE_DIFFERENT)
-        compare_document(l, s->item, s->documents, true);
-    d.paths = buf_slice(&l->text);
-    if (shows_ids(l, s, d.kind))
-        write_ids(&ids, s);
-    d.ids = buf_slice(&ids);
-    report_difference(&line, &d);
+    buf_reset(&pairs->text);
+    if (difference.kind == DIFFERENCE_DIFFERENT)
+        compare_document(pairs, pair->item, pair->documents, true);
+    difference.paths = buf_slice(&pairs->text);
+    if (shows_ids(pairs, pair, difference.kind))
+        write_ids(&ids, pair);
+    difference.ids = buf_slice(&ids);
+    report_difference(&line, &difference);
     return bytes_dup(buf_slice(&line));
+}
+
+/* ---- what becomes of the key ---- */
+
+static void again(struct pairs *pairs, struct pair *pair)
+{
+    struct table_check *t = pairs->table;
+
+    AUTO_LOCK(&t->lock);
+    pending_again(&t->pending, pair->entry, clock_mono_ms());
+}
+
+static void count_sampled(struct table_check *t, const struct pair *pair)
+{
+    if (t->sample.most && pair->entry->origin == PENDING_ITEM)
+        atomic_fetch_add(&t->checked, 1);
+}
+
+static void finish(struct pairs *pairs, struct pair *pair)
+{
+    struct table_check *t = pairs->table;
+
+    AUTO_LOCK(&t->lock);
+    count_sampled(t, pair);
+    pending_done(&t->pending, pair->entry);
+}
+
+/* Met again, the key is not counted again. */
+static void finish_counted(struct pairs *pairs, struct pair *pair, int64_t *counter)
+{
+    struct table_check *t = pairs->table;
+
+    AUTO_LOCK(&t->lock);
+    ++*counter;
+    count_sampled(t, pair);
+    pending_reported(&t->pending, pair->entry);
+}
+
+static void finish_different(struct pairs *pairs, struct pair *pair, const char *line)
+{
+    report_write(&pairs->worker->check->report, bytes_of(line), false);
+    finish_counted(pairs, pair, &pairs->table->differences[kind_of(pair)]);
+}
+
+static void finish_repaired(struct pairs *pairs, struct pair *pair)
+{
+    report_write(&pairs->worker->check->report, bytes_of(pair->entry->line), true);
+    finish_counted(pairs, pair, &pairs->table->repaired);
+}
+
+static void finish_undecided(struct pairs *pairs, struct pair *pair)
+{
+    log_warn("item changed too often", "table=%s key=%s", pairs->table->name,
+             pair->entry->text);
+    finish_counted(pairs, pair, &pairs->table->undecided);
 }
 
 /* ---- judging ---- */
 
-static void finish_with(struct recheck *l, struct subject *s,
-                        void (*done)(struct pending *p, struct pending_key *k))
+/* Keys that are to be repaired; their entries have the lines. */
+struct repairs {
+    struct bytes keys[DDB_ITEMS_AT_MOST];
+    struct pair *pairs[DDB_ITEMS_AT_MOST];
+    size_t count;
+};
+
+static void remember(struct pairs *pairs, struct pair *pair, uint64_t digest)
 {
-    struct table_check *t = l->t;
+    struct table_check *t = pairs->table;
 
     AUTO_LOCK(&t->lock);
-    if (t->sample.most && s->k->origin == PENDING_ITEM)
-        atomic_fetch_add(&t->checked, 1);
-    done(&t->pending, s->k);
+    pair->entry->digest = digest;
+    pending_remember(&t->pending, pair->entry, pair->item ? pair->json : BYTES_LIT(""));
 }
 
-static void finish(struct recheck *l, struct subject *s)
+static enum settle_verdict verdict_of(struct pairs *pairs, struct pair *pair)
 {
-    finish_with(l, s, pending_done);
-}
-
-/* It was counted, and is counted once. */
-static void finish_told(struct recheck *l, struct subject *s)
-{
-    finish_with(l, s, pending_reported);
-}
-
-static void again(struct recheck *l, struct subject *s)
-{
-    AUTO_LOCK(&l->t->lock);
-    pending_again(&l->t->pending, s->k, clock_mono_ms());
-}
-
-static void count_difference(struct recheck *l, struct subject *s, const char *line)
-{
-    report_write(&l->w->check->report, bytes_of(line), false);
-    pthread_mutex_lock(&l->t->lock);
-    l->t->differences[kind_of(s)]++;
-    pthread_mutex_unlock(&l->t->lock);
-    finish_told(l, s);
-}
-
-static void remember(struct recheck *l, struct subject *s, uint64_t digest)
-{
-    s->k->digest = digest;
-    AUTO_LOCK(&l->t->lock);
-    pending_remember(&l->t->pending, s->k, s->item ? s->json : BYTES_LIT(""));
-}
-
-/* It was asked to be repaired. */
-static void judge_repair(struct recheck *l, struct subject *s, bool same)
-{
-    struct pending_key *k = s->k;
-
-    k->settle.looks++;
-    if (same) {
-        report_write(&l->w->check->report, bytes_of(k->line), true);
-        pthread_mutex_lock(&l->t->lock);
-        l->t->repaired++;
-        pthread_mutex_unlock(&l->t->lock);
-        finish_told(l, s);
-    } else if (clock_mono_ms() < k->repair_until_ms) {
-        k->settle.level = MIN(k->settle.level + 1, SETTLE_LEVELS - 1);
-        again(l, s);
-    } else {
-        AUTO(free_charp) char *line = difference_line(l, s);
-
-        repair_was_of_no_use(l->w->check->repair, l->t->name, k->text);
-        count_difference(l, s, line);
-    }
-}
-
-/* Which of several documents the consumer would replace is the server's choice. */
-static bool is_repairable(const struct recheck *l, const struct subject *s)
-{
-    return l->w->check->repair && kind_of(s) != DIFFERENCE_DUPLICATE;
-}
-
-static void begin_repair(struct recheck *l, struct subject *s, char *line)
-{
-    s->k->line = line;
-    s->k->kind = kind_of(s);
-    s->k->repair_until_ms =
-        clock_mono_ms() + MAX(REPAIR_WAIT_MS, l->w->check->options.settle_ms);
-    s->k->settle.level = 0;
-    again(l, s);
-}
-
-static void undecided(struct recheck *l, struct subject *s)
-{
-    log_warn("item changes all the time", "table=%s key=%s", l->t->name, s->k->text);
-    pthread_mutex_lock(&l->t->lock);
-    l->t->undecided++;
-    pthread_mutex_unlock(&l->t->lock);
-    finish_told(l, s);
-}
-
-static enum settle_verdict verdict_of(struct recheck *l, struct subject *s)
-{
-    struct pending_key *k = s->k;
-    uint64_t digest = s->item ? canon_digest(s->item) | 1 : 0;
-    bool first = k->settle.looks == 0, changed = !first && digest != k->digest;
-    enum settle_verdict verdict = settle_look(&k->settle, matches_now_or_earlier(l, s), changed,
-                                              clock_mono_ms(), l->w->check->options.settle_ms);
+    struct pending_key *entry = pair->entry;
+    uint64_t digest = pair->item ? canon_digest(pair->item) | 1 : 0;
+    bool first = entry->settle.rechecks == 0, changed = !first && digest != entry->digest;
+    bool equal = matches_now_or_earlier(pairs, pair);
+    enum settle_verdict verdict = settle_judge(&entry->settle, equal, changed, clock_mono_ms(),
+                                               pairs->worker->check->options.settle_ms);
 
     if (first || changed)
-        remember(l, s, digest);
+        remember(pairs, pair, digest);
     return verdict;
 }
 
-/* What counts and can be repaired is left in *repairs, with its line. */
-static void judge(struct recheck *l, struct subject *s, struct repair_request *repairs)
+/* Its repair was requested. */
+static void judge_repair(struct pairs *pairs, struct pair *pair)
 {
-    char *line;
+    struct pending_key *entry = pair->entry;
 
-    if (s->unprocessed) {
-        again(l, s);
+    entry->settle.rechecks++;
+    if (matches(pairs, pair, pair->item)) {
+        finish_repaired(pairs, pair);
+    } else if (clock_mono_ms() < entry->repair_until_ms) {
+        entry->settle.level = MIN(entry->settle.level + 1, SETTLE_LEVELS - 1);
+        again(pairs, pair);
+    } else {
+        AUTO(free_charp) char *line = difference_line(pairs, pair);
+
+        repair_had_no_effect(pairs->worker->check->repair, pairs->table->name, entry->text);
+        finish_different(pairs, pair, line);
+    }
+}
+
+static void judge_difference(struct pairs *pairs, struct pair *pair, struct repairs *repairs)
+{
+    AUTO(free_charp) char *line = difference_line(pairs, pair);
+
+    /* which of several documents the consumer would replace is the server's choice */
+    if (!pairs->worker->check->repair || kind_of(pair) == DIFFERENCE_DUPLICATE) {
+        finish_different(pairs, pair, line);
         return;
     }
-    if (s->k->line) {
-        judge_repair(l, s, matches(l, s, s->item));
+    pair->entry->line = TAKE(line);
+    repairs->keys[repairs->count] = pair->key;
+    repairs->pairs[repairs->count++] = pair;
+}
+
+static void judge(struct pairs *pairs, struct pair *pair, struct repairs *repairs)
+{
+    if (pair->unprocessed) {
+        again(pairs, pair);
         return;
     }
-    if (s->item && s->k->origin == PENDING_DOCUMENT) {
-        finish(l, s);
+    if (pair->entry->line) {
+        judge_repair(pairs, pair);
         return;
     }
-    switch (verdict_of(l, s)) {
+    if (pair->item && pair->entry->origin == PENDING_DOCUMENT) {
+        finish(pairs, pair);
+        return;
+    }
+    switch (verdict_of(pairs, pair)) {
     case SETTLE_SAME:
-        finish(l, s);
+        finish(pairs, pair);
         break;
     case SETTLE_AGAIN:
-        again(l, s);
+        again(pairs, pair);
         break;
-    case SETTLE_UNTOLD:
-        undecided(l, s);
+    case SETTLE_UNDECIDED:
+        finish_undecided(pairs, pair);
         break;
     case SETTLE_COUNTS:
-        line = difference_line(l, s);
-        if (is_repairable(l, s)) {
-            repair_request_add(repairs, (struct bytes){s->k->text, s->k->len}, s, line);
-            break;
-        }
-        count_difference(l, s, line);
-        free(line);
+        judge_difference(pairs, pair, repairs);
         break;
     }
 }
 
-static void send_repairs(struct recheck *l, struct repair_request *repairs)
+/* ---- repairing ---- */
+
+static void await_repair(struct pairs *pairs, struct pair *pair)
 {
-    bool sent = repairs->count == 0 ||
-                repair_send(l->w->check->repair, l->t->name, repairs->keys, repairs->count);
+    struct pending_key *entry = pair->entry;
+    int64_t limit_ms = MAX(REPAIR_WAIT_MS, pairs->worker->check->options.settle_ms);
 
-    for (size_t i = 0; i < repairs->count; i++) {
-        struct subject *s = repairs->subjects[i];
-
-        if (sent) {
-            begin_repair(l, s, repairs->lines[i]);
-        } else {
-            count_difference(l, s, repairs->lines[i]);
-            free(repairs->lines[i]);
-        }
-    }
+    entry->kind = kind_of(pair);
+    entry->repair_until_ms = clock_mono_ms() + limit_ms;
+    entry->settle.level = 0;
+    again(pairs, pair);
 }
 
-/* ---- all ---- */
-
-static int look(struct recheck *l, struct pending_key **keys, size_t count, struct error *err)
+static void send_repairs(struct pairs *pairs, const struct repairs *repairs)
 {
-    struct repair_request repairs = {0};
+    bool sent =
+        repairs->count > 0 && repair_send(pairs->worker->check->repair, pairs->table->name,
+                                          repairs->keys, repairs->count);
 
-    if (recheck_read(l, keys, count, err) < 0)
-        return -1;
-    for (size_t i = 0; i < l->count; i++)
-        judge(l, &l->subjects[i], &repairs);
-    send_repairs(l, &repairs);
-    return 0;
+    for (size_t i = 0; i < repairs->count; i++) {
+        struct pair *pair = repairs->pairs[i];
+
+        if (sent)
+            await_repair(pairs, pair);
+        else
+            finish_different(pairs, pair, pair->entry->line);
+    }
 }
 
 int recheck_keys(struct worker *w, struct pending_key **keys, size_t count, struct error *err)
 {
-    struct recheck *l = xcalloc(1, sizeof(*l));
-    int result;
+    AUTO(pairs_release) struct pairs pairs = {0};
+    struct repairs repairs = {.count = 0};
 
-    l->w = w;
-    l->t = w->table;
-    buf_init(&l->text, (size_t)4 << 20);
-    canon_arena_reset(&w->arena);
-    result = look(l, keys, count, err);
-    HASH_CLEAR(hh, l->by_key);
-    ddb_side_release(&l->items.answer);
-    buf_release(&l->text);
-    free(l);
-    return result;
+    pairs_init(&pairs, w, count);
+    if (read_both_ends(&pairs, keys, count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < pairs.count; i++)
+        judge(&pairs, &pairs.all[i], &repairs);
+    send_repairs(&pairs, &repairs);
+    return 0;
 }

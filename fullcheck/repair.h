@@ -10,22 +10,13 @@
 struct repair;
 
 /* Waits for a broker up to start.timeout. ERR_FATAL also when there is no signal topic. */
-int repair_new(struct repair **ret, const struct config *c, struct error *err);
-void repair_free(struct repair *r);
+int repair_new(struct repair **ret, const struct config *config, struct error *err);
+void repair_free(struct repair *repair);
 DEFINE_FREEP(struct repair, repair_freep, repair_free)
 
 /* Up to TABLE_SIGNAL_KEYS_AT_MOST canonical keys. true: the broker has the request; else it is
  * logged why not. */
-bool repair_send(struct repair *r, const char *table, const struct bytes *keys, size_t count);
+bool repair_send(struct repair *repair, const char *table, const struct bytes *keys,
+                 size_t count);
 /* A key that was sent long ago still differs: logs what the ledger says about it. */
-void repair_was_of_no_use(struct repair *r, const char *table, const char *key);
-
-/* What one look found to be repaired. */
-struct repair_request {
-    struct bytes keys[TABLE_SIGNAL_KEYS_AT_MOST];
-    void *subjects[TABLE_SIGNAL_KEYS_AT_MOST];
-    char *lines[TABLE_SIGNAL_KEYS_AT_MOST]; /* of the report; owned by who takes them out */
-    size_t count;
-};
-
-void repair_request_add(struct repair_request *r, struct bytes key, void *subject, char *line);
+void repair_had_no_effect(struct repair *repair, const char *table, const char *key);

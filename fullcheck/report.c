@@ -24,24 +24,24 @@ const char *report_result_name(enum check_result result)
 
 /* ---- the file ---- */
 
-int report_open(struct report *r, const char *path, struct error *err)
+int report_open(struct report *report, const char *path, struct error *err)
 {
-    *r = (struct report){.differences = fopen(path, "we")};
-    if (!r->differences)
+    *report = (struct report){.differences = fopen(path, "we")};
+    if (!report->differences)
         return error_fatal(err, 0, "%s can't be written: %s", path, strerror(errno));
-    setvbuf(r->differences, NULL, _IOLBF, 0); /* a reader need not wait for the end */
-    r->path = xstrdup(path);
-    pthread_mutex_init(&r->lock, NULL);
+    setvbuf(report->differences, NULL, _IOLBF, 0); /* a reader need not wait for the end */
+    report->path = xstrdup(path);
+    pthread_mutex_init(&report->lock, NULL);
     return 0;
 }
 
-int report_close(struct report *r, struct error *err)
+int report_close(struct report *report, struct error *err)
 {
-    AUTO(free_charp) char *path = TAKE(r->path);
-    bool failed = ferror(r->differences) != 0;
+    AUTO(free_charp) char *path = TAKE(report->path);
+    bool failed = ferror(report->differences) != 0;
 
-    failed = fclose(TAKE(r->differences)) != 0 || failed;
-    pthread_mutex_destroy(&r->lock);
+    failed = fclose(TAKE(report->differences)) != 0 || failed;
+    pthread_mutex_destroy(&report->lock);
     return failed ? error_fatal(err, 0, "%s could not be written to its end", path) : 0;
 }
 
@@ -119,95 +119,97 @@ void report_id(struct buf *out, const bson_t *document)
     bson_destroy(&shell);
 }
 
-void report_difference(struct buf *out, const struct difference *d)
+void report_difference(struct buf *out, const struct difference *difference)
 {
     buf_lit(out, "{\"type\":\"difference\",\"table\":");
-    json_stringify(out, bytes_of(d->table));
+    json_stringify(out, bytes_of(difference->table));
     buf_lit(out, ",\"key\":");
-    buf_bytes(out, d->key);
-    buf_printf(out, ",\"kind\":\"%s\",\"paths\":[", kinds[d->kind]);
-    buf_bytes(out, d->paths);
+    buf_bytes(out, difference->key);
+    buf_printf(out, ",\"kind\":\"%s\",\"paths\":[", kinds[difference->kind]);
+    buf_bytes(out, difference->paths);
     buf_char(out, ']');
-    if (d->ids.len) {
+    if (difference->ids.len) {
         buf_lit(out, ",\"ids\":[");
-        buf_bytes(out, d->ids);
+        buf_bytes(out, difference->ids);
         buf_char(out, ']');
     }
-    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", d->ts_ms, d->looks);
+    buf_printf(out, ",\"ts_ms\":%" PRId64 ",\"looks\":%u", difference->ts_ms,
+               difference->rechecks);
 }
 
-void report_write(struct report *r, struct bytes line, bool repaired)
+void report_write(struct report *report, struct bytes line, bool repaired)
 {
-    AUTO_LOCK(&r->lock);
-    fwrite(line.p, 1, line.len, r->differences);
-    fprintf(r->differences, "%s}\n", repaired ? ",\"repaired\":true" : "");
+    AUTO_LOCK(&report->lock);
+    fwrite(line.p, 1, line.len, report->differences);
+    fprintf(report->differences, "%s}\n", repaired ? ",\"repaired\":true" : "");
 }
 
 /* ---- summary ---- */
 
-static void table_json(struct buf *out, const struct table_result *t)
+static void table_json(struct buf *out, const struct table_result *row)
 {
     buf_lit(out, "{\"table\":");
-    json_stringify(out, bytes_of(t->table));
-    buf_printf(out, ",\"result\":\"%s\",\"reason\":", results[t->result]);
-    json_stringify(out, buf_slice(&t->reason));
-    buf_printf(out, ",\"complete\":%s,\"items\":%" PRId64, t->complete ? "true" : "false",
-               t->items);
-    if (t->documents < 0)
+    json_stringify(out, bytes_of(row->table));
+    buf_printf(out, ",\"result\":\"%s\",\"reason\":", results[row->result]);
+    json_stringify(out, buf_slice(&row->reason));
+    buf_printf(out, ",\"complete\":%s,\"items\":%" PRId64, row->complete ? "true" : "false",
+               row->items);
+    if (row->documents < 0)
         buf_lit(out, ",\"documents\":null");
     else
-        buf_printf(out, ",\"documents\":%" PRId64, t->documents);
-    buf_printf(out, ",\"checked\":%" PRId64, t->checked);
+        buf_printf(out, ",\"documents\":%" PRId64, row->documents);
+    buf_printf(out, ",\"checked\":%" PRId64, row->checked);
     for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
-        buf_printf(out, ",\"%s\":%" PRId64, kinds[i], t->differences[i]);
+        buf_printf(out, ",\"%s\":%" PRId64, kinds[i], row->differences[i]);
     buf_printf(out, ",\"repaired\":%" PRId64 ",\"foreign\":%" PRId64 ",\"index\":\"%s\"}",
-               t->repaired, t->foreign, t->index);
+               row->repaired, row->foreign, row->index);
 }
 
-void report_summary_json(FILE *out, const struct summary *s)
+void report_summary_json(FILE *out, const struct summary *summary)
 {
     AUTO(buf_release) struct buf text = {.ceiling = (size_t)64 << 20};
 
     buf_printf(&text,
-               "{\"type\":\"summary\",\"result\":\"%s\",\"reason\":", results[s->result]);
-    json_stringify(&text, bytes_of(s->reason));
+               "{\"type\":\"summary\",\"result\":\"%s\",\"reason\":", results[summary->result]);
+    json_stringify(&text, bytes_of(summary->reason));
     buf_printf(&text, ",\"started_ms\":%" PRId64 ",\"finished_ms\":%" PRId64 ",\"tables\":[",
-               s->started_ms, s->finished_ms);
-    for (size_t i = 0; i < s->count; i++) {
+               summary->started_ms, summary->finished_ms);
+    for (size_t i = 0; i < summary->count; i++) {
         buf_printf(&text, "%s", i ? "," : "");
-        table_json(&text, &s->tables[i]);
+        table_json(&text, &summary->tables[i]);
     }
     buf_lit(&text, "]}\n");
     fwrite(text.p, 1, text.len, out);
 }
 
-static void table_text(FILE *out, const struct table_result *t)
+static void table_text(FILE *out, const struct table_result *row)
 {
-    fprintf(out, "%s: %s; %" PRId64 " items", t->table,
-            t->result == RESULT_UNKNOWN ? "could not tell" : results[t->result], t->items);
-    if (t->documents >= 0)
-        fprintf(out, ", %" PRId64 " documents", t->documents);
-    if (t->foreign)
-        fprintf(out, " (%" PRId64 " without the key)", t->foreign);
-    fprintf(out, ", %" PRId64 " compared", t->checked);
+    fprintf(out, "%s: %s; %" PRId64 " items", row->table,
+            row->result == RESULT_UNKNOWN ? "could not tell" : results[row->result],
+            row->items);
+    if (row->documents >= 0)
+        fprintf(out, ", %" PRId64 " documents", row->documents);
+    if (row->foreign)
+        fprintf(out, " (%" PRId64 " without the key)", row->foreign);
+    fprintf(out, ", %" PRId64 " compared", row->checked);
     for (size_t i = 0; i < DIFFERENCE_KINDS; i++)
-        if (t->differences[i])
-            fprintf(out, ", %" PRId64 " %s", t->differences[i], kinds[i]);
-    if (t->repaired)
-        fprintf(out, ", %" PRId64 " repaired", t->repaired);
-    fprintf(out, "; index %s", t->index);
-    if (!t->complete)
+        if (row->differences[i])
+            fprintf(out, ", %" PRId64 " %s", row->differences[i], kinds[i]);
+    if (row->repaired)
+        fprintf(out, ", %" PRId64 " repaired", row->repaired);
+    fprintf(out, "; index %s", row->index);
+    if (!row->complete)
         fprintf(out, "; not all was checked");
-    if (t->reason.len)
-        fprintf(out, "; " BYTES_FMT, BYTES_ARG(t->reason));
+    if (row->reason.len)
+        fprintf(out, "; " BYTES_FMT, BYTES_ARG(row->reason));
     fputc('\n', out);
 }
 
-void report_summary_text(FILE *out, const struct summary *s)
+void report_summary_text(FILE *out, const struct summary *summary)
 {
-    for (size_t i = 0; i < s->count; i++)
-        table_text(out, &s->tables[i]);
+    for (size_t i = 0; i < summary->count; i++)
+        table_text(out, &summary->tables[i]);
     fprintf(out, "result: %s%s%s\n",
-            s->result == RESULT_UNKNOWN ? "could not tell" : results[s->result],
-            *s->reason ? ": " : "", s->reason);
+            summary->result == RESULT_UNKNOWN ? "could not tell" : results[summary->result],
+            *summary->reason ? ": " : "", summary->reason);
 }

@@ -4,9 +4,11 @@
  */
 #pragma once
 
+#include <bson/bson.h>
 #include <pthread.h>
 #include <stdio.h>
 
+#include "common/base/error.h"
 #include "fullcheck/compare.h"
 
 enum difference_kind {
@@ -46,9 +48,9 @@ struct report {
 };
 
 /* ERR_FATAL when the file can't be made. */
-int report_open(struct report *r, const char *path, struct error *err);
+int report_open(struct report *report, const char *path, struct error *err);
 /* ERR_FATAL when not all of it could be written. */
-int report_close(struct report *r, struct error *err);
+int report_close(struct report *report, struct error *err);
 
 /* ---- a difference's line, without its end ---- */
 
@@ -59,14 +61,14 @@ struct difference {
     struct bytes paths; /* what report_path wrote, one after the other: past some 256 KB none */
     struct bytes ids;   /* the _ids as extended JSON with commas between; empty: none to show */
     int64_t ts_ms;
-    unsigned looks;
+    unsigned rechecks;
 };
 
 void report_path(struct buf *out, const struct compare_path *path, const struct canon *source,
                  const struct canon *target);
 void report_id(struct buf *out, const bson_t *document);
-void report_difference(struct buf *out, const struct difference *d);
-void report_write(struct report *r, struct bytes line, bool repaired);
+void report_difference(struct buf *out, const struct difference *difference);
+void report_write(struct report *report, struct bytes line, bool repaired);
 
 /* ---- the summary ---- */
 
@@ -79,5 +81,5 @@ struct summary {
     size_t count;
 };
 
-void report_summary_json(FILE *out, const struct summary *s);
-void report_summary_text(FILE *out, const struct summary *s);
+void report_summary_json(FILE *out, const struct summary *summary);
+void report_summary_text(FILE *out, const struct summary *summary);

@@ -2,12 +2,11 @@
 
 #include "common/run/progress.h"
 #include "common/run/retry.h"
-#include "common/run/stop.h"
+#include "fullcheck/canon_document.h"
 
-#define ROOM_MS 50
-#define LOOK_AT_THE_CLOCK 1024 /* documents */
+#define CLOCK_EVERY 1024 /* documents */
 
-struct reading {
+struct keys_reading {
     struct worker *w;
     struct table_check *t;
     bool doubt; /* the second read */
@@ -20,111 +19,97 @@ struct reading {
 
 /* ---- a document ---- */
 
-static bool note_key(struct reading *r, const bson_t *document, bool misplaced)
+static bool note_key(struct keys_reading *reading, const bson_t *document, bool misplaced)
 {
-    struct bytes key = buf_slice(&r->text);
+    struct bytes key = buf_slice(&reading->text);
 
-    if (r->t->of_documents)
-        fingerprint_add(r->t->of_documents, key);
-    if (misplaced && !misplaced_add(&r->t->misplaced, key, document))
-        r->too_many = true;
-    return !r->too_many;
+    if (reading->t->of_documents)
+        fingerprint_add(reading->t->of_documents, key);
+    if (misplaced && !misplaced_add(&reading->t->misplaced, key, document))
+        reading->too_many = true;
+    return !reading->too_many;
 }
 
-static bool add_when_there_is_room(struct table_check *t, struct bytes key)
+static bool doubt_key(struct keys_reading *reading)
 {
-    while (table_check_goes_on(t)) {
-        pthread_mutex_lock(&t->lock);
-        if (pending_has_room(&t->pending)) {
-            pending_add(&t->pending, key, PENDING_DOCUMENT);
-            pthread_cond_broadcast(&t->changed);
-            pthread_mutex_unlock(&t->lock);
-            return true;
-        }
-        pthread_mutex_unlock(&t->lock);
-        stop_wait_ms(ROOM_MS);
-    }
-    return false;
-}
-
-static bool doubt_key(struct reading *r)
-{
-    struct table_check *t = r->t;
-    struct bytes key = buf_slice(&r->text);
+    struct table_check *t = reading->t;
+    struct bytes key = buf_slice(&reading->text);
 
     return fingerprint_agree(t->of_items, t->of_documents, key) ||
-           add_when_there_is_room(t, key);
+           table_check_add(t, key, PENDING_DOCUMENT);
 }
 
-static void show_progress(struct reading *r)
+static void show_progress(struct keys_reading *reading)
 {
-    if (r->documents % LOOK_AT_THE_CLOCK == 0 && progress_is_due(&r->progress))
-        progress_show(&r->progress, "documents' keys", r->documents,
-                      r->t->estimate - r->documents);
+    if (reading->documents % CLOCK_EVERY == 0 && progress_is_due(&reading->progress))
+        progress_show(&reading->progress, "documents' keys", reading->documents,
+                      reading->t->estimate - reading->documents);
 }
 
 static bool each_document(void *arg, const bson_t *document)
 {
-    struct reading *r = arg;
+    struct keys_reading *reading = arg;
     const struct canon *map;
     enum key_place place;
 
-    canon_arena_reset(&r->w->arena);
-    map = canon_document(&r->w->arena, document, &r->w->check->form);
-    buf_reset(&r->text);
-    r->documents++;
-    show_progress(r);
-    place = key_of_document(&r->text, &r->w->arena, &r->t->key, document, map);
+    canon_arena_reset(&reading->w->arena);
+    map = canon_document(&reading->w->arena, document, &reading->w->check->form);
+    buf_reset(&reading->text);
+    reading->documents++;
+    show_progress(reading);
+    place =
+        key_of_document(&reading->text, &reading->w->arena, &reading->t->key, document, map);
     if (place == KEY_NONE || place == KEY_OF_ID)
-        r->foreign++;
-    else if (r->doubt ? !doubt_key(r) : !note_key(r, document, place == KEY_MISPLACED))
+        reading->foreign++;
+    else if (reading->doubt ? !doubt_key(reading)
+                            : !note_key(reading, document, place == KEY_MISPLACED))
         return false;
-    return table_check_goes_on(r->t);
+    return table_check_goes_on(reading->t);
 }
 
 /* ---- all documents ---- */
 
-static int read_once(struct reading *r, const bson_t *projection, struct error *err)
+static int read_once(struct keys_reading *reading, const bson_t *projection, struct error *err)
 {
     bson_t everything = BSON_INITIALIZER;
-    const struct mongo_find find = {.collection = r->t->collection,
-                                    .filter = &everything,
-                                    .projection = projection,
-                                    .each = each_document,
-                                    .arg = r};
+    const struct mongo_side_find find = {.collection = reading->t->collection,
+                                         .filter = &everything,
+                                         .projection = projection,
+                                         .each = each_document,
+                                         .arg = reading};
 
-    r->documents = r->foreign = 0;
-    if (!r->doubt) {
-        if (r->t->of_documents)
-            fingerprint_reset(r->t->of_documents);
-        misplaced_release(&r->t->misplaced);
+    reading->documents = reading->foreign = 0;
+    if (!reading->doubt) {
+        if (reading->t->of_documents)
+            fingerprint_reset(reading->t->of_documents);
+        misplaced_release(&reading->t->misplaced);
     }
-    return mongo_side_find(r->w->mongo, &find, err);
+    return mongo_side_find(reading->w->mongo, &find, err);
 }
 
-/* From the begin: what was told already is remembered, but not without end. */
-static bool may_begin_anew(struct reading *r)
+/* From the beginning: what was reported is remembered, but not without limit. */
+static bool may_begin_anew(struct keys_reading *reading)
 {
-    AUTO_LOCK(&r->t->lock);
-    return !r->doubt || pending_remembers_reported(&r->t->pending);
+    AUTO_LOCK(&reading->t->lock);
+    return !reading->doubt || pending_remembers_reported(&reading->t->pending);
 }
 
-static int read_all(struct reading *r, struct error *err)
+static int read_all(struct keys_reading *reading, struct error *err)
 {
-    struct retry patience;
+    struct retry retry;
     bson_t projection;
     int result;
 
-    buf_init(&r->text, (size_t)1 << 20);
-    key_projection(&projection, &r->t->key);
-    retry_init(&patience, r->w->check->patience_ms);
+    buf_init(&reading->text, (size_t)1 << 20);
+    key_projection(&projection, &reading->t->key);
+    retry_init(&retry, reading->w->check->retry_limit_ms);
     do {
-        result = read_once(r, &projection, err);
-    } while (result < 0 && may_begin_anew(r) && retry_again(&patience, false, err));
-    progress_end(&r->progress);
+        result = read_once(reading, &projection, err);
+    } while (result < 0 && may_begin_anew(reading) && retry_again(&retry, false, err));
+    progress_end(&reading->progress);
     bson_destroy(&projection);
-    buf_release(&r->text);
-    if (result == 0 && r->too_many)
+    buf_release(&reading->text);
+    if (result == 0 && reading->too_many)
         return error_set(err, ERR_FATAL, "too many documents whose _id is not of their key");
     return result;
 }
@@ -132,18 +117,18 @@ static int read_all(struct reading *r, struct error *err)
 int target_keys_read(struct worker *w, int64_t *ret_documents, int64_t *ret_foreign,
                      struct error *err)
 {
-    struct reading r = {.w = w, .t = w->table};
+    struct keys_reading reading = {.w = w, .t = w->table};
 
-    if (read_all(&r, err) < 0)
+    if (read_all(&reading, err) < 0)
         return -1;
-    *ret_documents = r.documents;
-    *ret_foreign = r.foreign;
+    *ret_documents = reading.documents;
+    *ret_foreign = reading.foreign;
     return 0;
 }
 
-int target_keys_doubt(struct worker *w, struct error *err)
+int target_keys_add_doubtful(struct worker *w, struct error *err)
 {
-    struct reading r = {.w = w, .t = w->table, .doubt = true};
+    struct keys_reading reading = {.w = w, .t = w->table, .doubt = true};
 
-    return read_all(&r, err);
+    return read_all(&reading, err);
 }

@@ -13,7 +13,7 @@
 #include "support_http_server.h"
 
 #define BUDGET ((size_t)64 << 20)
-#define PATIENCE_MS 20000
+#define RETRY_LIMIT_MS 20000
 #define KEYS 8
 #define BROKEN BYTES_LIT("{\"Responses\":{\"t\":[{\"pk\":{\"S\":\"1\"}},{\"pk\"")
 #define ONE_ITEM                                                                               \
@@ -63,7 +63,7 @@ static int setup(void **state)
     f->schema.hash = (struct key_attribute){(char *)"pk", 2, 'S'};
     f->side = (struct ddb_side){.client = ddb_client_new(f->source),
                                 .throttle = f->throttle,
-                                .patience_ms = PATIENCE_MS};
+                                .retry_limit_ms = RETRY_LIMIT_MS};
     *state = f;
     return 0;
 }

@@ -142,7 +142,7 @@ def test_a_repair_that_was_interrupted_leaves_the_difference(bridge):
     assert bridge.run("producer", {"sync_mode": "full"}).process.returncode == 0
     fill_target(bridge.target()[table.name], items[2:], STRING, "raw")
     program = Checker(bridge).start(*STATIC, "--repair")
-    asked = lambda: sum(map(int, re.findall(r"repair was asked for.* keys=(\d+)", program.log())))
+    asked = lambda: sum(map(int, re.findall(r"repair requested.* keys=(\d+)", program.log())))
     wait_until(lambda: asked() == 2, 60, "requests for both", [program])
     program.signal(signal.SIGTERM)
     report = program.report(30)

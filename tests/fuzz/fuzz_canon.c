@@ -9,6 +9,8 @@
 #include "common/base/check.h"
 #include "common/item/ddb_item.h"
 #include "common/item/ddb_number.h"
+#include "fullcheck/canon_document.h"
+#include "fullcheck/canon_item.h"
 #include "fullcheck/compare.h"
 #include "fullcheck/key.h"
 

@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "common/base/check.h"
+#include "fullcheck/canon_document.h"
+#include "fullcheck/canon_item.h"
 #include "fullcheck/compare.h"
 
 DEFINE_FREEP(bson_t, bson_freep, bson_destroy)

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 
 #include "common/base/check.h"
+#include "fullcheck/canon_document.h"
+#include "fullcheck/canon_item.h"
 #include "fullcheck/compare.h"
 
 #define DIGITS_34 "1234567890123456789012345678901234"

@@ -41,9 +41,9 @@ static int split(const char *line)
 static int load(const char *line, struct config **c, struct fullcheck_options *o,
                 struct error *err)
 {
-    if (config_load(c, CONFIG_FULLCHECK, split(line), words, fullcheck_extras, err) < 0)
+    if (config_load(c, CONFIG_FULLCHECK, split(line), words, fullcheck_options_extras, err) < 0)
         return -1;
-    return fullcheck_options_read(o, fullcheck_extras, err);
+    return fullcheck_options_read(o, fullcheck_options_extras, err);
 }
 
 static struct config *loaded(const char *line, struct fullcheck_options *o)
@@ -306,7 +306,7 @@ static char *printed(const char *argument)
     fflush(stdout);
     dup2(fileno(f), 1);
     assert_int_equal(
-        config_load(&c, CONFIG_FULLCHECK, split(argument), words, fullcheck_extras, &err), 0);
+        config_load(&c, CONFIG_FULLCHECK, split(argument), words, fullcheck_options_extras, &err), 0);
     dup2(saved, 1);
     close(saved);
     assert_null(c);
@@ -341,7 +341,7 @@ static void help_lists_every_flag_with_its_letter_text_and_default(void **state)
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
         if (!strstr(help, lines[i]))
             fail_msg("%s is not in\n%s", lines[i], help);
-    for (const struct config_extra *x = fullcheck_extras; x->name; x++) {
+    for (const struct config_extra *x = fullcheck_options_extras; x->name; x++) {
         AUTO(free_charp) char *name = xasprintf("--%s", x->name);
 
         if (!strstr(help, name))
@@ -361,12 +361,12 @@ static void the_version_has_a_letter(void **state)
 static void names_and_letters_stand_once_and_every_key_exists(void **state)
 {
     (void)state;
-    for (const struct config_extra *x = fullcheck_extras; x->name; x++) {
+    for (const struct config_extra *x = fullcheck_options_extras; x->name; x++) {
         assert_true(!x->key || config_option_find(x->key));
         assert_true(!x->key || x->form == CONFIG_TAKES_VALUE);
         assert_true(x->key || x->help);
         assert_true(x->letter != 'h' && x->letter != 'v');
-        for (const struct config_extra *y = fullcheck_extras; y < x; y++) {
+        for (const struct config_extra *y = fullcheck_options_extras; y < x; y++) {
             assert_string_not_equal(x->name, y->name);
             assert_true(!x->letter || x->letter != y->letter);
         }

@@ -11,6 +11,8 @@
 #include "common/base/base64.h"
 #include "common/base/check.h"
 #include "common/item/ddb_item.h"
+#include "fullcheck/canon_document.h"
+#include "fullcheck/canon_item.h"
 #include "fullcheck/key.h"
 
 #define DIGITS_34 "1234567890123456789012345678901234"

@@ -60,7 +60,7 @@ static json_t *line_of(enum difference_kind kind, struct bytes key, struct bytes
                                  .paths = paths,
                                  .ids = ids,
                                  .ts_ms = 1,
-                                 .looks = 2};
+                                 .rechecks = 2};
 
     report_difference(&line, &d);
     buf_char(&line, '}');

@@ -48,9 +48,9 @@ static unsigned long all_behind(struct look *looks, size_t count, struct settle 
         looks[count] = look_of(code);
         now = now_ms + looks[count].after_ms;
         stable = count == 0 || looks[count].changed ? now : stable_ms;
-        found = settle_look(&next, looks[count].matches, looks[count].changed, now, LIMIT_MS);
+        found = settle_judge(&next, looks[count].matches, looks[count].changed, now, LIMIT_MS);
         assert_int_equal(found, promised(looks[count].matches, now - stable));
-        assert_int_equal(next.looks, count + 1);
+        assert_int_equal(next.rechecks, count + 1);
         assert_true(next.level < SETTLE_LEVELS);
         ends += found == SETTLE_AGAIN ? all_behind(looks, count + 1, next, now, stable) : 1;
     }
@@ -70,13 +70,13 @@ static void without_a_limit_the_first_look_decides(void **state)
     struct settle a = {0}, b = {0};
 
     (void)state;
-    assert_int_equal(settle_look(&a, false, false, 7, 0), SETTLE_COUNTS);
-    assert_int_equal(settle_look(&b, true, false, 7, 0), SETTLE_SAME);
+    assert_int_equal(settle_judge(&a, false, false, 7, 0), SETTLE_COUNTS);
+    assert_int_equal(settle_judge(&b, true, false, 7, 0), SETTLE_SAME);
 }
 
 /* An item that looks other at each look, which come after the pauses that settle itself asks
  * for. */
-static void an_item_that_changes_all_the_time_and_never_matches_is_untold_at_last(void **state)
+static void an_item_that_changes_all_the_time_and_never_matches_is_undecided_at_last(void **state)
 {
     static const int64_t limits_ms[] = {1000, 30000, 120000};
 
@@ -88,9 +88,9 @@ static void an_item_that_changes_all_the_time_and_never_matches_is_untold_at_las
 
         while (verdict == SETTLE_AGAIN) {
             now += settle_pause_ms(s.level, limits_ms[i]);
-            verdict = settle_look(&s, false, true, now, limits_ms[i]);
+            verdict = settle_judge(&s, false, true, now, limits_ms[i]);
         }
-        assert_int_equal(verdict, SETTLE_UNTOLD);
+        assert_int_equal(verdict, SETTLE_UNDECIDED);
         assert_in_range(now, MAX(10 * limits_ms[i], 30000),
                         MAX(10 * limits_ms[i], 30000) + 1000);
     }
@@ -102,8 +102,8 @@ static void an_item_that_changes_all_the_time_is_the_same_as_soon_as_it_matches(
 
     (void)state;
     for (int i = 0; i < 20; i++)
-        assert_int_equal(settle_look(&s, false, true, i * 100, LIMIT_MS), SETTLE_AGAIN);
-    assert_int_equal(settle_look(&s, true, true, 2000, LIMIT_MS), SETTLE_SAME);
+        assert_int_equal(settle_judge(&s, false, true, i * 100, LIMIT_MS), SETTLE_AGAIN);
+    assert_int_equal(settle_judge(&s, true, true, 2000, LIMIT_MS), SETTLE_SAME);
 }
 
 static void pauses_grow_up_to_a_quarter_of_the_limit_and_begin_anew_with_a_change(void **state)
@@ -122,9 +122,9 @@ static void pauses_grow_up_to_a_quarter_of_the_limit_and_begin_anew_with_a_chang
     assert_true(settle_pause_ms(SETTLE_LEVELS - 1, 86400000) <= 8000);
     assert_int_equal(settle_pause_ms(SETTLE_LEVELS - 1, 0), 100);
     for (int i = 0; i < 20; i++)
-        settle_look(&s, false, false, i, 30000);
+        settle_judge(&s, false, false, i, 30000);
     assert_int_equal(s.level, SETTLE_LEVELS - 1);
-    settle_look(&s, false, true, 21, 30000);
+    settle_judge(&s, false, true, 21, 30000);
     assert_int_equal(s.level, 0);
 }
 
@@ -135,9 +135,9 @@ static void what_counts_was_looked_at_more_than_twice(void **state)
     int64_t now = 0;
 
     (void)state;
-    while (settle_look(&s, false, false, now, LIMIT_MS) == SETTLE_AGAIN)
+    while (settle_judge(&s, false, false, now, LIMIT_MS) == SETTLE_AGAIN)
         now += settle_pause_ms(s.level, LIMIT_MS);
-    assert_true(s.looks > 3);
+    assert_true(s.rechecks > 3);
     assert_in_range(now, LIMIT_MS, LIMIT_MS + 250);
 }
 
@@ -146,7 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_difference_counts_only_when_the_item_was_stable_for_the_limit),
         cmocka_unit_test(without_a_limit_the_first_look_decides),
-        cmocka_unit_test(an_item_that_changes_all_the_time_and_never_matches_is_untold_at_last),
+        cmocka_unit_test(an_item_that_changes_all_the_time_and_never_matches_is_undecided_at_last),
         cmocka_unit_test(an_item_that_changes_all_the_time_is_the_same_as_soon_as_it_matches),
         cmocka_unit_test(pauses_grow_up_to_a_quarter_of_the_limit_and_begin_anew_with_a_change),
         cmocka_unit_test(what_counts_was_looked_at_more_than_twice),

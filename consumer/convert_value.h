@@ -1,8 +1,8 @@
 /* consumer/convert_value.h - what raw and change have in common: one attribute value, from the
  * reader into the buffer.
  *
- * The type byte of an element stands before its name, and the type is
- * known only after both, so each function gets the byte's place and sets it. Each returns 0, or
+ * The type byte of an element stands before its name, and the type is known only after both,
+ * so each function gets the byte's place and sets it. Each returns 0, or
  * -1 with ERR_DATA; what was appended until then is cut off by convert.c. */
 #pragma once
 

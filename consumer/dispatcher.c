@@ -70,7 +70,10 @@ static bool take_turn(struct partition *p)
 
     if (p->has_turn) { /* and was counted */
         p->has_turn = false;
-        return true;
+        if (p->revoked || !share->timed_out || share->turns == 1)
+            return true;
+        share->turns--; /* it has timed out since, and another of it has the turn */
+        return false;
     }
     if (!p->revoked && (share->waiting.first || !has_turn_left(share)))
         return false;
@@ -90,12 +93,16 @@ static void give_turns(struct dispatcher_share *share)
     }
 }
 
-/* One that has timed out may have to wait for others of this kind. */
-static void give_timed_out_turns(struct dispatcher *dispatcher)
+/* Tables that have timed out share few writers: after one of them all others have a go. */
+static void give_timed_out_turns(struct dispatcher *dispatcher, struct dispatcher_share *last)
 {
-    for (struct dispatcher_share *share = dispatcher->shares; share; share = share->hh.next)
+    struct dispatcher_share *share = last;
+
+    do {
+        share = share->hh.next ? share->hh.next : dispatcher->shares;
         if (share->timed_out)
             give_turns(share);
+    } while (share != last);
 }
 
 /* ---- a step ---- */
@@ -119,9 +126,10 @@ static void end_step(struct dispatcher *dispatcher, struct partition *p)
     p->in_step = false;
     DL_DELETE(p->share->in_step, p);
     p->share->turns--;
-    give_turns(p->share);
     if (p->share->timed_out)
-        give_timed_out_turns(dispatcher);
+        give_timed_out_turns(dispatcher, p->share);
+    else
+        give_turns(p->share);
     if (p->revoked && partition_is_released(p))
         pthread_cond_broadcast(&dispatcher->released);
 }
@@ -299,5 +307,5 @@ void dispatcher_timed_out(struct dispatcher *dispatcher, struct partition *p, bo
         return;
     p->share->timed_out = timed_out;
     give_turns(p->share);
-    give_timed_out_turns(dispatcher);
+    give_timed_out_turns(dispatcher, p->share);
 }

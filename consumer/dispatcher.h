@@ -6,7 +6,8 @@
  * no table keeps all writers. While there are other tables, one gets all writers but one; none
  * more while one of its steps takes long; and one alone after its last command timed out
  * (dispatcher_timed_out), of which kind again one writer stays free. A partition that finds no
- * writer left for its table waits for its turn, the longest waiting first.
+ * writer left for its table waits for its turn, behind those of its table that wait already;
+ * tables that have timed out take turns.
  *
  * Invariant: a partition is held by at most one thread, from when its step begins until it
  * returns. Any thread may call. */
@@ -26,11 +27,11 @@ struct dispatcher_work {
 };
 
 struct dispatcher *dispatcher_new(int threads, const struct dispatcher_work *work);
-/* Ends the threads after the step each is in, at most timeout_ms later. false: one still is in
- * its step: nothing may be freed. */
+/* Ends the threads after the step each is in, and closes their writers, at most timeout_ms
+ * later. false: one has not ended: nothing may be freed. */
 bool dispatcher_stop(struct dispatcher *dispatcher, int64_t timeout_ms);
-void dispatcher_free(
-    struct dispatcher *dispatcher); /* also its partitions; after dispatcher_stop */
+/* Also its partitions. After dispatcher_stop. */
+void dispatcher_free(struct dispatcher *dispatcher);
 
 /* The partition of this name, made when there is none. Only the group's thread adds. */
 struct partition *dispatcher_partition(struct dispatcher *dispatcher, const char *topic,
@@ -47,8 +48,8 @@ void dispatcher_wake_topic(struct dispatcher *dispatcher, const char *topic);
 /* The group's word. */
 void dispatcher_assign(struct dispatcher *dispatcher, struct partition *p);
 void dispatcher_revoke(struct dispatcher *dispatcher, struct partition *p);
-void dispatcher_revoke_all(
-    struct dispatcher *dispatcher); /* also wakes what was revoked before */
+/* Also wakes what was revoked before. */
+void dispatcher_revoke_all(struct dispatcher *dispatcher);
 /* Waits until all partitions that were revoked are released; false: not in time. with_marks:
  * also until their marks are set. */
 bool dispatcher_wait_released(struct dispatcher *dispatcher, bool with_marks,

@@ -1,8 +1,8 @@
 /* consumer/end_offsets.h - where the logs of the assigned partitions end, as the brokers say.
  *
  * A thread asks for all of them at once every two seconds. So the lag is known of partitions
- * that are not read as well, an end that was seen can be proven to be the end, and so is it
- * whether Kafka answers (the part "kafka" of the health). Any thread may call. */
+ * that are not read as well, an end that was seen can be proven to be the end, and it is
+ * known whether Kafka answers (the part "kafka" of the health). Any thread may call. */
 #pragma once
 
 #include <stdbool.h>

@@ -254,7 +254,7 @@ static int run(const struct config *config, const struct config_extra *extras,
     code = result == 0 || stop_requested() ? EXIT_WELL : err->code ? err->code : EXIT_FATAL;
     program_ends(code);
     if (!leave(&consumer, g)) {
-        log_event(code ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "ends", "exit=%d reason=%s", code,
+        log_event(code ? LOG_LEVEL_ERROR : LOG_LEVEL_INFO, "ended", "exit=%d reason=%s", code,
                   code ? err->message : "");
         log_close();
         _exit(code);

@@ -3,7 +3,7 @@
  *
  * The keys of a batch differ, so commands may be applied in any order, and a record's refusal
  * concerns it alone: the next older event of its key is sent in its place, until one holds.
- * What a refusal means is decided by its code (common/mongo/mongo.h), and for a code that
+ * What a refusal means is decided by its code (common/mongo/mongo_reply.h), and for a code that
  * nobody knows by what becomes of the record's neighbours (suspects.h). Of one thread. */
 #pragma once
 

@@ -30,5 +30,5 @@ enum preparation_result {
     PREPARATION_READY, /* *ret describes it; the caller puts it */
     PREPARATION_LONG,  /* the next step wants someone patient */
 };
-enum preparation_result preparation_run(struct table_view **ret, const struct preparation *p,
+enum preparation_result preparation_run(struct table_view **ret, const struct preparation *prep,
                                         struct error *err);

@@ -2,8 +2,9 @@
  * applied.
  *
  * The target holds one document per table (table_doc.h). The owner of partition 0 prepares: it
- * claims the document (epoch + 1), clears what stands under the name if that is configured,
- * builds collection and indexes, and says `ready` with the collection's UUID; the others wait
+ * claims the document (epoch + 1), clears what stands under the name (as target.mongodb.exist
+ * says where there was no document; moves it away where the key schema is another one), builds
+ * collection and indexes, and says `ready` with the collection's UUID; the others wait
  * for that. Each step leaves a state from which a successor goes on, so a preparation that a
  * crash has cut is taken up again. A collection that is not the one that was prepared (another
  * UUID, a lost index) is prepared again: that also heals a step that a paused preparer does too

@@ -20,7 +20,7 @@ static const enum watch_role roles[] = {ROLE_LOOKS, ROLE_LOOKS, ROLE_BUILDS, ROL
 #define THREADS ARRAY_LEN(roles)
 
 struct hand { /* one thread's */
-    struct preparer *p;
+    struct preparer *preparer;
     enum watch_role role;
     struct mongo *mongo;
     pthread_t thread;
@@ -61,7 +61,7 @@ static bool has_no_rival(struct preparer *preparer, const struct table *t, struc
 static void prepare(struct hand *h, struct table *t, const struct ledger_table *ledger,
                     struct look *ret)
 {
-    const struct preparer_setup *setup = &h->p->setup;
+    const struct preparer_setup *setup = &h->preparer->setup;
     struct database_source source;
     struct preparation work = {.config = setup->config,
                                .mongo = h->mongo,
@@ -77,7 +77,7 @@ static void prepare(struct hand *h, struct table *t, const struct ledger_table *
         return;
     ret->result = preparation_run(&ret->view, &work, &ret->err);
     ret->answered_no = h->mongo->answered_no;
-    if (ret->result == PREPARATION_READY && work.preparer && wants_secondary(h->p))
+    if (ret->result == PREPARATION_READY && work.preparer && wants_secondary(h->preparer))
         secondary_index_missing(&ret->index_missing, h->mongo, ret->view, ledger, &ret->err);
 }
 
@@ -88,9 +88,9 @@ static void look_at(struct hand *h, struct table *t, struct look *ret)
     int found;
 
     *ret = (struct look){.result = PREPARATION_FAILED};
-    if (!has_no_rival(h->p, t, &ret->err))
+    if (!has_no_rival(h->preparer, t, &ret->err))
         return;
-    found = ledger_cache_table(h->p->setup.ledger, t->name, &ledger, &ret->err);
+    found = ledger_cache_table(h->preparer->setup.ledger, t->name, &ledger, &ret->err);
     if (found < 0)
         error_fatal(&ret->err, 0, "the table's ledger record can't be read");
     if (found < 0)
@@ -136,7 +136,7 @@ static int64_t next_time(const struct hand *h)
 {
     int64_t next = clock_mono_ms() + TICK_MS;
 
-    for (const struct watch *watch = h->p->watches; h->role == ROLE_LOOKS && watch;
+    for (const struct watch *watch = h->preparer->watches; h->role == ROLE_LOOKS && watch;
          watch = watch->next)
         if (watch->uses > 0 && !watch->busy)
             next = MIN(next, watch->due);
@@ -145,7 +145,7 @@ static int64_t next_time(const struct hand *h)
 
 static struct watch *wait_for_work(struct hand *h)
 {
-    struct preparer *preparer = h->p;
+    struct preparer *preparer = h->preparer;
 
     while (!preparer->stopping) {
         struct watch *watch;
@@ -163,7 +163,7 @@ static struct watch *wait_for_work(struct hand *h)
 /* The lock is held before and after each. */
 static void look(struct hand *h, struct watch *watch)
 {
-    struct preparer *preparer = h->p;
+    struct preparer *preparer = h->preparer;
     struct look result;
     bool changed;
 
@@ -187,7 +187,7 @@ static int build_secondary(struct hand *h, struct table *t)
     struct error err;
     int result;
 
-    if (!view || ledger_cache_table(h->p->setup.ledger, t->name, &ledger, &err) <= 0)
+    if (!view || ledger_cache_table(h->preparer->setup.ledger, t->name, &ledger, &err) <= 0)
         return 0;
     result = secondary_index_build(h->mongo, view, &ledger);
     ledger_table_release(&ledger);
@@ -196,7 +196,7 @@ static int build_secondary(struct hand *h, struct table *t)
 
 static void index_secondary(struct hand *h, struct watch *watch)
 {
-    struct preparer *preparer = h->p;
+    struct preparer *preparer = h->preparer;
     int result;
 
     watch_index_begins(watch, clock_mono_ms());
@@ -209,7 +209,7 @@ static void index_secondary(struct hand *h, struct watch *watch)
 static void *hand_loop(void *arg)
 {
     struct hand *h = arg;
-    struct preparer *preparer = h->p;
+    struct preparer *preparer = h->preparer;
     struct watch *watch;
 
     AUTO_LOCK(&preparer->lock);
@@ -237,7 +237,7 @@ struct preparer *preparer_new(const struct preparer_setup *setup)
     for (size_t i = 0; i < THREADS; i++) {
         struct hand *h = &preparer->hands[i];
 
-        h->p = preparer;
+        h->preparer = preparer;
         h->role = roles[i];
         h->mongo =
             h->role == ROLE_LOOKS ? mongo_new(setup->target) : mongo_patient_new(setup->target);

@@ -2,9 +2,8 @@
  *
  * All between topic_writer_gate_enter and _exit. A record that is too large, or that the
  * broker refused alone, goes to the dead letters, with a `skipped` in its place, in the same
- * transaction. Errors: ERR_ABORT (leave the
- * gate), ERR_RETRY and ERR_DATA (the answer is not what the service promises: nothing of this
- * record was appended). */
+ * transaction. Errors: ERR_ABORT (leave the gate), ERR_RETRY and ERR_DATA (the answer is not
+ * what the service promises: nothing of this record was appended). */
 #pragma once
 
 #include "common/dynamodb/ddb_records.h"
@@ -28,7 +27,8 @@ int append_repaired_row(struct append_context *a, const struct append_origin *or
                         const struct ddb_item *item, struct error *err);
 int append_repaired_delete(struct append_context *a, const struct append_origin *origin,
                            const struct ddb_item *key, struct error *err);
-/* snapshot-begin or snapshot-end in every partition; ret_offsets: one a partition, or NULL. */
+/* snapshot-begin or snapshot-end in every partition; ret_offsets: one per partition, or NULL.
+ */
 int append_control(struct append_context *a, enum event_control type,
                    const struct ledger_table *t, int64_t *ret_offsets, struct error *err);
 

@@ -30,10 +30,10 @@ static void destroy(struct table_worker *w)
     table_state_release(&w->appended, w->reader_free);
     key_schema_release(&w->schema);
     ledger_table_release(&w->known);
+    segment_reader_free_all(w);
     barrier_free(w->barrier);
     pthread_mutex_destroy(&w->lock);
     pthread_mutex_destroy(&w->record_lock);
-    free(w->segments);
     free(w->begin_offsets);
     free(w->halt_reason);
     free(w->topic);

@@ -10,8 +10,8 @@ struct carried_table_setup {
     const char *table;
     int32_t ledger_partition;
     struct topic_writer *writer; /* of that partition; lives until `released` */
-    void (*released)(
-        void *home); /* nothing of the table uses the writer any more; any thread */
+    /* Nothing of the table uses the writer any more. Any thread. */
+    void (*released)(void *home);
     void *home;
 };
 

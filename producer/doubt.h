@@ -3,7 +3,7 @@
  * The one policy of errors of a table:
  * - retriable: no answer, throttled, denied, or anything that a person or time can mend. It is
  *   waited out with growing delays (ddb_error_retry_ms); the table makes no progress meanwhile,
- * so its health turns red. It never becomes a phase.
+ *   so its health turns red. It never becomes a phase.
  * - doubtful: an answer that would end something for good (there is no such table or shard, the
  *   table is another one, its stream is disabled, a parent is not there). DynamoDB's answers
  *   lag, so it has to say the same for source.doubt.ms, at least three times, and another call

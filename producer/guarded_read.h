@@ -21,7 +21,7 @@
 #define GUARDED_READ_ON (-2)
 
 struct guarded_read_calls {
-    /* May it read now? Sets read->expected. */
+    /* May it read now? read->expected is set, by now or here. */
     int64_t (*ready)(void *arg, struct append_context *a);
     /* The last one before the ticket: capacity that is charged. NULL: none. */
     int64_t (*pace)(void *arg);
@@ -33,7 +33,8 @@ struct guarded_read_calls {
     int64_t (*received)(void *arg, struct append_context *a);
     /* Under the gate, never stale. */
     int64_t (*append)(void *arg, struct append_context *a);
-    /* The answer came and is not appended: it was stale, or nothing of the table can be. */
+    /* The answer came and neither received nor append saw to it: it was stale, or nothing of
+     * the table can be appended. */
     void (*dropped)(void *arg);
 };
 

@@ -133,17 +133,17 @@ static int append(struct ledger_keeper *keeper, struct bytes key, struct bytes v
     return topic_writer_append(keeper->handle->writer, &record, err);
 }
 
-static int append_carrier(struct ledger_keeper *keeper, struct append_context *local,
+static int append_carrier(struct ledger_keeper *keeper, struct append_context *a,
                           struct error *err)
 {
-    buf_reset(&local->keys);
-    buf_reset(&local->text);
-    ledger_carrier_key(&local->keys, keeper->handle->partition);
-    carriers_encode(&local->text, keeper->handle->p->config);
-    return append(keeper, buf_slice(&local->keys), buf_slice(&local->text), err);
+    buf_reset(&a->keys);
+    buf_reset(&a->text);
+    ledger_carrier_key(&a->keys, keeper->handle->partition);
+    carriers_encode(&a->text, keeper->handle->p->config);
+    return append(keeper, buf_slice(&a->keys), buf_slice(&a->text), err);
 }
 
-static int append_all(struct ledger_keeper *keeper, struct append_context *local, bool carrier,
+static int append_all(struct ledger_keeper *keeper, struct append_context *a, bool carrier,
                       const struct keys *records, struct error *err)
 {
     struct topic_writer *writer = keeper->handle->writer;
@@ -152,7 +152,7 @@ static int append_all(struct ledger_keeper *keeper, struct append_context *local
     if (topic_writer_gate_enter(writer, &keeper->member, &keeper->step, err) < 0)
         return -1;
     if (carrier)
-        result = append_carrier(keeper, local, err);
+        result = append_carrier(keeper, a, err);
     for (size_t i = 0; i < records->count && result == 0; i++)
         result = append(keeper, bytes_of(records->all[i]), (struct bytes){0}, err);
     if (result < 0)
@@ -162,7 +162,7 @@ static int append_all(struct ledger_keeper *keeper, struct append_context *local
     return result;
 }
 
-static int64_t keep(struct ledger_keeper *keeper, struct append_context *local)
+static int64_t keep(struct ledger_keeper *keeper, struct append_context *a)
 {
     AUTO(keys_release) struct keys records = {0};
     bool carrier = carrier_is_due(keeper);
@@ -171,7 +171,7 @@ static int64_t keep(struct ledger_keeper *keeper, struct append_context *local)
     collect_forgotten(keeper, &records);
     if (!carrier && records.count == 0)
         return NOTHING_MS;
-    if (append_all(keeper, local, carrier, &records, &err) == 0) {
+    if (append_all(keeper, a, carrier, &records, &err) == 0) {
         keeper->stale = true;
         return AGAIN_MS;
     }
@@ -180,7 +180,7 @@ static int64_t keep(struct ledger_keeper *keeper, struct append_context *local)
     return err.kind == ERR_RETRY ? TOPIC_WRITER_WAIT_MS : AGAIN_MS;
 }
 
-static int64_t keeper_step(void *arg, void *local)
+static int64_t keeper_step(void *arg, void *a)
 {
     struct ledger_keeper *keeper = arg;
     struct error err;
@@ -196,7 +196,7 @@ static int64_t keeper_step(void *arg, void *local)
         return FAILED_MS;
     }
     keeper->stale = false;
-    return keep(keeper, local);
+    return keep(keeper, a);
 }
 
 /* ---- life ---- */

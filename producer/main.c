@@ -26,27 +26,27 @@
 static void *local_begin(void *arg)
 {
     struct producer *p = arg;
-    struct append_context *local = xcalloc(1, sizeof(*local));
+    struct append_context *a = xcalloc(1, sizeof(*a));
     size_t largest = (size_t)config_int(p->config, "topic.max.message.bytes");
 
-    local->client = ddb_client_new(p->source);
-    buf_init(&local->message_key, MESSAGE_KEY_CEILING);
-    buf_init(&local->keys, MESSAGE_KEY_CEILING);
-    buf_init(&local->value, 2 * largest);
-    buf_init(&local->text, 2 * largest);
-    return local;
+    a->client = ddb_client_new(p->source);
+    buf_init(&a->message_key, MESSAGE_KEY_CEILING);
+    buf_init(&a->keys, MESSAGE_KEY_CEILING);
+    buf_init(&a->value, 2 * largest);
+    buf_init(&a->text, 2 * largest);
+    return a;
 }
 
 static void local_end(void *arg)
 {
-    struct append_context *local = arg;
+    struct append_context *a = arg;
 
-    ddb_client_free(local->client);
-    buf_release(&local->message_key);
-    buf_release(&local->keys);
-    buf_release(&local->value);
-    buf_release(&local->text);
-    free(local);
+    ddb_client_free(a->client);
+    buf_release(&a->message_key);
+    buf_release(&a->keys);
+    buf_release(&a->value);
+    buf_release(&a->text);
+    free(a);
 }
 
 /* ---- set up ---- */

@@ -10,8 +10,8 @@
 static void set_assigned(struct owner_group *group, const rd_kafka_topic_partition_list_t *list)
 {
     group->is_member = list != NULL;
-    group->assigned_ms = clock_mono_ms();
     group->assigned(group->arg, list);
+    group->assigned_ms = clock_mono_ms();
 }
 
 /* Nothing is read through this handle, so what is assigned is paused. */

@@ -41,55 +41,55 @@ struct plan {
 
 /* ---- appending ---- */
 
-static int append(struct plan *plan, struct append_context *local, bool tombstone,
+static int append(struct plan *plan, struct append_context *a, bool tombstone,
                   struct error *err)
 {
     const struct topic_record record = {
         .member = &plan->member,
         .topic = plan->zero->p->ledger_topic,
         .partition = 0,
-        .key = buf_slice(&local->keys),
-        .value = tombstone ? (struct bytes){0} : buf_slice(&local->text),
+        .key = buf_slice(&a->keys),
+        .value = tombstone ? (struct bytes){0} : buf_slice(&a->text),
     };
 
     atomic_store(&plan->undecided, true);
     return topic_writer_append(plan->zero->writer, &record, err);
 }
 
-static int append_source(struct plan *plan, struct append_context *local, struct error *err)
+static int append_source(struct plan *plan, struct append_context *a, struct error *err)
 {
-    buf_reset(&local->keys);
-    buf_reset(&local->text);
-    if (!source_identity_to_write(plan->zero->p->identity, &local->text))
+    buf_reset(&a->keys);
+    buf_reset(&a->text);
+    if (!source_identity_to_write(plan->zero->p->identity, &a->text))
         return 0;
-    buf_lit(&local->keys, LEDGER_SOURCE_KEY);
-    return append(plan, local, false, err);
+    buf_lit(&a->keys, LEDGER_SOURCE_KEY);
+    return append(plan, a, false, err);
 }
 
-static int append_change(struct plan *plan, struct append_context *local,
+static int append_change(struct plan *plan, struct append_context *a,
                          const struct placement_change *change, struct error *err)
 {
-    buf_reset(&local->keys);
-    buf_reset(&local->text);
-    ledger_place_key(&local->keys, change->table);
-    ledger_place_encode(&local->text, &change->place);
+    buf_reset(&a->keys);
+    buf_reset(&a->text);
+    ledger_place_key(&a->keys, change->table);
+    ledger_place_encode(&a->text, &change->place);
     log_info(change->remove         ? "table forgotten"
              : change->place.forget ? "table is to be forgotten"
                                     : "table placed",
              "table=%s ledger_partition=%" PRId32, change->table, change->place.partition);
-    return append(plan, local, change->remove, err);
+    return append(plan, a, change->remove, err);
 }
 
-static int append_all(struct plan *plan, struct append_context *local,
+static int append_all(struct plan *plan, struct append_context *a,
                       const struct placement_changes *changes, struct error *err)
 {
     int result;
 
     if (topic_writer_gate_enter(plan->zero->writer, &plan->member, NULL, err) < 0)
         return -1;
-    result = append_source(plan, local, err);
+    result = append_source(plan, a, err);
     for (size_t i = 0; i < changes->count && result == 0; i++)
-        result = append_change(plan, local, &changes->all[i], err);
+        result = append_change(plan, a, &changes->all[i], err);
     if (result < 0)
         topic_writer_request_abort(plan->zero->writer, err->message);
     topic_writer_gate_exit(plan->zero->writer);
@@ -98,10 +98,10 @@ static int append_all(struct plan *plan, struct append_context *local,
 
 /* ---- a look ---- */
 
-static bool source_is_due(struct plan *plan, struct append_context *local)
+static bool source_is_due(struct plan *plan, struct append_context *a)
 {
-    buf_reset(&local->text);
-    return source_identity_to_write(plan->zero->p->identity, &local->text);
+    buf_reset(&a->text);
+    return source_identity_to_write(plan->zero->p->identity, &a->text);
 }
 
 /* The cache is synced first, so that what was committed is not written again. */
@@ -131,19 +131,19 @@ static int decide(struct plan *plan, struct placement_changes *ret, char *const 
     return 0;
 }
 
-static int look(struct plan *plan, struct append_context *local, struct placement_changes *ret,
+static int look(struct plan *plan, struct append_context *a, struct placement_changes *ret,
                 struct error *err)
 {
     char **names;
     size_t count;
     int result;
 
-    if (source_check_list(&names, &count, local->client, err) < 0)
+    if (source_check_list(&names, &count, a->client, err) < 0)
         return -1;
     result = decide(plan, ret, names, count, err);
     ddb_names_free(names, count);
-    if (result == 0 && (ret->count > 0 || source_is_due(plan, local)))
-        result = append_all(plan, local, ret, err);
+    if (result == 0 && (ret->count > 0 || source_is_due(plan, a)))
+        result = append_all(plan, a, ret, err);
     return result;
 }
 
@@ -158,7 +158,7 @@ static int64_t looked(struct plan *plan, const struct placement_changes *changes
                               : config_int(plan->zero->p->config, "discovery.interval.ms");
 }
 
-static int64_t plan_step(void *arg, void *local)
+static int64_t plan_step(void *arg, void *a)
 {
     AUTO(placement_changes_release) struct placement_changes changes = {0};
     struct plan *plan = arg;
@@ -168,7 +168,7 @@ static int64_t plan_step(void *arg, void *local)
         return STEP_END;
     if (atomic_load(&plan->undecided))
         return AGAIN_MS;
-    if (look(plan, local, &changes, &err) == 0)
+    if (look(plan, a, &changes, &err) == 0)
         return looked(plan, &changes);
     if (err.kind == ERR_FENCED)
         return STEP_END;

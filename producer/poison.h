@@ -24,9 +24,8 @@
 
 #define POISON_AT_MOST 100 /* records of a topic, per window */
 #define POISON_WINDOW_MS (3600 * 1000LL)
-#define POISON_ALONE_MS                                                                        \
-    (60 * 1000LL) /* for how long records are sent alone, the first time                       \
-                   */
+/* For how long records are sent alone, the first time. */
+#define POISON_ALONE_MS (60 * 1000LL)
 #define POISON_ALONE_LONGEST_MS POISON_WINDOW_MS
 
 struct poison;

@@ -56,7 +56,7 @@ bool producer_room_came(void *producer);
 /* What a step reads and appends with: its thread's connection and buffers, and the table it is
  * for. A step of a table sets `w` as it begins; no two threads have the same context. */
 struct append_context {
-    struct table_worker *w; /* NULL in steps that are of no table */
+    struct table_worker *w; /* in steps of a table; in others it is whatever it was */
     struct ddb_client *client;
     struct buf message_key;
     struct buf keys;

@@ -20,12 +20,12 @@ void request_offset_forget_committed(struct table_worker *w)
     pthread_mutex_lock(&w->lock);
     committed = w->appended.committed.signal_offset;
     pthread_mutex_unlock(&w->lock);
-    signal_topic_forget(w->requests.queue, committed);
+    signal_topic_forget(w->requests.subscription, committed);
 }
 
 bool request_offset_is_next(struct table_worker *w, const struct pending_signal *pending)
 {
-    return signal_topic_from(w->requests.queue, request_offset_handled(w)) == pending;
+    return signal_topic_from(w->requests.subscription, request_offset_handled(w)) == pending;
 }
 
 int request_offset_pass(struct append_context *a, const struct pending_signal *pending,

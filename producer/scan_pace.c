@@ -7,7 +7,7 @@
 #define MILLI_AT_MOST 1000000000     /* of a service that tells nonsense */
 #define FIRST_PAGE_MS 100            /* until the first page's cost is known there is one */
 #define COME_AGAIN_MS 1000
-#define SLOWED_FOR_MS 1000 /* poison of so long are one: segments ask at the same time */
+#define SLOWED_FOR_MS 1000 /* refusals within that are one: segments ask at the same time */
 #define SLOW_AT_MOST 95
 #define FASTER_PERCENT 5 /* back after each good page */
 

@@ -248,17 +248,18 @@ static int64_t segment_step(void *arg, void *context)
 {
     struct segment_reader *seg = arg;
 
-    if (!may_scan(seg->w))
+    if (!may_scan(seg->w)) {
+        guarded_read_end(&seg->read);
         return STEP_END;
+    }
     return guarded_read_step(&seg->read, table_worker_context(seg->w, context));
 }
 
+/* By now the step may have been started again: nothing of it is touched here. */
 static void segment_ended(void *arg)
 {
     struct segment_reader *seg = arg;
 
-    guarded_read_end(&seg->read);
-    free(TAKE(seg->start_key));
     table_worker_part_ended(seg->w);
 }
 
@@ -283,9 +284,19 @@ static void segment_init(struct segment_reader *seg, struct table_worker *w, int
         .w = w, .step = &seg->step, .calls = &calls, .arg = seg, .use = THROTTLE_SCAN};
 }
 
+void segment_reader_free_all(struct table_worker *w)
+{
+    for (int64_t i = 0; i < w->segment_count; i++) {
+        guarded_read_end(&w->segments[i].read);
+        free(w->segments[i].start_key);
+    }
+    free(TAKE(w->segments));
+    w->segment_count = 0;
+}
+
 void segment_reader_make_all(struct table_worker *w)
 {
-    free(w->segments);
+    segment_reader_free_all(w);
     w->segment_count = w->appended.segment_count;
     w->segments = xcalloc((size_t)MAX(w->segment_count, 1), sizeof(*w->segments));
     for (int64_t i = 0; i < w->segment_count; i++)

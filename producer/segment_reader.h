@@ -1,4 +1,4 @@
-/* producer/segment_reader.h - scans one segment of a table: a page a step, through
+/* producer/segment_reader.h - scans one segment of a table: one page per step, through
  * guarded_read. */
 #pragma once
 
@@ -22,6 +22,7 @@ struct segment_reader { /* of its step, but for progress_ms and fails */
 
 /* Under lock, as all below. Makes the readers of the adopted or resumed generation. */
 void segment_reader_make_all(struct table_worker *w);
+void segment_reader_free_all(struct table_worker *w); /* all their steps have ended */
 /* Those that are not done, while the table has its place among the scans. */
 void segment_reader_start_all(struct table_worker *w);
 void segment_reader_wake_all(struct table_worker *w);

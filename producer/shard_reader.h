@@ -1,4 +1,4 @@
-/* producer/shard_reader.h - reads one shard of a stream: a GetRecords a step, through
+/* producer/shard_reader.h - reads one shard of a stream: one GetRecords per step, through
  * guarded_read.
  *
  * A batch and the shard's ledger record are one step under the writer's gate; a batch that the

@@ -325,7 +325,7 @@ static void doubt(struct source_identity *identity, const struct ledger_source *
 static int64_t compare_step(void *arg, void *local)
 {
     struct source_identity *identity = arg;
-    struct append_context *thread = local;
+    struct append_context *a = local;
     AUTO(ledger_source_release) struct ledger_source theirs = {0};
     AUTO(free_charp) char *text = ledger_cache_value(identity->p->cache, LEDGER_SOURCE_KEY);
     enum source_match match;
@@ -341,7 +341,7 @@ static int64_t compare_step(void *arg, void *local)
         judge(identity, &text, SOURCE_OTHER);
         return STEP_END;
     }
-    match = compare(identity, thread->client, &theirs, &known, &err);
+    match = compare(identity, a->client, &theirs, &known, &err);
     if (match == SOURCE_ASK) {
         doubt(identity, &theirs, err.message);
         return known ? REFUSED_AGAIN_MS : AGAIN_MS;

@@ -12,7 +12,6 @@ static int64_t later(struct table_worker *w)
     return MAX(delay, 1);
 }
 
-/* For something that is under way. */
 int64_t start_trouble_soon(struct table_worker *w)
 {
     int64_t delay = later(w);
@@ -20,15 +19,12 @@ int64_t start_trouble_soon(struct table_worker *w)
     return MIN(delay, SOON_LONGEST_MS);
 }
 
-/* Retriable: waited out. */
 int64_t start_trouble_retry(struct table_worker *w, const char *what, const struct error *err)
 {
     table_worker_trouble(w, what, err);
     return later(w);
 }
 
-/* Something that would stop the table: believed when it stays like this. What the ledger says
- * already is no news. */
 int64_t start_trouble_doubt(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");

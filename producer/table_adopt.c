@@ -32,7 +32,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->started_ms = clock_wall_ms();
     t->signal_offset = w->known.signal_offset;
     if (t->signal_offset < 0)
-        t->signal_offset = signal_topic_start_of(w->requests.queue);
+        t->signal_offset = signal_topic_start_of(w->requests.subscription);
 }
 
 static int append_adoption(struct append_context *a, const struct ledger_table *t,

@@ -1,7 +1,7 @@
-/* producer/table_control.h - one table's control step: its life, from the start to a stop.
+/* producer/table_control.h - one table's control step: its life, from the start to a halt.
  *
- * It starts what should run and does not, and appends whatever the ledger does not have yet:
- * the table's own record, first records of shards, the snapshot's end, tombstones. */
+ * It starts what should run and does not, has what is due appended (ledger_dues.h), halts the
+ * table, and looks at a halted one again. */
 #pragma once
 
 #include "producer/table_worker.h"

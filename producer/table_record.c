@@ -33,7 +33,6 @@ static bool read_record(struct table_worker *w, struct error *err)
     return true;
 }
 
-/* What can't be read is never written over. */
 void table_record_load(struct table_worker *w)
 {
     struct error err;

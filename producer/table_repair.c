@@ -220,3 +220,9 @@ int64_t table_repair_go_on(struct table_repair *repair, struct append_context *a
     next = guarded_read_step(&repair->read, a);
     return repair->refused ? TABLE_REPAIR_REFUSED : next;
 }
+
+void table_repair_pause(struct table_repair *repair)
+{
+    if (repair)
+        guarded_read_end(&repair->read);
+}

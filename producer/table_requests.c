@@ -8,14 +8,14 @@
 #include "producer/request_offset.h"
 #include "producer/table_repair.h"
 
-#define WAIT_MS 200   /* for a table that begins, or is about to stop */
+#define WAIT_MS 200   /* for a table that begins, or is about to halt */
 #define IDLE_MS 10000 /* a request that comes wakes the step */
 
 /* A table that never had an offset: requests from its placing on are for it. */
 static int64_t take_start(struct append_context *a)
 {
     struct table_worker *w = a->w;
-    int64_t start = signal_topic_start_of(w->requests.queue);
+    int64_t start = signal_topic_start_of(w->requests.subscription);
     struct error err;
 
     if (start < 0)
@@ -69,7 +69,7 @@ static int64_t repair_of_next(struct append_context *a, const struct pending_sig
 }
 
 enum situation {
-    SITUATION_WAIT,   /* it begins, or is about to stop */
+    SITUATION_WAIT,   /* it begins, or is about to halt */
     SITUATION_RUNS,   /* requests are handled */
     SITUATION_HALTED, /* and refused */
 };
@@ -106,7 +106,7 @@ static int64_t handle_next(struct append_context *a)
     request_offset_forget_committed(w);
     situation = situation_of(w, why, sizeof(why));
     offset = request_offset_handled(w);
-    pending = offset < 0 ? NULL : signal_topic_from(w->requests.queue, offset);
+    pending = offset < 0 ? NULL : signal_topic_from(w->requests.subscription, offset);
     if (w->requests.repair &&
         (situation != SITUATION_RUNS || table_repair_of(w->requests.repair) != pending))
         table_repair_free(TAKE(w->requests.repair));
@@ -132,6 +132,8 @@ static int64_t requests_step(void *arg, void *context)
 
     if (delay == 0)
         delay = handle_next(table_worker_context(w, context));
+    else
+        table_repair_pause(w->requests.repair);
     if (delay == STEP_END)
         table_repair_free(TAKE(w->requests.repair));
     return delay;
@@ -152,13 +154,13 @@ static void wake(void *arg)
 void table_requests_start(struct table_worker *w)
 {
     w->requests.step = (struct step){.run = requests_step, .ended = requests_ended, .arg = w};
-    w->requests.queue = signal_topic_join(w->p->signals, w->table,
-                                          w->appended.committed.signal_offset, wake, w);
+    w->requests.subscription = signal_topic_join(w->p->signals, w->table,
+                                                 w->appended.committed.signal_offset, wake, w);
     table_worker_schedule(w, &w->requests.step, 0);
 }
 
 void table_requests_release(struct table_worker *w)
 {
-    signal_topic_leave(w->requests.queue);
+    signal_topic_leave(w->requests.subscription);
     table_repair_free(w->requests.repair);
 }

@@ -81,8 +81,8 @@ static enum ledger_phase running_phase(const struct ledger_table *t)
     return t->rows && t->finished_ms == 0 ? PHASE_SNAPSHOT : PHASE_TAIL;
 }
 
-/* The stop is over for good: an abort must not go back to it. */
-static void end_the_stop(struct table_state *state)
+/* The halt is over for good: an abort must not go back to it. */
+static void end_the_halt(struct table_state *state)
 {
     struct ledger_table *t = &state->committed;
 
@@ -94,7 +94,7 @@ static void end_the_stop(struct table_state *state)
 
 void table_state_resume(struct table_state *state, void (*reader_free)(void *reader))
 {
-    end_the_stop(state);
+    end_the_halt(state);
     copy_table(&state->now, &state->committed);
     state->dirty = false;
     make_segments(state);

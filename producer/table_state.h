@@ -3,7 +3,7 @@
  *
  * One call makes all that was appended committed, one call goes back to what was committed, so
  * that nothing which an abort took back can be forgotten: a first record of a shard, the begin
- * offsets, the end of a stop. What has to be appended is seen from here
+ * offsets, the end of a halt. What has to be appended is seen from here
  * (table_state_record_due, shard_tree_unrecorded), never from what was once appended.
  *
  * Pure; the owner locks. */
@@ -42,7 +42,7 @@ void table_state_release(struct table_state *state, void (*reader_free)(void *re
  * Takes what both point to; the segments are new. */
 void table_state_adopt(struct table_state *state, struct ledger_table *t,
                        struct shard_tree *tree, void (*reader_free)(void *reader));
-/* Goes on with the generation of the ledger: a stop that its record tells of has ended, which
+/* Goes on with the generation of the ledger: a halt that its record tells of has ended, which
  * is due to be recorded. The loaded segments and shards follow; then table_state_loaded. */
 void table_state_resume(struct table_state *state, void (*reader_free)(void *reader));
 /* Takes what it points to; one of another generation is dropped. */

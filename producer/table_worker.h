@@ -34,11 +34,11 @@ struct signal_subscription;
 /* The life of a table in this program; table_control.c has a function for each, which returns
  * the next one. What stands behind a name may follow. */
 enum worker_state {
-    WORKER_STARTING, /* looks at source, topic and ledger: ADOPTING, RUNNING, STOPPING */
+    WORKER_STARTING, /* looks at source, topic and ledger: ADOPTING, RUNNING, HALTING */
     WORKER_ADOPTING, /* a begin was appended; nothing runs before it is committed: RUNNING,
                         STARTING when an abort took it back */
-    WORKER_RUNNING,  /* STOPPING */
-    WORKER_HALTING,  /* a proven phase is to be written: STOPPED */
+    WORKER_RUNNING,  /* HALTING */
+    WORKER_HALTING,  /* a proven phase is to be written: HALTED */
     WORKER_HALTED,   /* gap, gone, failed, paused: STARTING, when a look finds it well again */
     WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
                           STARTING, when it can be */
@@ -46,7 +46,7 @@ enum worker_state {
 };
 
 struct worker_requests {
-    struct signal_subscription *queue; /* set once */
+    struct signal_subscription *subscription; /* set once */
     struct step step;
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
@@ -113,7 +113,7 @@ struct table_worker {
 
     pthread_mutex_t lock; /* all below */
     enum worker_state state;
-    int64_t state_ms; /* since when; monotonic. Of starting, adopting and stopping in turn: the
+    int64_t state_ms; /* since when; monotonic. Of starting, adopting and halting in turn: the
                          first */
     int parts;        /* steps of segments and shards that have not ended */
     struct table_state appended;
@@ -134,7 +134,7 @@ struct table_worker {
     bool held;                /* the writer lets nothing of the table in, but to try */
     struct doubt topic_doubt; /* while it is held: is its topic gone? */
     int64_t topic_at_ms;
-    char *halt_reason; /* the control step stops the table */
+    char *halt_reason; /* the control step halts the table */
     enum ledger_phase halt_phase;
     bool halt_is_final; /* only a restart ends it */
     char trouble[256];  /* why nothing goes on at the moment; "" */

@@ -39,7 +39,9 @@ static int read_consumed(int64_t *ret_milli, struct json_reader *r, struct error
         {BYTES_LIT("CapacityUnits"), &ddb_read_units, .optional = true}};
     static const struct json_fields fields = JSON_FIELDS("ConsumedCapacity", int64_t, list);
 
-    return ddb_read_nested(ret_milli, &fields, r, err) < 0 ? ddb_read_is_wrong(err) : 0;
+    if (ddb_read_nested(ret_milli, &fields, r, err) == 0)
+        return 0;
+    return json_failed(r) ? ddb_read_failed(r, err) : ddb_read_is_wrong(err);
 }
 
 int ddb_scan_read(struct bytes answer, const struct key_schema *schema,

@@ -82,7 +82,6 @@ static void *deadline_watch(void *arg)
 
 static void deadline_begin(struct deadline *d, const struct program *program)
 {
-
     *d = (struct deadline){.program = program};
     pthread_mutex_init(&d->lock, NULL);
     clock_cond_init(&d->changed);

@@ -1,4 +1,4 @@
-/* common/run/retry.h - how long an end may stay away in the midst of a check.
+/* common/run/retry.h - how long one side may not answer in the midst of work that needs it.
  *
  * Of one request and its retries, of one thread. */
 #pragma once
@@ -16,6 +16,6 @@ struct retry {
 
 void retry_init(struct retry *retry, int64_t limit_ms);
 /* After a failure: waits a growing while and says whether to try again. false: it was no
- * failure that goes away (ERR_FATAL, ERR_DATA), the end stayed away for too long (err says so),
- * or a stop was requested. throttled: the end is there, it only wants less. */
+ * failure that goes away (ERR_FATAL, ERR_DATA), it has not answered for too long (err says so),
+ * or a stop was requested. throttled: it answers, and only wants less. */
 bool retry_again(struct retry *retry, bool throttled, struct error *err);

@@ -5,6 +5,8 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 
+#define LOOK_MS 1000
+
 struct step_pool {
     /* set once */
     struct step_pool_hooks hooks;
@@ -57,7 +59,8 @@ static void heap_add(struct step_pool *pool, struct step *s)
         pool->heap = xrealloc(pool->heap, (size_t)pool->cap * sizeof(*pool->heap));
     }
     heap_up(pool, pool->count++, s);
-    pthread_cond_signal(&pool->changed);
+    if (s->due_ms != STEP_ON_WAKE)
+        pthread_cond_signal(&pool->changed);
 }
 
 static struct step *heap_pop(struct step_pool *pool)
@@ -72,12 +75,15 @@ static struct step *heap_pop(struct step_pool *pool)
 
 /* ---- the threads ---- */
 
+/* What a signal was for may fall due while the thread that got it is at another step: so nobody
+ * waits for long without looking. */
 static void wait_due(struct step_pool *pool)
 {
-    if (pool->count == 0 || pool->heap[0]->due_ms == STEP_ON_WAKE)
-        pthread_cond_wait(&pool->changed, &pool->lock);
-    else
-        clock_cond_wait(&pool->changed, &pool->lock, pool->heap[0]->due_ms);
+    int64_t look_ms = clock_mono_ms() + LOOK_MS;
+
+    if (pool->count > 0)
+        look_ms = MIN(look_ms, pool->heap[0]->due_ms);
+    clock_cond_wait(&pool->changed, &pool->lock, look_ms);
 }
 
 /* Under lock. */

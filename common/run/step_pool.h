@@ -55,7 +55,8 @@ bool step_schedule(struct step_pool *pool, struct step *s, int64_t delay_ms);
 /* Due now, when it is active. */
 void step_wake(struct step_pool *pool, struct step *s);
 /* By the step itself, while it runs, before it looks whether it must wait: the next
- * step_queue_wake makes it due. It waits in one queue at a time: the last one. */
+ * step_queue_wake makes it due. It waits in one queue at a time: the last one. Who only ever
+ * uses a queue under a lock of its own may look first, and see who waits in it. */
 void step_wait(struct step_pool *pool, struct step_queue *q, struct step *s);
 /* Makes all that wait due now, in the order of their coming. Any thread. */
 void step_queue_wake(struct step_pool *pool, struct step_queue *q);

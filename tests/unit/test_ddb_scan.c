@@ -117,6 +117,27 @@ static void a_page_tells_what_it_took_of_the_capacity(void **state)
     assert_int_equal(consumed_of("{" PAGE "," CONSUMED("\"1\"") "}"), -1);
 }
 
+/* Cut at each byte: it says so, in words of its own. */
+static void a_page_that_is_cut_anywhere_says_what_is_wrong(void **state)
+{
+    static const char whole[] = "{" PAGE "," CONSUMED("128.5") "}";
+
+    (void)state;
+    for (size_t len = 0; len < sizeof(whole) - 1; len++) {
+        AUTO(free_charp) char *cut = xstrndup(whole, len);
+        struct seen seen = {.text.ceiling = 10000};
+        struct bytes last = {0};
+        struct error err;
+
+        memset(&err, 'x', sizeof(err));
+        err.message[sizeof(err.message) - 1] = '\0';
+        assert_int_equal(scan(cut, &seen, &last, &err), -1);
+        assert_int_equal(err.kind, ERR_RETRY);
+        assert_null(strstr(err.message, "xx"));
+        buf_release(&seen.text);
+    }
+}
+
 static void a_callers_error_ends_the_page_as_it_is(void **state)
 {
     struct seen seen = {.fail_at = 1};
@@ -169,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_page_gives_its_items_and_keys_as_they_stand),
         cmocka_unit_test(the_last_page_has_no_last_key),
         cmocka_unit_test(a_page_tells_what_it_took_of_the_capacity),
+        cmocka_unit_test(a_page_that_is_cut_anywhere_says_what_is_wrong),
         cmocka_unit_test(a_callers_error_ends_the_page_as_it_is),
         cmocka_unit_test(a_page_that_lies_is_asked_for_again),
     };

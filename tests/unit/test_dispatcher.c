@@ -232,6 +232,53 @@ static void who_has_to_wait_for_a_turn_gets_it_though_others_are_always_ready(vo
     dispatcher_free(d);
 }
 
+enum {
+    TABLES = 3,
+    PARTITIONS_OF_EACH = 3,
+    ALL_STEPS = 300
+};
+static atomic_int turns_of[TABLES], all_steps;
+
+/* Long enough for the other thread to find that everybody else has to wait. */
+static int64_t count_its_table(void *writer, struct partition *p)
+{
+    (void)writer;
+    for (int i = 0; i < 1000; i++)
+        sched_yield();
+    atomic_fetch_add(&turns_of[p->topic[0] - '0'], 1);
+    return atomic_fetch_add(&all_steps, 1) < ALL_STEPS ? 0 : STEP_ON_WAKE;
+}
+
+/* Or one that has recovered would never be tried. */
+static void tables_that_timed_out_take_turns(void **state)
+{
+    const struct dispatcher_work work = {
+        .step = count_its_table, .open = context_open, .close = free};
+    struct dispatcher *d = dispatcher_new(2, &work);
+    struct partition *p[TABLES][PARTITIONS_OF_EACH];
+
+    (void)state;
+    atomic_store(&all_steps, 0);
+    for (int i = 0; i < TABLES; i++) {
+        char topic[] = {(char)('0' + i), '\0'};
+
+        atomic_store(&turns_of[i], 0);
+        for (int32_t n = 0; n < PARTITIONS_OF_EACH; n++)
+            p[i][n] = dispatcher_partition(d, topic, n);
+    }
+    for (int i = 0; i < TABLES; i++)
+        dispatcher_timed_out(d, p[i][0], true);
+    for (int i = 0; i < TABLES; i++)
+        for (int32_t n = 0; n < PARTITIONS_OF_EACH; n++)
+            partition_wake(p[i][n]);
+    while (atomic_load(&all_steps) < ALL_STEPS)
+        sched_yield();
+    assert_true(dispatcher_stop(d, 60000));
+    for (int i = 0; i < TABLES; i++)
+        assert_true(atomic_load(&turns_of[i]) > ALL_STEPS / TABLES / 2);
+    dispatcher_free(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +287,7 @@ int main(void)
         cmocka_unit_test(a_table_that_hangs_leaves_a_writer_to_the_others),
         cmocka_unit_test(a_table_whose_last_command_timed_out_gets_one_writer),
         cmocka_unit_test(who_has_to_wait_for_a_turn_gets_it_though_others_are_always_ready),
+        cmocka_unit_test(tables_that_timed_out_take_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ static void metrics_register(struct table_metrics *metrics, const char *table)
         metric_get(METRIC_GAUGE, "dynaferry_consumer_progress_timestamp_seconds",
                    "When a position was last moved, or found at the end.", labels);
     metrics->failed =
-        metric_get(METRIC_GAUGE, "dynaferry_consumer_table_failed",
+        metric_get(METRIC_GAUGE, "dynaferry_consumer_table_halted",
                    "1: the table, or a partition of it, is halted: see the log.", labels);
 }
 

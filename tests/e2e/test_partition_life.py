@@ -242,7 +242,7 @@ def stopped_table(scene):
     scene.bridge.wait_applied()
     first.sigterm()
     consumer = scene.consumer({"convert.type": "raw"})
-    failed = lambda: consumer.metric("dynaferry_consumer_table_failed") == 1
+    failed = lambda: consumer.metric("dynaferry_consumer_table_halted") == 1
     wait_until(failed, 30, "the halt", [consumer])
     return table, consumer
 

@@ -28,7 +28,7 @@ def logged(bridge, *tables):
 
 
 def failed(consumer, table):
-    return consumer.metric("dynaferry_consumer_table_failed", table=table.name)
+    return consumer.metric("dynaferry_consumer_table_halted", table=table.name)
 
 
 def health(consumer):

@@ -166,8 +166,8 @@ def test_a_log_that_does_not_reach_back_stops_that_table_alone(bridge):
     verify(bridge, other)
     wait_until(lambda: "partition halted" in consumer.log(), 30, "the halt", [consumer])
     assert consumer.get("/healthz")[0] == 503
-    assert 'dynaferry_consumer_table_failed{table="%s"} 1' % table.name in consumer.get("/metrics")[1]
-    assert 'dynaferry_consumer_table_failed{table="%s"} 0' % other.name in consumer.get("/metrics")[1]
+    assert 'dynaferry_consumer_table_halted{table="%s"} 1' % table.name in consumer.get("/metrics")[1]
+    assert 'dynaferry_consumer_table_halted{table="%s"} 0' % other.name in consumer.get("/metrics")[1]
 
 
 def test_a_removed_position_starts_at_the_begin(bridge):

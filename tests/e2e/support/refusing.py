@@ -67,7 +67,7 @@ def told(program, state, table):
 
 
 def failed(program, table):
-    return program.metric("dynaferry_consumer_table_failed", table=table.name)
+    return program.metric("dynaferry_consumer_table_halted", table=table.name)
 
 
 def wait_halted(consumer, table, state="table halted", seconds=60):

@@ -230,7 +230,7 @@ static inline const char *name_end(struct json_reader *r, const char *p, struct 
 
 /* The end of any value. No recursion: `nest` holds a bit for each open container, the innermost
  * lowest, 1 for an object. */
-static const char *value_end(struct json_reader *r, const char *p)
+static const char *end_value(struct json_reader *r, const char *p)
 {
     unsigned __int128 nest = 0;
     unsigned depth = 0, room = JSON_MAX_DEPTH - r->depth;
@@ -378,7 +378,7 @@ bool json_object_next_skip(struct json_reader *r, struct bytes *name, struct byt
     if (!from)
         return false;
     from = space_end(from, r->end);
-    p = value_end(r, from);
+    p = end_value(r, from);
     if (!p)
         return false;
     r->p = p;
@@ -476,7 +476,7 @@ bool json_null(struct json_reader *r)
 bool json_skip(struct json_reader *r, struct bytes *slice)
 {
     r->p = space_end(r->p, r->end);
-    return take(r, value_end(r, r->p), slice);
+    return take(r, end_value(r, r->p), slice);
 }
 
 bool json_end(struct json_reader *r)

@@ -91,7 +91,7 @@ void batch_saw(struct batch *b, int64_t offset, size_t bytes)
     b->seen++;
 }
 
-/* Keeps the event that e stands for; its index + 1. */
+/* Keeps the event that entry stands for; its index + 1. */
 static uint32_t keep_older(struct batch *b, const struct batch_entry *entry)
 {
     if (b->older_count == b->older_capacity) {

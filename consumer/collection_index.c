@@ -5,7 +5,6 @@
 #include "common/mongo/mongo_find.h"
 #include "consumer/bson_read.h"
 
-#define DUPLICATE_KEY 11000
 
 struct wanted_indexes {
     bson_t keys[2];
@@ -169,6 +168,6 @@ int collection_index_build(bool *doubled, struct mongo *m, const struct collecti
     for (int i = 0; i < wanted.count && result == MONGO_DONE; i++)
         result = collection_index_create(m, coll->name, &wanted.index[i], &code, err);
     wanted_release(&wanted);
-    *doubled = result != MONGO_DONE && code == DUPLICATE_KEY;
+    *doubled = result != MONGO_DONE && code == MONGO_DUPLICATE_KEY;
     return result == MONGO_DONE || *doubled ? 0 : -1;
 }

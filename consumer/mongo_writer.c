@@ -14,7 +14,6 @@
 #include "common/base/check.h"
 #include "common/run/stop.h"
 
-#define DUPLICATE_KEY 11000
 #define DUPLICATE_TRIES 5
 #define DUPLICATE_PAUSE_MS 20
 /* Of all pauses of a job: its thread serves other partitions too. */
@@ -191,7 +190,7 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
         suspect_record(judging, writer->sent[e->index], e);
         return;
     }
-    if (e->code == DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
+    if (e->code == MONGO_DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
         writer->retry[writer->retry_count++] = writer->sent[e->index];
         return;
     }

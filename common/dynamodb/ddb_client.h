@@ -11,15 +11,18 @@
 #include "common/dynamodb/ddb_source.h"
 #include "common/dynamodb/http.h"
 
+/* Of a request's body: 100 keys of 3 KB, each byte escaped, are 2 MB. */
+#define DDB_CLIENT_REQUEST_AT_MOST ((size_t)4 << 20)
+
 struct ddb_client;
 
-struct ddb_client *ddb_client_new(struct ddb_source *source); /* s must live longer */
+struct ddb_client *ddb_client_new(struct ddb_source *source); /* which must live longer */
 void ddb_client_free(struct ddb_client *client);
 DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
 
 /* operation: "Scan", "GetRecords", ... On success ret->body is the answer (status 200), owned
  * by the caller (http_answer_release). On failure returns -1, err says it in words with
- * operation, and the result of ddb_client_error(c) says it in kind: err->kind is ERR_RETRY for
+ * operation, and the result of ddb_client_error says it in kind: err->kind is ERR_RETRY for
  * BROKEN, THROTTLED and IN_USE, ERR_DATA for NOT_FOUND, EXPIRED_ITERATOR and TRIMMED, ERR_FATAL
  * for the rest. A signature refused for the clock is tried once more with the service's time,
  * inside. */

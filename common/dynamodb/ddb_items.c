@@ -4,12 +4,10 @@
 #include "common/dynamodb/ddb_read.h"
 #include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)4 << 20) /* 100 keys of 3 KB, each byte escaped: 2 MB */
-
 int ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
                   const struct bytes *keys, size_t count, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
 
     CHECK(count > 0 && count <= DDB_ITEMS_AT_MOST);
     buf_lit(&body, "{\"RequestItems\":{");

@@ -5,7 +5,6 @@
 #include "common/dynamodb/ddb_read.h"
 #include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20)
 #define PAGES_AT_MOST 100000 /* a service that never ends its list */
 
 void ddb_names_free(char **names, size_t count)
@@ -53,7 +52,7 @@ int ddb_names_read_page(struct ddb_names *n, struct bytes answer, struct error *
 
 static int list_page(struct ddb_names *n, struct ddb_client *client, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
 
     buf_char(&body, '{');

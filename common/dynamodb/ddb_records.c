@@ -13,7 +13,6 @@
 #include "common/dynamodb/ddb_sequence.h"
 #include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20)
 #define SECONDS_AT_MOST 1e11 /* the year 5138: past it, it is not seconds */
 
 /* ---- times ---- */
@@ -263,7 +262,7 @@ int ddb_records_each(struct bytes answer, const struct key_schema *schema,
 int ddb_records_get(struct http_answer *ret, struct ddb_client *client, const char *iterator,
                     int64_t limit, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
 
     buf_lit(&body, "{\"ShardIterator\":");
     json_stringify(&body, bytes_of(iterator));

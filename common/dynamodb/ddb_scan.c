@@ -7,12 +7,10 @@
 #include "common/dynamodb/ddb_read.h"
 #include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20) /* a start key is under 20 KB */
-
 int ddb_scan_page(struct http_answer *ret, struct ddb_client *client,
                   const struct ddb_scan *scan, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
 
     buf_lit(&body, "{\"TableName\":");
     json_stringify(&body, bytes_of(scan->table));

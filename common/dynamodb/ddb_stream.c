@@ -7,7 +7,6 @@
 #include "common/json/json_text.h"
 #include "common/run/stop.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20)
 #define PAGES_AT_MOST 10000 /* a million shards: a service that never ends its list */
 #define THROTTLED_TRIES                                                                        \
     8 /* per page: ten calls a second are allowed, a large list takes more */
@@ -182,7 +181,7 @@ static void append_member(struct buf *out, const char *name, const char *value)
 static int describe_page(struct ddb_stream *stream, char **last, struct ddb_client *client,
                          const char *arn, const char *parent, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
     char *next = NULL;
 
@@ -285,7 +284,7 @@ int ddb_stream_iterator_read(char **ret, struct bytes answer, struct error *err)
 int ddb_stream_iterator(char **ret, struct ddb_client *client, const char *arn,
                         const char *shard, const char *after, struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
 
     append_member(&body, "StreamArn", arn);

@@ -22,7 +22,7 @@ struct ddb_stream {
 
 void ddb_stream_free(struct ddb_stream *stream);
 DEFINE_FREEP(struct ddb_stream, ddb_stream_freep, ddb_stream_free)
-/* One page, added to s (zeroed before the first): one request, which waits for nothing: a
+/* One page, added to stream (zeroed before the first): one request, which waits for nothing: a
  * throttled one is the caller's to repeat. *last: NULL for the first page; afterwards where to
  * go on, NULL at the end, when ddb_stream_merge is due. The caller frees it. */
 int ddb_stream_describe_page(struct ddb_stream *stream, char **last, struct ddb_client *client,
@@ -39,8 +39,8 @@ bool ddb_stream_is_of_parent(const struct ddb_stream *stream, const char *parent
  * page is asked for a few times before the whole call fails. */
 int ddb_stream_describe(struct ddb_stream **ret, struct ddb_client *client, const char *arn,
                         struct error *err);
-/* Adds a page of DescribeStream to s; *ret_last: the shard to go on after, or NULL; the caller
- * frees. ERR_RETRY for an answer that is none; s may have got a part of it. */
+/* Adds a page of DescribeStream to stream; *ret_last: the shard to go on after, or NULL; the
+ * caller frees. ERR_RETRY for an answer that is none; stream may have got a part of it. */
 int ddb_stream_read_page(struct ddb_stream *stream, char **ret_last, struct bytes answer,
                          struct error *err);
 /* Sorts the shards by id and makes one of those named twice. */

@@ -6,8 +6,6 @@
 #include "common/dynamodb/ddb_read.h"
 #include "common/json/json_text.h"
 
-#define REQUEST_AT_MOST ((size_t)1 << 20)
-
 static void table_release(struct ddb_table *table)
 {
     free(table->name);
@@ -202,7 +200,7 @@ static void append_table(struct buf *out, const char *table)
 int ddb_table_describe(struct ddb_table **ret, struct ddb_client *client, const char *name,
                        struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
 
     append_table(&body, name);
@@ -221,7 +219,7 @@ int ddb_table_describe(struct ddb_table **ret, struct ddb_client *client, const 
 int ddb_table_enable_stream(struct ddb_client *client, const char *table, const char *view,
                             struct error *err)
 {
-    AUTO(buf_release) struct buf body = {.ceiling = REQUEST_AT_MOST};
+    AUTO(buf_release) struct buf body = {.ceiling = DDB_CLIENT_REQUEST_AT_MOST};
     AUTO(http_answer_release) struct http_answer answer = {0};
 
     append_table(&body, table);

@@ -33,7 +33,7 @@ static const struct {
     {357, MONGO_FAULT_RECORD},   /* InvalidBSONType */
     {378, MONGO_FAULT_RECORD},   /* NonConformantBSON */
     {10334, MONGO_FAULT_RECORD}, /* BSONObjectTooLarge */
-    {11000, MONGO_FAULT_RECORD}, /* DuplicateKey */
+    {MONGO_DUPLICATE_KEY, MONGO_FAULT_RECORD},
     {13027, MONGO_FAULT_RECORD}, /* a point out of a 2d index's range */
     {16755, MONGO_FAULT_RECORD}, /* no geo keys for a 2dsphere index */
     {17261, MONGO_FAULT_RECORD}, /* a text index's language is no string */

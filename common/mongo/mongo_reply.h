@@ -15,6 +15,8 @@ enum mongo_result {
     MONGO_UNKNOWN, /* it may have been executed, or still will be: ERR_RETRY */
 };
 
+#define MONGO_DUPLICATE_KEY 11000 /* a code of the server */
+
 /* Whose fault a code tells of. The server's troubles are many and new versions and other makers
  * add more, so only a code that is known to be a record's own blames the record. */
 enum mongo_fault {

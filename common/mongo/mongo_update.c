@@ -2,13 +2,11 @@
 
 #include <inttypes.h>
 
-#define DUPLICATE_KEY 11000
-
 static void note_refusal(void *arg, const struct mongo_write_error *e)
 {
     struct error *err = arg;
 
-    if (e->code != DUPLICATE_KEY && err->kind == ERR_NONE)
+    if (e->code != MONGO_DUPLICATE_KEY && err->kind == ERR_NONE)
         error_set(err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
 }
 

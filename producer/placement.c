@@ -41,7 +41,9 @@ void placement_release(struct placement *places)
     *places = (struct placement){0};
 }
 
-int32_t placement_choose(const size_t *tables_placed, const bool *may_be, int32_t partitions)
+/* Of the partitions that may be chosen, the lowest of those with the fewest tables. -1: none
+ * may be. */
+static int32_t choose(const size_t *tables_placed, const bool *may_be, int32_t partitions)
 {
     int32_t best = -1;
 
@@ -120,7 +122,7 @@ static void place_table(struct deciding *deciding, const char *table)
     for (int32_t p = 0; p < deciding->partitions; p++)
         deciding->may_be[p] =
             deciding->asked->alone || carriers_want(deciding->carriers, p, table);
-    to = placement_choose(deciding->load, deciding->may_be, deciding->partitions);
+    to = choose(deciding->load, deciding->may_be, deciding->partitions);
     if (to < 0) { /* who carries it has just lost its last partition */
         deciding->ret->postponed = true;
         return;

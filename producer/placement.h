@@ -26,10 +26,6 @@ struct placement { /* in the order of the ledger */
 void placement_read(struct placement *ret, struct ledger_cache *cache);
 void placement_release(struct placement *places);
 
-/* Of the partitions that may be chosen, the lowest of those with the fewest tables. -1: none
- * may be. Pure. */
-int32_t placement_choose(const size_t *tables_placed, const bool *may_be, int32_t partitions);
-
 /* ---- what has to change ---- */
 
 struct placement_change {

@@ -1,4 +1,4 @@
-/* fullcheck/fingerprint.h - which keys both ends have, in two megabytes an end.
+/* fullcheck/fingerprint.h - which keys both ends have, in two megabytes for each end.
  *
  * A sum over the hashes of the keys in each of many buckets. Ends with the same keys have the
  * same sums; a bucket whose sums differ has a key that one end lacks or has twice. (Two

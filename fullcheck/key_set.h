@@ -1,6 +1,6 @@
 /* fullcheck/key_set.h - a set of keys by their hashes, as many as it has room for.
  *
- * 16 to 32 bytes a key, a million keys at most: what is added beyond is not remembered. Not
+ * 16 to 32 bytes per key, a million keys at most: what is added beyond is not remembered. Not
  * locked. */
 #pragma once
 

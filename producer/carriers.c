@@ -7,7 +7,7 @@
 struct carriers {
     const struct config *config;
     int32_t count;
-    struct ledger_carrier *owners; /* one a partition; white NULL: no record */
+    struct ledger_carrier *owners; /* one per partition; white NULL: no record */
 };
 
 static struct ledger_carrier ours(const struct config *c)

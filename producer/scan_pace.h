@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 struct scan_pace {        /* zeroed: no pace */
-    int64_t rate_milli;   /* thousandths of units a second; 0: no pace */
+    int64_t rate_milli;   /* thousandths of units per second; 0: no pace */
     int64_t page_milli;   /* what a page costs, by the last one; 0: not known yet */
     int64_t pages_asked;  /* and not answered yet */
     int64_t due_us;       /* when the pages asked for have been paid */
@@ -20,8 +20,8 @@ struct scan_pace {        /* zeroed: no pace */
     int64_t slow_percent; /* taken off the rate */
 };
 
-/* read_capacity: units a second, 0 for a table on demand; percent of it are the scan's, 0: all
- * it gets. Both may change while it runs. */
+/* read_capacity: units per second, 0 for a table on demand; percent of it are the scan's, 0:
+ * all it gets. Both may change while it runs. */
 void scan_pace_set(struct scan_pace *pace, int64_t read_capacity, int64_t percent);
 /* 0: ask for a page now: it is charged, and one of the next two has to follow. Else come again
  * in that many milliseconds (a second at most, since answers change it). */

@@ -18,7 +18,7 @@
 #define SHARDS_A_PAGE 100
 #define ROUTINE_FIRST_MS 5000
 #define ROUTINE_MS 60000
-#define ROUTINE_TABLE_MS 500 /* of all tables two a second are looked at without a cause */
+#define ROUTINE_TABLE_MS 500 /* all tables together: two looks per second without cause */
 #define ROUTINE_PAGE_MS 2000
 #define IDLE_MS 5000
 

@@ -2,7 +2,7 @@
  * table, and which shards does its stream have.
  *
  * It looks when there is cause (a shard was closed, an answer was doubtful, a listing left
- * something open), and now and then without one. One request a step; descriptions of streams
+ * something open), and now and then without one. One request per step; descriptions of streams
  * wait for their slot among those of all tables (throttle.h). */
 #pragma once
 

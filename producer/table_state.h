@@ -4,7 +4,7 @@
  * One call makes all that was appended committed, one call goes back to what was committed, so
  * that nothing which an abort took back can be forgotten: a first record of a shard, the begin
  * offsets, the end of a halt. What has to be appended is seen from here
- * (table_state_record_due, shard_tree_unrecorded), never from what was once appended.
+ * (`record_due`, shard_tree_unrecorded), never from what was once appended.
  *
  * Pure; the owner locks. */
 #pragma once

@@ -15,7 +15,7 @@
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
-#define LOG_AGAIN_MS 60000 /* a trouble that stays is one line a minute */
+#define LOG_AGAIN_MS 60000 /* a trouble that lasts is logged once per minute */
 
 /* ---- life ---- */
 

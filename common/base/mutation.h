@@ -2,7 +2,7 @@
  * would notice.
  *
  * Only a build with -DDYNAFERRY_MUTATIONS=ON looks at the environment variable
- * DYNAFERRY_MUTATION; everywhere else MUTATED(name) is the constant false. The names stand in
+ * DYNAFERRY_MUTATION; everywhere else MUTATED(name) is the constant false. The names are in
  * docs/testing.md. */
 #pragma once
 

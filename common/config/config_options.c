@@ -31,19 +31,19 @@ const struct config_option config_options[] = {
      .help = "Name of this replication: the database in MongoDB that the tables go to."},
     {CHOICE("sync_mode", P, "all", "all|full|incr"),
      .help =
-         "all: a snapshot of each table and its changes, from before the snapshot on. full: "
-         "the snapshot alone, then the producer ends. incr: changes alone, without the rows "
-         "that were there before."},
+         "all: a snapshot of each table, and every change since it began. full: the snapshot "
+         "alone, then the producer ends. incr: changes alone, without the rows that were "
+         "there before."},
     {TEXT("instance.id", P | C, ""), .derived = "host name and a random part",
      .pattern = "^[A-Za-z0-9._-]{0,200}$", .allowed = "letters, digits, . _ and -, at most 200",
-     .help = "Name of this process. When it is set, the process is a static member of its "
-             "Kafka group, and no two producers and no two consumers may have the same name."},
+     .help = "Name of this process. When set, it makes the process a static member of its "
+             "Kafka group. No two producers and no two consumers may have the same name."},
     {NUMBER("start.timeout", ALL, "60", 1, 86400),
      .help =
-         "Seconds that DynamoDB, Kafka or MongoDB may be unreachable at the start before the "
-         "program ends with exit code 69. Later outages are waited out. fullcheck gives up "
-         "on any outage after this time, with exit code 2. With sync_mode = full the "
-         "producer does not wait longer for a table that makes no progress."},
+         "Seconds. At the start: a program ends with exit code 69 when DynamoDB, Kafka or "
+         "MongoDB is unreachable for so long; producer and consumer wait out later outages. "
+         "fullcheck gives up on any outage after this time, with exit code 2. With sync_mode "
+         "= full the producer gives up on a table that makes no progress for so long."},
     {NUMBER("memory.bytes", P | C | F, "67108864", 16 * MIB, 65536 * MIB),
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},
@@ -52,12 +52,12 @@ const struct config_option config_options[] = {
      TEXT("log.file", ALL, ""),
      .help = "File to append the log to. Empty: standard error."},
     {CHOICE("log.level", ALL, "info", "debug|info|warn|error"),
-     .help = "The least level that is written."},
+     .help = "The lowest level that is written."},
     {CHOICE("log.format", ALL, "text", "text|json"),
-     .help = "text: key=value pairs. json: one object a line."},
+     .help = "text: key=value pairs. json: one object per line."},
     {NUMBER("http.port", P | C, "0", 0, 65535),
      .help = "Port of /metrics, /healthz and /readyz. 0: none. On one machine each program "
-             "needs its own: --set http.port=..."},
+             "needs a port of its own: --set http.port=..."},
     {TEXT("http.listen", P | C, "127.0.0.1"), .pattern = "^[0-9a-fA-F.:]+$",
      .allowed = "an IPv4 or IPv6 address", .help = "Address that http.port listens on."},
 
@@ -79,102 +79,113 @@ const struct config_option config_options[] = {
      .help = "Endpoint of DynamoDB and its Streams. Empty: AWS_ENDPOINT_URL_DYNAMODB and "
              "AWS_ENDPOINT_URL_DYNAMODB_STREAMS, AWS_ENDPOINT_URL, else the region's."},
     {CHOICE("source.gzip", P | F, "auto", "auto|on|off"),
-     .help = "Ask for compressed answers. auto: unless the endpoint is this machine."},
+     .help = "Ask DynamoDB for compressed answers. auto: unless the endpoint is this machine."},
     {BOOLEAN("stream.enable", P, "true"),
      .help = "Enable the stream of a table that has none, with NEW_AND_OLD_IMAGES, which "
-             "event.before needs. false: such a table fails, and the log names it."},
+             "event.before needs. false: such a table is halted, and the log names it."},
     {LIST("filter.collection.white", ALL),
-     .help = "Only these tables; ; between names. Empty: all."},
+     .help = "Only these tables, with ; between names. Empty: all."},
     {LIST("filter.collection.black", ALL),
      .help = "All tables but these. At most one of white and black may be given."},
     {NUMBER("discovery.interval.ms", P, "10000", 100, DAY_MS),
-     .help = "Milliseconds between two looks for new tables."},
+     .help = "How often to look for new tables, in milliseconds."},
 
     {.section = "Snapshot",
      NUMBER("full.concurrency", P, "4", 1, 256),
      .help = "Tables that one producer scans at the same time."},
     {NUMBER("full.read.concurrency", P, "4", 1, 1024),
-     .help = "Scan segments of one table. A running snapshot keeps the number it began with."},
+     .help = "Segments in which one table is scanned. A running snapshot keeps the number it "
+             "began with."},
     {NUMBER("qps.full", P | F, "0", 0, 1000000),
-     .help = "Requests a second for items (Scan, BatchGetItem), all tables of the program "
+     .help = "Requests per second for items (Scan, BatchGetItem), all tables of the program "
              "together. 0: unlimited (NimoShake: 1000)."},
     {NUMBER("qps.full.batch_num", P | F, "0", 0, 1000000),
      .help = "Items asked for in one Scan request. 0: whole pages of 1 MB, which cost the "
              "source least (NimoShake: 128)."},
 
     {NUMBER("full.capacity.percent", P, "50", 0, 100),
-     .help = "How much of a table's provisioned read capacity its scan takes; 0: as much as it "
-             "gets. Tables on demand are not paced."},
+     .help = "The percentage of a table's provisioned read capacity that its scan takes. 0: as "
+             "much as it gets. Tables with on-demand capacity are not paced."},
 
     {.section = "Changes",
      NUMBER("qps.incr", P, "0", 0, 1000000),
-     .help = "GetRecords requests a second, all tables of the program together. 0: unlimited "
+     .help = "GetRecords requests per second, all tables of the program together. 0: unlimited "
              "(NimoShake: 1000)."},
     {NUMBER("qps.incr.batch_num", P, "0", 0, 1000),
      .help = "Records asked for in one GetRecords request. 0: as many as the service gives, "
              "1000 or 1 MB (NimoShake: 128)."},
     {NUMBER("shard.poll.ms", P, "20", 1, 60000),
-     .help = "Pause between two reads of a shard while records flow."},
+     .help = "Pause between two reads of a shard while records flow, in milliseconds."},
     {NUMBER("shard.idle.poll.ms", P, "200", 1, 60000),
-     .help =
-         "Pause between two reads of an open shard that has nothing new. Reads of streams are "
-         "billed: 200 ms all month are 13 million requests a shard, 1000 ms 2.6 million."},
+     .help = "Pause between two reads of an open shard that has nothing new, in milliseconds. "
+             "Reads "
+             "of streams are billed: 200 means 13 million requests per shard and month, 1000 "
+             "means 2.6 million."},
     {NUMBER("shard.idle.poll.max.ms", P, "1000", 1, 60000),
-     .help = "The longest such pause: it grows to this when a shard has had nothing new for "
-             "minutes."},
+     .help = "The longest such pause: shard.idle.poll.ms grows to this when a shard has had "
+             "nothing "
+             "new for minutes."},
     {BOOLEAN("event.before", P, "false"),
-     .help = "Put the item as it was before a change into the event, if the stream has it."},
+     .help = "Add the item as it was before the change to each event, if the stream has it."},
     {CHOICE("on_gap", P, "fail", "fail"),
      .help =
-         "What becomes of a table whose changes were lost for good (a stream read too late, "
-         "disabled or replaced). fail, the one value so far: the table is halted in the "
-         "phase gap, the others go on."},
+         "What happens to a table whose changes were lost for good (a stream read too late, "
+         "disabled or replaced). fail, the only value so far: the table is halted in the "
+         "phase gap, and the others go on."},
     {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
-     .help = "How long DynamoDB must say that a table or a shard does not exist before that is "
-             "believed, since its answers lag behind."},
+     .help = "How long DynamoDB must say that a table or a shard does not exist before it is "
+             "believed, in milliseconds. Its answers may lag behind."},
     {NUMBER("health.limit.ms", P, "180000", 1000, DAY_MS),
-     .help = "/healthz names a table, or another part of the producer, that made no progress "
-             "for so long although there was something to do."},
+     .help =
+         "/healthz answers 503 and names a table, or another part of the producer, that made "
+         "no progress for this long although there was something to do."},
     {NUMBER("gone.forget.ms", P, "3600000", 1000, 7 * DAY_MS),
-     .help = "A table that is gone and was not listed for so long is forgotten: its records "
-             "leave the ledger. One that comes back later is a new table."},
+     .help =
+         "A deleted table that DynamoDB has not listed for this long is forgotten: its records "
+         "are removed from the ledger. If it comes back later, it is a new table."},
     {NUMBER("threads", P, "8", 1, 256), .help = "Threads that read segments and shards."},
     {NUMBER("commit.interval.ms", P, "0", 0, 5000),
-     .help = "Milliseconds between two commits. 0: as the cost of commits allows, so that they "
-             "take about a fifth of the time: 250 ms at most, and under load. A record that "
-             "comes when nothing was committed for so long is committed at once."},
+     .help =
+         "Milliseconds between two commits. 0: chosen so that commits take about a fifth of "
+         "the time; it is 250 ms at most, and 250 ms under load. A record that comes after "
+         "a pause of this length is committed at once."},
     {NUMBER("commit.stall.ms", P, "5000", 200, 6000),
-     .help = "A transaction is given up when Kafka has taken none of its records for so long. "
-             "Its handle is opened anew, and the tables of these records wait and try again, "
-             "apart from others."},
+     .help =
+         "A transaction is given up when Kafka has taken none of its records for this long, "
+         "in milliseconds. Its tables then wait and try again, apart from other tables."},
 
     {.section = "Kafka",
      TEXT("kafka.bootstrap.servers", ALL, "127.0.0.1:9092"),
      .pattern = "^[^[:space:]]+$",
      .allowed = "host:port, with commas between several",
-     .help = "Brokers to begin with. Every other kafka.KEY is handed to librdkafka as KEY: "
-             "kafka.security.protocol, kafka.sasl.mechanism, kafka.ssl.ca.location, "
-             "kafka.compression.codec ..."},
+     .help =
+         "Brokers to connect to first. Every other kafka.KEY is handed to librdkafka as KEY: "
+         "kafka.security.protocol, kafka.sasl.mechanism, kafka.ssl.ca.location, "
+         "kafka.compression.codec ..."},
     {TEXT("topic.prefix", ALL, "dynaferry"), .pattern = "^[A-Za-z0-9_-]{1,100}$",
      .allowed = "1 to 100 letters, digits, _ and - (no dots)",
      .help = "Topics are PREFIX.TABLE, PREFIX-ledger, PREFIX-signal and PREFIX-dead-letter."},
     {MAP("map.topic", P),
      .help = "Another name for a table in its topic's name: table=name;table=name."},
     {NUMBER("topic.partitions", P, "12", 1, 1000),
-     .help = "Partitions of a new data topic. A topic that is there keeps its number, and one "
-             "made by hand needs this number. When a topic's number changes later, its table "
-             "fails, since items would move to other partitions."},
+     .help =
+         "Number of partitions of a new data topic. A topic that dynaferry already uses keeps "
+         "its number; one made by hand needs this number. When the number changes later, "
+         "the table is halted, since items would move to other partitions."},
     {NUMBER("topic.replication.factor", P | C, "-1", 1, 1000), .also = "-1",
      .help = "Replicas of a new topic. -1: the broker's default."},
     {NUMBER("topic.retention.ms", P, "604800000", 60000, INT64_MAX / 2), .also = "-1",
-     .help = "How long a data topic keeps its records; -1 for ever. A new target can be built "
-             "from the log alone only within it."},
+     .help =
+         "How long a data topic keeps its records; -1: forever. Only within this time can a "
+         "new target be built from Kafka alone."},
     {NUMBER("topic.max.message.bytes", P | C, "8388608", 65536, 1000 * MIB),
      .derived = "8388608, or 16777216 with event.before = true",
-     .help = "Largest message of a data topic. An item of 400 KB can be 3.7 MB of JSON."},
+     .help = "Largest message of a data topic. An item of 400 KB can become 3.7 MB of JSON."},
     {NUMBER("ledger.partitions", P | C, "16", 1, 1000),
-     .help = "Partitions of the ledger topic, which bound how many producers can share the "
-             "work. Fixed when the topic is created: another value is refused at the start."},
+     .help =
+         "Number of partitions of the ledger topic: at most so many producers can share the "
+         "work. It is fixed when the topic is created; another value is refused at the "
+         "start."},
 
     {.section = "Target: MongoDB",
      TEXT("target.address", C | F, ""),
@@ -185,10 +196,10 @@ const struct config_option config_options[] = {
      .help = "Connection string. Write concern is always majority; one that asks for less is "
              "refused."},
     {CHOICE("target.mongodb.type", C | F, "replica", "|replica|sharding"),
-     .help = "sharding: collections are sharded by the partition key, hashed."},
+     .help = "sharding: collections are sharded by the hashed partition key."},
     {CHOICE("target.mongodb.exist", C, "", "|drop|rename"),
-     .help = "When a table's collection is there before its first snapshot: drop it, rename it "
-             "to TABLE:before:GENERATION, or (empty) write into it."},
+     .help = "What to do when a table's collection exists before its first snapshot: drop it, "
+             "rename it to TABLE:before:GENERATION, or (empty) write into it."},
     {CHOICE("target.id", C | F, "objectid", "objectid|key"),
      .derived = "objectid, or key with target.mongodb.type = sharding",
      .help = "objectid: _id is an ObjectId and the primary key has a unique index. key: _id is "
@@ -200,30 +211,33 @@ const struct config_option config_options[] = {
      .pattern = "^[A-Za-z0-9._-]{0,249}$", .allowed = "letters, digits, . _ and -, at most 249",
      .help = "Kafka group of the consumers of one target. Two targets must never share one."},
     {NUMBER("target.writers", C, "4", 1, 256),
-     .help = "Threads that write, over all partitions. A partition is written by one at a "
-             "time."},
+     .help =
+         "Threads that write, for all partitions together. Each partition is written by one "
+         "thread at a time."},
     {NUMBER("target.batch.count", C, "1000", 1, 100000),
      .help = "Most documents in one write command."},
     {NUMBER("target.batch.bytes", C, "8388608", 1024, 12 * MIB),
      .help = "Most bytes in one write command."},
     {NUMBER("target.batch.ms", C, "20", 0, 10000),
-     .help = "Age of the oldest waiting event at which a smaller batch is written."},
+     .help =
+         "A smaller batch is written when its oldest event has waited so many milliseconds."},
     {NUMBER("target.max_time_ms", C | F, "10000", 100, 600000),
      .help =
-         "maxTimeMS of each command. Together with target.socket.timeout.ms it is how long a "
-         "write of unknown outcome is waited for."},
+         "maxTimeMS of each command. After a write of unknown outcome the consumer waits for "
+         "this time and target.socket.timeout.ms together."},
     {NUMBER("target.socket.timeout.ms", C | F, "10000", 100, 600000),
-     .help = "How long an answer of MongoDB is waited for."},
+     .help = "How long to wait for an answer of MongoDB, in milliseconds."},
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
      .help = "With target.id = objectid: create the unique index on the primary key and, for a "
              "table with a sort key, an index on the partition key."},
     {BOOLEAN("full.enable_index.user", C, "true"),
-     .help = "Create plain indexes for the table's secondary indexes, while the table is "
-             "already applied: dynaferry_index_<name>."},
+     .help = "Create a plain index, dynaferry_index_<name>, for each secondary index of the "
+             "table. Changes are applied meanwhile."},
     {TEXT("checkpoint.db", C, ""), .derived = "id and -checkpoint",
      .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS,
-     .help = "Not used yet: nothing is written there. The name of a database that is to show "
-             "the position of each shard."},
+     .help =
+         "Not used yet: nothing is written there. Meant for a database that shows the position "
+         "of each shard."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),
@@ -233,8 +247,8 @@ const struct config_option config_options[] = {
      .help = "With convert.type = change. exact: no digit is lost (int32, int64, Decimal128, "
              "else a string). double: as NimoShake, 15 to 17 digits. Keys are always exact."},
     {TEXT("convert._id", C | F, "pre"), .pattern = "^[^$.][^.]{0,99}$",
-     .allowed = "1 to 100 characters, no dot, no $ at the begin",
-     .help = "What is put before the name of an attribute called _id."},
+     .allowed = "1 to 100 characters, no dot, no $ at the start",
+     .help = "Prefix for the name of an attribute called _id."},
     {0},
 };
 
@@ -259,9 +273,8 @@ const struct config_replaced config_options_replaced[] = {
     {"full.document.parser", NULL, FIXED},
     {"full.document.write.batch", NULL, "use target.batch.count"},
     {"full.read.filter_expression", "",
-     "items can't be filtered: a change could not be told to be in or out; filter at the "
-     "reader "
-     "of the target, or take whole tables with filter.collection.white"},
+     "items can't be filtered, since a change does not show whether the filter takes its item; "
+     "filter when reading the target, or take whole tables with filter.collection.white"},
     {"full.read.filter_attributevalues", "",
      "items can't be filtered; take whole tables with filter.collection.white"},
     {"full.executor.insert_on_dup_update", NULL, "writes are always upserts"},
@@ -271,7 +284,7 @@ const struct config_replaced config_options_replaced[] = {
     {"checkpoint.type", "|mongodb",
      "positions are kept in the ledger topic and in the target, never in a file"},
     {"checkpoint.address", "",
-     "positions are kept in the ledger topic and in the target database itself; leave it out"},
+     "positions are kept in the ledger topic and in the target database; leave it out"},
     {0},
 };
 

@@ -9,7 +9,7 @@
 
 #define PAGES_AT_MOST 10000 /* a million shards: a service that never ends its list */
 #define THROTTLED_TRIES                                                                        \
-    8 /* per page: ten calls a second are allowed, a large list takes more */
+    8 /* per page: ten calls per second are allowed, a large list takes more */
 
 static void shard_release(struct ddb_shard *shard)
 {

@@ -16,7 +16,7 @@ struct ddb_table {
     bool stream_enabled;
     char *stream_view; /* "NEW_AND_OLD_IMAGES" ..., or "" */
     int64_t item_count;
-    int64_t read_capacity;        /* provisioned units a second; 0: on demand */
+    int64_t read_capacity;        /* provisioned units per second; 0: on demand */
     struct key_schema key_schema; /* no hash name: gone already while DELETING */
     struct ddb_indexes indexes;   /* secondary ones, global and local */
 };

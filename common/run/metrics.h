@@ -15,7 +15,7 @@ enum metric_type {
 
 struct metric; /* until its last metric_remove, else until the process ends */
 
-/* name: "dynaferry_rows_total"; labels: "table=\"a\",shard=\"b\"" or "" (make with
+/* name: "dynaferry_producer_rows_total"; labels: "table=\"a\",shard=\"b\"" or "" (make with
  * metric_labels). The same name and labels give the same metric; each get is a reference. */
 struct metric *metric_get(enum metric_type type, const char *name, const char *help,
                           const char *labels);

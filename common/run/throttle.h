@@ -17,7 +17,7 @@
 struct throttle;
 
 /* threads: of the pool that scans and streams share; 0: there are no streams, and scans get
- * everything. rates: requests a second, 0 for no limit. */
+ * everything. rates: requests per second, 0 for no limit. */
 struct throttle *throttle_new(int64_t memory_bytes, int64_t threads, int64_t scan_rate,
                               int64_t stream_rate, int64_t tables_at_once);
 void throttle_free(struct throttle *t);

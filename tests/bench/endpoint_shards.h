@@ -21,7 +21,7 @@ struct source_options {
     int64_t roll_s;       /* a shard's life by that clock; 0: for ever */
     int64_t spread;       /* 1: rolls are spread over that time; 0: all come at once */
     int64_t list_ms;      /* so long a child is not listed */
-    int64_t describes;    /* DescribeStream calls a second, for all */
+    int64_t describes;    /* DescribeStream calls per second, for all */
     int64_t streams;      /* 1: tables have a stream from the start */
     int64_t knows_filter; /* 0: ShardFilter is not known, and not looked at */
 };

@@ -12,7 +12,7 @@ trickle     each partition gets an item every --every seconds, spread evenly, an
 rebalance   a second consumer joins and leaves: seconds from that until no position changes its owner any more,
             positions taken, how many of them without a goodbye (`again` in the document), marks (`rewind`),
             and how often positions were taken in the --after seconds that follow, when none should be.
-            --busy: --megabytes wait when it happens, and --rate items a second arrive. "settled": 0 if
+            --busy: --megabytes wait when it happens, and --rate items per second arrive. "settled": 0 if
             positions still changed their owners after --limit seconds, or have another number of owners
             than there are consumers
 
@@ -355,7 +355,7 @@ def options_of():
     parser.add_argument("--every", type=float, default=2, help="trickle: seconds between a partition's items")
     parser.add_argument("--delay", type=float, default=10, help="trickle: ms added to a round trip")
     parser.add_argument("--busy", action="store_true", help="rebalance: with items arriving")
-    parser.add_argument("--rate", type=float, default=1000, help="rebalance: items a second if --busy")
+    parser.add_argument("--rate", type=float, default=1000, help="rebalance: items per second if --busy")
     parser.add_argument("--limit", type=float, default=60, help="rebalance: seconds it may take")
     parser.add_argument("--after", type=float, default=60, help="rebalance: seconds watched afterwards")
     parser.add_argument("--json", action="store_true", help="print a JSON object a row")

@@ -136,7 +136,7 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     for name in ("tables", "partitions", "keys", "item-bytes"):
         parser.add_argument(f"--{name}", type=int, required=True)
-    parser.add_argument("--rate", type=float, required=True, help="items a second, over all partitions")
+    parser.add_argument("--rate", type=float, required=True, help="items per second, over all partitions")
     options = parser.parse_args()
     topics = Topics(options.kafka, options.prefix, options.tables, options.partitions, linger_ms=0)
     print(feed(topics, options.rate, options.keys, options.item_bytes), flush=True)

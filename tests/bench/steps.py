@@ -4,7 +4,7 @@
 
 A step is a function whose name ends with `_step`; what it spends in ddb_call (requests to the source) is told
 apart. Needs perf, and root: the probes are made in a mount namespace of their own and taken away again. They
-cost some microseconds a step.
+cost some microseconds per step.
 """
 
 import collections

@@ -186,7 +186,7 @@ PAGES = {"qps.full.batch_num": 10, "full.read.concurrency": 2}  # so that a page
 
 
 def test_the_scan_of_a_provisioned_table_takes_its_share_of_the_capacity(ferry):
-    """Though the service would give more for a while: 20 units a second of 40, 300 in all."""
+    """Though the service would give more for a while: 20 units per second of 40, 300 in all."""
     ferry.fake.control.set(capacity_burst_s=300)
     table = wide_table(ferry, 300, read_units=40)
     meter = Meter(ferry.fake)
@@ -199,7 +199,7 @@ def test_the_scan_of_a_provisioned_table_takes_its_share_of_the_capacity(ferry):
 
 @pytest.mark.parametrize("read_units, percent", [(0, 50), (40, 0)], ids=["on demand", "not wanted"])
 def test_other_scans_are_not_paced(ferry, read_units, percent):
-    """At 20 units a second this one would take more than a minute."""
+    """At 20 units per second this one would take more than a minute."""
     ferry.fake.control.set(capacity_burst_s=300)
     table = wide_table(ferry, 1800, read_units)
     ferry.producer({**PAGES, "qps.full.batch_num": 100, "full.capacity.percent": percent})

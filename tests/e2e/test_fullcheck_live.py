@@ -20,7 +20,7 @@ LAG = str(6 * PATIENCE)  # seconds that the target may lag behind, at most
 
 
 class BatchWriter(workload.Writer):
-    """Writes batches of puts and deletes, so that one thread makes some hundred changes a second; `rate` is of
+    """Writes batches of puts and deletes, so that one thread makes some hundred changes per second; `rate` is of
     changes."""
 
     def __init__(self, client, table, seed, rate, **more):

@@ -103,7 +103,7 @@ def page_across_an_abort(bridge, broken):
     fault = bridge.fake.control.fault(
         "hold", op="Scan", where={"TableName": table.name, "Segment": 0}, skip=1
     )
-    # Meanwhile rows of the other segment flow: a page a second.
+    # Meanwhile rows of the other segment flow: one page per second.
     where = {"TableName": table.name, "Segment": 1}
     slow = bridge.fake.control.fault("delay", op="Scan", where=where, seconds=1, times=-1)
     settings = {"ledger.partitions": 1, "full.read.concurrency": 2, "qps.full.batch_num": 4}

@@ -223,7 +223,7 @@ class Backend:
         return {"Item": item} if item is not None else {}
 
     def op_BatchGetItem(self, f):
-        """One table a request. Items come in another order than their keys, as the service may do it."""
+        """One table per request. Items come in another order than their keys, as the service may do it."""
         (name, request), = f["RequestItems"].items()
         table, asked = self.table(name), request["Keys"]
         keys = [table.key_of(key, exact=True) for key in asked]

@@ -66,7 +66,7 @@ class Pages:
 
     def __init__(self, make_element, per_page, seed):
         if per_page > 10 ** INDEX_DIGITS:
-            raise ValueError("at most %d elements a page" % 10 ** INDEX_DIGITS)
+            raise ValueError("at most %d elements per page" % 10 ** INDEX_DIGITS)
         self.per_page, self.templates = per_page, []
         for t in range(TEMPLATES):
             rng = random.Random("%s/%d" % (seed, t))

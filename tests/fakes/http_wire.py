@@ -1,7 +1,7 @@
 """A small threaded HTTP/1.1 server that hands out raw bytes.
 
 Its promise: what an answer puts on the wire is exactly what the handler asked for, wrong lengths, broken
-bodies and cut connections included, which is why it isn't built on http.server. One thread a connection,
+bodies and cut connections included, which is why it isn't built on http.server. One thread per connection,
 connections stay open, loopback only.
 """
 import gzip

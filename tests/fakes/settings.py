@@ -31,8 +31,8 @@ class Settings:
         self.deleting_calls = 0      # DescribeTable calls that show a deleted table as DELETING; -1: all
         self.capacity_burst_s = 1    # seconds of unused capacity that are kept
         self.capacity_first = False  # ConsumedCapacity stands before the items
-        self.records_a_second = 0    # GetRecords calls a second and shard; the service allows 5
-        self.describes_a_second = 0  # DescribeStream calls a second; the service allows 10
+        self.records_a_second = 0    # GetRecords calls per second and shard; the service allows 5
+        self.describes_a_second = 0  # DescribeStream calls per second; the service allows 10
 
     def change(self, **changes):
         for name, value in changes.items():

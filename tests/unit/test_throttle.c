@@ -1,5 +1,5 @@
-/* tests/unit/test_throttle.c - bytes in flight, requests a second, tables at once: bounded, and
- * given back. */
+/* tests/unit/test_throttle.c - bytes in flight, requests per second, tables at once: bounded,
+ * and given back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -93,15 +93,17 @@ static struct worst progress(const struct table_worker *w)
     return worst;
 }
 
-/* Under lock: whatever the time. */
+/* Under lock, as the next one: also while it is looked at again. */
+static bool is_in_phase(const struct table_worker *w, enum ledger_phase phase)
+{
+    return (w->state == WORKER_HALTED || w->state == WORKER_STARTING) &&
+           w->appended.now.phase == phase;
+}
+
 static bool is_halted(const struct table_worker *w)
 {
-    enum ledger_phase phase = w->appended.now.phase;
-
-    if (w->state == WORKER_UNREADABLE)
-        return true;
-    return (w->state == WORKER_HALTED || w->state == WORKER_STARTING) &&
-           (phase == PHASE_GAP || phase == PHASE_FAILED);
+    return w->state == WORKER_UNREADABLE || is_in_phase(w, PHASE_GAP) ||
+           is_in_phase(w, PHASE_FAILED);
 }
 
 void table_health_show(struct table_worker *w)
@@ -116,7 +118,7 @@ void table_health_show(struct table_worker *w)
     health_set_limit(w->health, halted ? 0 : config_int(w->p->config, "health.limit.ms"));
     health_alive_at(w->health, halted ? w->state_ms : worst.ms);
     snprintf(gone, sizeof(gone), "gone: %s", w->appended.now.reason);
-    is_gone = w->state == WORKER_HALTED && w->appended.now.phase == PHASE_GONE;
+    is_gone = is_in_phase(w, PHASE_GONE);
     health_note(w->health, is_gone ? gone : "");
     if (halted)
         health_say(w->health, w->appended.now.reason);

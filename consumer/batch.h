@@ -58,7 +58,8 @@ struct batch {
 
 void batch_init(struct batch *b);
 void batch_release(struct batch *b);
-void batch_reset(struct batch *b); /* empty again, memory kept */
+/* Empty again, memory kept. */
+void batch_reset(struct batch *b);
 
 /* Every message counts, in the order of its offset, before it is added or left out. */
 void batch_saw(struct batch *b, int64_t offset, size_t bytes);

@@ -109,12 +109,14 @@ void bson_out_decimal128_value(struct buf *out, bson_decimal128_t d);
 /* A string or binary whose bytes are appended between begin and end. */
 size_t bson_out_string_begin(struct buf *out);
 void bson_out_string_end(struct buf *out, size_t begin);
-size_t bson_out_binary_begin(struct buf *out); /* subtype 0 */
+/* Subtype 0. */
+size_t bson_out_binary_begin(struct buf *out);
 void bson_out_binary_end(struct buf *out, size_t begin);
 
+/* Begins an element that is a container, to be ended. */
+size_t bson_out_document(struct buf *out, struct bytes name);
+size_t bson_out_array(struct buf *out, struct bytes name);
 /* Whole elements. */
-size_t bson_out_document(struct buf *out, struct bytes name); /* to be ended */
-size_t bson_out_array(struct buf *out, struct bytes name);    /* to be ended */
 void bson_out_string(struct buf *out, struct bytes name, struct bytes s);
 void bson_out_bool(struct buf *out, struct bytes name, bool b);
 void bson_out_int32(struct buf *out, struct bytes name, int32_t n);

@@ -43,8 +43,10 @@ int value_close(struct conversion *v);
 value_fn value_string;
 value_fn value_binary;
 value_fn value_bool;
-value_fn value_empty;                 /* writes an empty document, reads nothing */
-int value_true(struct conversion *v); /* reads the true of NULL */
+/* Writes an empty document, reads nothing. */
+value_fn value_empty;
+/* Reads the true of NULL. */
+int value_true(struct conversion *v);
 int value_list(struct conversion *v, size_t type_at, value_fn *element);
 int value_map(struct conversion *v, size_t type_at, value_fn *element);
 

@@ -24,7 +24,7 @@ int database_source_read(struct database_source *ret, struct ledger_cache *cache
 
 /* Not known when the document has no such member. */
 void database_source_from_bson(struct database_source *ret, const bson_t *doc);
-bson_t *
-database_source_to_bson(const struct database_source *source); /* the caller destroys it */
+/* The caller destroys it. */
+bson_t *database_source_to_bson(const struct database_source *source);
 /* " with source ...", for messages; the caller frees. "" when not known. */
 char *database_source_text(const struct database_source *source);

@@ -25,7 +25,8 @@ struct end_offsets_setup { /* borrowed */
 struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup);
 /* false: it still waits for a broker after timeout_ms: nothing may be freed. */
 bool end_offsets_stop(struct end_offsets *ends, int64_t timeout_ms);
-void end_offsets_free(struct end_offsets *ends); /* after end_offsets_stop; NULL is fine */
+/* After end_offsets_stop; NULL is fine. */
+void end_offsets_free(struct end_offsets *ends);
 
 /* How long ago the brokers answered for all partitions. */
 int64_t end_offsets_age_ms(struct end_offsets *ends);

@@ -18,8 +18,10 @@
 struct fetch;
 
 int fetch_new(struct fetch **ret, const struct config *config, struct error *err);
-void fetch_stop(struct fetch *fetch); /* ends the thread: no wake after it */
-void fetch_free(struct fetch *fetch); /* after its streams */
+/* Ends the thread: no wake after it. */
+void fetch_stop(struct fetch *fetch);
+/* After its streams. */
+void fetch_free(struct fetch *fetch);
 DEFINE_FREEP(struct fetch, fetch_freep, fetch_free)
 rd_kafka_t *fetch_handle(struct fetch *fetch);
 struct fetch_streams *fetch_streams(struct fetch *fetch);

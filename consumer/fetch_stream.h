@@ -74,7 +74,8 @@ struct fetch_stream {
  * that had none. */
 struct fetch_stream *fetch_stream_new(struct fetch_streams *streams, const char *topic,
                                       int32_t partition, void (*wake)(void *arg), void *arg);
-void fetch_stream_free(struct fetch_stream *stream); /* after fetch_stop; NULL is fine */
+/* After fetch_stop; NULL is fine. */
+void fetch_stream_free(struct fetch_stream *stream);
 
 /* Closes first when it is open; what was read before is dropped. */
 void fetch_stream_open(struct fetch_stream *stream, int64_t offset);
@@ -90,7 +91,8 @@ void fetch_stream_release(struct fetch_stream *stream, rd_kafka_message_t **mess
 /* ---- for the thread that reads ---- */
 
 void fetch_stream_begin_all(struct fetch_streams *streams, size_t budget);
-void fetch_stream_end_all(struct fetch_streams *streams); /* after each is freed */
+/* After each is freed. */
+void fetch_stream_end_all(struct fetch_streams *streams);
 /* What a message counts for. */
 size_t fetch_stream_size_of(const rd_kafka_message_t *m);
 /* Without the lock: destroys what was discarded. */

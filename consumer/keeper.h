@@ -51,7 +51,8 @@ struct keeper;
 struct keeper *keeper_new(const struct mongo_target *target, void (*answered)(void *owner));
 /* false: a thread still was in a command after timeout_ms: nothing may be freed. */
 bool keeper_stop(struct keeper *k, int64_t timeout_ms);
-void keeper_free(struct keeper *k); /* after keeper_stop; NULL is fine */
+/* After keeper_stop; NULL is fine. */
+void keeper_free(struct keeper *k);
 
 /* Nothing may be asked for already. at: not before this time (clock_mono_ms). */
 void keeper_ask_read(struct keeper *k, struct position_ask *ask, int64_t at);

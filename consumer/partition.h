@@ -160,7 +160,8 @@ struct partition {
     int64_t offset_before; /* what was confirmed before it asked for the end */
 };
 
-char *partition_id(const char *topic, int32_t number); /* the caller frees */
+/* The caller frees. */
+char *partition_id(const char *topic, int32_t number);
 struct partition *partition_new(struct consumer *c, const char *topic, int32_t number);
 void partition_free(struct partition *p);
 /* Something happened to it: its state is called soon. Any thread. */

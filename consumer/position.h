@@ -143,20 +143,23 @@ bool position_agrees(const struct position *position, const struct position_doc 
 void position_adopt(struct position *position, const struct position_doc *doc, int64_t now_ms,
                     int64_t grace_ms);
 
-void position_sending(struct position *position, int64_t end); /* before a command is sent */
-void position_unknown(struct position *position, int64_t now_ms,
-                      int64_t grace_ms); /* that command */
+/* Before a command is sent. */
+void position_sending(struct position *position, int64_t end);
+/* That command. */
+void position_unknown(struct position *position, int64_t now_ms, int64_t grace_ms);
 /* Something went wrong: from now on only the document is believed. */
 void position_doubt(struct position *position);
-void position_written(struct position *position,
-                      int64_t end); /* acknowledged, letters included */
+/* Acknowledged, letters included. */
+void position_written(struct position *position, int64_t end);
 /* A begin was applied. */
 void position_begun(struct position *position, int64_t generation, int64_t begin,
                     const char *log_id);
-void position_confirmed(struct position *position, int64_t offset); /* the document was moved */
-void position_went_back(struct position *position,
-                        int64_t offset);               /* the document was set back */
-void position_begins_again(struct position *position); /* the same, to position_again_from */
+/* The document was moved. */
+void position_confirmed(struct position *position, int64_t offset);
+/* The document was set back. */
+void position_went_back(struct position *position, int64_t offset);
+/* The same, to position_again_from. */
+void position_begins_again(struct position *position);
 
 /* After a mark for another owner: may it be taken again? Only what the group still assigns. */
 bool position_may_take_again(bool assigned);

@@ -51,7 +51,8 @@ struct preparer *preparer_new(const struct preparer_setup *setup);
 /* Ends the threads. false: after timeout_ms one is still in a command, so nothing that the
  * setup names may be freed. */
 bool preparer_stop(struct preparer *preparer, int64_t timeout_ms);
-void preparer_free(struct preparer *preparer); /* after preparer_stop; NULL is fine */
+/* After preparer_stop; NULL is fine. */
+void preparer_free(struct preparer *preparer);
 
 /* One more partition of the table is assigned (true), or one less. Only tables in use are
  * looked at; the next look comes at once, unless a failure's delay runs. Never for a table that

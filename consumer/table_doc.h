@@ -24,7 +24,8 @@ enum table_doc_clear {
     CLEAR_DROP,
     CLEAR_RENAME,
 };
-const char *table_doc_clear_name(enum table_doc_clear c); /* "" | "drop" | "rename" */
+/* "" | "drop" | "rename". */
+const char *table_doc_clear_name(enum table_doc_clear c);
 enum table_doc_clear table_doc_clear_of(const char *name);
 
 struct table_doc {

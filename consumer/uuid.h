@@ -14,4 +14,5 @@ struct uuid {
 bool uuid_equal(const struct uuid *a, const struct uuid *b);
 /* By a dotted path; not known when absent or no 16 bytes. */
 void uuid_read(struct uuid *ret, const bson_t *doc, const char *path);
-void uuid_append(bson_t *doc, const char *name, const struct uuid *uuid); /* or null */
+/* Or null. */
+void uuid_append(bson_t *doc, const char *name, const struct uuid *uuid);

@@ -56,7 +56,8 @@ struct canon_arena {
 };
 
 void canon_arena_init(struct canon_arena *a);
-void canon_arena_reset(struct canon_arena *a); /* all nodes go */
+/* All nodes go. */
+void canon_arena_reset(struct canon_arena *a);
 void canon_arena_release(struct canon_arena *a);
 /* What is allocated after the mark goes; what was before stays. */
 void *canon_arena_mark(struct canon_arena *a);
@@ -69,7 +70,8 @@ struct canon_form {
     const char *id_prefix; /* convert._id: an attribute _id is stored as this and _id */
 };
 
-const struct canon *canon_member(const struct canon *map, struct bytes name); /* NULL: absent */
+/* NULL: absent. */
+const struct canon *canon_member(const struct canon *map, struct bytes name);
 
 /* A digest for "is it still the same item?": equal trees have equal digests. */
 uint64_t canon_digest(const struct canon *c);

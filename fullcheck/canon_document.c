@@ -113,7 +113,8 @@ static struct canon *bool_at(struct canon_arena *a, const bson_iter_t *it)
 
 /* ---- containers ---- */
 
-static struct bytes name_at(const bson_iter_t *it) /* lives as long as the document */
+/* Lives as long as the document. */
+static struct bytes name_at(const bson_iter_t *it)
 {
     return (struct bytes){bson_iter_key(it), bson_iter_key_len(it)};
 }

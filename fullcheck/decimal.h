@@ -28,7 +28,8 @@ bool decimal_of_double(struct decimal *ret, double value, char *digits);
 bool decimal_equal(const struct decimal *a, const struct decimal *b);
 /* Some total order in which equal numbers are equal; not the order of their values. */
 int decimal_order(const struct decimal *a, const struct decimal *b);
-double decimal_to_double(const struct decimal *d); /* the nearest */
+/* The nearest. */
+double decimal_to_double(const struct decimal *d);
 
 /* No exponent, no zeros at either end but the one before the point: "0.015", "-120", "0". */
 void decimal_plain(struct buf *out, const struct decimal *d);

@@ -26,7 +26,8 @@ void key_form_release(struct key_form *k);
 /* Appends {"pk":{"S":"u1"},"sk":{"N":"7"}} of an item's map, in the spelling of the messages;
  * false (and nothing appended) without valid key attributes. */
 bool key_text(struct buf *out, const struct key_form *k, const struct canon *map);
-bool key_has(const struct key_form *k, struct bytes stored_name); /* is it a key attribute? */
+/* Is it a key attribute? */
+bool key_has(const struct key_form *k, struct bytes stored_name);
 
 /* What the _id of the document of this map must be (is_id). */
 struct canon *key_id(struct canon_arena *a, const struct key_form *k, const struct canon *map);

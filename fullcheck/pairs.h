@@ -46,7 +46,8 @@ struct pairs {
 
 /* room: of how many pairs, up to PAIRS_AT_MOST. each_document is the caller's to set. */
 void pairs_init(struct pairs *pairs, struct worker *w, size_t room);
-void pairs_release(struct pairs *pairs); /* {0} is fine */
+/* {0} is fine. */
+void pairs_release(struct pairs *pairs);
 /* No pairs; the arena is empty. */
 void pairs_reset(struct pairs *pairs);
 

@@ -49,16 +49,18 @@ void pending_init(struct pending *p, int64_t settle_limit_ms);
 void pending_release(struct pending *p);
 
 bool pending_has_room(const struct pending *p);
-bool pending_is_empty(
-    const struct pending *p); /* nothing waits, nothing is in a thread's hands */
+/* Nothing waits, nothing is in a thread's hands. */
+bool pending_is_empty(const struct pending *p);
 /* Due at once. Nothing when the key is there already, or was reported. */
 void pending_add(struct pending *p, struct bytes key, enum pending_origin origin);
 /* Up to `most` keys that are due; each is given back by one of the next three. */
 size_t pending_take(struct pending *p, struct pending_key **ret, size_t most, int64_t now_ms);
 void pending_again(struct pending *p, struct pending_key *entry, int64_t now_ms);
 void pending_done(struct pending *p, struct pending_key *entry);
-void pending_reported(struct pending *p, struct pending_key *entry); /* done, and counted */
-bool pending_remembers_reported(const struct pending *p); /* false: they were too many */
+/* Done, and counted. */
+void pending_reported(struct pending *p, struct pending_key *entry);
+/* false: they were too many. */
+bool pending_remembers_reported(const struct pending *p);
 /* When the next key is due; INT64_MAX: none waits. */
 int64_t pending_due_ms(const struct pending *p);
 

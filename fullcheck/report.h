@@ -25,7 +25,8 @@ enum check_result {
     RESULT_UNKNOWN,
 };
 
-const char *report_result_name(enum check_result result); /* as in the schema */
+/* As in the schema. */
+const char *report_result_name(enum check_result result);
 
 struct table_result {
     char *table;

@@ -25,6 +25,7 @@ struct sample {
     struct sample_key *by_text;
 };
 
-void sample_init(struct sample *sample, size_t most, uint64_t seed); /* most: at least 1 */
+/* most: at least 1. */
+void sample_init(struct sample *sample, size_t most, uint64_t seed);
 void sample_release(struct sample *sample);
 void sample_show(struct sample *sample, struct bytes key);

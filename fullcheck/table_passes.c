@@ -93,7 +93,8 @@ static void end_threads(struct table_check *t, struct worker *workers)
 
 /* ---- what the main thread waits for ---- */
 
-static bool is_idle(const struct table_check *t) /* under lock */
+/* Under lock. */
+static bool is_idle(const struct table_check *t)
 {
     for (int64_t i = 0; i < t->segment_count; i++)
         if (t->segments[i].busy || !t->segments[i].done) /* done is the busy thread's */

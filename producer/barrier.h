@@ -41,11 +41,13 @@ DEFINE_FREEP(struct barrier, barrier_freep, barrier_free)
 struct barrier_ticket barrier_page_asked(struct barrier *b);
 enum barrier_verdict barrier_page_verdict(struct barrier *b, struct barrier_ticket page);
 void barrier_page_appended(struct barrier *b, struct barrier_ticket page);
-void barrier_page_dropped(struct barrier *b, struct barrier_ticket page); /* failed or stale */
+/* Failed or stale. */
+void barrier_page_dropped(struct barrier *b, struct barrier_ticket page);
 
 /* Before changes are asked for, and when their whole answer is there. */
 struct barrier_ticket barrier_change_asked(struct barrier *b);
 void barrier_change_received(struct barrier *b, struct barrier_ticket *change);
 enum barrier_verdict barrier_change_verdict(struct barrier *b, struct barrier_ticket change);
 
-void barrier_abort(struct barrier *b); /* a new epoch: every ticket before it is stale */
+/* A new epoch: every ticket before it is stale. */
+void barrier_abort(struct barrier *b);

@@ -12,9 +12,10 @@ struct carriers;
 
 struct carriers *carriers_read(struct ledger_cache *cache, const struct config *c);
 void carriers_free(struct carriers *carriers);
+/* There is a record. */
 DEFINE_FREEP(struct carriers, carriers_freep, carriers_free)
 
-bool carriers_known(const struct carriers *carriers, int32_t partition); /* there is a record */
+bool carriers_known(const struct carriers *carriers, int32_t partition);
 /* Does the partition's owner carry the table? True without a record. */
 bool carriers_want(const struct carriers *carriers, int32_t partition, const char *table);
 /* Does any owner that has a record carry it? */

@@ -12,7 +12,8 @@
 struct halted;
 
 struct halted *halted_new(void);
-void halted_free(struct halted *halted); /* NULL is fine */
+/* NULL is fine. */
+void halted_free(struct halted *halted);
 DEFINE_FREEP(struct halted, halted_freep, halted_free)
 void halted_begin(struct halted *halted);
 void halted_set(struct halted *halted, const char *table, const char *reason);

@@ -10,5 +10,6 @@
 /* True: there may be more at once. What can't be appended now stays due. */
 bool ledger_dues_append(struct append_context *a);
 
-/* Its part, for its test too. Under the gate: the snapshot's end, behind all pages, while none was taken back. */
+/* Its part, for its test too. Under the gate: the snapshot's end, behind all pages, while none
+ * was taken back. */
 int ledger_dues_append_end(struct append_context *a, struct error *err);

@@ -21,10 +21,12 @@ void ledger_partition_start_tables(struct ledger_partition *lp, char *const *tab
                                    size_t count);
 /* Stops the table, then removes its records from the ledger. */
 void ledger_partition_forget(struct ledger_partition *lp, const char *table);
-void ledger_partition_tend(struct ledger_partition *lp); /* to be called now and then */
+/* To be called now and then. */
+void ledger_partition_tend(struct ledger_partition *lp);
 
 struct ledger_handle *ledger_partition_handle(struct ledger_partition *lp);
 /* NULL: not started here. */
 struct table_worker *ledger_partition_table(struct ledger_partition *lp, const char *table);
-bool ledger_partition_is_idle(const struct ledger_partition *lp); /* it has no tables */
+/* It has no tables. */
+bool ledger_partition_is_idle(const struct ledger_partition *lp);
 void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left);

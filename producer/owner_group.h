@@ -25,4 +25,5 @@ int owner_group_join(struct owner_group *group, struct error *err);
 /* Waits for a moment. ERR_FATAL: fenced by another member with our instance.id (78), no right
  * to join (77). */
 int owner_group_poll(struct owner_group *group, struct error *err);
-void owner_group_leave(struct owner_group *group); /* also when joining failed */
+/* Also when joining failed. */
+void owner_group_leave(struct owner_group *group);

@@ -15,4 +15,5 @@ void plan_set_alone(struct plan *plan, bool alone);
 /* As of the last look, every table of the source that can be placed is; false before the first
  * look. */
 bool plan_is_settled(const struct plan *plan);
-void plan_stop(struct plan *plan); /* returns at once; a look under way ends by itself */
+/* Returns at once; a look under way ends by itself. */
+void plan_stop(struct plan *plan);

@@ -43,7 +43,8 @@ enum poison_verdict {
 };
 
 struct poison *poison_new(void);
-void poison_free(struct poison *poison); /* NULL is fine */
+/* NULL is fine. */
+void poison_free(struct poison *poison);
 DEFINE_FREEP(struct poison, poison_freep, poison_free)
 /* The partition is not ours any more: everything is forgotten. */
 void poison_clear(struct poison *poison);

@@ -42,5 +42,7 @@ void repair_keys_drop(struct repair_keys *keys);
 void repair_keys_ask_fewer(struct repair_keys *keys);
 
 size_t repair_keys_count(const struct repair_keys *keys, enum repair_state state);
-void repair_keys_appended(struct repair_keys *keys); /* what was found or absent is done */
-void repair_keys_restart(struct repair_keys *keys);  /* what was appended is gone */
+/* What was found or absent is done. */
+void repair_keys_appended(struct repair_keys *keys);
+/* What was appended is gone. */
+void repair_keys_restart(struct repair_keys *keys);

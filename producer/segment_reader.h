@@ -22,7 +22,8 @@ struct segment_reader { /* of its step, but for progress_ms and fails */
 
 /* Under lock, as all below. Makes the readers of the adopted or resumed generation. */
 void segment_reader_make_all(struct table_worker *w);
-void segment_reader_free_all(struct table_worker *w); /* all their steps have ended */
+/* All their steps have ended. */
+void segment_reader_free_all(struct table_worker *w);
 /* Those that are not done, while the table has its place among the scans. */
 void segment_reader_start_all(struct table_worker *w);
 void segment_reader_wake_all(struct table_worker *w);

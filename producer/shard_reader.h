@@ -15,5 +15,7 @@ struct shard_reader;
 /* Reads the shard (of w's tree) from where it stands, unless that is going on. Under w->lock.
  */
 void shard_reader_start(struct table_worker *w, struct tree_shard *shard);
-void shard_reader_wake_all(struct table_worker *w); /* under w->lock */
-void shard_reader_free(void *reader);               /* its step has ended */
+/* Under w->lock. */
+void shard_reader_wake_all(struct table_worker *w);
+/* Its step has ended. */
+void shard_reader_free(void *reader);

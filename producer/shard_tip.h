@@ -27,4 +27,5 @@ struct shard_tip {    /* zeroed: nothing is known */
  * time, asked_ms: the request's, both the service's; mono_ms: now. */
 void shard_tip_answer(struct shard_tip *tip, int64_t records, int64_t source_ms,
                       int64_t asked_ms, int64_t mono_ms);
-void shard_tip_chain_ends(struct shard_tip *tip); /* another iterator is asked for */
+/* Another iterator is asked for. */
+void shard_tip_chain_ends(struct shard_tip *tip);

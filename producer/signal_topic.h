@@ -18,14 +18,17 @@ struct signal_subscription; /* of one table's worker */
 
 int signal_topic_new(struct signal_topic **ret, const struct config *c,
                      struct ledger_cache *cache, struct error *err);
-void signal_topic_stop(struct signal_topic *signals); /* ends its thread; NULL is fine */
-void signal_topic_free(struct signal_topic *signals); /* all subscriptions have left */
+/* Ends its thread; NULL is fine. */
+void signal_topic_stop(struct signal_topic *signals);
+/* All subscriptions have left. */
+void signal_topic_free(struct signal_topic *signals);
 
 /* from: the table's handled offset; below 0: it has none, and requests from now on are for it
  * (signal_topic_start_of). wake: there is something new. */
 struct signal_subscription *signal_topic_join(struct signal_topic *signals, const char *table,
                                               int64_t from, void (*wake)(void *arg), void *arg);
-void signal_topic_leave(struct signal_subscription *sub); /* NULL is fine */
+/* NULL is fine. */
+void signal_topic_leave(struct signal_subscription *sub);
 
 /* Where a table without a handled offset begins: the topic's end soon after it joined. -1: not
  * known yet. */

@@ -9,6 +9,7 @@
  * ADOPTING when all of it is appended. */
 int64_t table_adopt(struct append_context *a, const struct ddb_table *desc);
 
-/* Its append, for its test too. Takes what t and tree point to, on success. 1: not now; the step is woken. */
+/* Its append, for its test too. Takes what t and tree point to, on success. 1: not now; the
+ * step is woken. */
 int table_adopt_append(struct append_context *a, struct ledger_table *t,
                        struct shard_tree *tree, struct error *err);

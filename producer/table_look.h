@@ -11,6 +11,7 @@
 /* Does ListTables name it? 1, 0, or -1: err. Any step of the table. */
 int table_look_is_listed(struct append_context *a, struct error *err);
 
-void table_look_start(struct table_worker *w); /* a second one does nothing */
+/* A second one does nothing. */
+void table_look_start(struct table_worker *w);
 void table_look_init(struct table_worker *w);
 void table_look_release(struct table_worker *w);

@@ -22,10 +22,12 @@ void table_repair_free(struct table_repair *repair);
 DEFINE_FREEP(struct table_repair, table_repair_freep, table_repair_free)
 const struct pending_signal *table_repair_of(const struct table_repair *repair);
 
-#define TABLE_REPAIR_REFUSED (-3) /* no value of a stage (guarded_read.h) */
+/* No value of a stage (guarded_read.h). */
+#define TABLE_REPAIR_REFUSED (-3)
 /* One request and its append. Returns when to come again, STEP_END when the table is not ours
  * any more, or TABLE_REPAIR_REFUSED, by the service, for good: err says why. */
 int64_t table_repair_go_on(struct table_repair *repair, struct append_context *a,
                            struct error *err);
-/* It can't go on for a while: what it has in hand is given back, and asked for again. */
-void table_repair_pause(struct table_repair *repair); /* NULL is fine */
+/* It can't go on for a while: what it has in hand is given back, and asked for again. NULL is
+ * fine. */
+void table_repair_pause(struct table_repair *repair);

@@ -9,4 +9,5 @@
 #include "producer/table_worker.h"
 
 void table_requests_start(struct table_worker *w);
-void table_requests_release(struct table_worker *w); /* the step has ended */
+/* The step has ended. */
+void table_requests_release(struct table_worker *w);

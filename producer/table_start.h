@@ -9,7 +9,8 @@
 /* One try to start: sets w->state or halts the table. Returns when to come again. */
 int64_t table_start(struct append_context *a);
 
-/* Its parts, for its test too. w->known becomes what is committed now: commits of requests may still change that.
+/* Its parts, for its test too. w->known becomes what is committed now: commits of requests may
+ * still change that.
  */
 void table_start_note_known(struct table_worker *w);
 /* True: the table can be read, and its stream is there or not needed. Else *ret_delay: when to

@@ -161,7 +161,8 @@ void table_worker_part_ended(struct table_worker *w);
 
 /* ---- its life ---- */
 
-bool table_worker_runs(struct table_worker *w); /* WORKER_RUNNING and not stopping */
+/* WORKER_RUNNING and not stopping. */
+bool table_worker_runs(struct table_worker *w);
 /* Under lock: the one place that sets the state. */
 void table_worker_set_state(struct table_worker *w, enum worker_state state);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger. */

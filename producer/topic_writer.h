@@ -33,8 +33,8 @@ int topic_writer_open(struct topic_writer **ret, const struct config *c,
 /* Waits for appenders, commits what is appended (unless fenced or broken), refuses appends from
  * then on. */
 void topic_writer_close(struct topic_writer *writer);
-void topic_writer_free(
-    struct topic_writer *writer); /* closed before; nobody uses it any more */
+/* Closed before; nobody uses it any more. */
+void topic_writer_free(struct topic_writer *writer);
 DEFINE_FREEP(struct topic_writer, topic_writer_freep, topic_writer_free)
 enum topic_writer_state topic_writer_state(const struct topic_writer *writer);
 /* It sends each record alone, which is slow and no longer necessary: open a new one. */

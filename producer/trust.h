@@ -30,10 +30,13 @@ struct trust;
 struct trust_member; /* one topic; freed with trust */
 
 struct trust *trust_new(void);
-void trust_free(struct trust *trust); /* NULL is fine */
+/* NULL is fine. */
+void trust_free(struct trust *trust);
+/* The partition is not ours any more: all are trusted. */
 DEFINE_FREEP(struct trust, trust_freep, trust_free)
-void trust_clear(struct trust *trust); /* the partition is not ours any more: all are trusted */
-void trust_begin(struct trust *trust); /* a new handle: nobody is in a transaction */
+void trust_clear(struct trust *trust);
+/* A new handle: nobody is in a transaction. */
+void trust_begin(struct trust *trust);
 
 struct trust_member *trust_member(struct trust *trust, const char *topic);
 /* Whom trust_next returns when it is the member's turn. */

@@ -15,5 +15,6 @@ struct backoff {
 /* random NULL: the process's own generator. */
 void backoff_init(struct backoff *b, int64_t base_ms, int64_t cap_ms,
                   uint64_t (*random)(void *), void *arg);
-int64_t backoff_next_ms(struct backoff *b); /* 0 .. min(cap, base * 2^tries), uniformly */
+/* 0 .. min(cap, base * 2^tries), uniformly. */
+int64_t backoff_next_ms(struct backoff *b);
 void backoff_reset(struct backoff *b);

@@ -48,7 +48,8 @@ struct buf {
 
 void buf_init(struct buf *b, size_t ceiling);
 void buf_release(struct buf *b);
-void buf_reset(struct buf *b); /* empty again, memory kept */
+/* Empty again, memory kept. */
+void buf_reset(struct buf *b);
 bool buf_reserve_slow(struct buf *b, size_t more);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const char *buf_cstr(struct buf *b);

@@ -35,7 +35,8 @@ struct config { /* its members are for common/config alone */
     size_t notice_count;
 };
 
-struct config *config_new(enum config_program program); /* defaults alone */
+/* Defaults alone. */
+struct config *config_new(enum config_program program);
 void config_free(struct config *c);
 DEFINE_FREEP(struct config, config_freep, config_free)
 
@@ -44,11 +45,13 @@ DEFINE_FREEP(struct config, config_freep, config_free)
 const char *config_string(const struct config *c, const char *key);
 int64_t config_int(const struct config *c, const char *key);
 bool config_bool(const struct config *c, const char *key);
-bool config_is_set(const struct config *c, const char *key); /* by anything but the default */
+/* By anything but the default. */
+bool config_is_set(const struct config *c, const char *key);
 
 /* Is name in a ';' list (filter.collection.white and the like)? */
 bool config_list_has(const struct config *c, const char *key, const char *name);
-bool config_text_has(const char *list, const char *name); /* the same of a list's text */
+/* The same of a list's text. */
+bool config_text_has(const char *list, const char *name);
 /* Calls each for every name of such a list; the name is borrowed until each returns. */
 void config_list_each(const struct config *c, const char *key,
                       void (*each)(void *arg, const char *name), void *arg);

@@ -6,4 +6,5 @@
 
 /* ERR_FATAL 78, also for a variable of ours that stands for no key. */
 int config_env_read(struct config *c, char **environment, struct error *err);
-char *config_env_name(const char *key); /* DYNAFERRY_...; the caller frees */
+/* DYNAFERRY_...; the caller frees. */
+char *config_env_name(const char *key);

@@ -5,16 +5,19 @@
 
 #include "common/config/config_options.h"
 
-const struct config_option *config_option_find(const char *key); /* NULL: there is none */
+/* NULL: there is none. */
+const struct config_option *config_option_find(const char *key);
 
 bool config_option_accepts(const struct config_option *o, const char *value);
-char *config_option_allowed(const struct config_option *o); /* what it accepts, in words */
+/* What it accepts, in words. */
+char *config_option_allowed(const struct config_option *o);
 /* The place of value among choices ("a|b", also with an empty one), from 0; -1: it is none. */
 int config_option_choice(const char *choices, const char *value);
 
 /* May errors and the list of processes not show its value? Of an address, and of kafka.*, too.
  */
 bool config_option_is_secret(const char *key);
-bool config_option_kafka_is_secret(const char *name); /* without "kafka." */
+/* Without "kafka.". */
+bool config_option_kafka_is_secret(const char *name);
 /* A value as an error may show it: cut, without control characters. */
 char *config_option_shown(const char *value);

@@ -9,5 +9,7 @@ enum config_program { /* or-ed where several are meant */
     CONFIG_FULLCHECK = 4,
 };
 
-const char *config_program_name(enum config_program program); /* "dynaferry-producer" */
-bool config_program_takes_v(enum config_program program);     /* -v for --version */
+/* "dynaferry-producer". */
+const char *config_program_name(enum config_program program);
+/* -v for --version. */
+bool config_program_takes_v(enum config_program program);

@@ -16,7 +16,8 @@
 
 struct ddb_client;
 
-struct ddb_client *ddb_client_new(struct ddb_source *source); /* which must live longer */
+/* source must live longer. */
+struct ddb_client *ddb_client_new(struct ddb_source *source);
 void ddb_client_free(struct ddb_client *client);
 DEFINE_FREEP(struct ddb_client, ddb_client_freep, ddb_client_free)
 

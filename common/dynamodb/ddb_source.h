@@ -31,8 +31,8 @@ DEFINE_FREEP(struct ddb_source, ddb_source_freep, ddb_source_free)
  * a position's age is measured with. It is within a second and the time of a request of the
  * service's, and jumps only as far as an answer contradicts it. Any thread. */
 int64_t ddb_source_now_ms(const struct ddb_source *source);
-int64_t
-ddb_source_skew_ms(const struct ddb_source *source); /* the service's clock minus ours */
+/* The service's clock minus ours. */
+int64_t ddb_source_skew_ms(const struct ddb_source *source);
 /* For the loop that logs: LARGE when the skew has grown over 5 minutes, once, until it is GONE
  * again. */
 enum ddb_source_skew_news {

@@ -57,11 +57,12 @@ bool json_array_next(struct json_reader *r);
 bool json_string(struct json_reader *r, struct bytes *raw) /* between the quotes, as it is */
     JSON_READER_SYMBOL("json_reader_string");
 bool json_number(struct json_reader *r, struct bytes *text);
-bool json_int64(struct json_reader *r, int64_t *value); /* an integer that fits */
+/* An integer that fits. */
+bool json_int64(struct json_reader *r, int64_t *value);
 bool json_bool(struct json_reader *r, bool *value);
 bool json_null(struct json_reader *r) JSON_READER_SYMBOL("json_reader_null");
-bool json_skip(struct json_reader *r,
-               struct bytes *slice); /* any value, checked; slice may be NULL */
+/* Any value, checked; slice may be NULL. */
+bool json_skip(struct json_reader *r, struct bytes *slice);
 
 /* Nothing but white space follows. Also false when failed before. */
 bool json_end(struct json_reader *r);

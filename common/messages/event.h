@@ -57,7 +57,8 @@ void event_encode(struct buf *out, const struct event *ev);
 int event_decode(struct event *ret, struct bytes message, struct error *err);
 
 const char *event_control_name(enum event_control c);
-enum event_control event_control_of(struct bytes name); /* CONTROL_NONE: unknown */
+/* CONTROL_NONE: unknown. */
+enum event_control event_control_of(struct bytes name);
 
 /* The names of the Kafka headers; values are ASCII text. */
 #define EVENT_HEADER_SHARD "shard"

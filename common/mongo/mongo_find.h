@@ -15,8 +15,9 @@ int mongo_find_one(bson_t **ret, struct mongo *m, const char *collection, const 
 
 /* The documents of a find's answer, or of any other with a cursor:
  *     if (mongo_find_begin(&it, &reply))
- *         while (mongo_find_next(&it, &doc)) */
-bool mongo_find_begin(bson_iter_t *ret, const bson_t *reply); /* false: no cursor in it */
+ *         while (mongo_find_next(&it, &doc))
+ * begin is false when there is no cursor in it. */
+bool mongo_find_begin(bson_iter_t *ret, const bson_t *reply);
 bool mongo_find_next(bson_iter_t *it, bson_t *ret);
 /* The first one; false: none. */
 bool mongo_find_first(bson_t *ret, const bson_t *reply);

@@ -30,7 +30,8 @@ enum mongo_fault mongo_reply_fault(int32_t code);
 /* From a reply (empty: none came) and the driver's error. Writes err unless MONGO_DONE. */
 enum mongo_result mongo_reply_result(const bson_t *reply, const bson_error_t *why,
                                      struct error *err);
-int32_t mongo_reply_code(const bson_t *reply); /* 0: none */
+/* 0: none. */
+int32_t mongo_reply_code(const bson_t *reply);
 /* An answer came, and it says no ({ok: 0}) to the command as a whole. */
 bool mongo_reply_is_no(const bson_t *reply);
 /* The reply's n (matched) or 0. */

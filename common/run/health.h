@@ -15,7 +15,8 @@ enum {
 
 struct health; /* until its health_remove, else until the process ends */
 
-struct health *health_get(const char *name, int64_t limit_ms); /* one for all of this name */
+/* One for all of this name. */
+struct health *health_get(const char *name, int64_t limit_ms);
 /* A part of its own, also beside another of that name: of one instance, whose successor may
  * begin before it has ended. */
 struct health *health_new(const char *name, int64_t limit_ms);
@@ -25,9 +26,15 @@ void health_say(struct health *h, const char *why);
 /* What is shown of this part in any case, also while all is well; "" for nothing. */
 void health_note(struct health *h, const char *text);
 void health_alive(struct health *h);
-void health_alive_at(struct health *h, int64_t mono_ms);   /* when it last was */
-void health_set_limit(struct health *h, int64_t limit_ms); /* 0: stuck, until it is another */
-void health_remove(struct health *h);                      /* NULL is fine */
-void health_ready(bool is_ready);                          /* /readyz */
-bool health_is_ready(void);                                /* never once a stop was requested */
-bool health_write(struct buf *out);                        /* false: something is stuck */
+/* When it last was. */
+void health_alive_at(struct health *h, int64_t mono_ms);
+/* 0: stuck, until it is another. */
+void health_set_limit(struct health *h, int64_t limit_ms);
+/* NULL is fine. */
+void health_remove(struct health *h);
+/* /readyz. */
+void health_ready(bool is_ready);
+/* Never once a stop was requested. */
+bool health_is_ready(void);
+/* false: something is stuck. */
+bool health_write(struct buf *out);

@@ -21,7 +21,8 @@ enum log_level {
 int log_open(const char *path, enum log_level level, bool json, const char *program,
              struct error *err);
 void log_close(void);
-enum log_level log_level_of(const char *name); /* a value of log.level; anything else: info */
+/* A value of log.level; anything else: info. */
+enum log_level log_level_of(const char *name);
 bool log_enabled(enum log_level level);
 
 /* log_event(LOG_LEVEL_INFO, "snapshot ended", "table=%s rows=%" PRId64, name, rows): fields is

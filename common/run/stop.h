@@ -7,8 +7,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-void stop_install_signals(void); /* SIGTERM and SIGINT request the stop; SIGPIPE is ignored */
+/* SIGTERM and SIGINT request the stop; SIGPIPE is ignored. */
+void stop_install_signals(void);
 void stop_request(void);
 bool stop_requested(void);
-bool stop_wait_ms(int64_t ms); /* sleeps at most that long; true when the stop was requested */
-void stop_reset(void);         /* tests only */
+/* Sleeps at most that long; true when the stop was requested. */
+bool stop_wait_ms(int64_t ms);
+/* Tests only. */
+void stop_reset(void);

@@ -59,7 +59,8 @@
     X(CHECKING, topic_check_checking, false, true,                                             \
       TO(RUNNING) | TO(HELD) | TO(HALTED) | TO(LEAVING))                                       \
     X(RUNNING, run_running, false, true,                                                       \
-      TO(LETTERS) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) | TO(LEAVING))         \
+      TO(LETTERS) | TO(CHECKING) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) |       \
+          TO(LEAVING))                                                                         \
     X(LETTERS, run_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))                 \
     X(HELD, ownership_held, false, true, TO(READING) | TO(LEAVING))                            \
     X(READING, ownership_reading, false, true,                                                 \

@@ -92,6 +92,29 @@ def test_an_owner_of_the_same_epoch_in_a_removed_document_moves_nothing(scene):
     complain(scene.wrong(table))
 
 
+def test_a_position_that_somebody_set_back_is_followed(scene):
+    """By hand or from a dump, with the owner's name and epoch still in it: the document is the truth."""
+    table = scene.table(20)
+    scene.produce()
+    place = scene.place(table)
+    consumer = scene.consumer()
+    scene.bridge.wait_applied()
+    end = scene.positions()[place]["offset"]
+    target = scene.bridge.target()
+    target[table.name].delete_many({"pk": {"$in": ["k1", "k2", "k3"]}})
+
+    def followed():
+        position = scene.positions()[place]
+        if position["offset"] >= end and target[table.name].count_documents({}) == 20:
+            return True
+        if position["offset"] >= end:  # also when a move that was under way came after
+            target[APPLIED].update_one({"_id": place}, {"$set": {"offset": position["begin"]}})
+        return False
+
+    wait_until(followed, 30, "all of it once more", [consumer])
+    complain(scene.wrong(table))
+
+
 # --- a command that was executed, and whose answer was lost ---
 
 LOST_ANSWERS = {"not acknowledged": ("write_concern", {}), "lost": ("cut", {"when": "reply"})}

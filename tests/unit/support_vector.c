@@ -20,3 +20,12 @@ struct bytes vector_read(struct buf *out, const char *name)
     fclose(f);
     return buf_slice(out);
 }
+
+void vector_read_message(struct buf *out, const char *name)
+{
+    AUTO(free_charp) char *path = xasprintf("messages/%s.json", name);
+
+    vector_read(out, path);
+    CHECK(out->len > 0 && out->p[out->len - 1] == '\n');
+    out->len--;
+}

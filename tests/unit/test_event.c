@@ -4,11 +4,12 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
-#include "common/base/check.h"
+#include "support_vector.h"
 
 #define PK_SK_7 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"7\"}}"
 #define PK_SK_8 "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"8\"}}"
@@ -81,22 +82,6 @@ static const struct {
       .control = {.type = CONTROL_SKIPPED, .reason = BYTES_LIT(TOO_LARGE)}}},
 };
 
-/* The example without its line end; the caller releases. */
-static void read_example(struct buf *ret, const char *name)
-{
-    AUTO(free_charp)
-    char *path = xasprintf("%s/vectors/messages/%s.json", TESTS_DIR, name);
-    FILE *f = fopen(path, "rb");
-
-    CHECK(f);
-    buf_init(ret, 65536);
-    CHECK(buf_reserve(ret, 65536));
-    ret->len = fread(ret->p, 1, ret->cap, f);
-    fclose(f);
-    CHECK(ret->len > 0 && ret->p[ret->len - 1] == '\n');
-    ret->len--;
-}
-
 static void assert_bytes_equal(struct bytes a, struct bytes b)
 {
     assert_int_equal(a.len, b.len);
@@ -130,7 +115,7 @@ static void an_event_is_encoded_as_its_example(void **state)
     for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
         struct buf wanted, out;
 
-        read_example(&wanted, examples[i].example);
+        vector_read_message(&wanted, examples[i].example);
         buf_init(&out, 65536);
         event_encode(&out, &examples[i].ev);
         assert_bytes_equal(buf_slice(&out), buf_slice(&wanted));
@@ -147,7 +132,7 @@ static void an_example_is_decoded_to_its_event(void **state)
         struct event ev;
         struct error err;
 
-        read_example(&text, examples[i].example);
+        vector_read_message(&text, examples[i].example);
         assert_int_equal(event_decode(&ev, buf_slice(&text), &err), 0);
         assert_event_equal(&ev, &examples[i].ev);
         assert_true(ev.source.table.p > text.p && ev.source.table.p < text.p + text.len);
@@ -262,7 +247,7 @@ static void every_cut_of_a_message_is_refused(void **state)
         struct event ev;
         struct error err;
 
-        read_example(&text, examples[i].example);
+        vector_read_message(&text, examples[i].example);
         for (size_t len = 0; len < text.len; len++)
             assert_int_equal(event_decode(&ev, (struct bytes){text.p, len}, &err), -1);
         buf_release(&text);
@@ -283,7 +268,7 @@ static void the_buffers_ceiling_is_noticed(void **state)
     struct buf text;
 
     (void)state;
-    read_example(&text, examples[1].example);
+    vector_read_message(&text, examples[1].example);
     for (size_t ceiling = 0; ceiling <= text.len; ceiling++) {
         struct buf out;
 

@@ -2,29 +2,13 @@
  * byte for byte. (Events and dead letters: test_event.c.) */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
-#include "common/base/check.h"
 #include "common/messages/ledger.h"
-
-/* The example without its line end; the caller releases. */
-static void read_example(struct buf *ret, const char *name)
-{
-    AUTO(free_charp)
-    char *path = xasprintf("%s/vectors/messages/%s.json", TESTS_DIR, name);
-    FILE *f = fopen(path, "rb");
-
-    CHECK(f);
-    buf_init(ret, 65536);
-    CHECK(buf_reserve(ret, 65536));
-    ret->len = fread(ret->p, 1, ret->cap, f);
-    fclose(f);
-    CHECK(ret->len > 0 && ret->p[ret->len - 1] == '\n');
-    ret->len--;
-}
+#include "support_vector.h"
 
 static void assert_same(struct buf *found, struct buf *wanted)
 {
@@ -42,7 +26,7 @@ static void a_place_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-place");
+    vector_read_message(&text, "ledger-place");
     assert_int_equal(ledger_place_decode(&place, buf_slice(&text), &err), 0);
     assert_int_equal(place.partition, 5);
     assert_false(place.forget);
@@ -72,7 +56,7 @@ static void a_source_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-source");
+    vector_read_message(&text, "ledger-source");
     assert_int_equal(ledger_source_decode(&s, buf_slice(&text), &err), 0);
     assert_string_equal(s.account, "000000000000");
     buf_init(&out, 65536);
@@ -88,7 +72,7 @@ static void a_carrier_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-carrier");
+    vector_read_message(&text, "ledger-carrier");
     assert_int_equal(ledger_carrier_decode(&c, buf_slice(&text), &err), 0);
     assert_string_equal(c.white, "orders;users");
     buf_init(&out, 65536);
@@ -104,7 +88,7 @@ static void a_table_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-table");
+    vector_read_message(&text, "ledger-table");
     assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
     assert_int_equal(t.phase, PHASE_SNAPSHOT);
     assert_string_equal(t.key_schema.range.name, "sk");
@@ -124,7 +108,7 @@ static void a_table_without_secondary_indexes_says_nothing_of_them(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-table");
+    vector_read_message(&text, "ledger-table");
     assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
     ledger_table_copy(&copy, &t);
     assert_string_equal(copy.indexes.list[0].name, "by_day");
@@ -144,7 +128,7 @@ static void a_record_with_something_else_for_indexes_is_refused(void **state)
     char *list;
 
     (void)state;
-    read_example(&text, "ledger-table");
+    vector_read_message(&text, "ledger-table");
     list = strstr(buf_cstr(&text), "\"by_day\"");
     assert_non_null(list);
     memcpy(list, "{\"a\":1} ", 8);
@@ -158,7 +142,7 @@ static void a_segment_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-segment");
+    vector_read_message(&text, "ledger-segment");
     assert_int_equal(ledger_segment_decode(&s, buf_slice(&text), &err), 0);
     assert_string_equal(s.last_key, "{\"pk\":{\"S\":\"u1\"},\"sk\":{\"N\":\"7\"}}");
     buf_init(&out, 65536);
@@ -174,7 +158,7 @@ static void a_shard_is_its_example(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-shard");
+    vector_read_message(&text, "ledger-shard");
     assert_int_equal(ledger_shard_decode(&s, buf_slice(&text), &err), 0);
     assert_int_equal(s.status, SHARD_IN_PROCESSING);
     assert_true(s.adopted);
@@ -191,7 +175,7 @@ static void a_shard_that_is_not_of_the_adoption_says_nothing_of_it(void **state)
     struct error err;
 
     (void)state;
-    read_example(&text, "ledger-shard");
+    vector_read_message(&text, "ledger-shard");
     assert_int_equal(ledger_shard_decode(&s, buf_slice(&text), &err), 0);
     s.adopted = false;
     buf_init(&out, 65536);

@@ -12,6 +12,11 @@ static bool is_page(const struct guarded_read *read)
 
 /* ---- asking ---- */
 
+static int64_t is_ready(struct guarded_read *read, struct append_context *a)
+{
+    return read->calls->ready ? read->calls->ready(read->arg, a) : GUARDED_READ_ON;
+}
+
 static int64_t reserve(struct guarded_read *read)
 {
     if (!producer_reserve(read->w->p, read->use, read->expected, read->step))
@@ -67,7 +72,7 @@ static int64_t receive(struct guarded_read *read, struct append_context *a)
 
 static int64_t ask(struct guarded_read *read, struct append_context *a)
 {
-    int64_t next = read->calls->ready(read->arg, a);
+    int64_t next = is_ready(read, a);
 
     if (next == GUARDED_READ_ON)
         next = reserve(read);

@@ -21,7 +21,7 @@
 #define GUARDED_READ_ON (-2)
 
 struct guarded_read_calls {
-    /* May it read now? read->expected is set, by now or here. */
+    /* May it read now? read->expected is set, by now or here. NULL: it may. */
     int64_t (*ready)(void *arg, struct append_context *a);
     /* The last one before the ticket: capacity that is charged. NULL: none. */
     int64_t (*pace)(void *arg);

@@ -27,13 +27,6 @@ struct table_repair {
 
 /* ---- asking ---- */
 
-static int64_t items_ready(void *arg, struct append_context *a)
-{
-    (void)arg;
-    (void)a;
-    return GUARDED_READ_ON;
-}
-
 static int64_t items_position(void *arg, struct barrier_ticket ticket)
 {
     struct table_repair *repair = arg;
@@ -174,7 +167,6 @@ int table_repair_new(struct table_repair **ret, struct table_worker *w,
                      const struct pending_signal *pending, struct error *err)
 {
     static const struct guarded_read_calls calls = {
-        .ready = items_ready,
         .position = items_position,
         .request = items_request,
         .received = items_received,

@@ -98,6 +98,14 @@ static int read_count(struct json_reader *r, void *at, struct error *err)
 
 const struct json_kind json_fields_count = {.read = read_count, .write = write_int64};
 
+static bool is_zero(const void *at)
+{
+    return *(const int64_t *)at == 0;
+}
+
+const struct json_kind json_fields_count_or_none = {
+    .read = read_count, .write = write_int64, .is_left_out = is_zero};
+
 static int read_int32(struct json_reader *r, void *at, struct error *err)
 {
     int64_t n;

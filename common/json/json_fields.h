@@ -40,6 +40,7 @@ extern const struct json_kind json_fields_text_or_null; /* char *; NULL is null 
 extern const struct json_kind json_fields_text_or_none; /* char *; NULL is left out */
 extern const struct json_kind json_fields_int64;
 extern const struct json_kind json_fields_count; /* int64_t from 0 */
+extern const struct json_kind json_fields_count_or_none; /* the same; 0 is left out */
 extern const struct json_kind json_fields_int32; /* int32_t from 0 */
 extern const struct json_kind json_fields_bool;
 extern const struct json_kind json_fields_mark;   /* bool; left out when false */

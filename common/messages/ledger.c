@@ -143,6 +143,73 @@ static const struct json_kind offsets_kind = {.read = read_offsets,
                                               .copy = copy_offsets,
                                               .release = release_offsets};
 
+static const struct json_field handled_list[] = {
+    JSON_FIELD("offset", struct ledger_handled, offset, &json_fields_count),
+    JSON_FIELD("id", struct ledger_handled, id, &json_fields_text),
+    JSON_FIELD("refused", struct ledger_handled, refused, &json_fields_text),
+};
+static const struct json_fields handled_fields =
+    JSON_FIELDS("a handled request", struct ledger_handled, handled_list);
+
+/* A newer version may keep more. */
+static int read_handled(struct json_reader *r, void *at, struct error *err)
+{
+    struct ledger_table *t = at;
+
+    json_array_begin(r);
+    while (json_array_next(r)) {
+        if (t->handled_count == LEDGER_HANDLED_MOST) {
+            json_skip(r, NULL);
+            continue;
+        }
+        if (json_fields_read(&t->handled[t->handled_count++], NULL, &handled_fields, r, err) <
+            0)
+            return -1;
+    }
+    return 0;
+}
+
+static void write_handled(struct buf *out, const void *at)
+{
+    const struct ledger_table *t = at;
+
+    buf_char(out, '[');
+    for (size_t i = 0; i < t->handled_count; i++) {
+        if (i > 0)
+            buf_char(out, ',');
+        json_fields_encode(out, &t->handled[i], &handled_fields);
+    }
+    buf_char(out, ']');
+}
+
+static bool none_handled(const void *at)
+{
+    return ((const struct ledger_table *)at)->handled_count == 0;
+}
+
+static void copy_handled(void *ret, const void *at)
+{
+    const struct ledger_table *t = at;
+
+    for (size_t i = 0; i < t->handled_count; i++)
+        json_fields_copy(&((struct ledger_table *)ret)->handled[i], &t->handled[i],
+                         &handled_fields);
+}
+
+static void release_handled(void *at)
+{
+    struct ledger_table *t = at;
+
+    for (size_t i = 0; i < t->handled_count; i++)
+        json_fields_release(&t->handled[i], &handled_fields);
+}
+
+static const struct json_kind handled_kind = {.read = read_handled,
+                                              .write = write_handled,
+                                              .is_left_out = none_handled,
+                                              .copy = copy_handled,
+                                              .release = release_handled};
+
 /* ---- records ---- */
 
 static const struct json_field source_list[] = {
@@ -187,6 +254,9 @@ static const struct json_field table_list[] = {
     JSON_FIELD("finished_ms", struct ledger_table, finished_ms, &json_fields_int64),
     JSON_FIELD("signal_offset", struct ledger_table, signal_offset, &json_fields_int64),
     JSON_FIELD("indexes", struct ledger_table, indexes, &indexes_kind),
+    JSON_FIELD("renew", struct ledger_table, renew, &json_fields_mark),
+    JSON_FIELD("gaps", struct ledger_table, gaps, &json_fields_count_or_none),
+    {BYTES_LIT("handled"), &handled_kind}, /* at: the record */
 };
 static const struct json_fields table_fields =
     JSON_FIELDS("the record", struct ledger_table, table_list);
@@ -282,6 +352,17 @@ void ledger_table_release(struct ledger_table *t)
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
 {
     json_fields_copy(ret, t, &table_fields);
+}
+
+void ledger_table_handled(struct ledger_table *t, int64_t offset, const char *id,
+                          const char *refused)
+{
+    if (t->handled_count == LEDGER_HANDLED_MOST) {
+        json_fields_release(&t->handled[0], &handled_fields);
+        memmove(t->handled, t->handled + 1, --t->handled_count * sizeof(*t->handled));
+    }
+    t->handled[t->handled_count++] =
+        (struct ledger_handled){offset, xstrdup(id), xstrdup(refused)};
 }
 
 void ledger_segment_encode(struct buf *out, const struct ledger_segment *segment)

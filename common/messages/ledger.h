@@ -24,11 +24,21 @@ enum ledger_phase {
     PHASE_FAILED,
 };
 
+#define LEDGER_HANDLED_MOST 8
+
+/* A request (table_signal.h) that was handled. */
+struct ledger_handled {
+    int64_t offset; /* in the signal topic */
+    char *id;       /* the sender's */
+    char *refused;  /* why; "": it was done, or is under way */
+};
+
 struct ledger_table {
     char *table;
     char *topic;
     enum ledger_phase phase;
-    char *reason;       /* of gap, gone, failed; "" else */
+    char *reason;       /* of gap, paused, gone, failed; "" else */
+    bool renew;         /* of gap: a new generation begins by itself */
     int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase
                            and reason counts */
     char *table_id;
@@ -46,6 +56,9 @@ struct ledger_table {
     int64_t finished_ms;        /* of the snapshot; 0: not yet */
     int64_t signal_offset;      /* the next one to handle; -1: none yet */
     struct ddb_indexes indexes; /* secondary ones, as they were when the generation began */
+    int64_t gaps;               /* generations in a row that began because of a gap */
+    struct ledger_handled handled[LEDGER_HANDLED_MOST]; /* the last ones, the newest last */
+    size_t handled_count;
 };
 
 struct ledger_segment {
@@ -103,6 +116,9 @@ void ledger_source_release(struct ledger_source *source);
 void ledger_carrier_release(struct ledger_carrier *carrier);
 void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
+/* Notes a handled request; the oldest is forgotten. refused: "" for none. */
+void ledger_table_handled(struct ledger_table *t, int64_t offset, const char *id,
+                          const char *refused);
 void ledger_segment_release(struct ledger_segment *segment);
 void ledger_shard_release(struct ledger_shard *shard);
 void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *shard);

@@ -9,7 +9,7 @@
 
 /* ---- what fields hold ---- */
 
-static const char *const type_names[] = {"snapshot", "repair", "pause", "resume"};
+static const char *const type_names[] = {"snapshot", "repair", "pause", "resume", "forget"};
 
 const char *table_signal_type_name(enum table_signal_type type)
 {

@@ -20,6 +20,7 @@ enum table_signal_type {
     TABLE_SIGNAL_REPAIR,   /* "repair": read these keys again and append what is there */
     TABLE_SIGNAL_PAUSE,    /* "pause" */
     TABLE_SIGNAL_RESUME,   /* "resume" */
+    TABLE_SIGNAL_FORGET,   /* "forget": the table is gone for good */
 };
 
 struct table_signal {

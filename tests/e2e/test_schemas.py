@@ -73,7 +73,7 @@ def test_the_documents_examples_are_these():
 def optional_members(example):
     return {
         "event-update": {"before"},
-        "ledger-table": {"indexes"},
+        "ledger-table": {"indexes", "renew", "gaps", "handled"},
         "ledger-place": {"forget"},
         "ledger-shard": {"adopted"},
         "signal-snapshot": {"reason"},
@@ -137,6 +137,9 @@ WRONG = [
     ("ledger-table", ["phase"], "done"),
     ("ledger-table", ["begin_offsets"], []),
     ("ledger-table", ["indexes"], []),
+    ("ledger-table", ["renew"], False),
+    ("ledger-table", ["gaps"], 0),
+    ("ledger-table", ["handled", 0, "refused"], None),
     ("ledger-table", ["indexes", 0, "key_schema"], []),
     ("ledger-segment", ["last_key"], {"pk": {"S": "u1"}}),
     ("ledger-shard", ["status"], "processing"),

@@ -95,6 +95,8 @@ static void a_table_is_its_example(void **state)
     assert_non_null(t.begin_offsets);
     assert_int_equal(t.indexes.count, 1);
     assert_string_equal(t.indexes.list[0].keys.range.name, "at");
+    assert_int_equal(t.handled_count, 2);
+    assert_string_equal(t.handled[1].refused, "the table is in phase gap");
     buf_init(&out, 65536);
     ledger_table_encode(&out, &t);
     assert_same(&out, &text);
@@ -118,6 +120,29 @@ static void a_table_without_secondary_indexes_says_nothing_of_them(void **state)
     assert_null(strstr(buf_cstr(&out), "indexes"));
     assert_int_equal(ledger_table_decode(&again, buf_slice(&out), &err), 0);
     assert_int_equal(again.indexes.count, 0);
+}
+
+static void the_last_handled_requests_are_kept(void **state)
+{
+    AUTO(ledger_table_release) struct ledger_table t = {0}, again = {0};
+    AUTO(buf_release) struct buf text, out;
+    struct error err;
+
+    (void)state;
+    vector_read_message(&text, "ledger-table");
+    assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
+    for (int i = 0; i < LEDGER_HANDLED_MOST; i++)
+        ledger_table_handled(&t, 100 + i, "a", i == 3 ? "no" : "");
+    t.renew = true;
+    t.gaps = 2;
+    buf_init(&out, 65536);
+    ledger_table_encode(&out, &t);
+    assert_int_equal(ledger_table_decode(&again, buf_slice(&out), &err), 0);
+    assert_int_equal(again.handled_count, LEDGER_HANDLED_MOST);
+    assert_int_equal(again.handled[0].offset, 100);
+    assert_string_equal(again.handled[3].refused, "no");
+    assert_true(again.renew);
+    assert_int_equal(again.gaps, 2);
 }
 
 static void a_record_with_something_else_for_indexes_is_refused(void **state)
@@ -194,6 +219,7 @@ int main(void)
         cmocka_unit_test(a_carrier_is_its_example),
         cmocka_unit_test(a_table_is_its_example),
         cmocka_unit_test(a_table_without_secondary_indexes_says_nothing_of_them),
+        cmocka_unit_test(the_last_handled_requests_are_kept),
         cmocka_unit_test(a_record_with_something_else_for_indexes_is_refused),
         cmocka_unit_test(a_segment_is_its_example),
         cmocka_unit_test(a_shard_is_its_example),

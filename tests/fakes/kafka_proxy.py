@@ -37,6 +37,7 @@ class KafkaProxy:
         self.connections = []
         self.refusal = None  # (part of the topic's name, code, how often)
         self.untold = ()  # names that no answer tells
+        self.away = False  # no connection gets to the broker
         theirs, ours = ((b"127.0.0.1" + struct.pack(">i", p)) for p in (int(port), self.listener.getsockname()[1]))
         self.rename = lambda frame: frame.replace(theirs, ours)
 
@@ -45,12 +46,22 @@ class KafkaProxy:
         return self
 
     def __exit__(self, *_):
-        for each in [self.listener, *self.connections]:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other end was first
-            each.close()
+        self.end(self.listener)
+        self.cut_all()
+
+    def cut_all(self):
+        """Cuts every connection."""
+        connections, self.connections = self.connections, []
+        for each in connections:
+            self.end(each)
+
+    @staticmethod
+    def end(each):
+        try:
+            each.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other end was first
+        each.close()
 
     def refuse(self, topic, code, times):
         """The answers to the next `times` Produce requests for such a topic say `code`."""
@@ -62,7 +73,13 @@ class KafkaProxy:
                 client = self.listener.accept()[0]
             except OSError:
                 return  # closed
-            broker = socket.create_connection(self.broker)
+            try:
+                if self.away:
+                    raise ConnectionRefusedError
+                broker = socket.create_connection(self.broker)
+            except OSError:
+                client.close()
+                continue
             self.connections += [client, broker]
             refused = {}  # of this connection: number of the request -> code
             asked = lambda frame, refused=refused: self.asked(frame, refused)

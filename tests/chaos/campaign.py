@@ -28,6 +28,7 @@ def run_chain(options, directory):
             failed = True
             print(line, file=sys.stderr)
     if not failed:
+        (directory / "story.txt").rename(directory.with_suffix(".txt"))
         shutil.rmtree(directory)
     return 1 if failed else 0
 

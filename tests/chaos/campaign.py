@@ -5,18 +5,16 @@ import sys
 import time
 import traceback
 
-from support.servers import Parts
-
 from .chain import Chain
 from .round import Round
 
 
-def run_chain(options, directory):
+def run_chain(options, directory, parts):
     """Rounds of the seeds from options.seed on; a failed one is the last. Prints a line for each."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     deadline = time.monotonic() + options.minutes * 60
-    chain = Chain(Parts("kafka", "mongodb"), directory, options.seed, options)
+    chain = Chain(parts, directory, options.seed, options)
     failed = False
     try:
         for seed in range(options.seed, options.seed + options.rounds):

@@ -10,6 +10,7 @@ import time
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import NewTopic
 from fakes.dynamodb import FakeDynamoDB
 from fakes.kafka_proxy import KafkaProxy
 from fakes.mongo_proxy import MongoProxy
@@ -21,9 +22,11 @@ from support.running import PATIENCE
 
 from . import log_truth
 from .growth import Growth
+from .names import Names
 
 TIMEOUT_MS = 1500  # of MongoDB and of the socket: a grace of twice that
 SETTLE_S = 150
+SWEEPS = False  # documents of items that were deleted in a gap are removed
 
 
 class Slot:
@@ -39,10 +42,13 @@ class Slot:
         self.silent = False  # it stood still for longer than its session
 
     def start(self):
-        settings = {"kafka.bootstrap.servers": self.kafka.address}
-        if self.role == "consumer":
-            settings["target.address"] = self.chain.mongo.uri
-        self.program = self.chain.bridge.program(self.role, settings).start()
+        chain, settings = self.chain, {"kafka.bootstrap.servers": self.kafka.address}
+        env = {}
+        if chain.names:
+            env = chain.names.environment()
+            settings["source.endpoint_url"] = f"http://source.test:{chain.gate.port}"
+            settings["target.address"] = f"mongodb://target.test:{chain.mongo.port}/"
+        self.program = chain.bridge.program(self.role, settings, env=env).start()
         self.busy = self.silent = False
 
     @property
@@ -68,6 +74,7 @@ class Chain:
         self.fake = FakeDynamoDB(seed=seed, trust_boto=True).start()
         self.gate = TcpGate("127.0.0.1", self.fake.http.port)
         self.mongo = MongoProxy("%s:%d" % parts.mongo.address)
+        self.names = None if options.asan else Names(directory)  # a sanitizer must be loaded first
         keys = self.fake.access_key, self.fake.secret_key
         self.bridge = Bridge(parts, directory, self.fake.url, keys)
         self.bridge.settings.update(self.drawn_settings())
@@ -76,7 +83,6 @@ class Chain:
         self.slots = [Slot(self, "producer", n) for n in range(options.producers)]
         self.slots += [Slot(self, "consumer", n) for n in range(options.consumers)]
         self.growth = Growth()
-        self.clock_s = 0.0
         self.verified = {}  # what of the ledger was looked at
         for slot in self.slots:
             slot.start()
@@ -92,6 +98,7 @@ class Chain:
         rng = self.rng
         return {
             "source.endpoint_url": f"http://{self.gate.address}",
+            "target.address": self.mongo.uri,
             "source.doubt.ms": 3000,
             "target.max_time_ms": TIMEOUT_MS,
             "target.socket.timeout.ms": TIMEOUT_MS,
@@ -129,7 +136,18 @@ class Chain:
             writer.rng.seed(f"{seed}/{number}")
             writer.start()
 
-    # --- the rules of the schedule ---
+    # --- what befalls them ---
+
+    def has_stream(self, table):
+        model = self.model(table)
+        return bool(model and model.stream)
+
+    def writer_of(self, table):
+        return self.bridge.writers[self.tables.index(table)]
+
+    def let_pass(self, hours):
+        """By the service's clock."""
+        self.fake.control.set(clock_offset_s=self.fake.settings.clock_offset_s + hours * 3600)
 
     def dead_programs(self):
         return [
@@ -181,10 +199,13 @@ class Chain:
         return {key: value for key, value in newest.items() if value is not None}
 
     def model(self, table):
-        return self.fake.backend.tables[table.name]
+        """The table as the endpoint has it; None: it is not there now."""
+        return self.fake.backend.tables.get(table.name)
 
     def log_behind(self, table, ledger):
         state, model = ledger.get(f"table/{table.name}"), self.model(table)
+        if not model.stream:
+            return [f"{table.name} has no stream"]
         if not state:
             return [f"{table.name} is not in the ledger"]
         if state["phase"] != "tail":
@@ -216,17 +237,18 @@ class Chain:
 
     def target_wrong(self, table):
         settings = self.bridge.settings
-        return [
-            f"{table.name}: {line}"
-            for line in self.bridge.verify_target(table, settings["convert.type"], settings["target.id"])
-        ]
+        found = self.bridge.verify_target(table, settings["convert.type"], settings["target.id"])
+        if not SWEEPS:
+            found = [line for line in found if "a document without an item" not in line]
+        return [f"{table.name}: {line}" for line in found]
 
     # --- the judgment ---
 
     def judge(self):
         """Everything that must hold now that all is settled."""
         report = Checker(self.bridge).run(*STATIC)
-        report.complain()
+        if SWEEPS or not all(line["kind"] == "extra" for line in report.lines):
+            report.complain()
         out = []
         for table in self.tables:
             tap, truth = self.taps[table], self.truths[table].update()
@@ -290,8 +312,18 @@ class Chain:
         return complaints
 
     def delete_topic(self, topic):
-        try:
-            self.bridge.admin.delete_topics([topic], operation_timeout=20)[topic].result()
-        except confluent_kafka.KafkaException as error:
-            if error.args[0].code() != confluent_kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise
+        self.admin(self.bridge.admin.delete_topics([topic], operation_timeout=20), "UNKNOWN_TOPIC_OR_PART")
+
+    def make_topic(self, topic, partitions):
+        """The producer may be faster, and what was deleted may not be gone everywhere."""
+        new = NewTopic(topic, partitions, 1, config={"max.message.bytes": "8388608"})
+        self.admin(self.bridge.admin.create_topics([new]), "TOPIC_ALREADY_EXISTS")
+
+    @staticmethod
+    def admin(futures, harmless):
+        for future in futures.values():
+            try:
+                future.result()
+            except confluent_kafka.KafkaException as error:
+                if error.args[0].name() != harmless:
+                    raise

@@ -6,10 +6,13 @@ docs/positions.md leaves them out: a write that the server executes after the gr
 that stood still for longer than its session.
 """
 
+import re
 import signal
 
+from support import topic_check
 from support.bridge import APPLIED
 from support.positions import SESSION_S
+from support.repair_requests import ask_repair, signal_topic
 from support.scripted_source import from_producer
 
 KINDS = []
@@ -275,6 +278,104 @@ class MongoUnknownCode(OfMongo):
     lasts = (1, 4)
 
 
+class DropCollection(Event):
+    """By somebody's hand, under the consumers."""
+
+    def begin(self):
+        self.chain.bridge.target().drop_collection(self.table.name)
+        return True
+
+
+class DropDatabase(Event):
+    weight = 1
+
+    def begin(self):
+        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
+        return True
+
+    def about(self):
+        return ""
+
+
+class RemovePositions(Event):
+    """Of one partition, or all of a table."""
+
+    def draw(self, rng):
+        self.partition = rng.choice(("0", "[0-9]+"))
+
+    def begin(self):
+        place = f"^{re.escape(self.chain.bridge.topic(self.table))}/{self.partition}$"
+        self.chain.bridge.target()[APPLIED].delete_many({"_id": {"$regex": place}})
+        return True
+
+
+class Rewind(Event):
+    """A position is marked to be applied again from an earlier offset, as anybody may."""
+
+    def draw(self, rng):
+        self.back = rng.randint(1, 30)
+
+    def begin(self):
+        place = f"{self.chain.bridge.topic(self.table)}/0"
+        position = self.chain.bridge.position(self.table, 0)
+        if "offset" not in position:
+            return False
+        to = max(position["offset"] - self.back, position.get("begin", 0))
+        self.chain.bridge.target()[APPLIED].update_one({"_id": place}, {"$min": {"rewind": to}})
+        return True
+
+
+class RestoreOldCopy(Event):
+    """The target's database as it was some seconds before, positions included, while no consumer runs."""
+
+    lasts = (2, 8)
+
+    def begin(self):
+        database = self.chain.bridge.target()
+        self.copy = {name: list(database[name].find()) for name in database.list_collection_names()}
+        return bool(self.copy)
+
+    def end(self):
+        consumers = [s for s in self.chain.slots if s.role == "consumer" and s.at_work and not s.silent]
+        if len(consumers) < sum(s.role == "consumer" for s in self.chain.slots):
+            return  # one hangs or is silent, and may not be killed
+        for slot in consumers:
+            slot.program.kill9()
+        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
+        database = self.chain.bridge.target()
+        for name, documents in self.copy.items():
+            database.create_collection(name)
+            if documents:
+                database[name].insert_many(documents)
+        for slot in consumers:
+            slot.start()
+
+    def about(self):
+        return ""
+
+
+# --- topics ---
+
+
+class TopicDeleted(Event):
+    def begin(self):
+        self.chain.taps[self.table].update()
+        self.chain.delete_topic(self.chain.bridge.topic(self.table))
+        return True
+
+
+class TopicRemade(Event):
+    """Deleted, and made again by somebody else, empty."""
+
+    def begin(self):
+        tap = self.chain.taps[self.table]
+        if not tap.update():
+            return False
+        self.chain.delete_topic(tap.topic)
+        self.chain.make_topic(tap.topic, len(tap.next))
+        return True
+
+
 # --- DynamoDB ---
 
 
@@ -357,10 +458,34 @@ class SourceSilent(Event):
         self.chain.gate.open.set()
 
 
+class NamesGone(Event):
+    """The name of the source or of the target does not resolve, and what is connected is cut."""
+
+    lasts = (1, 6)
+
+    def draw(self, rng):
+        self.name = rng.choice(("source", "target"))
+
+    def begin(self):
+        if not self.chain.names:
+            return False
+        self.chain.names.forget(self.name)
+        (self.chain.gate if self.name == "source" else self.chain.mongo).cut_all()
+        return True
+
+    def end(self):
+        self.chain.names.know(self.name)
+
+    def about(self):
+        return self.name
+
+
 class Roll(Event):
     weight = 4
 
     def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
         self.chain.fake.control.roll(self.table.name)
         return True
 
@@ -369,6 +494,8 @@ class Split(Event):
     weight = 3
 
     def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
         if len(self.chain.model(self.table).stream.open_shards()) > 5:
             return False
         self.chain.fake.control.split(self.table.name)
@@ -384,6 +511,8 @@ class LateListing(Event):
         self.late_s, self.roll = rng.uniform(0.1, 1.2), rng.random() < 0.5
 
     def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
         if self.roll:
             self.chain.fake.control.roll(self.table.name)
         self.chain.fake.control.hide_some(self.table.name, 0.5, self.late_s)
@@ -399,11 +528,109 @@ class ClockJumps(Event):
         self.hours = rng.choice((0.1, 1, 5))
 
     def begin(self):
-        if self.chain.clock_s + self.hours * 3600 > 18 * 3600:
-            return False
-        self.chain.clock_s += self.hours * 3600
-        self.chain.fake.control.set(clock_offset_s=self.chain.clock_s)
+        self.chain.let_pass(self.hours)
         return True
 
     def about(self):
         return f"{self.hours} h"
+
+
+class DayGoesBy(Event):
+    """More than a day at once: what was not read is lost."""
+
+    weight = 1
+
+    def begin(self):
+        self.chain.let_pass(25)
+        return True
+
+    def about(self):
+        return ""
+
+
+class StreamDisabled(Event):
+    def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
+        self.chain.fake.control.disable_stream(self.table.name)
+        return True
+
+
+class StreamRemade(Event):
+    """Disabled, and enabled again at once, or some seconds later."""
+
+    def draw(self, rng):
+        self.seconds = rng.choice((0, 1, 5))
+
+    def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
+        self.chain.fake.control.disable_stream(self.table.name)
+        return True
+
+    def end(self):
+        model = self.chain.model(self.table)
+        if model and not model.stream:
+            self.chain.fake.control.new_stream(self.table.name)
+
+
+class TableRemade(Event):
+    """Deleted and made again, empty or with the same items."""
+
+    def draw(self, rng):
+        self.keep = rng.random() < 0.5
+
+    def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
+        self.chain.fake.control.recreate(self.table.name, self.keep)
+        return True
+
+    def about(self):
+        return f"{self.table.name} {'full' if self.keep else 'empty'}"
+
+
+class TableAway(Event):
+    """Deleted, and made again some seconds later."""
+
+    lasts = (0.5, 8)
+
+    def begin(self):
+        if not self.chain.model(self.table):
+            return False
+        self.chain.bridge.dynamodb.delete_table(TableName=self.table.name)
+        return True
+
+    def end(self):
+        self.table.create(self.chain.bridge.dynamodb)
+
+
+class ShardVanishes(Event):
+    """An open shard rolls over, and nothing of it can be read any more."""
+
+    def begin(self):
+        if not self.chain.has_stream(self.table):
+            return False
+        control = self.chain.fake.control
+        shard = self.chain.model(self.table).stream.open_shards()[0].id
+        control.roll(self.table.name)
+        control.vanish(self.table.name, shard)
+        control.expire_iterators()
+        return True
+
+
+# --- requests ---
+
+
+class Repair(Event):
+    def draw(self, rng):
+        self.number = rng.random()
+
+    def begin(self):
+        keys = self.chain.writer_of(self.table).keys
+        keys = [keys[int(self.number * len(keys))], keys[0]]
+        keys = keys[:1] if keys[0] == keys[1] else keys
+        if not topic_check.partitions_of(self.chain.parts.kafka, signal_topic(self.chain.bridge)):
+            return False
+        ask_repair(self.chain.bridge, self.table, keys)
+        return True

@@ -78,7 +78,7 @@ class Chain:
         keys = self.fake.access_key, self.fake.secret_key
         self.bridge = Bridge(parts, directory, self.fake.url, keys)
         self.bridge.settings.update(self.drawn_settings())
-        self.tables, self.truths, self.taps = [], {}, {}
+        self.tables, self.truths, self.taps, self.lossy = [], {}, {}, set()
         self.add_tables()
         self.slots = [Slot(self, "producer", n) for n in range(options.producers)]
         self.slots += [Slot(self, "consumer", n) for n in range(options.consumers)]
@@ -99,7 +99,7 @@ class Chain:
         return {
             "source.endpoint_url": f"http://{self.gate.address}",
             "target.address": self.mongo.uri,
-            "source.doubt.ms": 3000,
+            "source.doubt.ms": 5000,
             "target.max_time_ms": TIMEOUT_MS,
             "target.socket.timeout.ms": TIMEOUT_MS,
             "target.batch.ms": rng.choice((0, 20, 200)),
@@ -116,7 +116,16 @@ class Chain:
 
     def add_tables(self):
         rng = self.rng
-        self.fake.control.set(shards=rng.randint(1, 3), page_shards=rng.choice((1, 3, 100)))
+        self.fake.control.set(
+            shards=rng.randint(1, 3),
+            page_shards=rng.choice((1, 2, 3, 100)),
+            shard_filter=rng.choice(("children", "children", "ignored", "refused")),
+            hide_chance=rng.choice((0, 0, 0.3)),
+            hide_s=[0.1, 1.2],
+            late_listing_s=rng.choice((0, 0.2, [0, 1.2])),
+            quirks=rng.random() < 0.3,
+            update_lag_s=rng.choice((0, 0, 1)),
+        )
         kinds = workload.all_tables("")
         plain, sorted_ones = [kinds[:3], kinds[3:]]
         for number, choice in enumerate((plain, sorted_ones, kinds)):
@@ -137,6 +146,10 @@ class Chain:
             writer.start()
 
     # --- what befalls them ---
+
+    def lost(self, event):
+        """From here on a new generation may begin where this event lost something."""
+        self.lossy |= {"all": set(self.tables), "this": {event.table}}.get(event.loses, set())
 
     def has_stream(self, table):
         model = self.model(table)
@@ -255,6 +268,9 @@ class Chain:
             tap.update()
             arn = self.model(table).streams[-1].arn
             out += log_truth.check_form(tap, self.bridge.prefix)
+            generations = {r.generation for log in tap.logs for r in log if not r.bad}
+            if table not in self.lossy and len(generations) > 1:
+                out.append(f"{table.name}: begun anew without a cause: generations {sorted(generations)}")
             out += [f"{table.name}: {line}" for line in log_truth.problems(tap, truth, self.bridge.items(table), arn)]
         out += self.ledger_problems() + self.letters() + self.dead_programs()
         for program in self.bridge.programs:

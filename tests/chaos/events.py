@@ -26,6 +26,7 @@ SHUTTING_DOWN = {"ok": 0.0, "code": 91, "codeName": "ShutdownInProgress", "errms
 class Event:
     weight = 2
     lasts = (0, 0)
+    loses = ""  # changes or the topic, of "this" table or of "all": then a new generation is right
 
     def __init_subclass__(cls, kind=True):
         if kind:
@@ -358,6 +359,8 @@ class RestoreOldCopy(Event):
 
 
 class TopicDeleted(Event):
+    loses = "this"
+
     def begin(self):
         self.chain.taps[self.table].update()
         self.chain.delete_topic(self.chain.bridge.topic(self.table))
@@ -366,6 +369,8 @@ class TopicDeleted(Event):
 
 class TopicRemade(Event):
     """Deleted, and made again by somebody else, empty."""
+
+    loses = "this"
 
     def begin(self):
         tap = self.chain.taps[self.table]
@@ -538,6 +543,7 @@ class ClockJumps(Event):
 class DayGoesBy(Event):
     """More than a day at once: what was not read is lost."""
 
+    loses = "all"
     weight = 1
 
     def begin(self):
@@ -549,6 +555,8 @@ class DayGoesBy(Event):
 
 
 class StreamDisabled(Event):
+    loses = "this"
+
     def begin(self):
         if not self.chain.has_stream(self.table):
             return False
@@ -558,6 +566,8 @@ class StreamDisabled(Event):
 
 class StreamRemade(Event):
     """Disabled, and enabled again at once, or some seconds later."""
+
+    loses = "this"
 
     def draw(self, rng):
         self.seconds = rng.choice((0, 1, 5))
@@ -577,6 +587,8 @@ class StreamRemade(Event):
 class TableRemade(Event):
     """Deleted and made again, empty or with the same items."""
 
+    loses = "this"
+
     def draw(self, rng):
         self.keep = rng.random() < 0.5
 
@@ -594,6 +606,7 @@ class TableAway(Event):
     """Deleted, and made again some seconds later."""
 
     lasts = (0.5, 8)
+    loses = "this"
 
     def begin(self):
         if not self.chain.model(self.table):
@@ -607,6 +620,8 @@ class TableAway(Event):
 
 class ShardVanishes(Event):
     """An open shard rolls over, and nothing of it can be read any more."""
+
+    loses = "this"
 
     def begin(self):
         if not self.chain.has_stream(self.table):

@@ -50,6 +50,7 @@ class Round:
             event.end()
         elif event.begin():
             self.met[type(event).__name__] += 1
+            self.chain.lost(event)
             heapq.heappush(self.due, (at + event.seconds, next(self.order), "end", event))
 
     def clear(self):

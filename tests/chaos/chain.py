@@ -9,7 +9,6 @@ import random
 import time
 
 import confluent_kafka
-from confluent_kafka import TopicPartition
 from confluent_kafka.admin import NewTopic
 from fakes.dynamodb import FakeDynamoDB
 from fakes.kafka_proxy import KafkaProxy
@@ -311,12 +310,6 @@ class Chain:
                     for r in log:
                         version = r.after and r.after.get("v")
                         print(f"topic {r.logged_s:.3f} {r} {version} {r.headers}", file=out)
-
-    def offsets_read(self, table):
-        """Up to where the tap has read, for a cut that loses nothing to it."""
-        tap = self.taps[table]
-        tap.update()
-        return [TopicPartition(tap.topic, p, at) for p, at in tap.next.items() if at > 0]
 
     def close(self):
         complaints = self.bridge.close()

@@ -50,36 +50,19 @@ static bool is_utf8(struct bytes s)
     return true;
 }
 
-/* Else convert refuses every item, and no document is one. */
-static bool can_be_stored(const struct converter *converter,
-                          const struct key_attribute *attribute)
+static bool can_be_stored(const struct key_attribute *attribute)
 {
     struct bytes name = key_attribute_name(attribute);
 
-    if (is_id(attribute))
-        return converter->id_prefix[0] && converter->id_prefix[0] != '$';
     return is_utf8(name) && !(name.len && name.p[0] == '$');
 }
 
-/* An _id beside an attribute of the name that it is stored under. */
-static bool names_clash(const struct converter *converter)
+/* Else convert refuses every item, and no document is one. (So it does when a key attribute has
+ * the name that _id is stored under: then none can have both.) */
+static bool names_can_be_stored(const struct key_schema *schema)
 {
-    const struct key_schema *schema = converter->schema;
-
-    return (is_id(&schema->hash) &&
-            is_stored_as(converter, &schema->hash, key_attribute_name(&schema->range))) ||
-           (is_id(&schema->range) &&
-            is_stored_as(converter, &schema->range, key_attribute_name(&schema->hash)));
-}
-
-static bool names_can_be_stored(const struct converter *converter)
-{
-    const struct key_schema *schema = converter->schema;
-
-    if (!can_be_stored(converter, &schema->hash))
-        return false;
-    return !schema->range.name ||
-           (can_be_stored(converter, &schema->range) && !names_clash(converter));
+    return can_be_stored(&schema->hash) &&
+           (!schema->range.name || can_be_stored(&schema->range));
 }
 
 /* --- numbers --- */
@@ -337,7 +320,7 @@ static bool key_append(struct buf *keys, struct buf *message_key,
     size_t from = keys->len;
     struct members members;
 
-    if (!names_can_be_stored(converter) || !members_read(&members, converter, doc) ||
+    if (!names_can_be_stored(converter->schema) || !members_read(&members, converter, doc) ||
         !keys_append(keys, converter, &members.hash, members.ranges ? &members.range : NULL))
         return false;
     if (converter->identity == IDENTITY_KEY && !id_agrees(keys, from, converter, &members))

@@ -390,6 +390,8 @@ static const struct example examples[] = {
     {"_id:S", C, O, "{\"_id\":\"b\",\"pre_id\":\"a\"}", "{\"_id\":{\"S\":\"a\"}}"},
     {"_id:S pre_id:S", C, K, "{\"_id\":{\"pre_id\":\"a\",\"pre_id\":\"a\"},\"pre_id\":\"a\"}",
      NULL},
+    {"_id:S pre_id:S", C, O, "{\"pre_id\":\"a\",\"pre_id\":\"a\"}", NULL},
+    {"pre_id:S _id:S", C, O, "{\"_id\":\"a\",\"pre_id\":\"a\"}", NULL},
     {"$pk:S", C, K, "{\"_id\":\"a\",\"$pk\":\"a\"}", NULL},
     /* target.id = key: _id says the same */
     {"pk:S", C, K, "{\"_id\":\"a\",\"pk\":\"a\"}", "{\"pk\":{\"S\":\"a\"}}"},

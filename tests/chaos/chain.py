@@ -227,7 +227,7 @@ class Chain:
         out = []
         for shard in model.streams[-1].shards:
             record = ledger.get(f"shard/{table.name}/{shard.id}", {})
-            if not shard.records or record.get("status") == "no need to process":
+            if shard.vanished or not shard.records or record.get("status") == "no need to process":
                 continue
             if int(record.get("sequence") or -1) < shard.records[-1].seq:
                 out.append(f"{table.name}: {shard.id} is read to {record or 'nothing'}")

@@ -73,7 +73,7 @@ class Chain:
         self.fake = FakeDynamoDB(seed=seed, trust_boto=True).start()
         self.gate = TcpGate("127.0.0.1", self.fake.http.port)
         self.mongo = MongoProxy("%s:%d" % parts.mongo.address)
-        self.names = None if options.asan else Names(directory)  # a sanitizer must be loaded first
+        self.names = None if options.asan or options.tsan else Names(directory)  # a sanitizer must be loaded first
         keys = self.fake.access_key, self.fake.secret_key
         self.bridge = Bridge(parts, directory, self.fake.url, keys)
         self.bridge.settings.update(self.drawn_settings())

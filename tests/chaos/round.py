@@ -54,5 +54,9 @@ class Round:
             heapq.heappush(self.due, (at + event.seconds, next(self.order), "end", event))
 
     def clear(self):
-        self.chain.fake.control.clear()
-        self.chain.mongo.control.clear()
+        for script in (self.chain.fake.script, self.chain.mongo.script):
+            hits = collections.Counter()
+            for fault in script.faults:
+                hits[fault.kind] += fault.hits
+            self.chain.tell(f"requests that met a fault: {dict(hits)}")
+            script.clear()

@@ -17,7 +17,9 @@ KEY = b'{"pk":{"S":"a"}}'
 @pytest.mark.campaign
 def test_two_rounds_of_random_faults(parts, directory):
     parts.need_ours("kafka", "mongodb")
-    options = argparse.Namespace(seed=7, rounds=2, minutes=60, producers=2, consumers=2, asan=False)
+    options = argparse.Namespace(
+        seed=7, rounds=2, minutes=60, producers=2, consumers=2, asan=False, tsan=False
+    )
     assert run_chain(options, directory, parts) == 0, f"see {directory}"
 
 

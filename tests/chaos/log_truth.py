@@ -12,8 +12,8 @@ import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 from support import topic_check
 from support.oracle import canonical_key, show
-from support.spelling import plain_value
-from support.topic_check import DELETE, OP_OF_EVENT, from_wire, same_item
+from support.spelling import plain_item, plain_value
+from support.topic_check import DELETE, OP_OF_EVENT, from_wire
 
 BEGIN, END = "snapshot-begin", "snapshot-end"
 
@@ -35,10 +35,7 @@ class Change:
 
     @property
     def image(self):
-        if not self.wire:
-            return None
-        image = {name: from_wire(value) for name, value in self.wire.items()}
-        return {**image, "v": plain_value(image["v"])}
+        return self.wire and {name: from_wire(value) for name, value in self.wire.items()}
 
 
 class Truth:
@@ -198,7 +195,7 @@ def check_change(r, truth, seen, newest):
     newest[r.key] = max(change.order, newest.get(r.key, (-1, False)))
     if r.control == "skipped":
         return out
-    if change.op != r.op or not same_item(change.image, r.after):
+    if change.op != r.op or plain_item(change.image) != plain_item(r.after):
         out.append(f"{r}: the stream has {change.op} {show(change.image)}, the log {show(r.after)}")
     if bool(r.event["source"].get("ttl")) != change.ttl:
         out.append(f"{r}: ttl is {r.event['source'].get('ttl')}")
@@ -222,7 +219,7 @@ def check_newest(records, truth, items, arn, key_schema):
         r = last.get(key)
         if r is None:
             out.append(f"{show(key)}: no record in the newest generation")
-        elif r.control != "skipped" and not same_item(r.after, item):
+        elif r.control != "skipped" and plain_item(r.after) != plain_item(item):
             out.append(f"{r}: the source has {show(item)}, the last record {show(r.after)}")
     for key in set(last) - set(left):
         if last[key].op != DELETE and last[key].control != "skipped":

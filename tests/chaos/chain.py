@@ -276,7 +276,7 @@ class Chain:
             out += [f"{program.name}: {line}" for line in program.sanitizer_reports()]
             if "CHECK failed" in program.log():
                 out.append(f"{program.name}: {program.story()}")
-        out += self.growth.look(self.slots)
+        out += self.growth.look(self.slots) + self.growth.memory(self.slots)
         complain(out)
 
     def ledger_problems(self):

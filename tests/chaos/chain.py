@@ -122,7 +122,6 @@ class Chain:
             hide_chance=rng.choice((0, 0, 0.3)),
             hide_s=[0.1, 1.2],
             late_listing_s=rng.choice((0, 0.2, [0, 1.2])),
-            quirks=rng.random() < 0.3,
             update_lag_s=rng.choice((0, 0, 1)),
         )
         kinds = workload.all_tables("")

@@ -171,6 +171,9 @@ def test_what_is_lost_while_the_producer_is_away_begins_a_new_generation(ferry, 
     renewed_well(ferry, table, other, before)
     (line,) = lines(producer, table, "table has a gap")
     assert re.search(LOST[lose], line)
+    generation = generation_of(ferry, table)
+    old = [k for k, v in ferry.ledger()[0].items() if f"/{table.name}/" in k and v["generation"] != generation]
+    assert not old, "records that nothing needs any more"
 
 
 def test_changes_that_were_trimmed_unread_begin_a_new_generation(ferry):

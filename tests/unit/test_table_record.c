@@ -427,6 +427,7 @@ a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again(void **
     assert_non_null(strstr(last_value, "\"renew\":true"));
     assert_non_null(strstr(last_value, "\"gaps\":1"));
     assert_false(table_worker_is_over(b.w));
+    assert_true(all_is_well()); /* it goes on by itself */
     b.w->parts = 0;
     control(&b);
     assert_int_equal(b.w->state, WORKER_HALTED); /* a crash would go on in the old generation */
@@ -458,6 +459,7 @@ static void a_second_gap_in_a_row_waits(void **state)
     b.w->member.committed(b.w->member.arg);
     control(&b);
     assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_false(all_is_well());
     b.w->appended.now.started_ms -= 30000;
     control(&b);
     assert_int_equal(b.w->state, WORKER_STARTING);
@@ -477,6 +479,7 @@ static void a_gap_that_is_to_halt_the_table_stays_over_a_restart(void **state)
     control(&b);
     assert_int_equal(b.w->state, WORKER_HALTED);
     assert_true(table_worker_is_over(b.w));
+    assert_false(all_is_well());
     b.w->appended.now.renew = b.w->appended.committed.renew = true; /* a request */
     control(&b);
     assert_int_equal(b.w->state, WORKER_STARTING);

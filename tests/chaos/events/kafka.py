@@ -4,6 +4,19 @@ from support.delete_records import delete_records
 
 from .event import Event, OfProgram
 
+REQUESTS = {
+    "Produce": 0,
+    "Fetch": 1,
+    "Metadata": 3,
+    "OffsetCommit": 8,
+    "JoinGroup": 11,
+    "Heartbeat": 12,
+    "SyncGroup": 14,
+    "InitProducerId": 22,
+    "AddPartitionsToTxn": 24,
+    "EndTxn": 26,
+}
+
 
 class CutFromKafka(OfProgram):
     """Its connections are cut, and for a while it gets no others."""
@@ -17,6 +30,26 @@ class CutFromKafka(OfProgram):
 
     def end(self):
         self.slot.kafka.away = False
+
+
+class KafkaSilent(OfProgram):
+    """Requests of some kinds are not carried out, or they are and the answer is lost."""
+
+    weight, lasts = 3, (1, 12)
+
+    def draw(self, rng):
+        self.kinds = rng.sample(list(REQUESTS), rng.randint(1, 3))
+        self.lost = rng.choice(("swallowed", "unanswered"))
+
+    def begin(self):
+        setattr(self.slot.kafka, self.lost, tuple(REQUESTS[kind] for kind in self.kinds))
+        return True
+
+    def end(self):
+        setattr(self.slot.kafka, self.lost, ())
+
+    def about(self):
+        return f"{self.slot.name} {self.lost} {' '.join(self.kinds)}"
 
 
 class RestartKafka(Event):
@@ -72,7 +105,9 @@ class TopicCut(Event):
 
 KINDS = [
     CutFromKafka,
+    KafkaSilent,
     RestartKafka,
     TopicDeleted,
     TopicRemade,
+    TopicCut,
 ]

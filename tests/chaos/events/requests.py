@@ -75,4 +75,4 @@ class Resnapshot(Request):
         return True
 
 
-KINDS = [Repair, Rewind]
+KINDS = [Repair, Rewind, Pause, Resnapshot]

@@ -30,6 +30,9 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->segments = rows ? config_int(w->p->config, "full.read.concurrency") : 0;
     t->rows = rows;
     t->started_ms = clock_wall_ms();
+    for (size_t i = 0; i < w->known.handled_count; i++)
+        ledger_table_handled(t, w->known.handled[i].offset, w->known.handled[i].id,
+                             w->known.handled[i].refused);
     t->signal_offset = w->known.signal_offset;
     if (t->signal_offset < 0)
         t->signal_offset = signal_topic_start_of(w->requests.subscription);

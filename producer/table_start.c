@@ -80,7 +80,8 @@ static int64_t not_found(struct append_context *a)
     return doubt_again_ms(&w->start, doubt_ms);
 }
 
-static int64_t start_over(struct table_worker *w)
+/* As the ledger says: finished in this run, or paused. */
+static int64_t stay_halted(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
     table_worker_set_state(w, WORKER_HALTED);
@@ -106,7 +107,7 @@ static int64_t decide(struct append_context *a, const struct ddb_table *desc)
     case START_RESUME:
         return table_resume(w);
     case START_OVER:
-        return start_over(w);
+        return stay_halted(w);
     default:
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         return start_trouble_retry(w, "it can't start", &err);
@@ -128,6 +129,8 @@ int64_t table_start(struct append_context *a)
     int64_t delay;
 
     table_start_note_known(w);
+    if (w->known.phase == PHASE_PAUSED) /* whatever has become of its source */
+        return stay_halted(w);
     if (ddb_table_describe(&desc, a->client, w->table, &err) < 0)
         return ddb_client_error(a->client) == DDB_NOT_FOUND
                    ? not_found(a)

@@ -8,8 +8,13 @@ static void decide(struct request_decision *ret, enum request_verdict verdict, c
     snprintf(ret->why, sizeof(ret->why), "%s", why);
 }
 
-static void refuse_phase(struct request_decision *ret, const struct ledger_table *t)
+/* Of a table that goes on by itself it is told then. */
+static void refuse_phase(struct request_decision *ret, const struct request_situation *at)
 {
+    const struct ledger_table *t = at->table;
+
+    if (at->renews)
+        return;
     ret->verdict = REQUEST_REFUSE;
     snprintf(ret->why, sizeof(ret->why), "the table is in phase %s: %s",
              ledger_phase_name(t->phase), t->reason);
@@ -22,7 +27,7 @@ static void decide_repair(struct request_decision *ret, const struct request_sit
     if (at->runs)
         decide(ret, REQUEST_REPAIR, "");
     else
-        refuse_phase(ret, at->table);
+        refuse_phase(ret, at);
 }
 
 static void decide_snapshot(struct request_decision *ret, const struct table_signal *request,
@@ -33,8 +38,8 @@ static void decide_snapshot(struct request_decision *ret, const struct table_sig
     if (request->generation != 0 && request->generation != t->generation)
         decide(ret, REQUEST_PASS, "another generation has begun since");
     else if (t->phase == PHASE_PAUSED || t->phase == PHASE_GONE)
-        refuse_phase(ret, t);
-    else if (t->phase == PHASE_GAP && t->renew)
+        refuse_phase(ret, at);
+    else if (at->renews)
         decide(ret, REQUEST_PASS, "a new generation is about to begin");
     else if (t->generation == 0) /* what hinders its first one is looked at again */
         decide(ret, REQUEST_START, "");
@@ -44,12 +49,12 @@ static void decide_snapshot(struct request_decision *ret, const struct table_sig
 
 static void decide_pause(struct request_decision *ret, const struct request_situation *at)
 {
-    if (at->runs)
+    if (at->runs || at->renews)
         decide(ret, REQUEST_PAUSE, "");
     else if (at->table->phase == PHASE_PAUSED)
         decide(ret, REQUEST_PASS, "it is paused");
     else
-        refuse_phase(ret, at->table);
+        refuse_phase(ret, at);
 }
 
 static void decide_resume(struct request_decision *ret, const struct request_situation *at)
@@ -58,10 +63,10 @@ static void decide_resume(struct request_decision *ret, const struct request_sit
 
     if (at->runs)
         decide(ret, REQUEST_PASS, "it is not halted");
+    else if (at->renews)
+        decide(ret, REQUEST_PASS, "a new generation is about to begin");
     else if (t->phase != PHASE_GAP || t->generation == 0)
         decide(ret, REQUEST_START, "");
-    else if (t->renew)
-        decide(ret, REQUEST_PASS, "a new generation is about to begin");
     else
         decide(ret, REQUEST_RENEW, "");
 }
@@ -82,8 +87,8 @@ static void decide_forget(struct request_decision *ret, const struct request_sit
 /* What takes a halted table further goes on from what was committed. */
 static bool waits_for_commit(enum request_verdict verdict, const struct request_situation *at)
 {
-    return at->halted && !at->is_committed &&
-           (verdict == REQUEST_RENEW || verdict == REQUEST_START || verdict == REQUEST_FORGET);
+    return at->halted && !at->is_committed && verdict != REQUEST_PASS &&
+           verdict != REQUEST_REFUSE;
 }
 
 void request_decision_make(struct request_decision *ret, const struct table_signal *request,

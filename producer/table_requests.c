@@ -42,6 +42,7 @@ static void decide(struct table_worker *w, const struct table_signal *signal,
         .runs = runs,
         .halted = w->state == WORKER_HALTED,
         .is_committed = !w->appended.dirty,
+        .renews = w->state == WORKER_HALTED && table_worker_renews(w),
         .over = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL,
     };
 
@@ -64,10 +65,21 @@ static void set_phase(struct ledger_table *t, enum ledger_phase phase, const cha
     t->reason = xstrdup(reason);
 }
 
+/* What it was halted for before is over. */
+static void leave_halted(struct table_worker *w)
+{
+    if (w->state == WORKER_RUNNING)
+        table_worker_halt_appended(w);
+    else
+        free(TAKE(w->halt_reason));
+}
+
+/* A gap that it was to go on from stays to be gone on from. */
 static void pause_table(struct table_worker *w, const char *reason)
 {
+    w->appended.now.renew = w->state == WORKER_HALTED;
     set_phase(&w->appended.now, PHASE_PAUSED, reason);
-    table_worker_halt_appended(w);
+    leave_halted(w);
 }
 
 /* A resumed table keeps the reason of its gap. */
@@ -81,16 +93,19 @@ static void renew_table(struct table_worker *w, const struct table_signal *signa
         t->gaps = 0;
     }
     t->renew = true;
-    if (w->state == WORKER_RUNNING)
-        table_worker_halt_appended(w);
-    else
-        free(TAKE(w->halt_reason)); /* what halted it before is over */
+    leave_halted(w);
 }
 
 static void start_table(struct table_worker *w)
 {
-    if (w->appended.now.phase == PHASE_PAUSED)
-        table_state_end_halt(&w->appended.now);
+    struct ledger_table *t = &w->appended.now;
+
+    if (t->phase == PHASE_PAUSED && t->renew) {
+        set_phase(t, PHASE_GAP, "it was in a gap when it was paused");
+        return;
+    }
+    if (t->phase == PHASE_PAUSED)
+        table_state_end_halt(t);
     table_worker_start_appended(w);
 }
 

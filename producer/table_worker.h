@@ -41,8 +41,8 @@ enum worker_state {
     WORKER_HALTING,       /* a proven phase is to be written: HALTED */
     WORKER_HALT_APPENDED, /* a request halts it, nothing runs: HALTED with the commit, RUNNING
                              when an abort took it back */
-    WORKER_HALTED, /* gap, gone, failed, paused: STARTING, when a look finds it well again;
-                      START_APPENDED */
+    WORKER_HALTED, /* gap, gone, failed, paused: STARTING, when it may be well again, or when a
+                      gap is committed from which it goes on by itself; START_APPENDED */
     WORKER_START_APPENDED, /* a request ends its halt: STARTING with the commit, HALTED when an
                               abort took it back */
     WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
@@ -104,6 +104,8 @@ struct table_worker {
     /* of the control step until WORKER_RUNNING; then read by all, not changed within a
      * generation */
     rd_kafka_topic_t *topic_handle; /* of the writer; made after the topic */
+    int64_t topic_handle_since; /* the ledger's generation when it was made for the log of the
+                                   next one; 0: it was made for a log that went on */
     struct key_schema schema;
     int32_t partitions;
     struct ledger_table known; /* the ledger's record, as table_start found it */
@@ -178,6 +180,8 @@ void table_worker_start_appended(struct table_worker *w);
 void table_worker_end_scan(struct table_worker *w);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Under lock: it has a gap, and a new generation is to begin by itself. */
+bool table_worker_renews(const struct table_worker *w);
 /* How long nothing is to be asked for, since nothing of the table could be appended: after
  * several aborts in a row, or one that it was to blame for. 0: go on. */
 int64_t table_worker_pause_ms(struct table_worker *w);
@@ -201,5 +205,6 @@ bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, si
 /* Rows appended in this generation, and about how many are to come; nothing once its snapshot
  * has ended. */
 void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
-/* sync_mode full: the snapshot is committed; or the table is halted. */
+/* sync_mode full: the snapshot is committed; or the table is halted, for more than the time
+ * until a new generation begins. */
 bool table_worker_is_over(struct table_worker *w);

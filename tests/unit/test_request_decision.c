@@ -14,6 +14,7 @@
 enum life {
     RUNS,
     HALTED,
+    RENEWS,      /* halted, and goes on by itself */
     BETWEEN,     /* it begins or halts */
     UNCOMMITTED, /* halted, which is not committed yet */
 };
@@ -36,7 +37,9 @@ static struct request_decision decide(enum table_signal_type type, enum life lif
     const struct table_signal signal = {.type = type, .generation = generation};
     const struct request_situation at = {.table = t,
                                          .runs = life == RUNS,
-                                         .halted = life == HALTED || life == UNCOMMITTED,
+                                         .halted = life == HALTED || life == UNCOMMITTED ||
+                                                   life == RENEWS,
+                                         .renews = life == RENEWS,
                                          .is_committed = life != UNCOMMITTED};
     struct request_decision ret;
 
@@ -138,17 +141,18 @@ static void a_snapshot_is_void_when_another_generation_has_begun(void **state)
     }
 }
 
-/* Also when it names none, or twice the same. */
-static void a_new_generation_that_is_about_to_begin_is_not_asked_for_again(void **state)
+/* What it can't do meanwhile it does then; asked twice it begins one. */
+static void a_table_that_goes_on_by_itself_is_not_refused_anything(void **state)
 {
     struct ledger_table t = record(PHASE_GAP);
 
     (void)state;
-    t.renew = true;
-    assert_int_equal(decide(TABLE_SIGNAL_SNAPSHOT, HALTED, &t, 0).verdict, REQUEST_PASS);
-    assert_int_equal(decide(TABLE_SIGNAL_SNAPSHOT, HALTED, &t, GENERATION).verdict,
+    assert_int_equal(decide(TABLE_SIGNAL_SNAPSHOT, RENEWS, &t, 0).verdict, REQUEST_PASS);
+    assert_int_equal(decide(TABLE_SIGNAL_SNAPSHOT, RENEWS, &t, GENERATION).verdict,
                      REQUEST_PASS);
-    assert_int_equal(decide(TABLE_SIGNAL_RESUME, HALTED, &t, 0).verdict, REQUEST_PASS);
+    assert_int_equal(decide(TABLE_SIGNAL_RESUME, RENEWS, &t, 0).verdict, REQUEST_PASS);
+    assert_int_equal(decide(TABLE_SIGNAL_REPAIR, RENEWS, &t, 0).verdict, REQUEST_WAIT);
+    assert_int_equal(decide(TABLE_SIGNAL_PAUSE, RENEWS, &t, 0).verdict, REQUEST_PAUSE);
 }
 
 static void a_table_that_never_began_is_looked_at_again(void **state)
@@ -210,7 +214,7 @@ int main(void)
         cmocka_unit_test(all_wait_for_a_table_that_begins_or_halts),
         cmocka_unit_test(what_takes_a_halted_table_further_waits_for_the_commit_of_its_halt),
         cmocka_unit_test(a_snapshot_is_void_when_another_generation_has_begun),
-        cmocka_unit_test(a_new_generation_that_is_about_to_begin_is_not_asked_for_again),
+        cmocka_unit_test(a_table_that_goes_on_by_itself_is_not_refused_anything),
         cmocka_unit_test(a_table_that_never_began_is_looked_at_again),
         cmocka_unit_test(a_finished_snapshot_without_changes_takes_no_request),
         cmocka_unit_test(forgetting_twice_is_forgetting_once),

@@ -2,8 +2,11 @@
 between, and the ledger says what became of it.
 """
 
+import json
+
 import pytest
 from support.bridge import complain
+from support.generations import generation_of, settle_newest, wait_renewed
 from support.repair_requests import ask, ask_repair, outcome, refusals, repairs, wait_outcome, wait_placed
 from support.running import wait_until
 from support.scripted_source import asked, begin, ferry, from_producer, put, wait_phase, write_on
@@ -250,23 +253,134 @@ def test_a_table_that_is_gone_is_forgotten_and_leaves_no_record(bridge, end):
     bridge.programs[-1].sigterm()
 
 
-def test_a_table_that_came_back_before_it_was_forgotten_is_not(ferry):
+def test_a_table_that_comes_back_before_it_is_forgotten_stays(ferry):
     """It was only out of sight."""
     table, other = ferry.add_table(), ferry.add_table()
     ferry.producer({"source.doubt.ms": 1000, "discovery.interval.ms": 600_000})
     for each in (table, other):
         wait_phase(ferry, each, "tail")
         wait_placed(ferry, each)
-    hidden = [
-        ferry.fake.control.fault("error", op="DescribeTable", where={"TableName": table.name}, times=-1,
-                                 name="ResourceNotFoundException", message="no such table"),
-    ]  # fmt: skip
-    ferry.fake.control.set(hidden_tables=[table.name])
-    wait_phase(ferry, table, "gone")
+    without = json.dumps({"TableNames": [other.name]})
+    ferry.fake.control.fault("body", op="ListTables", text=without, times=-1, predicate=from_producer)
+    error = {"name": "ResourceNotFoundException", "message": "no such table", "predicate": from_producer}
+    ferry.fake.control.fault("error", op="DescribeTable", where={"TableName": table.name}, times=-1, **error)
+    resumed = ask(ferry, table, "resume")  # makes it look at the table at once
+    assert wait_outcome(ferry, table, resumed) == ""
+    wait_phase(ferry, table, "gone", 120)
     assert wait_outcome(ferry, table, ask(ferry, table, "forget")) == ""
     assert record(ferry, table)["forget"] is True
-    ferry.fake.control.set(hidden_tables=[])
-    ferry.fake.control.release(id=hidden[0])
-    resume(ferry, table)
+    ferry.fake.control.clear()
     wait_phase(ferry, table, "tail")
     assert "forget" not in record(ferry, table)
+    put(ferry, table, 1)
+    ferry.wait_caught_up()
+    complain(ferry.verify_log(table))
+
+
+# --- new generations ---
+
+
+def snapshot(bridge, table, generation, **more):
+    return ask(bridge, table, "snapshot", generation=generation, **more)
+
+
+def test_a_snapshot_begins_one_generation_though_it_is_asked_for_twice(ferry):
+    table, writer, producer = begin(ferry, seed=310, keys=60, rate=100)
+    ferry.consumer()
+    wait_phase(ferry, table, "tail")
+    wait_placed(ferry, table)
+    writer.start()
+    first = generation_of(ferry, table)
+    offsets = [snapshot(ferry, table, first, reason="a test"), snapshot(ferry, table, first)]
+    newer = wait_renewed(ferry, table, first)
+    offsets.append(snapshot(ferry, table, first))
+    assert [wait_outcome(ferry, table, offset) for offset in offsets] == ["", "", ""]
+    write_on(ferry, writer)
+    ferry.settle()
+    ferry.verify()
+    assert {r.generation for r in ferry.log(table)} == {first, newer["generation"]}
+    assert "gaps" not in newer and newer["reason"] == ""
+    assert refusals(producer) == []
+
+
+@pytest.mark.parametrize("taken", [False, True], ids=["as it is asked", "as it is taken"])
+def test_a_snapshot_whose_owner_is_killed_begins_one_generation(ferry, taken):
+    table, writer, producer = begin(ferry, seed=311, keys=60, rate=100)
+    ferry.consumer()
+    wait_phase(ferry, table, "tail")
+    wait_placed(ferry, table)
+    writer.start()
+    first = generation_of(ferry, table)
+    hold = ferry.fake.control.fault("hold", op="DescribeStream", times=-1, predicate=from_producer)
+    offset = snapshot(ferry, table, 0)
+    if taken:
+        assert wait_outcome(ferry, table, offset) == ""
+    producer.kill9()
+    ferry.fake.control.release(id=hold)
+    ferry.fake.control.clear()
+    ferry.producer()
+    newer = wait_renewed(ferry, table, first)
+    assert wait_outcome(ferry, table, offset) == ""
+    write_on(ferry, writer)
+    ferry.settle()
+    ferry.verify()
+    assert {r.generation for r in ferry.log(table)} == {first, newer["generation"]}
+
+
+def test_a_snapshot_in_the_middle_of_a_snapshot_begins_anew(ferry):
+    table = ferry.add_table()
+    writer = ferry.writer(table, seed=312, keys=60, rate=60)
+    writer.fill()
+    fault = ferry.fake.control.fault("hold", op="Scan", skip=3)
+    ferry.producer({"qps.full.batch_num": 10, "full.read.concurrency": 1})
+    ferry.consumer()
+    assert ferry.fake.control.wait_held(fault)
+    wait_placed(ferry, table)
+    writer.start()
+    first = generation_of(ferry, table)
+    offset = snapshot(ferry, table, first)
+    assert wait_outcome(ferry, table, offset) == ""
+    ferry.fake.control.release(id=fault)
+    wait_renewed(ferry, table, first)
+    ferry.settle()
+    ferry.verify()
+
+
+def come_back_to_another_stream(ferry, table, producer, settings=()):
+    producer.sigterm()
+    ferry.fake.control.new_stream(table.name)
+    return ferry.producer(settings)
+
+
+def test_a_gap_that_halts_its_table_is_gone_on_from_when_somebody_says_so(ferry):
+    table, writer, producer = begin(ferry, seed=313, keys=20, on_gap="fail")
+    wait_phase(ferry, table, "tail")
+    wait_placed(ferry, table)
+    ferry.wait_caught_up()
+    first = generation_of(ferry, table)
+    come_back_to_another_stream(ferry, table, producer, {"on_gap": "fail"})
+    wait_phase(ferry, table, "gap")
+    refused = [ask(ferry, table, "pause"), ask_repair(ferry, table, writer.keys[:2])]
+    for offset in refused:
+        assert "in phase gap" in wait_outcome(ferry, table, offset)
+    resumed = ask(ferry, table, "resume")
+    wait_renewed(ferry, table, first)
+    assert outcome(ferry, table, resumed) == ""
+    settle_newest(ferry, table)
+
+
+def test_a_table_that_waits_after_gaps_in_a_row_can_be_paused(ferry):
+    """Resumed, it goes on from its gap, not from where it was."""
+    table, _, producer = begin(ferry, seed=314, keys=20)
+    wait_phase(ferry, table, "tail")
+    wait_placed(ferry, table)
+    first = generation_of(ferry, table)
+    producer = come_back_to_another_stream(ferry, table, producer)
+    first = wait_renewed(ferry, table, first)["generation"]
+    come_back_to_another_stream(ferry, table, producer)  # from here on it waits
+    wait_phase(ferry, table, "gap")
+    pause(ferry, table)
+    assert record(ferry, table)["renew"] is True
+    resume(ferry, table)
+    wait_renewed(ferry, table, first)
+    settle_newest(ferry, table)

@@ -72,7 +72,8 @@ class Chain:
         self.fake = FakeDynamoDB(seed=seed, trust_boto=True).start()
         self.gate = TcpGate("127.0.0.1", self.fake.http.port)
         self.mongo = MongoProxy("%s:%d" % parts.mongo.address)
-        self.names = None if options.asan or options.tsan else Names(directory)  # a sanitizer must be loaded first
+        self.sanitized = options.asan or options.tsan
+        self.names = None if self.sanitized else Names(directory)  # a sanitizer must be loaded first
         keys = self.fake.access_key, self.fake.secret_key
         self.bridge = Bridge(parts, directory, self.fake.url, keys)
         self.bridge.settings.update(self.drawn_settings())
@@ -271,7 +272,7 @@ class Chain:
             out += [f"{program.name}: {line}" for line in program.sanitizer_reports()]
             if "CHECK failed" in program.log():
                 out.append(f"{program.name}: {program.story()}")
-        out += self.growth.look(self.slots) + self.growth.memory(self.slots)
+        out += self.growth.look([slot.program for slot in self.slots], self.sanitized)
         complain(out)
 
     def ledger_problems(self):

@@ -6,6 +6,7 @@ import copy
 import pytest
 from chaos import log_truth
 from chaos.campaign import run_chain
+from chaos.growth import grows
 from chaos.log_truth import Change, check_generation, check_newest
 from support.oracle import KeySchema
 from support.topic_check import Record
@@ -136,3 +137,21 @@ def test_the_judgment_of_a_topic_tells(break_it, told):
     break_it(stream)
     found = stream.problems()
     assert any(told in line for line in found) if told else not found, found
+
+
+# --- growth ---
+
+
+@pytest.mark.parametrize(
+    "values, told",
+    [
+        ([42, 42, 42, 92], False),  # its first tables
+        ([42, 60, 78], True),
+        ([92, 42, 60, 78], True),
+        ([42, 44, 46], False),
+        ([42, 92], False),
+        ([42, 92, 91, 92], False),
+    ],
+)
+def test_growth_is_more_in_each_round(values, told):
+    assert grows(values, 10) == told

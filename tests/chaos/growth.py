@@ -1,7 +1,7 @@
 """File descriptors, threads and memory of programs at rest, from round to round.
 
-A program that gets its first tables opens connections and starts threads, so more than before is no leak. More in
-each of three rounds is, and so is more than any program needs.
+A program that gets its first tables opens connections and starts threads, so more than before is no leak. Clearly more
+in each of three rounds is, and so is more than any program needs.
 """
 
 import os
@@ -26,7 +26,7 @@ def resident_kb(pid):
 
 def grows(values, spare):
     last = values[-LOOKS:]
-    rising = all(one < other for one, other in zip(last, last[1:]))
+    rising = all(other - one > spare / LOOKS for one, other in zip(last, last[1:]))
     return len(last) == LOOKS and rising and last[-1] > last[0] + spare
 
 

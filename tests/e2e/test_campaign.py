@@ -149,6 +149,7 @@ def test_the_judgment_of_a_topic_tells(break_it, told):
         ([42, 60, 78], True),
         ([92, 42, 60, 78], True),
         ([42, 44, 46], False),
+        ([42, 43, 92], False),
         ([42, 92], False),
         ([42, 92, 91, 92], False),
     ],

@@ -12,6 +12,7 @@ void position_init(struct position *position)
                                   .applied = POSITION_NONE,
                                   .sent = POSITION_NONE,
                                   .begin = POSITION_NONE,
+                                  .rows_begin = POSITION_NONE,
                                   .again = POSITION_NONE};
 }
 
@@ -42,6 +43,7 @@ static bool means_something(const struct position_doc *doc,
 static void start_at_begin(struct position_doc *doc, const struct position_source *source)
 {
     doc->offset = doc->begin = source->begin;
+    doc->rows_begin = source->rows ? source->begin : POSITION_NONE;
     if (doc->again != POSITION_NONE) /* who was killed writes by the collection's name */
         doc->again = source->begin;
     doc->generation = source->generation;
@@ -64,8 +66,11 @@ enum position_start position_take(struct position_change *ret, const struct posi
         doc.offset = lowest(old->offset, old->rewind);
     else
         start_at_begin(&doc, source);
-    if (doc.generation == source->generation && source->begin != POSITION_NONE)
+    if (doc.generation == source->generation && source->begin != POSITION_NONE) {
         doc.begin = source->begin;
+        if (source->rows)
+            doc.rows_begin = source->begin;
+    }
     clear_pass_before(doc.pass, doc.begin, doc.offset);
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);
@@ -85,6 +90,7 @@ static void remember(struct position *position, const struct position_doc *doc, 
     position->again = doc->again;
     position->generation = doc->generation;
     position->begin = doc->begin;
+    position->rows_begin = doc->rows_begin;
     strcpy(position->log_id, doc->log_id);
     strcpy(position->pass, doc->pass);
     position->applied = doc->offset;
@@ -121,6 +127,7 @@ static void begin_change(struct position_change *ret, enum position_change_kind 
     ret->next.offset = position->applied;
     ret->next.generation = position->generation;
     ret->next.begin = position->begin;
+    ret->next.rows_begin = position->rows_begin;
     strcpy(ret->next.log_id, position->log_id);
     strcpy(ret->next.pass, position->pass);
 }
@@ -157,12 +164,13 @@ void position_goodbye(struct position_change *ret, const struct position *positi
         ret->next.offset = POSITION_NONE;
 }
 
-/* What may have come late, in the log of the present owner. */
+/* What may have come late, in the log of the present owner. The begin of a generation without
+ * rows is no end of the way back: nothing behind it brings the value that was overwritten. */
 static int64_t late_from(const struct position *position, const struct position_doc *doc)
 {
     if (strcmp(doc->log_id, position->log_id) != 0)
         return doc->begin;
-    return MAX(position->offset, doc->begin);
+    return MAX(position->offset, doc->rows_begin);
 }
 
 bool position_late_mark(struct position_change *ret, const struct position *position,
@@ -235,10 +243,18 @@ void position_begun(struct position *position, int64_t generation, int64_t begin
                     const char *log_id, const char *pass)
 {
     CHECK(strlen(pass) < sizeof(position->pass));
+    position_begun_without_rows(position, generation, begin, log_id);
+    position->rows_begin = begin;
+    strcpy(position->pass, pass);
+}
+
+void position_begun_without_rows(struct position *position, int64_t generation, int64_t begin,
+                                 const char *log_id)
+{
     position->generation = generation;
     position->begin = begin;
     strcpy(position->log_id, log_id);
-    strcpy(position->pass, pass);
+    position->pass[0] = '\0';
 }
 
 void position_swept(struct position *position, int64_t end)

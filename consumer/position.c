@@ -24,11 +24,13 @@ static int64_t lowest(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
-/* Who reads from there on passes the begin again. */
-static void clear_pass_before(char *pass, int64_t begin, int64_t offset)
+/* Who applies from there on passes the begin again, and brings in what was before the rows. */
+static void go_back(char *pass, int64_t *rows_begin, int64_t begin, int64_t offset)
 {
     if (offset <= begin && !MUTATED(pass))
         pass[0] = '\0';
+    if (offset < *rows_begin)
+        *rows_begin = POSITION_NONE;
 }
 
 /* ---- taking over ---- */
@@ -66,12 +68,9 @@ enum position_start position_take(struct position_change *ret, const struct posi
         doc.offset = lowest(old->offset, old->rewind);
     else
         start_at_begin(&doc, source);
-    if (doc.generation == source->generation && source->begin != POSITION_NONE) {
+    if (doc.generation == source->generation && source->begin != POSITION_NONE)
         doc.begin = source->begin;
-        if (source->rows)
-            doc.rows_begin = source->begin;
-    }
-    clear_pass_before(doc.pass, doc.begin, doc.offset);
+    go_back(doc.pass, &doc.rows_begin, doc.begin, doc.offset);
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);
     doc.found = true;
@@ -143,7 +142,7 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
     *ret = (struct position_change){POSITION_CHANGE_SET_BACK, *doc, *doc};
     ret->next.offset = offset;
     ret->next.rewind = POSITION_NONE;
-    clear_pass_before(ret->next.pass, doc->begin, offset);
+    go_back(ret->next.pass, &ret->next.rows_begin, doc->begin, offset);
 }
 
 void position_begin_again(struct position_change *ret, const struct position *position,
@@ -152,7 +151,7 @@ void position_begin_again(struct position_change *ret, const struct position *po
     begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, position, me);
     ret->next.offset = position_again_from(position);
     ret->next.again = POSITION_NONE;
-    clear_pass_before(ret->next.pass, position->begin, ret->next.offset);
+    go_back(ret->next.pass, &ret->next.rows_begin, position->begin, ret->next.offset);
 }
 
 void position_goodbye(struct position_change *ret, const struct position *position,
@@ -239,6 +238,11 @@ void position_written(struct position *position, int64_t end)
     position->applied = end;
 }
 
+bool position_needs_pass(const struct position *position, int64_t begin, bool first)
+{
+    return !first || position->rows_begin != begin;
+}
+
 void position_begun(struct position *position, int64_t generation, int64_t begin,
                     const char *log_id, const char *pass)
 {
@@ -282,7 +286,7 @@ void position_went_back(struct position *position, int64_t offset)
 {
     position->offset = position->applied = offset;
     position->doubted = false;
-    clear_pass_before(position->pass, position->begin, offset);
+    go_back(position->pass, &position->rows_begin, position->begin, offset);
 }
 
 void position_begins_again(struct position *position)

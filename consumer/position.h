@@ -37,8 +37,8 @@ struct position_doc {
     int64_t offset; /* the next one to apply; POSITION_NONE: there was no start yet */
     int64_t generation;
     int64_t begin;      /* offset of the begin of that generation; POSITION_NONE: not known */
-    int64_t rows_begin; /* the begin of the newest generation that has rows: what is applied
-                           from there on brings every value; POSITION_NONE: not known */
+    int64_t rows_begin; /* the newest begin of a generation with rows: they bring every value
+                           again; POSITION_NONE: not known, or the offset went back behind it */
     char log_id[POSITION_TEXT_MAX];
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
@@ -87,8 +87,9 @@ enum position_change_kind {
      * mark, also to the same offset again after it swept, when the notes are gone */
     POSITION_CHANGE_TAKE,
     POSITION_CHANGE_MOVE, /* epoch, owner, no rewind; offset, generation, begins, log, pass */
-    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, pass, removes rewind */
-    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, pass, removes again */
+    POSITION_CHANGE_SET_BACK, /* epoch, owner, rewind; offset, rows_begin, pass, removes rewind
+                               */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; the same, removes again */
     POSITION_CHANGE_GOODBYE, /* epoch, owner; owner "", and as a move unless it is in doubt */
     POSITION_CHANGE_MARK,    /* generation, log; rewind, when it is lower */
 };
@@ -163,6 +164,10 @@ void position_unknown(struct position *position, int64_t now_ms, int64_t grace_m
 void position_doubt(struct position *position);
 /* Acknowledged, letters included. */
 void position_written(struct position *position, int64_t end);
+/* Does the generation with rows whose begin is reached need a pass? Its collection's first one
+ * does not, unless what stands before its begin was applied too, since somebody went back there
+ * by hand. */
+bool position_needs_pass(const struct position *position, int64_t begin, bool first);
 /* A begin was applied. pass: "" for a generation that needs none. */
 void position_begun(struct position *position, int64_t generation, int64_t begin,
                     const char *log_id, const char *pass);

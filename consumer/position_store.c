@@ -161,6 +161,13 @@ static void set_place(bson_t *set, const struct position_doc *next)
     BSON_APPEND_UTF8(set, "pass", next->pass);
 }
 
+static void set_way_back(bson_t *set, const struct position_doc *next)
+{
+    BSON_APPEND_INT64(set, "offset", next->offset);
+    BSON_APPEND_INT64(set, "rows_begin", next->rows_begin);
+    BSON_APPEND_UTF8(set, "pass", next->pass);
+}
+
 static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
 {
     set_place(set, next);
@@ -191,13 +198,11 @@ static void append_update(bson_t *u, const struct position_change *change)
         set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_SET_BACK:
-        BSON_APPEND_INT64(&set, "offset", change->next.offset);
-        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
+        set_way_back(&set, &change->next);
         BSON_APPEND_BOOL(&unset, "rewind", true);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
-        BSON_APPEND_INT64(&set, "offset", change->next.offset);
-        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
+        set_way_back(&set, &change->next);
         BSON_APPEND_BOOL(&unset, "again", true);
         break;
     case POSITION_CHANGE_MARK:

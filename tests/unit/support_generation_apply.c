@@ -137,7 +137,7 @@ static unsigned char held_at(const struct model *m, int end)
     for (int i = 0; i < end; i++) {
         const struct generation_event *e = event_at(m, i);
 
-        if (e->kind == GENERATION_BEGIN)
+        if (e->kind == GENERATION_BEGIN || e->kind == GENERATION_BEGIN_FIRST)
             documents = 0;
         else if (e->kind == GENERATION_PUT && e->value)
             documents |= (unsigned char)(1u << e->key);
@@ -194,13 +194,25 @@ static void sweep_on(struct model *m, struct state s, int i)
 
 /* ---- an owner that runs ---- */
 
-/* To the end of the begin, which ends what was before it. */
+static bool needs_pass(const struct model *m, const struct consumer *c)
+{
+    const struct generation_event *e = event_at(m, c->applied);
+    struct position p = generation_position_of(c);
+    bool first = e->kind == GENERATION_BEGIN_FIRST;
+
+    if (e->kind == GENERATION_BEGIN_CHANGES)
+        return false;
+    if (first && m->former->first_is_first)
+        return false;
+    return position_needs_pass(&p, c->applied, first);
+}
+
 static void begin(struct model *m, struct state s, int i)
 {
     struct consumer *c = &s.w[i];
     struct position p = generation_position_of(c);
     const struct generation_event *e = event_at(m, c->applied);
-    int pass = e->kind == GENERATION_BEGIN ? generation_new_pass(&s) : 0;
+    int pass = needs_pass(m, c) ? generation_new_pass(&s) : 0;
 
     if (m->former->one_for_all)
         s.notes[0] = 0;
@@ -252,12 +264,10 @@ static void apply_next(struct model *m, const struct state *s, int i)
             send_event(m, *s, i);
         break;
     case GENERATION_BEGIN:
-        if (confirmed)
-            begin(m, *s, i);
-        break;
     case GENERATION_BEGIN_FIRST:
     case GENERATION_BEGIN_CHANGES:
-        begin(m, *s, i);
+        if (confirmed || !needs_pass(m, c))
+            begin(m, *s, i);
         break;
     case GENERATION_END:
         if (!c->pass)

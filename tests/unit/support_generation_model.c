@@ -114,7 +114,7 @@ static void drop_swept(struct model *m, struct state s, int i)
 
 static void step_beside(struct model *m, const struct state *s)
 {
-    if (s->replays < m->c->replays && s->doc.offset >= m->c->replay_to)
+    if (s->replays < m->c->replays && s->doc.found && s->doc.offset >= m->c->replay_to)
         replay(m, *s);
     if (s->listed)
         drop_listed(m, *s);
@@ -208,7 +208,7 @@ static bool is_right(const struct model *m, const struct state *s)
     for (int i = 0; i < m->c->log_len; i++) {
         const struct generation_event *e = &m->c->log[i];
 
-        if (e->kind == GENERATION_BEGIN)
+        if (e->kind == GENERATION_BEGIN || e->kind == GENERATION_BEGIN_FIRST)
             memset(right, 0, sizeof(right)); /* its rows bring what there is */
         else if (e->kind == GENERATION_PUT)
             right[e->key] = e->value;
@@ -226,8 +226,10 @@ static void start(struct model *m)
 
     memset(&s, 0, sizeof(s));
     s.doc = generation_no_doc;
-    s.doc.found = 1;
-    s.doc.offset = 0;
+    if (!m->c->starts_at_begin) {
+        s.doc.found = 1;
+        s.doc.offset = 0;
+    }
     for (int i = 0; i < CONSUMERS_MAX; i++) {
         generation_forget_position(&s.w[i]);
         generation_forget_command(&s.w[i]);

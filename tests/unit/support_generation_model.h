@@ -38,27 +38,29 @@ struct generation_case {
     const char *name;
     struct generation_event log[GENERATION_LOG_MAX];
     int log_len;
-    int consumers; /* 2 or 3; the last one never ends */
-    int lag;       /* events that are applied and not confirmed */
-    int faults;    /* commands and writes without a clear answer */
-    int ends;      /* consumers that are killed */
-    int moves;     /* by the group; more when the owner is dead */
-    int undecided; /* taken again by one that was not told yet that it is another's */
-    int replays;   /* by hand */
-    int replay_to; /* from this offset */
-    int collects;  /* passes are listed, and those that no position holds dropped */
+    bool starts_at_begin; /* of the newest generation, without a position; else at offset 0 */
+    int consumers;        /* 2 or 3; the last one never ends */
+    int lag;              /* events that are applied and not confirmed */
+    int faults;           /* commands and writes without a clear answer */
+    int ends;             /* consumers that are killed */
+    int moves;            /* by the group; more when the owner is dead */
+    int undecided;        /* taken again by one that was not told yet that it is another's */
+    int replays;          /* by hand */
+    int replay_to;        /* from this offset */
+    int collects;         /* passes are listed, and those that no position holds dropped */
 };
 
 /* Rules left out. All but notes_first are needed. */
 struct generation_former {
-    bool one_for_all;   /* notes are not kept per pass: a begin and a sweep drop all */
-    bool notes_first;   /* a sweep reads the notes before the documents */
-    bool early_notes;   /* the pass is not waited for before the first note is written */
-    bool note_unwaited; /* the position moves past an event before its note is written */
-    bool untold;        /* a late delete of a sweep is not marked */
-    bool blind_take;    /* taking over does not compare the pass */
-    bool rows_expected; /* a begin without rows counts as one with rows */
-    bool remembers;     /* what a sweep read is kept when its owner goes back */
+    bool one_for_all;    /* notes are not kept per pass: a begin and a sweep drop all */
+    bool notes_first;    /* a sweep reads the notes before the documents */
+    bool early_notes;    /* the pass is not waited for before the first note is written */
+    bool note_unwaited;  /* the position moves past an event before its note is written */
+    bool untold;         /* a late delete of a sweep is not marked */
+    bool blind_take;     /* taking over does not compare the pass */
+    bool rows_expected;  /* a begin without rows counts as one with rows */
+    bool first_is_first; /* the first generation needs no pass, wherever its owner comes from */
+    bool remembers;      /* what a sweep read is kept when its owner goes back */
 };
 
 struct generation_outcome {

@@ -326,6 +326,8 @@ static bool matches(const struct model *m, const struct doc *d, const struct com
 
     switch ((enum position_change_kind)c->kind) {
     case POSITION_CHANGE_TAKE:
+        if (!c->seen.found || !d->found)
+            return c->seen.found == d->found;
         return owners && d->rewind == c->seen.rewind && d->again == c->seen.again &&
                d->offset == c->seen.offset &&
                (d->pass == c->seen.pass || m->former->blind_take);
@@ -359,11 +361,13 @@ bool generation_change(const struct model *m, struct doc *d, const struct comman
         break;
     case POSITION_CHANGE_SET_BACK:
         d->offset = c->next.offset;
+        d->rows_begin = c->next.rows_begin;
         d->pass = c->next.pass;
         d->rewind = NO;
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
         d->offset = c->next.offset;
+        d->rows_begin = c->next.rows_begin;
         d->pass = c->next.pass;
         d->again = NO;
         break;

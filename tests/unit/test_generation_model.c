@@ -97,9 +97,17 @@ static const struct generation_case without_rows = {
     .log_len = 6,
 };
 
+/* The first that its collection saw; what was before it is only applied when somebody asks. */
+static const struct generation_case from_its_begin = {
+    .name = "from its begin",
+    .log = {PUT(1, 1), BEGIN_FIRST(1), PUT(0, 2), END},
+    .log_len = 4,
+    .starts_at_begin = true,
+};
+
 static const struct generation_case *const all[] = {
-    &two_generations, &after_the_first, &orphan,      &same_key,
-    &made_anew,       &cut_short,       &without_rows};
+    &from_its_begin, &two_generations, &after_the_first, &orphan,
+    &same_key,       &made_anew,       &cut_short,       &without_rows};
 
 /* ---- what may happen ---- */
 
@@ -353,6 +361,16 @@ static void a_mark_must_not_stop_at_a_begin_without_rows(void **state)
     fails(&c, (struct generation_former){.rows_expected = true});
 }
 
+/* Somebody may have gone back before its begin. */
+static void the_first_generation_too_needs_a_pass_when_more_was_applied(void **state)
+{
+    struct generation_case c = case_of(&from_its_begin);
+
+    (void)state;
+    c.replays = 1;
+    fails(&c, (struct generation_former){.first_is_first = true});
+}
+
 /* Documents are gone that were read when the end was reached before. */
 static void going_back_must_forget_what_a_sweep_read(void **state)
 {
@@ -398,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_late_delete_of_a_sweep_must_be_marked),
         cmocka_unit_test(taking_over_must_compare_the_pass),
         cmocka_unit_test(a_mark_must_not_stop_at_a_begin_without_rows),
+        cmocka_unit_test(the_first_generation_too_needs_a_pass_when_more_was_applied),
         cmocka_unit_test(going_back_must_forget_what_a_sweep_read),
         cmocka_unit_test(the_notes_may_be_read_before_the_documents),
     };

@@ -526,6 +526,27 @@ static void only_the_owner_with_the_same_pass_may_sweep(void **state)
         assert_false(position_may_sweep(&p, &docs[i], "me"));
 }
 
+/* What stands before the begin comes into the collection, and has to be swept. */
+static void the_first_generation_needs_a_pass_only_after_a_way_back_behind_it(void **state)
+{
+    struct position_doc doc = under_pass();
+    struct position p = owner_under_pass();
+    struct position_change back;
+
+    (void)state;
+    assert_true(position_needs_pass(&p, 200, false));
+    assert_false(position_needs_pass(&p, 200, true));
+    assert_true(position_needs_pass(&p, 300, true));
+    position_set_back(&back, &doc, 200);
+    assert_int_equal(back.next.rows_begin, 200);
+    position_went_back(&p, 200);
+    assert_false(position_needs_pass(&p, 200, true));
+    position_set_back(&back, &doc, 199);
+    assert_int_equal(back.next.rows_begin, POSITION_NONE);
+    position_went_back(&p, 199);
+    assert_true(position_needs_pass(&p, 200, true));
+}
+
 /* ---- every order ---- */
 
 static const struct position_case two = {
@@ -696,6 +717,7 @@ int main(void)
         cmocka_unit_test(a_swept_generation_has_no_pass),
         cmocka_unit_test(an_owner_follows_the_pass_of_its_document),
         cmocka_unit_test(only_the_owner_with_the_same_pass_may_sweep),
+        cmocka_unit_test(the_first_generation_needs_a_pass_only_after_a_way_back_behind_it),
         cmocka_unit_test(two_consumers_end_right_whatever_answer_is_missing),
         cmocka_unit_test(two_consumers_end_right_when_two_answers_are_missing),
         cmocka_unit_test(two_consumers_end_right_when_one_takes_over_before_it_is_told),

@@ -177,15 +177,15 @@ static void each_change_of_the_offset_sets_the_pass(void **state)
     sent("\"begin\" : 100, \"rows_begin\" : 90, \"log_id\" : \"log\", \"pass\" : \"p\" }");
     position_set_back(&c, &doc, 101);
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
-    sent("\"$set\" : { \"offset\" : 101, \"pass\" : \"p\" }, "
+    sent("\"$set\" : { \"offset\" : 101, \"rows_begin\" : 90, \"pass\" : \"p\" }, "
          "\"$unset\" : { \"rewind\" : true }");
     position_set_back(&c, &doc, 100);
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
-    sent("\"$set\" : { \"offset\" : 100, \"pass\" : \"\" }");
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }");
     p.again = 100;
     position_begin_again(&c, &p, "me");
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
-    sent("\"$set\" : { \"offset\" : 100, \"pass\" : \"\" }, "
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }, "
          "\"$unset\" : { \"again\" : true }");
     position_swept(&p, 510);
     position_goodbye(&c, &p, "me");

@@ -41,9 +41,9 @@ class Slot:
 
     def start(self):
         chain, settings = self.chain, {"kafka.bootstrap.servers": self.kafka.address}
-        env = {}
+        env = {"DYNAFERRY_MUTATION": chain.options.mutation} if chain.options.mutation else {}
         if chain.names:
-            env = chain.names.environment()
+            env.update(chain.names.environment())
             settings["source.endpoint_url"] = f"http://source.test:{chain.gate.port}"
             settings["target.address"] = f"mongodb://target.test:{chain.mongo.port}/"
         self.program = chain.bridge.program(self.role, settings, env=env).start()

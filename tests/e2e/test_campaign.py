@@ -19,7 +19,7 @@ KEY = b'{"pk":{"S":"a"}}'
 def test_two_rounds_of_random_faults(parts, directory):
     parts.need_ours("kafka", "mongodb")
     options = argparse.Namespace(
-        seed=7, rounds=2, minutes=60, producers=2, consumers=2, asan=False, tsan=False
+        seed=7, rounds=2, minutes=60, producers=2, consumers=2, asan=False, tsan=False, mutation=None
     )
     assert run_chain(options, directory, parts) == 0, f"see {directory}"
 

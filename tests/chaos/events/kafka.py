@@ -46,7 +46,9 @@ class KafkaSilent(OfProgram):
         return True
 
     def end(self):
+        """With a cut: else the client would wait for the lost answer for its own minute."""
         setattr(self.slot.kafka, self.lost, ())
+        self.slot.kafka.cut_all()
 
     def about(self):
         return f"{self.slot.name} {self.lost} {' '.join(self.kinds)}"
@@ -100,6 +102,7 @@ class TopicCut(Event):
         if not tap.update() or not any(at > 0 for at in tap.next.values()):
             return False
         delete_records(self.chain.parts.kafka, tap.topic, tap.next)
+        tap.was_cut = True
         return True
 
 

@@ -145,13 +145,13 @@ def test_the_judgment_of_a_topic_tells(break_it, told):
 @pytest.mark.parametrize(
     "values, told",
     [
-        ([42, 42, 42, 92], False),  # its first tables
-        ([42, 60, 78], True),
-        ([92, 42, 60, 78], True),
-        ([42, 44, 46], False),
-        ([42, 43, 92], False),
-        ([42, 92], False),
-        ([42, 92, 91, 92], False),
+        ([35, 35, 74, 89], False),  # its first tables, and more of them
+        ([42, 60, 78, 96], True),
+        ([92, 42, 60, 78, 96], True),
+        ([42, 60, 78], False),
+        ([42, 44, 46, 48], False),
+        ([42, 43, 92, 120], False),
+        ([42, 92, 91, 120], False),
     ],
 )
 def test_growth_is_more_in_each_round(values, told):

@@ -103,6 +103,7 @@ static void the_end_is_seen_behind_all_that_came(void **state)
     assert_int_equal(p.end_seen, 2);
     assert_int_equal(p.batch.next_offset, 2);
     assert_int_equal(p.begin, 0);
+    assert_true(p.begin_rows);
     assert_int_equal(released, 1);
     let_go_of(&p);
 }
@@ -146,6 +147,21 @@ static void nothing_counts_behind_a_begin_that_is_applied_in_place(void **state)
     view.first = FIRST;
 }
 
+/* Somebody replays what stands before it. */
+static void the_first_generation_is_applied_in_place_behind_other_records(void **state)
+{
+    struct partition p;
+
+    (void)state;
+    message_count = 0;
+    add(ROW, 0);
+    add(BEGIN("pk"), 0);
+    p = pulling();
+    assert_int_equal(p.stop, PARTITION_STOP_BEGIN);
+    assert_int_equal(p.next_begin.offset, 1);
+    let_go_of(&p);
+}
+
 static void a_begin_without_rows_is_not_applied_in_place(void **state)
 {
     struct partition p;
@@ -157,6 +173,7 @@ static void a_begin_without_rows_is_not_applied_in_place(void **state)
     add(ROW, 0);
     p = pulling();
     assert_int_equal(p.stop, PARTITION_STOP_NOT);
+    assert_false(p.begin_rows);
     assert_int_equal(p.batch.next_offset, 2);
     let_go_of(&p);
     view.first = FIRST;
@@ -247,6 +264,7 @@ int main(void)
         cmocka_unit_test(an_offset_that_the_log_does_not_have_stops_the_reading),
         cmocka_unit_test(nothing_counts_behind_a_begin_of_another_key_schema),
         cmocka_unit_test(nothing_counts_behind_a_begin_that_is_applied_in_place),
+        cmocka_unit_test(the_first_generation_is_applied_in_place_behind_other_records),
         cmocka_unit_test(a_begin_without_rows_is_not_applied_in_place),
         cmocka_unit_test(nothing_counts_behind_the_end_of_a_pass),
     };

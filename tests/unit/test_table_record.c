@@ -490,6 +490,14 @@ static void a_stop_that_an_abort_took_back_is_written_again(void **state)
     bench_end(&b);
 }
 
+static bool all_is_well(void)
+{
+    AUTO(buf_release) struct buf text;
+
+    buf_init(&text, 4096);
+    return health_write(&text);
+}
+
 static void
 a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again(void **state)
 {

@@ -181,7 +181,7 @@ const struct config_option config_options[] = {
      .help =
          "How long a data topic keeps its records; -1: forever. Only within this time can a "
          "new target be built from Kafka alone."},
-    {NUMBER("topic.max.message.bytes", P | C, "8388608", 65536, 1000 * MIB),
+    {NUMBER("topic.max.message.bytes", P | C, "8388608", 69632, 1000 * MIB),
      .derived = "8388608, or 16777216 with event.before = true",
      .help = "Largest message of a data topic. An item of 400 KB can become 3.7 MB of JSON."},
     {NUMBER("ledger.partitions", P | C, "16", 1, 1000),

@@ -139,6 +139,7 @@ static void set_limits(struct consumer *c)
     c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), most);
     c->linger_ms = config_int(config, "target.batch.ms");
     c->session_ms = GROUP_SESSION_MS;
+    c->errors_halt = strcmp(config_string(config, "errors.tolerance"), "none") == 0;
     atomic_store(&c->last_poll, clock_mono_ms());
     name_owner(c->me);
 }

@@ -135,10 +135,20 @@ struct partition_next partition_hold(struct partition *p, enum mongo_result resu
     return go_at(PARTITION_HELD, p->until);
 }
 
+static void end_halt(struct partition *p)
+{
+    if (!p->halted)
+        return;
+    free(TAKE(p->halted));
+    table_partition_halt_ended(p->table, p->number);
+}
+
 struct partition_next partition_halt(struct partition *p, const char *reason)
 {
     partition_stop_reading(p);
     position_doubt(&p->position);
+    if (p->halted && strcmp(p->halted, reason) != 0)
+        end_halt(p); /* of something else */
     if (!p->halted) {
         p->halted = xstrdup(reason);
         table_partition_halted(p->table, p->number, reason);
@@ -180,14 +190,6 @@ struct partition_next partition_run(struct partition *p)
 
 /* ---- progress ---- */
 
-static void end_halt(struct partition *p)
-{
-    if (!p->halted)
-        return;
-    free(TAKE(p->halted));
-    table_partition_halt_ended(p->table, p->number);
-}
-
 void partition_progressed(struct partition *p)
 {
     end_halt(p);
@@ -224,6 +226,7 @@ void partition_drop_batch(struct partition *p)
     fetch_stream_release(p->stream, p->messages, p->message_count);
     for (size_t i = 0; i < p->refusal_count; i++)
         free(p->refusals[i].reason);
+    free(TAKE(p->refused));
     p->message_count = p->refusal_count = p->letter_count = 0;
     batch_reset(&p->batch);
 }

@@ -131,6 +131,8 @@ struct partition {
     int64_t begin;                      /* offset of the last begin in the batch */
     struct dead_letters_round *letters; /* LETTERS: what is on its way */
     size_t letter_count;                /* of the batch */
+    char *refused; /* errors.tolerance = none: what of the batch can't be applied, and why */
+    int64_t refused_offset; /* the first of it */
     struct suspects suspects;
     struct backoff backoff;
     int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */

@@ -26,6 +26,7 @@ static void destroy(struct table_worker *w)
         throttle_scan_end(w->p->throttle);
     health_remove(w->health);
     table_metrics_remove(&w->metrics);
+    table_trim_release(&w->trim);
     table_look_release(w);
     table_state_release(&w->appended, w->reader_free);
     key_schema_release(&w->schema);

@@ -25,6 +25,7 @@
 #include "producer/shard_listing.h"
 #include "producer/table_metrics.h"
 #include "producer/table_state.h"
+#include "producer/table_trim.h"
 #include "producer/topic_writer.h"
 
 struct segment_reader;
@@ -107,6 +108,7 @@ struct table_worker {
     unsigned start_tries;
 
     struct worker_look look;
+    struct table_trim trim; /* of the control step */
 
     pthread_mutex_t record_lock; /* held over a change of the table's own record and its append:
                                     they keep one order */

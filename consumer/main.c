@@ -177,7 +177,8 @@ static void start_threads(struct consumer *c)
                                      .owns_first = owns_first,
                                      .changed = table_changed,
                                      .arg = c};
-    struct end_offsets_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
+    struct end_offsets_setup ends = {
+        .config = c->config, .rk = fetch_handle(c->fetch), .ledger = c->ledger};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
     c->keeper = keeper_new(c->target, position_answered);

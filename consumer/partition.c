@@ -85,6 +85,16 @@ bool partition_is_taken(const struct partition *p)
     return facts[p->state].taken;
 }
 
+int64_t partition_lag(const struct partition *p)
+{
+    int64_t offset = atomic_load(&p->offset), end = atomic_load(&p->log_end);
+
+    if (atomic_load(&p->left_out) ||
+        (atomic_load(&p->idle) && atomic_load(&p->end_shown) >= end))
+        return 0;
+    return MAX(end - MAX(offset, 0), 0);
+}
+
 bool partition_may_be_taken(const struct partition *p)
 {
     return position_may_take_again(atomic_load(&p->assigned));

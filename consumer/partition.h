@@ -26,6 +26,7 @@
 #include "consumer/fetch_stream.h"
 #include "consumer/keeper.h"
 #include "consumer/position.h"
+#include "consumer/retention_search.h"
 #include "consumer/suspects.h"
 #include "consumer/table.h"
 #include "consumer/topic_identity.h"
@@ -161,6 +162,7 @@ struct partition {
 
     /* of the thread of end_offsets */
     int64_t offset_before; /* what was confirmed before it asked for the end */
+    struct retention_place place;
 };
 
 /* The caller frees. */
@@ -174,6 +176,8 @@ static inline void partition_wake(struct partition *p)
 }
 
 bool partition_is_released(const struct partition *p);
+/* Records that are not applied yet, as far as the log's end is known. Any thread. */
+int64_t partition_lag(const struct partition *p);
 bool partition_is_taken(const struct partition *p);
 /* Is it ours to take? Not what the group has taken away. */
 bool partition_may_be_taken(const struct partition *p);

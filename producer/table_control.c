@@ -10,6 +10,7 @@
 #include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
+#include "producer/start_trouble.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
 #include "producer/table_record.h"
@@ -88,8 +89,10 @@ static void look_at_topic(struct table_worker *w)
         doubt_clear(&w->topic_doubt);
     w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
     pthread_mutex_unlock(&w->lock);
-    if (gone)
-        table_worker_halt(w, PHASE_GAP, "the data topic is gone");
+    if (!gone)
+        return;
+    topic_writer_gate_try_now(w->writer, &w->member); /* what follows is for another topic */
+    table_worker_halt(w, PHASE_GAP, "the data topic is gone");
 }
 
 static int64_t run(struct append_context *a)
@@ -121,9 +124,7 @@ static void set_halted(struct table_worker *w, void *arg)
     free(t->reason);
     t->reason = xstrdup(w->halt_reason);
     table_worker_set_state(w, WORKER_HALTED);
-    if (w->scan_slot) /* other tables wait for it */
-        throttle_scan_end(w->p->throttle);
-    w->scan_slot = false;
+    table_worker_end_scan(w);
 }
 
 static void log_gap(const struct table_worker *w)
@@ -172,6 +173,7 @@ static int64_t halt_table(struct append_context *a)
     if (table_record_change(a, &w->control, set_halted, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->halt_phase);
+    metric_add(w->metrics.gaps, w->halt_phase == PHASE_GAP);
     log_halted(w);
     return CONTROL_MS;
 }
@@ -214,6 +216,7 @@ static int64_t look_again(struct table_worker *w)
 static int64_t start(struct append_context *a)
 {
     struct table_worker *w = a->w;
+    struct error err;
     bool ended;
     int64_t pause = table_worker_pause_ms(w);
 
@@ -222,7 +225,11 @@ static int64_t start(struct append_context *a)
     pthread_mutex_unlock(&w->lock);
     if (!ended)
         return PARTS_MS;
-    return pause > 0 ? pause : table_start(a);
+    if (pause > 0)
+        return pause;
+    return table_record_sync(w, &err) == 0
+               ? table_start(a)
+               : start_trouble_retry(w, "the ledger can't be read to its end", &err);
 }
 
 static int64_t load_again(struct table_worker *w)
@@ -236,7 +243,7 @@ static int64_t load_again(struct table_worker *w)
 static enum worker_state state_of(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
-    if (w->halt_reason && w->state != WORKER_HALTED)
+    if (w->halt_reason && w->state != WORKER_HALTED && w->state != WORKER_HALT_APPENDED)
         table_worker_set_state(w, WORKER_HALTING);
     else if (w->state == WORKER_ADOPTING && w->adoption_committed)
         table_worker_set_state(w, WORKER_RUNNING);

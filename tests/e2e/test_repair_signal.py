@@ -139,19 +139,6 @@ def test_what_is_no_request_and_what_is_for_nobody_is_passed_over(bridge):
     producer.sigterm()
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "pause", "resume"])
-def test_a_request_that_this_version_can_t_do_is_refused_by_name(bridge, kind):
-    table = bridge.add_table()
-    producer = bridge.producer()
-    wait_placed(bridge, table)
-    more = {"generation": 1} if kind == "snapshot" else {}
-    offset = produce(bridge, json.dumps(signal(table, kind, **more)).encode(), table.name)
-    wait_handled(bridge, table, offset)
-    ((refused, line),) = refusals(producer)
-    assert refused == offset and f"type={kind}" in line and "not supported" in line
-    assert producer.metric("dynaferry_producer_signals_refused_total", table=table.name) == 1
-
-
 def test_a_key_that_stands_twice_is_read_once(bridge):
     table = bridge.add_table()
     writer = bridge.writer(table, seed=75, keys=3)
@@ -387,14 +374,14 @@ def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
 
 
 def test_a_table_in_a_gap_refuses_and_goes_on_refusing_after_a_restart(ferry):
-    table, writer, producer = begin(ferry, seed=86, keys=10)
+    table, writer, producer = begin(ferry, seed=86, keys=10, on_gap="fail")
     wait_phase(ferry, table, "tail")
     wait_placed(ferry, table)
     ferry.wait_caught_up()
     producer.sigterm()
     ferry.fake.control.new_stream(table.name)
     for _ in range(2):
-        program = ferry.producer()
+        program = ferry.producer({"on_gap": "fail"})
         wait_phase(ferry, table, "gap")
         offset = ask_repair(ferry, table, writer.keys[:5])
         wait_handled(ferry, table, offset)
@@ -413,7 +400,7 @@ def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(fer
         wait_placed(ferry, t)
     producer.sigterm()
     ferry.fake.control.new_stream(table.name)
-    producer = ferry.producer(ONE_HANDLE)
+    producer = ferry.producer({**ONE_HANDLE, "on_gap": "fail"})
     wait_phase(ferry, table, "gap")
     batch = held_cut_batch(ferry, other)
     wait_commit(ferry, producer, third)

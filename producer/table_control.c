@@ -15,6 +15,7 @@
 #include "producer/table_look.h"
 #include "producer/table_record.h"
 #include "producer/table_start.h"
+#include "producer/table_trim.h"
 
 #define CONTROL_MS 500
 #define PARTS_MS 50 /* for what still ends of an earlier life */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "common/base/alarm.h"
 #include "common/base/clock.h"
 #include "common/run/log.h"
-#include "producer/table_worker.h"
 
 #define SHOW_EVERY_MS 2000
 #define STREAM_KEEPS_MS (24 * 3600 * 1000LL)
@@ -16,6 +16,12 @@ struct trim_series {
     struct metric *seconds;
     bool present;
     UT_hash_handle hh;
+};
+
+struct table_trim {
+    struct trim_series *series; /* by shard */
+    struct alarm alarm;
+    int64_t shown_ms; /* monotonic */
 };
 
 struct trim_look { /* the shards that are trimmed first, the nearest first */
@@ -36,10 +42,16 @@ static void series_remove(struct table_trim *trim, struct trim_series *series)
     free(series);
 }
 
-void table_trim_release(struct table_trim *trim)
+struct table_trim *table_trim_new(void)
 {
-    while (trim->series)
+    return xcalloc(1, sizeof(struct table_trim));
+}
+
+void table_trim_free(struct table_trim *trim)
+{
+    while (trim && trim->series)
         series_remove(trim, trim->series);
+    free(trim);
 }
 
 static struct trim_series *series_get(struct table_worker *w, const char *shard)
@@ -47,7 +59,7 @@ static struct trim_series *series_get(struct table_worker *w, const char *shard)
     AUTO(free_charp) char *labels = NULL;
     struct trim_series *series;
 
-    HASH_FIND_STR(w->trim.series, shard, series);
+    HASH_FIND_STR(w->trim->series, shard, series);
     if (series)
         return series;
     labels = metric_labels("table", w->table, "shard", shard, NULL);
@@ -55,7 +67,7 @@ static struct trim_series *series_get(struct table_worker *w, const char *shard)
     series->shard = xstrdup(shard);
     series->seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_shard_trim_seconds",
                                  "until the stream trims what was not read yet", labels);
-    HASH_ADD_KEYPTR(hh, w->trim.series, series->shard, strlen(series->shard), series);
+    HASH_ADD_KEYPTR(hh, w->trim->series, series->shard, strlen(series->shard), series);
     return series;
 }
 
@@ -63,23 +75,23 @@ static void show_shards(struct table_worker *w, const struct trim_look *look)
 {
     struct trim_series *series, *next;
 
-    for (series = w->trim.series; series; series = series->hh.next)
+    for (series = w->trim->series; series; series = series->hh.next)
         series->present = false;
     for (size_t i = 0; i < look->count; i++) {
         series = series_get(w, look->nearest[i].shard);
         series->present = true;
         metric_set(series->seconds, look->nearest[i].left_ms / 1000);
     }
-    HASH_ITER(hh, w->trim.series, series, next)
+    HASH_ITER(hh, w->trim->series, series, next)
         if (!series->present)
-            series_remove(&w->trim, series);
+            series_remove(w->trim, series);
 }
 
 /* ---- the log ---- */
 
 static void warn(struct table_worker *w, const char *shard, int64_t left_ms)
 {
-    enum alarm_level level = alarm_look(&w->trim.alarm, left_ms, TABLE_TRIM_WARN_MS,
+    enum alarm_level level = alarm_look(&w->trim->alarm, left_ms, TABLE_TRIM_WARN_MS,
                                         TABLE_TRIM_ERROR_MS, clock_mono_ms());
 
     if (level != ALARM_NONE)
@@ -118,10 +130,10 @@ void table_trim_show(struct table_worker *w)
     struct trim_look look;
     int64_t now = clock_mono_ms();
 
-    if (w->trim.shown_ms > 0 && now - w->trim.shown_ms < SHOW_EVERY_MS)
+    if (w->trim->shown_ms > 0 && now - w->trim->shown_ms < SHOW_EVERY_MS)
         return;
     look_at(w, &look);
-    w->trim.shown_ms = look.count > 0 ? now : 0;
+    w->trim->shown_ms = look.count > 0 ? now : 0;
     if (look.count > 0) {
         metric_set(w->metrics.trim_seconds, look.nearest[0].left_ms / 1000);
         warn(w, look.nearest[0].shard, look.nearest[0].left_ms);

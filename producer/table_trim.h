@@ -5,24 +5,14 @@
  * shard is one of the nearest that are not finished. */
 #pragma once
 
-#include <stdint.h>
-
-#include "common/base/alarm.h"
+#include "producer/table_worker.h"
 
 #define TABLE_TRIM_SHARDS 100 /* series of one table, at most */
 #define TABLE_TRIM_WARN_MS (6 * 3600 * 1000LL)
 #define TABLE_TRIM_ERROR_MS (2 * 3600 * 1000LL)
 
-struct table_worker;
-struct trim_series;
-
-struct table_trim {
-    struct trim_series *series; /* by shard */
-    struct alarm alarm;
-    int64_t shown_ms; /* monotonic */
-};
-
+struct table_trim *table_trim_new(void);
+/* All series of shards end. NULL is fine. */
+void table_trim_free(struct table_trim *trim);
 /* Looks every few seconds, whatever state the table is in. */
 void table_trim_show(struct table_worker *w);
-/* All series of shards end. */
-void table_trim_release(struct table_trim *trim);

@@ -1,4 +1,4 @@
-"""Drops all records of a topic, as retention does.
+"""Drops records of a topic, as retention does: all of them, or those before an offset.
 
 In a process of its own, which ends without cleaning up: the results of confluent-kafka 2.12.2's delete_records
 damage the interpreter's memory.
@@ -12,17 +12,18 @@ import confluent_kafka
 import confluent_kafka.admin
 
 
-def delete_records(bootstrap, topic, partitions):
-    subprocess.run([sys.executable, __file__, bootstrap, topic, str(partitions)], check=True, timeout=120)
+def delete_records(bootstrap, topic, partitions, before=confluent_kafka.OFFSET_END):
+    words = [bootstrap, topic, str(partitions), str(before)]
+    subprocess.run([sys.executable, __file__, *words], check=True, timeout=120)
 
 
-def main(bootstrap, topic, partitions):
+def main(bootstrap, topic, partitions, before):
     admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap})
-    ends = [confluent_kafka.TopicPartition(topic, p, confluent_kafka.OFFSET_END) for p in range(partitions)]
+    ends = [confluent_kafka.TopicPartition(topic, p, before) for p in range(partitions)]
     for future in admin.delete_records(ends).values():
         future.result(60)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

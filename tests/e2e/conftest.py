@@ -66,6 +66,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "asan: part of the quick subset that also runs with the sanitizer build"
     )
+    config.addinivalue_line("markers", "tsan: part of the few that also run with the programs built with TSan")
     config.addinivalue_line("markers", "campaign: a random campaign, longer by environment variables")
 
 

@@ -1,4 +1,4 @@
-"""Drops all records of a topic, as retention does.
+"""Drops records of a topic, as retention does: all of them, or those before an offset.
 
 In a process of its own, which ends without cleaning up: the results of confluent-kafka 2.12.2's delete_records
 damage the interpreter's memory.

@@ -101,7 +101,7 @@ def test_a_log_that_is_cut_by_its_size_is_warned_of(ferry):
     told = left(consumer, table)
     wait_until(lambda: left(consumer, table) not in (0, told), 60, "a look", [consumer])
     assert not lines(consumer, BY_SIZE)
-    delete_records(ferry.parts.kafka, ferry.topic(table), 1, position - 2)
+    delete_records(ferry.parts.kafka, ferry.topic(table), {0: position - 2})
     wait_until(lambda: lines(consumer, BY_SIZE), 60, "the warning", [consumer])
     line = lines(consumer, BY_SIZE)[0]
     assert "level=error" in line and f"offset={position} " in line and "records_left=2 " in line

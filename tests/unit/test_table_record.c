@@ -314,6 +314,14 @@ static int64_t control(struct bench *b)
     return b->w->control.run(b->w->control.arg, &b->a);
 }
 
+static bool all_is_well(void)
+{
+    AUTO(buf_release) struct buf text;
+
+    buf_init(&text, 4096);
+    return health_write(&text);
+}
+
 static void a_second_try_to_begin_a_generation_records_its_begin_offsets(void **state)
 {
     struct ledger_table known = record(PHASE_TAIL, 2);

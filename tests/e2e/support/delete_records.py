@@ -4,6 +4,7 @@ In a process of its own, which ends without cleaning up: the results of confluen
 damage the interpreter's memory.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -12,18 +13,22 @@ import confluent_kafka
 import confluent_kafka.admin
 
 
-def delete_records(bootstrap, topic, partitions, before=confluent_kafka.OFFSET_END):
-    words = [bootstrap, topic, str(partitions), str(before)]
-    subprocess.run([sys.executable, __file__, *words], check=True, timeout=120)
+def delete_records(bootstrap, topic, partitions):
+    """Of so many partitions all; or, of partitions with an offset each, what is before that."""
+    ends = partitions
+    if not isinstance(partitions, dict):
+        ends = {partition: confluent_kafka.OFFSET_END for partition in range(partitions)}
+    command = [sys.executable, __file__, bootstrap, topic, json.dumps(ends)]
+    subprocess.run(command, check=True, timeout=120)
 
 
-def main(bootstrap, topic, partitions, before):
+def main(bootstrap, topic, ends):
     admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": bootstrap})
-    ends = [confluent_kafka.TopicPartition(topic, p, before) for p in range(partitions)]
-    for future in admin.delete_records(ends).values():
+    wanted = [confluent_kafka.TopicPartition(topic, int(p), at) for p, at in ends.items()]
+    for future in admin.delete_records(wanted).values():
         future.result(60)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], json.loads(sys.argv[3]))

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from support import workload
+from support import oracle, workload
 from support.bridge import Bridge, complain
 from support.running import bin_dir, wait_until
 from test_memory import CEILING_KB
@@ -154,6 +154,7 @@ def test_a_target_far_slower_than_the_source_loses_nothing(slow):
     slow.proxy.control.clear()
     slow.wait_applied(300)
     check_bounds(producer, consumer)
-    complain(slow.verify_target(table, "raw"))
+    documents = slow.target()[table.name].find().batch_size(20)  # the test server would send too much at once
+    complain(oracle.compare_items(slow.items(table), documents, table.key_schema, "raw").differences)
     letters, problems = slow.dead_letters()
     assert not letters and not problems

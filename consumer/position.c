@@ -23,6 +23,13 @@ static int64_t lowest(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
+/* Who reads from there on passes the begin again. */
+static void clear_pass_before(char *pass, int64_t begin, int64_t offset)
+{
+    if (offset <= begin && !MUTATED(pass))
+        pass[0] = '\0';
+}
+
 /* ---- taking over ---- */
 
 static bool means_something(const struct position_doc *doc,
@@ -59,6 +66,7 @@ enum position_start position_take(struct position_change *ret, const struct posi
         start_at_begin(&doc, source);
     if (doc.generation == source->generation && source->begin != POSITION_NONE)
         doc.begin = source->begin;
+    clear_pass_before(doc.pass, doc.begin, doc.offset);
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);
     doc.found = true;
@@ -78,6 +86,7 @@ static void remember(struct position *position, const struct position_doc *doc, 
     position->generation = doc->generation;
     position->begin = doc->begin;
     strcpy(position->log_id, doc->log_id);
+    strcpy(position->pass, doc->pass);
     position->applied = doc->offset;
     position->doubted = false;
     position_confirmed(position, doc->offset);
@@ -113,6 +122,7 @@ static void begin_change(struct position_change *ret, enum position_change_kind 
     ret->next.generation = position->generation;
     ret->next.begin = position->begin;
     strcpy(ret->next.log_id, position->log_id);
+    strcpy(ret->next.pass, position->pass);
 }
 
 void position_move(struct position_change *ret, const struct position *position, const char *me)
@@ -126,6 +136,7 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
     *ret = (struct position_change){POSITION_CHANGE_SET_BACK, *doc, *doc};
     ret->next.offset = offset;
     ret->next.rewind = POSITION_NONE;
+    clear_pass_before(ret->next.pass, doc->begin, offset);
 }
 
 void position_begin_again(struct position_change *ret, const struct position *position,
@@ -134,6 +145,7 @@ void position_begin_again(struct position_change *ret, const struct position *po
     begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, position, me);
     ret->next.offset = position_again_from(position);
     ret->next.again = POSITION_NONE;
+    clear_pass_before(ret->next.pass, position->begin, ret->next.offset);
 }
 
 void position_goodbye(struct position_change *ret, const struct position *position,
@@ -220,11 +232,27 @@ void position_written(struct position *position, int64_t end)
 }
 
 void position_begun(struct position *position, int64_t generation, int64_t begin,
-                    const char *log_id)
+                    const char *log_id, const char *pass)
 {
+    CHECK(strlen(pass) < sizeof(position->pass));
     position->generation = generation;
     position->begin = begin;
     strcpy(position->log_id, log_id);
+    strcpy(position->pass, pass);
+}
+
+void position_swept(struct position *position, int64_t end)
+{
+    position->pass[0] = '\0';
+    position_written(position, end);
+}
+
+bool position_may_sweep(const struct position *position, const struct position_doc *doc,
+                        const char *me)
+{
+    return (doc->found && doc->epoch == position->epoch && strcmp(doc->owner, me) == 0 &&
+            strcmp(doc->pass, position->pass) == 0) ||
+           MUTATED(sweep_check);
 }
 
 void position_confirmed(struct position *position, int64_t offset)
@@ -238,6 +266,7 @@ void position_went_back(struct position *position, int64_t offset)
 {
     position->offset = position->applied = offset;
     position->doubted = false;
+    clear_pass_before(position->pass, position->begin, offset);
 }
 
 void position_begins_again(struct position *position)

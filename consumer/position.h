@@ -13,6 +13,12 @@
  * grace in which a write may still come. `again` is kept in the document, so that a successor
  * that dies in the grace does not lose it.
  *
+ * A generation that is not the first of its collection has a pass: a random name, put into the
+ * document with the generation's begin, under which every key seen since is noted (seen.h). At
+ * the generation's end the documents without a note are deleted (sweep.h), and the pass is
+ * taken out of the document with the end. Whoever goes back to the begin, or before it, clears
+ * the pass: what was noted then may not be what is seen now.
+ *
  * Everything here is pure: position_store.c makes commands of it. Of the thread that holds the
  * partition. */
 #pragma once
@@ -35,7 +41,7 @@ struct position_doc {
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
     char owner[POSITION_TEXT_MAX]; /* "" after a goodbye */
-    char pass[POSITION_TEXT_MAX];  /* always "" */
+    char pass[POSITION_TEXT_MAX];  /* of its generation; "": none, or it is swept */
     int64_t rewind;                /* POSITION_NONE: none */
     int64_t again;                 /* POSITION_NONE: none */
 };
@@ -56,9 +62,10 @@ struct position {
     int64_t applied;    /* everything before it is done with: in the target, with the dead
                            letters, or nothing to apply; >= offset, which moves there next */
     int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
-    int64_t generation; /* as of applied, like the next two */
+    int64_t generation; /* as of applied, like the next three */
     int64_t begin;
     char log_id[POSITION_TEXT_MAX];
+    char pass[POSITION_TEXT_MAX];
     bool doubted;        /* something failed: only the document knows where it stands */
     int64_t quiet_until; /* a write of unknown outcome may come until then; 0: none */
     int64_t again;       /* apply once more from here ... */
@@ -74,9 +81,9 @@ enum position_change_kind {
     /* epoch, owner, rewind, again and offset, or that there is none; all of next. The offset is
      * compared too: between reading and storing the owner may have gone back for a mark */
     POSITION_CHANGE_TAKE,
-    POSITION_CHANGE_MOVE,        /* epoch, owner, no rewind; offset, generation, begin, log */
-    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, removes rewind */
-    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, removes again */
+    POSITION_CHANGE_MOVE, /* epoch, owner, no rewind; offset, generation, begin, log, pass */
+    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, pass, removes rewind */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, pass, removes again */
     POSITION_CHANGE_GOODBYE, /* epoch, owner; owner "", and as a move unless it is in doubt */
     POSITION_CHANGE_MARK,    /* generation, log; rewind, when it is lower */
 };
@@ -151,9 +158,15 @@ void position_unknown(struct position *position, int64_t now_ms, int64_t grace_m
 void position_doubt(struct position *position);
 /* Acknowledged, letters included. */
 void position_written(struct position *position, int64_t end);
-/* A begin was applied. */
+/* A begin was applied. pass: "" for a generation that needs none. */
 void position_begun(struct position *position, int64_t generation, int64_t begin,
-                    const char *log_id);
+                    const char *log_id, const char *pass);
+/* The documents without a note of the pass were deleted: its generation's end is applied. */
+void position_swept(struct position *position, int64_t end);
+/* Did the document hold this pass of this owner when it was read? Only then may a sweep delete
+ * what it found before, without a note, since. */
+bool position_may_sweep(const struct position *position, const struct position_doc *doc,
+                        const char *me);
 /* The document was moved. */
 void position_confirmed(struct position *position, int64_t offset);
 /* The document was set back. */

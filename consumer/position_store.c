@@ -146,6 +146,7 @@ static void set_place(bson_t *set, const struct position_doc *next)
     BSON_APPEND_INT64(set, "generation", next->generation);
     BSON_APPEND_INT64(set, "begin", next->begin);
     BSON_APPEND_UTF8(set, "log_id", next->log_id);
+    BSON_APPEND_UTF8(set, "pass", next->pass);
 }
 
 static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
@@ -153,7 +154,6 @@ static void set_all(bson_t *set, bson_t *unset, const struct position_doc *next)
     set_place(set, next);
     BSON_APPEND_INT64(set, "epoch", next->epoch);
     BSON_APPEND_UTF8(set, "owner", next->owner);
-    BSON_APPEND_UTF8(set, "pass", next->pass);
     uuid_append(set, "uuid", &next->uuid);
     BSON_APPEND_BOOL(unset, "rewind", true);
     if (next->again == POSITION_NONE)
@@ -180,10 +180,12 @@ static void append_update(bson_t *u, const struct position_change *change)
         break;
     case POSITION_CHANGE_SET_BACK:
         BSON_APPEND_INT64(&set, "offset", change->next.offset);
+        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
         BSON_APPEND_BOOL(&unset, "rewind", true);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
         BSON_APPEND_INT64(&set, "offset", change->next.offset);
+        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
         BSON_APPEND_BOOL(&unset, "again", true);
         break;
     case POSITION_CHANGE_MARK:

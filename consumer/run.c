@@ -115,7 +115,7 @@ static void batch_applied(struct partition *p)
     const struct batch *b = &p->batch;
 
     if (b->generation)
-        position_begun(&p->position, b->generation, p->begin, b->log_id);
+        position_begun(&p->position, b->generation, p->begin, b->log_id, "");
     position_written(&p->position, b->next_offset);
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/exit_code.h"
 #include "common/run/log.h"
 #include "producer/placement.h"
+#include "producer/start_decision.h"
 #include "producer/table_names.h"
 
 #define LOGGED_AT_MOST 20
@@ -86,7 +87,9 @@ static void count_by_record(struct census *census, const char *table, bool is_el
     if (found == 1 && full_end_is_finished(&t, census->asked->p->started_ms, is_elsewhere,
                                            census->asked->is_stable))
         return;
-    if (found == 0 || t.phase == PHASE_SNAPSHOT || t.phase == PHASE_TAIL) {
+    if (found == 0 || t.phase == PHASE_SNAPSHOT || t.phase == PHASE_TAIL ||
+        (t.phase == PHASE_GAP &&
+         start_decision_renews(&t, census->asked->p->renews_gaps))) { /* it goes on by itself */
         census->waiting++;
         return;
     }

@@ -25,9 +25,9 @@ int64_t start_trouble_retry(struct table_worker *w, const char *what, const stru
     return later(w);
 }
 
-int64_t start_trouble_doubt(struct table_worker *w, enum ledger_phase phase, const char *reason)
+static int64_t doubted(struct table_worker *w, enum ledger_phase phase, const char *reason,
+                       int64_t doubt_ms)
 {
-    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
     const struct ledger_table *t = &w->known;
     struct error err = {0};
 
@@ -43,4 +43,17 @@ int64_t start_trouble_doubt(struct table_worker *w, enum ledger_phase phase, con
     if (doubt_said(&w->start, reason, clock_mono_ms(), doubt_ms))
         table_worker_halt(w, phase, reason);
     return doubt_again_ms(&w->start, doubt_ms);
+}
+
+int64_t start_trouble_doubt(struct table_worker *w, enum ledger_phase phase, const char *reason)
+{
+    return doubted(w, phase, reason, config_int(w->p->config, "source.doubt.ms"));
+}
+
+int64_t start_trouble_halt(struct table_worker *w, const struct start_decision *decision)
+{
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+
+    return doubted(w, decision->phase, decision->reason,
+                   start_decision_doubt_ms(decision, doubt_ms));
 }

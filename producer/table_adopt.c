@@ -13,6 +13,8 @@
 #include "producer/stream_listing.h"
 #include "producer/table_topic.h"
 
+#define WRITER_OPENS_MS 1000
+
 static void fill_table(struct table_worker *w, struct ledger_table *t,
                        const struct ddb_table *desc)
 {
@@ -33,6 +35,11 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     t->signal_offset = w->known.signal_offset;
     if (t->signal_offset < 0)
         t->signal_offset = signal_topic_start_of(w->requests.subscription);
+    for (size_t i = 0; i < w->known.handled_count; i++)
+        ledger_table_handled(t, w->known.handled[i].offset, w->known.handled[i].id,
+                             w->known.handled[i].refused);
+    if (w->known.phase == PHASE_GAP || w->known.renew)
+        t->gaps = w->known.gaps;
 }
 
 static int append_adoption(struct append_context *a, const struct ledger_table *t,
@@ -80,8 +87,10 @@ int table_adopt_append(struct append_context *a, struct ledger_table *t,
         xrealloc(w->begin_offsets, sizeof(*w->begin_offsets) * (size_t)t->partitions);
     if (topic_writer_gate_enter(w->writer, &w->member, &w->control, err) < 0)
         return err->kind == ERR_RETRY ? 1 : -1;
-    if (!w->topic_handle) /* now the topic is there: librdkafka asks for what it knows */
+    if (!w->topic_handle) { /* now the topic is there: librdkafka asks for what it knows */
         w->topic_handle = topic_writer_topic(w->writer, w->topic);
+        w->topic_handle_since = w->known.generation;
+    }
     if (append_adoption(a, t, tree, err) < 0) {
         topic_writer_request_abort(w->writer, err->message);
         topic_writer_gate_exit(w->writer);
@@ -161,6 +170,14 @@ static void adopt_listing(struct table_worker *w, const struct ledger_table *t,
     shard_tree_release(&old, NULL);
 }
 
+/* A new log, and a handle that has written to the one before: another writer is opened, and
+ * comes here with a handle that knows nothing. */
+static bool handle_is_of_old_log(const struct table_worker *w, const struct ledger_table *t)
+{
+    return w->topic_handle && w->topic_handle_since != w->known.generation &&
+           strcmp(t->log_id, w->known.log_id) != 0;
+}
+
 static int64_t begin_failed(struct table_worker *w, const struct error *err)
 {
     if (err->kind == ERR_FATAL && err->code != EXIT_NO_RIGHT)
@@ -177,6 +194,10 @@ static int64_t begin_generation(struct append_context *a, struct ledger_table *t
     int begun = -1;
 
     if (table_topic_prepare(w, t, &err) == 0) {
+        if (handle_is_of_old_log(w, t)) {
+            topic_writer_outdate(w->writer, w->topic);
+            return WRITER_OPENS_MS;
+        }
         if (t->stream_arn[0])
             adopt_listing(w, t, &tree);
         begun = table_adopt_append(a, t, &tree, &err);

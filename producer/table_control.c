@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
+#include "producer/gap_pace.h"
 #include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
@@ -19,7 +20,7 @@
 #define UNREADABLE_MS 5000
 #define SCAN_PAUSE_MS 500
 #define SCAN_PAUSE_LONGEST_MS 60000
-#define LOOK_AGAIN 4 /* doubts long: how often a table that is gone or failed is looked at */
+#define FAILED_AGAIN 4 /* doubts long: how often a table that failed is looked at */
 
 /* ---- running ---- */
 
@@ -119,6 +120,10 @@ static void set_halted(struct table_worker *w, void *arg)
 
     (void)arg;
     t->phase = w->halt_phase;
+    if (t->phase == PHASE_GAP) {
+        t->renew = w->p->renews_gaps;
+        t->gaps = gap_pace_count(t, ddb_source_now_ms(w->p->source));
+    }
     free(t->reason);
     t->reason = xstrdup(w->halt_reason);
     table_worker_set_state(w, WORKER_HALTED);
@@ -127,17 +132,42 @@ static void set_halted(struct table_worker *w, void *arg)
     w->scan_slot = false;
 }
 
-/* Of a gap with the setting that says what becomes of its table. */
+static void log_gap(const struct table_worker *w)
+{
+    int64_t gaps = w->appended.now.gaps;
+
+    if (gaps > 1)
+        log_error("table has another gap",
+                  "table=%s gaps=%" PRId64 " pause_ms=%" PRId64 " reason=%s", w->table, gaps,
+                  gap_pace_pause_ms(gaps), w->halt_reason);
+    else
+        log_warn("table has a gap: a new generation begins", "table=%s reason=%s", w->table,
+                 w->halt_reason);
+}
+
+/* A gap that nothing goes on from by itself, with what does. */
+static void log_halted_in_gap(const struct table_worker *w)
+{
+    AUTO(free_charp) char *next = xasprintf("dynaferry-producer --resume %s", w->table);
+
+    if (w->p->mode == SYNC_INCR)
+        log_error("table halted", "table=%s phase=gap reason=%s on_gap=fail next=%s lost=%s",
+                  w->table, w->halt_reason, next,
+                  "sync_mode=incr reads no rows: the changes in the gap are lost");
+    else
+        log_error("table halted", "table=%s phase=gap reason=%s on_gap=fail next=%s", w->table,
+                  w->halt_reason, next);
+}
+
 static void log_halted(const struct table_worker *w)
 {
-    const char *phase = ledger_phase_name(w->halt_phase);
-
-    if (w->halt_phase == PHASE_GAP)
-        log_error("table halted", "table=%s phase=%s reason=%s on_gap=%s", w->table, phase,
-                  w->halt_reason, config_string(w->p->config, "on_gap"));
+    if (w->halt_phase != PHASE_GAP)
+        log_error("table halted", "table=%s phase=%s reason=%s", w->table,
+                  ledger_phase_name(w->halt_phase), w->halt_reason);
+    else if (w->p->renews_gaps)
+        log_gap(w);
     else
-        log_error("table halted", "table=%s phase=%s reason=%s", w->table, phase,
-                  w->halt_reason);
+        log_halted_in_gap(w);
 }
 
 static int64_t halt_table(struct append_context *a)
@@ -152,19 +182,35 @@ static int64_t halt_table(struct append_context *a)
     return CONTROL_MS;
 }
 
-/* A table that is gone may come back, and what it failed for may be mended. */
+/* Under lock: a table that is gone may come back, what it failed for may be mended, and from a
+ * gap it goes on. */
+static bool is_time_to_start(const struct table_worker *w)
+{
+    const struct ledger_table *t = &w->appended.now;
+    int64_t halted_ms = clock_mono_ms() - w->state_ms;
+    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+
+    switch (t->phase) {
+    case PHASE_GAP:
+        return table_worker_renews(w) && gap_pace_wait_ms(t, clock_wall_ms()) == 0;
+    case PHASE_GONE:
+        return halted_ms >= doubt_ms;
+    case PHASE_FAILED:
+        return !w->halt_is_final && halted_ms >= FAILED_AGAIN * doubt_ms;
+    default:
+        return false;
+    }
+}
+
 static int64_t look_again(struct table_worker *w)
 {
-    int64_t every = LOOK_AGAIN * config_int(w->p->config, "source.doubt.ms");
     const struct table_state *state = &w->appended;
     bool committed;
 
     AUTO_LOCK(&w->lock);
     metric_set(w->metrics.phase, state->now.phase);
     committed = !state->dirty && state->committed.phase == state->now.phase;
-    if (w->halt_is_final || w->parts > 0 || !committed ||
-        clock_mono_ms() - w->state_ms < every ||
-        (state->now.phase != PHASE_GONE && state->now.phase != PHASE_FAILED))
+    if (w->parts > 0 || !committed || !is_time_to_start(w))
         return CONTROL_MS;
     free(TAKE(w->halt_reason));
     table_worker_set_state(w, WORKER_STARTING);

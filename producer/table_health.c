@@ -87,6 +87,10 @@ static struct worst progress(const struct table_worker *w)
             segments_progress(w, &worst);
         shards_progress(w, &worst);
         break;
+    case WORKER_HALTED:
+        if (table_worker_renews(w))
+            worse(&worst, w->state_ms, "no new generation begins", "");
+        break;
     default:
         break;
     }
@@ -100,10 +104,22 @@ static bool is_in_phase(const struct table_worker *w, enum ledger_phase phase)
            w->appended.now.phase == phase;
 }
 
+/* A gap that the table goes on from by itself is no halt, as long as it does not come again and
+ * again. */
 static bool is_halted(const struct table_worker *w)
 {
-    return w->state == WORKER_UNREADABLE || is_in_phase(w, PHASE_GAP) ||
-           is_in_phase(w, PHASE_FAILED);
+    return w->state == WORKER_UNREADABLE || is_in_phase(w, PHASE_FAILED) ||
+           (is_in_phase(w, PHASE_GAP) && (!table_worker_renews(w) || w->appended.now.gaps > 1));
+}
+
+static void say_halted(const struct table_worker *w)
+{
+    const struct ledger_table *t = &w->appended.now;
+    AUTO(free_charp) char *text = NULL;
+
+    if (table_worker_renews(w))
+        text = xasprintf("%" PRId64 " gaps in a row: %s", t->gaps, t->reason);
+    health_say(w->health, text ? text : t->reason);
 }
 
 void table_health_show(struct table_worker *w)
@@ -121,7 +137,7 @@ void table_health_show(struct table_worker *w)
     is_gone = is_in_phase(w, PHASE_GONE);
     health_note(w->health, is_gone ? gone : "");
     if (halted)
-        health_say(w->health, w->appended.now.reason);
+        say_halted(w);
     else if (!w->trouble[0])
         health_say(w->health, worst.what);
 }

@@ -17,7 +17,7 @@
 #define UNREAD_EAGER 6          /* looks at the usual pace before that */
 #define SHARDS_A_PAGE 100
 #define ROUTINE_FIRST_MS 5000
-#define ROUTINE_MS 60000
+#define ROUTINE_MS 40000
 #define ROUTINE_TABLE_MS 500 /* all tables together: two looks per second without cause */
 #define ROUTINE_PAGE_MS 2000
 #define IDLE_MS 5000
@@ -190,32 +190,31 @@ static int confirm_gone(struct looking *looking, struct error *err)
     return ddb_client_error(looking->a->client) == DDB_NOT_FOUND ? 1 : -1;
 }
 
-/* Something was said against the table. Proven: it becomes a phase. */
-static int64_t table_is_doubtful(struct looking *looking, enum ledger_phase phase,
-                                 const char *why)
+/* Something was said against the table: d, to halt. Proven: it becomes a phase. */
+static int64_t table_is_doubtful(struct looking *looking, const struct start_decision *d)
 {
     struct table_worker *w = looking->a->w;
     struct worker_look *l = &w->look;
-    int64_t doubt_ms = config_int(w->p->config, "source.doubt.ms");
+    int64_t doubt_ms = start_decision_doubt_ms(d, config_int(w->p->config, "source.doubt.ms"));
     struct error err = {0};
     int confirmed = 1;
     int64_t again;
     bool held;
 
     pthread_mutex_lock(&w->lock);
-    held = doubt_said(&l->table, why, clock_mono_ms(), doubt_ms);
+    held = doubt_said(&l->table, d->reason, clock_mono_ms(), doubt_ms);
     l->wants_table = true;
     again = doubt_again_ms(&l->table, doubt_ms);
     pthread_mutex_unlock(&w->lock);
-    error_set(&err, ERR_RETRY, "%s", why);
+    error_set(&err, ERR_RETRY, "%s", d->reason);
     table_worker_trouble(w, "DynamoDB is asked again", &err);
     table_later(w, again);
     if (!held)
         return 0;
-    if (phase == PHASE_GONE)
+    if (d->phase == PHASE_GONE)
         confirmed = confirm_gone(looking, &err);
     if (confirmed > 0)
-        table_worker_halt(w, phase, why);
+        table_worker_halt(w, d->phase, d->reason);
     else if (confirmed == 0)
         doubt_clear(&l->table); /* only this step says and clears it */
     else
@@ -241,6 +240,33 @@ static void table_is_well(struct looking *looking, const struct ddb_table *desc)
     step_wake(w->p->pool, &w->control);
 }
 
+static int64_t not_described(struct looking *looking, const struct error *err)
+{
+    static const struct start_decision gone = {START_HALT, PHASE_GONE,
+                                               "the table does not exist", false};
+    struct table_worker *w = looking->a->w;
+    enum ddb_error kind = ddb_client_error(looking->a->client);
+
+    if (kind == DDB_NOT_FOUND)
+        return table_is_doubtful(looking, &gone);
+    table_worker_trouble(w, "the table can't be described", err);
+    return table_later(w, ddb_error_retry_ms(kind, &w->look.table_tries));
+}
+
+/* Beside a running table its topic is not looked at: what it takes says enough. */
+static struct start_decision decide(struct table_worker *w, const struct ledger_table *known,
+                                    const struct ddb_table *desc)
+{
+    const struct start_asked asked = {.mode = w->p->mode,
+                                      .renews_gaps = w->p->renews_gaps,
+                                      .program_started_ms = w->p->started_ms,
+                                      .known = known,
+                                      .now = desc,
+                                      .topic_partitions = w->partitions};
+
+    return start_decision_make(&asked);
+}
+
 static int64_t look_at_table(struct looking *looking)
 {
     struct table_worker *w = looking->a->w;
@@ -249,21 +275,15 @@ static int64_t look_at_table(struct looking *looking)
     struct start_decision d;
     struct error err;
 
-    if (ddb_table_describe(&desc, looking->a->client, w->table, &err) < 0) {
-        enum ddb_error kind = ddb_client_error(looking->a->client);
-
-        if (kind == DDB_NOT_FOUND)
-            return table_is_doubtful(looking, PHASE_GONE, "the table does not exist");
-        table_worker_trouble(w, "the table can't be described", &err);
-        return table_later(w, ddb_error_retry_ms(kind, &w->look.table_tries));
-    }
+    if (ddb_table_describe(&desc, looking->a->client, w->table, &err) < 0)
+        return not_described(looking, &err);
     w->look.table_tries = 0;
     pthread_mutex_lock(&w->lock);
     ledger_table_copy(&now, &w->appended.now);
     pthread_mutex_unlock(&w->lock);
-    d = start_decision_make(w->p->mode, w->p->started_ms, &now, desc, w->partitions);
+    d = decide(w, &now, desc);
     if (d.verdict == START_HALT)
-        return table_is_doubtful(looking, d.phase, d.reason);
+        return table_is_doubtful(looking, &d);
     if (d.verdict == START_WAIT) {
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         table_worker_trouble(w, "DynamoDB is asked again", &err);

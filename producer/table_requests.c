@@ -85,7 +85,7 @@ static enum situation situation_of(struct table_worker *w, char *why, size_t siz
     finished = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL;
     if (begun && !finished)
         return SITUATION_RUNS;
-    if (!begun && w->state != WORKER_HALTED)
+    if (!begun && (w->state != WORKER_HALTED || table_worker_renews(w)))
         return SITUATION_WAIT;
     if (finished)
         snprintf(why, size, "its snapshot is finished, and sync_mode is full");

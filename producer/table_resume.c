@@ -6,7 +6,7 @@
 #include "common/run/log.h"
 #include "producer/segment_reader.h"
 #include "producer/start_trouble.h"
-#include "producer/topic_search.h"
+#include "producer/table_topic.h"
 
 static void free_found(int64_t **offsets)
 {
@@ -60,38 +60,6 @@ static int load_records(struct table_worker *w, struct error *err)
     return error_prefix(err, "the ledger");
 }
 
-/* A crash right after the begin: its offsets are in the log only. */
-static int find_begin_offsets(struct table_worker *w, int64_t **ret, struct error *err)
-{
-    const struct ledger_table *t = &w->known;
-    int64_t *offsets = xcalloc((size_t)w->partitions, sizeof(*offsets));
-
-    if (topic_search_begin(offsets, w->p->config, w->topic, w->partitions, t->generation,
-                           t->started_ms - 60000, err) < 0) {
-        free(offsets);
-        return -1;
-    }
-    *ret = offsets;
-    return 0;
-}
-
-/* 1: what the ledger knows of the topic is there. 0: it is another log. */
-static int check_log(struct table_worker *w, int64_t **found, struct error *err)
-{
-    const struct ledger_table *t = &w->known;
-    bool is_same;
-
-    if (!t->begin_offsets) {
-        if (find_begin_offsets(w, found, err) == 0)
-            return 1;
-        return err->kind == ERR_DATA ? 0 : -1;
-    }
-    if (topic_search_is_same(&is_same, w->p->config, w->topic, w->partitions, t->begin_offsets,
-                             t->generation, t->log_id, err) < 0)
-        return -1;
-    return is_same;
-}
-
 static void log_resume(const struct table_worker *w)
 {
     const struct table_state *state = &w->appended;
@@ -126,13 +94,12 @@ int64_t table_resume(struct table_worker *w)
 {
     AUTO(free_found) int64_t *found = NULL;
     struct error err = {0};
-    int same = check_log(w, &found, &err);
+    bool same;
 
-    if (same < 0)
+    if (table_topic_is_same_log(w, &same, &found, &err) < 0)
         return start_trouble_retry(w, "its topic can't be looked at", &err);
-    if (same == 0)
-        return start_trouble_doubt(w, PHASE_GAP,
-                                   "the data topic was made anew, or lost its end");
+    if (!same)
+        return start_trouble_doubt(w, PHASE_GAP, START_OTHER_LOG);
     key_schema_release(&w->schema);
     key_schema_copy(&w->schema, &w->known.key_schema);
     if (!w->topic_handle)

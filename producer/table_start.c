@@ -9,6 +9,7 @@
 #include "producer/table_adopt.h"
 #include "producer/table_look.h"
 #include "producer/table_resume.h"
+#include "producer/table_topic.h"
 
 /* ---- the source ---- */
 
@@ -80,7 +81,7 @@ static int64_t not_found(struct append_context *a)
     return doubt_again_ms(&w->start, doubt_ms);
 }
 
-static int64_t start_over(struct table_worker *w)
+static int64_t stand_still(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
     table_worker_set_state(w, WORKER_HALTED);
@@ -89,24 +90,43 @@ static int64_t start_over(struct table_worker *w)
 
 /* ---- the decision ---- */
 
-static int64_t decide(struct append_context *a, const struct ddb_table *desc)
+/* With as many partitions as before it is looked into when the table goes on. */
+static int look_at_topic(struct table_worker *w, bool *ret_other, struct error *err)
+{
+    bool is_same = true;
+
+    if (kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, err) < 0)
+        return -1;
+    if (w->known.generation > 0 && w->partitions > 0 && w->partitions != w->known.partitions &&
+        table_topic_is_same_log(w, &is_same, NULL, err) < 0)
+        return -1;
+    *ret_other = !is_same;
+    return 0;
+}
+
+static int64_t decide(struct append_context *a, const struct ddb_table *desc, bool other_log)
 {
     struct table_worker *w = a->w;
-    const struct ledger_table *t = &w->known;
-    struct start_decision d = start_decision_make(
-        w->p->mode, w->p->started_ms, t->generation ? t : NULL, desc, w->partitions);
+    const struct start_asked asked = {.mode = w->p->mode,
+                                      .renews_gaps = w->p->renews_gaps,
+                                      .program_started_ms = w->p->started_ms,
+                                      .known = &w->known,
+                                      .now = desc,
+                                      .topic_partitions = w->partitions,
+                                      .is_other_log = other_log};
+    struct start_decision d = start_decision_make(&asked);
     struct error err = {0};
     int64_t wait;
 
-    if (d.verdict == START_HALT)
-        return start_trouble_doubt(w, d.phase, d.reason);
     switch (d.verdict) {
+    case START_HALT:
+        return start_trouble_halt(w, &d);
     case START_NEW:
         return table_start_has_stream(a, desc, &wait) ? table_adopt(a, desc) : wait;
     case START_RESUME:
         return table_resume(w);
     case START_OVER:
-        return start_over(w);
+        return stand_still(w);
     default:
         error_set(&err, ERR_RETRY, "it is %s", desc->status);
         return start_trouble_retry(w, "it can't start", &err);
@@ -120,22 +140,34 @@ void table_start_note_known(struct table_worker *w)
     ledger_table_copy(&w->known, &w->appended.committed);
 }
 
+/* Whatever the source says: until a person acts. */
+static bool stays_halted(const struct table_worker *w)
+{
+    const struct ledger_table *t = &w->known;
+
+    return t->phase == PHASE_PAUSED ||
+           (t->phase == PHASE_GAP && !start_decision_renews(t, w->p->renews_gaps));
+}
+
 int64_t table_start(struct append_context *a)
 {
     struct table_worker *w = a->w;
     AUTO(ddb_table_freep) struct ddb_table *desc = NULL;
     struct error err;
+    bool other_log;
     int64_t delay;
 
     table_start_note_known(w);
+    if (stays_halted(w))
+        return stand_still(w);
     if (ddb_table_describe(&desc, a->client, w->table, &err) < 0)
         return ddb_client_error(a->client) == DDB_NOT_FOUND
                    ? not_found(a)
                    : start_trouble_retry(w, "the table can't be described", &err);
-    if (kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, &err) < 0)
-        return start_trouble_retry(w, "its topic can't be described", &err);
+    if (look_at_topic(w, &other_log, &err) < 0)
+        return start_trouble_retry(w, "its topic can't be looked at", &err);
     w->read_capacity = desc->read_capacity;
-    delay = decide(a, desc);
+    delay = decide(a, desc, other_log);
     if (w->state != WORKER_STARTING) { /* only this step leaves it */
         w->start_tries = 0;
         doubt_clear(&w->start);

@@ -88,6 +88,7 @@ static void end_the_halt(struct table_state *state)
 
     state->record_due = state->record_due_committed = t->phase != running_phase(t);
     t->phase = running_phase(t);
+    t->renew = false;
     free(t->reason);
     t->reason = xstrdup("");
 }

@@ -28,10 +28,13 @@ static int create_topic(struct table_worker *w, struct error *err)
         .configs = settings,
     };
 
-    if (kafka_topic_create(w->p->admin, &spec, err) < 0)
+    if (kafka_topic_create(w->p->admin, &spec, err) < 0 ||
+        kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, err) < 0)
         return -1;
-    w->partitions = spec.partitions;
-    return 0;
+    return w->partitions == spec.partitions
+               ? 0
+               : error_set(err, ERR_RETRY, "topic %s was made by somebody else meanwhile",
+                           w->topic);
 }
 
 static char *random_id(void)
@@ -92,40 +95,86 @@ static int check_topic(struct table_worker *w, struct error *err)
                : -1;
 }
 
-/* Is what stands in the topic what the ledger's last generation wrote? */
-static int same_log(struct table_worker *w, bool *ret, struct error *err)
+/* ---- is it the log that the ledger knows? ---- */
+
+static void free_offsets(int64_t **offsets)
+{
+    free(*offsets);
+}
+
+/* A crash right after the begin: its offsets are in the log only. */
+static int find_begin(struct table_worker *w, bool *ret, int64_t **ret_begin, struct error *err)
 {
     const struct ledger_table *t = &w->known;
-    bool is_same = false;
+    AUTO(free_offsets) int64_t *offsets = xcalloc((size_t)t->partitions, sizeof(*offsets));
 
-    if (t->generation > 0 && w->partitions == t->partitions && t->begin_offsets &&
-        topic_search_is_same(&is_same, w->p->config, w->topic, t->partitions, t->begin_offsets,
-                             t->generation, t->log_id, err) < 0)
-        return -1;
-    *ret = is_same;
+    *ret = topic_search_begin(offsets, w->p->config, w->topic, t->partitions, t->generation,
+                              t->started_ms - 60000, err) == 0;
+    if (!*ret)
+        return err->kind == ERR_DATA ? 0 : -1;
+    if (ret_begin)
+        *ret_begin = TAKE(offsets);
     return 0;
+}
+
+int table_topic_is_same_log(struct table_worker *w, bool *ret, int64_t **ret_begin,
+                            struct error *err)
+{
+    const struct ledger_table *t = &w->known;
+
+    *ret = false;
+    if (t->generation == 0 || w->partitions < t->partitions)
+        return 0;
+    if (!t->begin_offsets)
+        return find_begin(w, ret, ret_begin, err);
+    return topic_search_is_same(ret, w->p->config, w->topic, t->partitions, t->begin_offsets,
+                                t->generation, t->log_id, err);
+}
+
+/* ---- what a generation begins in ---- */
+
+/* Items would change their partitions in the middle of a log. */
+static int has_grown(const struct table_worker *w, struct error *err)
+{
+    return error_fatal(err, 0,
+                       "topic %s has %" PRId32 " partitions, and had %" PRId32
+                       ": delete it, then the table is copied anew",
+                       w->topic, w->partitions, w->known.partitions);
+}
+
+/* It takes the place of one that is lost, or of none. */
+static int check_other_log(struct table_worker *w, int64_t *ret_newest, struct error *err)
+{
+    int32_t wanted = (int32_t)config_int(w->p->config, "topic.partitions");
+
+    if (topic_search_generation(ret_newest, w->p->config, w->topic, w->partitions, err) < 0)
+        return -1;
+    if (w->known.generation > 0 && *ret_newest == 0)
+        return 0;
+    return kafka_topic_check_partitions(w->topic, w->partitions, wanted, err);
+}
+
+/* *ret_newest: the newest generation that it is known to hold. */
+static int look_at_topic(struct table_worker *w, bool *ret_same, int64_t *ret_newest,
+                         struct error *err)
+{
+    if (check_topic(w, err) < 0 || table_topic_is_same_log(w, ret_same, NULL, err) < 0)
+        return -1;
+    if (!*ret_same)
+        return check_other_log(w, ret_newest, err);
+    return w->partitions == w->known.partitions ? 0 : has_grown(w, err);
 }
 
 int table_topic_prepare(struct table_worker *w, struct ledger_table *t, struct error *err)
 {
-    int64_t newest = w->known.generation, in_log = 0;
-    bool missing = w->partitions == 0, known = false;
+    int64_t in_log = 0;
+    bool same = false;
 
-    if (missing ? create_topic(w, err) < 0 : check_topic(w, err) < 0)
+    if (w->partitions == 0 ? create_topic(w, err) < 0
+                           : look_at_topic(w, &same, &in_log, err) < 0)
         return -1;
-    if (!missing && same_log(w, &known, err) < 0)
-        return -1;
-    if (!known && !missing &&
-        kafka_topic_check_partitions(w->topic, w->partitions,
-                                     (int32_t)config_int(w->p->config, "topic.partitions"),
-                                     err) < 0)
-        return -1;
-    if (!known && !missing &&
-        topic_search_generation(&in_log, w->p->config, w->topic, w->partitions, err) < 0)
-        return -1;
-    newest = MAX(newest, in_log);
-    t->generation = MAX(clock_wall_ms(), newest + 1);
-    t->log_id = known ? xstrdup(w->known.log_id) : random_id();
+    t->generation = MAX(clock_wall_ms(), MAX(w->known.generation, in_log) + 1);
+    t->log_id = same ? xstrdup(w->known.log_id) : random_id();
     t->partitions = w->partitions;
     return 0;
 }

@@ -104,6 +104,13 @@ void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const ch
     step_wake(w->p->pool, &w->control);
 }
 
+bool table_worker_renews(const struct table_worker *w)
+{
+    const struct ledger_table *t = &w->appended.now;
+
+    return t->phase == PHASE_GAP && (t->renew || w->p->renews_gaps);
+}
+
 void table_worker_doubt(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
@@ -255,7 +262,7 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     if (strcmp(topic, w->topic) != 0)
         return;
     text = xasprintf("topic %s: %s", topic, reason);
-    w->halt_is_final = true;
+    w->halt_is_final = true; /* if it is halted for this */
     table_worker_halt(w, PHASE_FAILED, text);
 }
 
@@ -324,7 +331,7 @@ bool table_worker_is_over(struct table_worker *w)
     const struct table_state *state = &w->appended;
 
     AUTO_LOCK(&w->lock);
-    return w->state == WORKER_HALTED ||
+    return (w->state == WORKER_HALTED && !table_worker_renews(w)) ||
            (w->p->mode == SYNC_FULL && state->committed.finished_ms > 0 &&
             state->committed.generation == state->now.generation && w->adoption_committed &&
             state->committed.begin_offsets && !state->dirty && !state->record_due);

@@ -39,7 +39,8 @@ enum worker_state {
                         STARTING when an abort took it back */
     WORKER_RUNNING,  /* HALTING */
     WORKER_HALTING,  /* a proven phase is to be written: HALTED */
-    WORKER_HALTED,   /* gap, gone, failed, paused: STARTING, when a look finds it well again */
+    WORKER_HALTED,   /* gap, gone, failed, paused: STARTING, when it may be well again, or when
+                        a gap is committed from which it goes on by itself */
     WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
                           STARTING, when it can be */
     WORKER_STATES
@@ -99,6 +100,8 @@ struct table_worker {
     /* of the control step until WORKER_RUNNING; then read by all, not changed within a
      * generation */
     rd_kafka_topic_t *topic_handle; /* of the writer; made after the topic */
+    int64_t topic_handle_since; /* the ledger's generation when it was made for the log of the
+                                   next one; 0: it was made for a log that went on */
     struct key_schema schema;
     int32_t partitions;
     struct ledger_table known; /* the ledger's record, as table_start found it */
@@ -167,6 +170,8 @@ bool table_worker_runs(struct table_worker *w);
 void table_worker_set_state(struct table_worker *w, enum worker_state state);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Under lock: it has a gap, and a new generation is to begin by itself. */
+bool table_worker_renews(const struct table_worker *w);
 /* How long nothing is to be asked for, since nothing of the table could be appended: after
  * several aborts in a row, or one that it was to blame for. 0: go on. */
 int64_t table_worker_pause_ms(struct table_worker *w);
@@ -190,5 +195,6 @@ bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, si
 /* Rows appended in this generation, and about how many are to come; nothing once its snapshot
  * has ended. */
 void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
-/* sync_mode full: the snapshot is committed; or the table is halted. */
+/* sync_mode full: the snapshot is committed; or the table is halted, for more than the time
+ * until a new generation begins. */
 bool table_worker_is_over(struct table_worker *w);

@@ -218,9 +218,17 @@ enum topic_writer_state topic_writer_state(const struct topic_writer *writer)
     return writer->state;
 }
 
+void topic_writer_outdate(struct topic_writer *writer, const char *topic)
+{
+    if (!atomic_exchange(&writer->outdated, true))
+        log_info("producer handle is replaced, since a topic was made anew",
+                 "ledger_partition=%" PRId32 " topic=%s", writer->ledger_partition, topic);
+}
+
 bool topic_writer_is_outdated(const struct topic_writer *writer)
 {
-    return writer->alone && !poison_sends_alone(writer->poison, clock_mono_ms());
+    return atomic_load(&((struct topic_writer *)writer)->outdated) ||
+           (writer->alone && !poison_sends_alone(writer->poison, clock_mono_ms()));
 }
 
 bool topic_writer_was_of_use(const struct topic_writer *writer)

@@ -37,7 +37,11 @@ void topic_writer_close(struct topic_writer *writer);
 void topic_writer_free(struct topic_writer *writer);
 DEFINE_FREEP(struct topic_writer, topic_writer_freep, topic_writer_free)
 enum topic_writer_state topic_writer_state(const struct topic_writer *writer);
-/* It sends each record alone, which is slow and no longer necessary: open a new one. */
+/* A topic was made anew that it has written to: its handle has numbers and partitions of the
+ * old one. */
+void topic_writer_outdate(struct topic_writer *writer, const char *topic);
+/* Open a new one: that was called, or it sends each record alone, which is slow and no longer
+ * necessary. */
 bool topic_writer_is_outdated(const struct topic_writer *writer);
 /* It has committed something, or found what the broker refuses: then the next writer need not
  * wait longer than this one did. */

@@ -126,6 +126,7 @@ struct topic_writer {
     atomic_ulong reports;
     atomic_bool wants_room; /* somebody waits for it */
     atomic_bool was_of_use;
+    atomic_bool outdated;
     atomic_bool reporter_stops;
 
     pthread_mutex_t ends_lock; /* of all accounts' ends; taken last */

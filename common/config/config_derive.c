@@ -59,6 +59,8 @@ static void fill_in(struct config *c)
     if (is_open(c, "target.id") &&
         strcmp(config_string(c, "target.mongodb.type"), "sharding") == 0)
         derive(c, "target.id", xstrdup("key"));
+    if (is_open(c, "on_gap") && strcmp(config_string(c, "sync_mode"), "incr") == 0)
+        derive(c, "on_gap", xstrdup("fail"));
     if (is_open(c, "topic.max.message.bytes") && config_bool(c, "event.before"))
         derive(c, "topic.max.message.bytes", xstrdup("16777216"));
 }

@@ -127,11 +127,14 @@ const struct config_option config_options[] = {
              "new for minutes."},
     {BOOLEAN("event.before", P, "false"),
      .help = "Add the item as it was before the change to each event, if the stream has it."},
-    {CHOICE("on_gap", P, "fail", "fail"),
+    {CHOICE("on_gap", P, "resnapshot", "resnapshot|fail"),
      .help =
-         "What happens to a table whose changes were lost for good (a stream read too late, "
-         "disabled or replaced). fail, the only value so far: the table is halted in the "
-         "phase gap, and the others go on."},
+         "What happens to a table whose changes or topic were lost for good (a stream read too "
+         "late, disabled or replaced, a table or a topic made anew). resnapshot: a new "
+         "generation begins by itself. fail: the table is halted in the phase gap until "
+         "dynaferry-producer --resume TABLE. Default: resnapshot, or fail if sync_mode is "
+         "incr, "
+         "which can't bring what was lost."},
     {NUMBER("source.doubt.ms", P, "60000", 100, 3600000),
      .help = "How long DynamoDB must say that a table or a shard does not exist before it is "
              "believed, in milliseconds. Its answers may lag behind."},

@@ -31,7 +31,7 @@ static void defaults_are_those_of_the_table(void **state)
 static void every_default_is_allowed_and_every_key_has_its_own_variable(void **state)
 {
     (void)state;
-    CONFIG_OPTIONS_EACH (o) {
+    CONFIG_OPTIONS_EACH(o) {
         AUTO(config_freep) struct config *c = config_new(CONFIG_PRODUCER);
         AUTO(free_charp) char *env = config_env_name(o->name);
         struct error err = {0};
@@ -88,7 +88,7 @@ static void what_is_wrong_is_said_with_its_line_and_what_is_allowed(void **state
         {"sync_mode = ful", "allowed are all, full, incr"},
         {"sync_mode = all|full", "allowed are all, full, incr"},
         {"target.mongodb.exist = keep", "allowed are drop, rename or empty"},
-        {"on_gap = resnapshot", "allowed are fail"},
+        {"on_gap = halt", "allowed are resnapshot, fail"},
         {"event.before = yes", "allowed are true, false"},
         {"topic.prefix = a.b", "no dots"},
         {"topic.prefix =", "1 to 100 letters"},

@@ -9,6 +9,7 @@
 
 #include "support_config.h"
 
+#include "common/base/clock.h"
 #include "producer/carried_table.h"
 #include "producer/ledger_dues.h"
 #include "producer/table_adopt.h"
@@ -73,6 +74,12 @@ rd_kafka_topic_t *topic_writer_topic(struct topic_writer *w, const char *name)
     (void)w;
     (void)name;
     return NULL;
+}
+
+void topic_writer_outdate(struct topic_writer *w, const char *topic)
+{
+    (void)w;
+    (void)topic;
 }
 
 void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_member *m)
@@ -354,6 +361,80 @@ static void a_stop_that_an_abort_took_back_is_written_again(void **state)
     bench_end(&b);
 }
 
+static void
+a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    b.p.renews_gaps = true;
+    resume(&b);
+    b.w->parts = 1;
+    table_worker_halt(b.w, PHASE_GAP, "the table was deleted and made again");
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
+    assert_non_null(strstr(last_value, "\"renew\":true"));
+    assert_non_null(strstr(last_value, "\"gaps\":1"));
+    assert_false(table_worker_is_over(b.w));
+    b.w->parts = 0;
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED); /* a crash would go on in the old generation */
+    b.w->member.committed(b.w->member.arg);
+    b.w->parts = 1;
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    b.w->parts = 0;
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    assert_null(b.w->halt_reason);
+    bench_end(&b);
+}
+
+static void a_second_gap_in_a_row_waits(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+
+    (void)state;
+    known.gaps = 1;
+    known.started_ms = clock_wall_ms();
+    bench_begin(&b, SYNC_FULL, &known);
+    b.p.renews_gaps = true;
+    resume(&b);
+    table_worker_halt(b.w, PHASE_GAP, "the table was deleted and made again");
+    control(&b);
+    assert_non_null(strstr(last_value, "\"gaps\":2"));
+    b.w->member.committed(b.w->member.arg);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    b.w->appended.now.started_ms -= 30000;
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
+/* Whatever the source says meanwhile: only a person, or another setting, ends it. */
+static void a_gap_that_is_to_halt_the_table_stays_over_a_restart(void **state)
+{
+    struct ledger_table known = record(PHASE_GAP, 1);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    control(&b); /* it starts, and nothing is asked */
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_true(table_worker_is_over(b.w));
+    b.w->appended.now.renew = b.w->appended.committed.renew = true; /* a request */
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
 /* What it says may be all there is to tell what happened. */
 static void a_record_that_can_not_be_read_is_not_written_over(void **state)
 {
@@ -456,6 +537,10 @@ int main(void)
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
         cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
         cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),
+        cmocka_unit_test(
+            a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again),
+        cmocka_unit_test(a_second_gap_in_a_row_waits),
+        cmocka_unit_test(a_gap_that_is_to_halt_the_table_stays_over_a_restart),
         cmocka_unit_test(a_record_that_can_not_be_read_is_not_written_over),
     };
 

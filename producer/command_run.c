@@ -9,6 +9,7 @@
 #include "common/kafka/kafka.h"
 #include "common/messages/signal_request.h"
 #include "common/run/log.h"
+#include "common/run/program.h"
 #include "common/run/stop.h"
 
 #define LOOK_MS 100
@@ -29,24 +30,12 @@ static void run_release(struct run *run)
 
 /* ---- opening ---- */
 
-static int read_ledger(struct run *run, int64_t end, struct error *err)
-{
-    if (!run->to.ledger && ledger_cache_new(&run->to.ledger, run->config, err) < 0)
-        return -1;
-    return ledger_cache_sync(run->to.ledger, MAX(end - clock_mono_ms(), 1), err);
-}
-
 static int open_all(struct run *run, struct error *err)
 {
-    int64_t end = clock_mono_ms() + run->to.limit_ms;
-
     if (signal_sender_new(&run->to.sender, run->config, "dynaferry-producer", err) < 0 ||
         signal_sender_wait(run->to.sender, err) < 0)
         return -1;
-    while (read_ledger(run, end, err) < 0)
-        if (kafka_start_again(run->config, end, err) < 0)
-            return -1;
-    return 0;
+    return ledger_cache_open(&run->to.ledger, run->config, err);
 }
 
 /* ---- asking ---- */
@@ -183,18 +172,6 @@ static int run_all(struct run *run, struct error *err)
     return 0;
 }
 
-/* Whoever typed it sees why, also when the log is a file. Not taken is no good end, also when a
- * stop was requested. */
-static int failed(const struct config *config, struct error *err)
-{
-    if (!err->code)
-        err->code = err->kind == ERR_RETRY && !stop_requested() ? EXIT_UNREACHABLE : EXIT_FATAL;
-    err->kind = ERR_FATAL;
-    if (*config_string(config, "log.file"))
-        fprintf(stderr, "dynaferry-producer: %s\n", err->message);
-    return -1;
-}
-
 int command_run(const struct command *command, const struct config *config, struct error *err)
 {
     AUTO(run_release)
@@ -202,5 +179,5 @@ int command_run(const struct command *command, const struct config *config, stru
                       .config = config,
                       .to.limit_ms = config_int(config, "start.timeout") * 1000};
 
-    return run_all(&run, err) < 0 ? failed(config, err) : 0;
+    return run_all(&run, err) < 0 ? program_not_done(err) : 0;
 }

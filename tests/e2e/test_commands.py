@@ -138,7 +138,7 @@ def test_a_paused_table_is_not_read_until_it_is_resumed(bridge):
     done(bridge, "--pause", table.name)  # again is harmless
     before = len(bridge.log(table))
     writer.start()
-    wait_until(lambda: writer.writes > 50, 60, "writes", bridge.running())
+    wait_until(lambda: writer.written > 50, 60, "writes", bridge.running())
     assert len(bridge.log(table)) == before
     done(bridge, "--resume", table.name, "--wait")
     assert bridge.phase(table) == "tail"

@@ -28,6 +28,7 @@
 #include "consumer/fetch.h"
 #include "consumer/group.h"
 #include "consumer/keeper.h"
+#include "consumer/letters_replay.h"
 #include "consumer/life.h"
 #include "consumer/position_store.h"
 #include "consumer/preparer.h"
@@ -276,7 +277,7 @@ static int run(const struct config *config, const struct config_extra *extras,
         result = replay_run(&options, config, err);
         break;
     case CONSUMER_REPLAYS_LETTERS:
-        result = error_fatal(err, EXIT_FATAL, "not yet");
+        result = letters_replay_run(&options, config, err);
         break;
     }
     mongoc_cleanup();

@@ -5,7 +5,6 @@
 #include "common/mongo/mongo_find.h"
 #include "consumer/bson_read.h"
 
-
 struct wanted_indexes {
     bson_t keys[2];
     struct collection_index index[2];

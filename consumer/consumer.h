@@ -15,6 +15,8 @@ struct consumer { /* set once, but for the atomics */
     struct tables *tables;
     struct preparer *preparer;
     struct keeper *keeper;
+    struct sweeper *sweeper;
+    struct snapshot_request *snapshots;
     struct dispatcher *dispatcher;
     struct end_offsets *ends;
     char me[POSITION_TEXT_MAX];

@@ -5,6 +5,7 @@
 #include "common/base/clock.h"
 #include "common/json/json_text.h"
 #include "common/run/log.h"
+#include "consumer/pass.h"
 
 #define PULL_MAX 256
 
@@ -21,6 +22,22 @@ static bool schema_is_ours(const struct partition *p, const struct event *ev)
     same = key_schema_equal(&schema, &p->view->schema);
     key_schema_release(&schema);
     return same;
+}
+
+/* What it begins is applied in place, and begins only when all before it is applied. */
+static void stop_at_begin(struct partition *p, const struct event *ev, int64_t offset)
+{
+    struct pass_begin *next = &p->next_begin;
+
+    p->stop = PARTITION_STOP_BEGIN;
+    *next = (struct pass_begin){.offset = offset, .generation = ev->source.generation};
+    memcpy(next->log_id, ev->control.log_id.p, ev->control.log_id.len);
+}
+
+static void stop_at_end(struct partition *p, int64_t offset)
+{
+    p->stop = PARTITION_STOP_END;
+    p->end_at = offset;
 }
 
 static void take_begin(struct partition *p, const struct event *ev, int64_t offset)
@@ -45,6 +62,8 @@ static void take_control(struct partition *p, const struct event *ev, int64_t of
                  p->topic, p->number, ev->source.generation);
         break;
     case CONTROL_SKIPPED:
+        pass_see_skipped(p, ev->keys);
+        break;
     case CONTROL_NONE:
         break;
     }
@@ -78,6 +97,18 @@ static bool begins_other_schema(const struct partition *p, const struct event *e
            !schema_is_ours(p, ev);
 }
 
+/* A record that is not taken in before everything in hand is applied. */
+static bool stops(struct partition *p, const struct event *ev, int64_t offset)
+{
+    if (begins_other_schema(p, ev))
+        p->stop = PARTITION_STOP_SCHEMA;
+    else if (pass_is_wanted(p, ev))
+        stop_at_begin(p, ev, offset);
+    else if (pass_is_at_end(p, ev))
+        stop_at_end(p, offset);
+    return p->stop != PARTITION_STOP_NOT;
+}
+
 static void saw(struct partition *p, const rd_kafka_message_t *m)
 {
     if (!partition_has_batch(p))
@@ -107,8 +138,7 @@ static void take_message(struct partition *p, rd_kafka_message_t *m)
         refuse(p, m, wrong);
         return;
     }
-    if (begins_other_schema(p, &ev)) {
-        p->stop = PARTITION_STOP_SCHEMA;
+    if (stops(p, &ev, m->offset)) {
         fetch_stream_release(p->stream, &m, 1);
         return;
     }

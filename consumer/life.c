@@ -7,6 +7,7 @@
 #include "consumer/consumer.h"
 #include "consumer/mongo_writer.h"
 #include "consumer/ownership.h"
+#include "consumer/pass.h"
 #include "consumer/preparer.h"
 #include "consumer/run.h"
 #include "consumer/takeover.h"

@@ -33,6 +33,8 @@
 #include "consumer/position_store.h"
 #include "consumer/preparer.h"
 #include "consumer/replay.h"
+#include "consumer/snapshot_request.h"
+#include "consumer/sweeper.h"
 #include "consumer/tables.h"
 
 #define LEAVE_MS 7000
@@ -126,6 +128,7 @@ static int open_parts(struct consumer *c, struct error *err)
     if (mongo_target_new(&c->target, c->config, "dynaferry-consumer", err) < 0 ||
         fetch_new(&c->fetch, c->config, err) < 0 ||
         dead_letters_new(&c->letters, c->config, err) < 0 ||
+        snapshot_request_new(&c->snapshots, c->config, err) < 0 ||
         mongo_wait(c->target, start_timeout_ms(c->config), err) < 0 ||
         try_target(c, may_write, err) < 0 || stop_requested() || open_topics(c, err) < 0)
         return -1;
@@ -147,7 +150,8 @@ static void set_limits(struct consumer *c)
 
 /* ---- what one of its threads asks of another ---- */
 
-static void position_answered(void *owner)
+/* By the keeper or the sweeper. */
+static void partition_answered(void *owner)
 {
     partition_wake(owner);
 }
@@ -181,7 +185,8 @@ static void start_threads(struct consumer *c)
     struct end_offsets_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
-    c->keeper = keeper_new(c->target, position_answered);
+    c->keeper = keeper_new(c->target, partition_answered);
+    c->sweeper = sweeper_new(c->target, c->me, partition_answered);
     c->dispatcher = dispatcher_new((int)config_int(c->config, "target.writers"), &work);
     c->preparer = preparer_new(&prepare);
     ends.dispatcher = c->dispatcher;
@@ -195,6 +200,7 @@ static bool stop_threads(struct consumer *c, int64_t timeout_ms)
 {
     return (!c->ends || end_offsets_stop(c->ends, timeout_ms)) &&
            (!c->preparer || preparer_stop(c->preparer, timeout_ms)) &&
+           (!c->sweeper || sweeper_stop(c->sweeper, timeout_ms)) &&
            (!c->dispatcher || dispatcher_stop(c->dispatcher, timeout_ms)) &&
            (!c->keeper || keeper_stop(c->keeper, timeout_ms));
 }
@@ -205,11 +211,13 @@ static void close_all(struct consumer *c, struct group *g)
     end_offsets_free(c->ends);
     preparer_free(c->preparer);
     fetch_stop(c->fetch);
+    sweeper_free(c->sweeper);
     dispatcher_free(c->dispatcher);
     keeper_free(c->keeper);
     tables_free(c->tables);
     ledger_cache_free(c->ledger);
     dead_letters_free(c->letters);
+    snapshot_request_free(c->snapshots);
     fetch_free(c->fetch);
     mongo_target_free(c->target);
 }

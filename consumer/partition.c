@@ -33,6 +33,9 @@ struct partition *partition_new(struct consumer *c, const char *topic, int32_t n
     p->id = partition_id(topic, number);
     p->ask.id = p->id;
     p->ask.owner = p;
+    p->sweep.id = p->id;
+    p->sweep.number = number;
+    p->sweep.owner = p;
     p->end_seen = -1;
     position_init(&p->position);
     batch_init(&p->batch);
@@ -57,6 +60,7 @@ void partition_free(struct partition *p)
     health_remove(p->health);
     free(p->messages);
     free(p->refusals);
+    free(p->notes.hashes);
     free(p->halted);
     free(p->topic);
     free(p->id);
@@ -224,7 +228,7 @@ void partition_drop_batch(struct partition *p)
     fetch_stream_release(p->stream, p->messages, p->message_count);
     for (size_t i = 0; i < p->refusal_count; i++)
         free(p->refusals[i].reason);
-    p->message_count = p->refusal_count = p->letter_count = 0;
+    p->message_count = p->refusal_count = p->letter_count = p->notes.count = 0;
     batch_reset(&p->batch);
 }
 

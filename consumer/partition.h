@@ -26,7 +26,9 @@
 #include "consumer/fetch_stream.h"
 #include "consumer/keeper.h"
 #include "consumer/position.h"
+#include "consumer/seen.h"
 #include "consumer/suspects.h"
+#include "consumer/sweeper.h"
 #include "consumer/table.h"
 #include "consumer/topic_identity.h"
 
@@ -39,6 +41,8 @@
  *   CHECKING   the log to show that it is the position's  taken
  *   RUNNING    messages, which it applies                taken, idle when all is applied
  *   LETTERS    the receipt of its dead letters           taken
+ *   SWEEPING   what its generation has left over to be    taken
+ *              deleted
  *   HELD       the back-off, and the grace after an      taken
  *              unknown outcome
  *   READING    its document, whose word it follows       taken
@@ -59,9 +63,10 @@
     X(CHECKING, topic_check_checking, false, true,                                             \
       TO(RUNNING) | TO(HELD) | TO(HALTED) | TO(LEAVING))                                       \
     X(RUNNING, run_running, false, true,                                                       \
-      TO(LETTERS) | TO(CHECKING) | TO(HELD) | TO(REWINDING) | TO(HALTED) | TO(MARKING) |       \
-          TO(LEAVING))                                                                         \
+      TO(LETTERS) | TO(SWEEPING) | TO(CHECKING) | TO(HELD) | TO(REWINDING) | TO(HALTED) |      \
+          TO(MARKING) | TO(LEAVING))                                                           \
     X(LETTERS, run_letters, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))                 \
+    X(SWEEPING, pass_sweeping, false, true, TO(RUNNING) | TO(HELD) | TO(LEAVING))              \
     X(HELD, ownership_held, false, true, TO(READING) | TO(LEAVING))                            \
     X(READING, ownership_reading, false, true,                                                 \
       TO(CHECKING) | TO(REWINDING) | TO(HELD) | TO(MARKING) | TO(LEAVING))                     \
@@ -86,6 +91,18 @@ struct partition_next {
 struct refusal { /* a message that is no event of this table */
     rd_kafka_message_t *message;
     char *reason;
+};
+
+struct pass_begin { /* a begin with a pass of its own, which is next */
+    int64_t offset;
+    int64_t generation;
+    char log_id[POSITION_TEXT_MAX];
+};
+
+struct pass_notes { /* what a batch has seen */
+    unsigned char (*hashes)[SEEN_HASH_BYTES];
+    size_t count;
+    size_t capacity;
 };
 
 struct consumer;
@@ -133,14 +150,20 @@ struct partition {
     size_t letter_count;                /* of the batch */
     struct suspects suspects;
     struct backoff backoff;
+    struct pass_notes notes;
     int64_t end_seen; /* offset of the log's end, when all before it was taken in; -1 */
     enum {
         PARTITION_STOP_NOT,
         PARTITION_STOP_SCHEMA, /* a begin of another key schema is next */
+        PARTITION_STOP_BEGIN,  /* a begin with a pass is next: next_begin */
+        PARTITION_STOP_END,    /* the end of the pass's generation is next: end_at */
         PARTITION_STOP_LOG     /* the log does not bring what has to follow */
     } stop;                    /* nothing may be taken in past it */
-    struct log_look look;      /* CHECKING */
-    bool log_doubted;          /* it stopped with PARTITION_STOP_LOG: is it the same log? */
+    struct pass_begin next_begin;
+    int64_t end_at;
+    struct sweeper_ask sweep; /* SWEEPING */
+    struct log_look look;     /* CHECKING */
+    bool log_doubted;         /* it stopped with PARTITION_STOP_LOG: is it the same log? */
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
     struct health *health;

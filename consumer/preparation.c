@@ -38,6 +38,7 @@ static struct table_view *view_new(const struct preparation *prep)
     key_schema_copy(&view->schema, &prep->ledger->key_schema);
     view->collection = xstrdup(prep->table->collection);
     view->log_id = xstrdup(prep->ledger->log_id);
+    view->partitions = prep->ledger->partitions;
     converter_init(&view->converter, prep->config, &view->schema);
     return view;
 }
@@ -57,17 +58,36 @@ static int doc_update(struct attempt *try, const bson_t *set, bool *matched, str
     return table_doc_update(&try->doc, try->m, try->prep->table->topic, set, matched, err);
 }
 
+/* Which generation is known to find nothing of an earlier one? Documents under an identity that
+ * nobody else gives them, or under our index, are an earlier one's, whose positions were lost.
+ */
+static int64_t first_generation(const struct attempt *try, enum table_doc_clear clear)
+{
+    const struct prepare_facts *facts = &try->facts;
+    const struct collection coll = collection_of(try);
+    bool looks_ours = try->view->converter.identity == IDENTITY_KEY ||
+                      (collection_index_is_wanted(try->m, &coll) && facts->collection.indexed);
+
+    if (clear != CLEAR_NOTHING)
+        return try->prep->ledger->generation;
+    if (facts->doc.state != TABLE_DOC_NONE || facts->had_position ||
+        (facts->collection.exists && looks_ours))
+        return 0;
+    return try->prep->ledger->generation;
+}
+
 static int doc_claim(struct attempt *try, enum table_doc_clear clear, struct error *err)
 {
     const struct preparation *prep = try->prep;
     enum table_doc_state state =
         clear == CLEAR_NOTHING ? TABLE_DOC_BUILDING : TABLE_DOC_CLEARING;
     AUTO(mongo_bsonp)
-    bson_t *set = BCON_NEW("state", BCON_UTF8(table_doc_state_name(state)), "clear",
-                           BCON_UTF8(table_doc_clear_name(clear)), "generation",
-                           BCON_INT64(prep->ledger->generation), "uuid", BCON_NULL,
-                           "key_schema", BCON_UTF8(buf_cstr(&try->schema)), "form",
-                           BCON_UTF8(try->form), "doubled", BCON_BOOL(false));
+    bson_t *set =
+        BCON_NEW("state", BCON_UTF8(table_doc_state_name(state)), "clear",
+                 BCON_UTF8(table_doc_clear_name(clear)), "generation",
+                 BCON_INT64(prep->ledger->generation), "uuid", BCON_NULL, "key_schema",
+                 BCON_UTF8(buf_cstr(&try->schema)), "form", BCON_UTF8(try->form), "doubled",
+                 BCON_BOOL(false), "first", BCON_INT64(first_generation(try, clear)));
 
     if (try->doc.state != TABLE_DOC_NONE) /* an upsert takes its epoch from the query */
         BSON_APPEND_INT64(set, "epoch", try->doc.epoch + 1);
@@ -391,6 +411,7 @@ enum preparation_result preparation_run(struct table_view **ret, const struct pr
     converter_form(try.form, &view->converter);
     result = go_through_steps(&try, err);
     view->uuid = try.found.uuid;
+    view->first = try.doc.first;
     buf_release(&try.schema);
     table_doc_release(&try.doc);
     if (result == PREPARATION_READY)

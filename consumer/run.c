@@ -18,6 +18,7 @@
 #include "consumer/intake.h"
 #include "consumer/mongo_writer.h"
 #include "consumer/ownership.h"
+#include "consumer/pass.h"
 #include "consumer/preparer.h"
 
 #define MOVE_EVERY_MS 100  /* all partitions at once: the keeper makes one command of them */
@@ -157,11 +158,14 @@ static struct partition_next write_batch(struct partition *p)
         batch_applied(p);
         ask_keeper(p);
     }
+    pass_collect(p);
     position_sending(&p->position, p->batch.next_offset);
     result = mongo_writer_apply(p->writer, &job, &err);
     dispatcher_timed_out(p->consumer->dispatcher, p, result == MONGO_UNKNOWN);
     if (result != MONGO_DONE)
         return write_failed(p, result, &job, &err);
+    if (pass_note(p, &err) < 0)
+        return partition_hold(p, MONGO_AGAIN, &err, "note");
     refuse_foreign(p);
     count(p, &job);
     return p->letters ? partition_go(PARTITION_LETTERS) : batch_done(p);
@@ -310,6 +314,10 @@ static struct partition_next without_batch(struct partition *p)
         return stop_log(p);
     if (p->stop == PARTITION_STOP_SCHEMA)
         return stop_schema(p);
+    if (p->stop == PARTITION_STOP_BEGIN)
+        return pass_begins(p);
+    if (p->stop == PARTITION_STOP_END)
+        return pass_ends(p);
     pass_markers(p);
     if (p->position.again != POSITION_NONE)
         return partition_wait_until(p, p->position.again_at);

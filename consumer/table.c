@@ -15,6 +15,10 @@ static void metrics_register(struct table_metrics *metrics, const char *table)
                                   "Documents written.", labels);
     metrics->deleted = metric_get(METRIC_COUNTER, "dynaferry_consumer_deleted_total",
                                   "Deletes applied.", labels);
+    metrics->swept = metric_get(METRIC_COUNTER, "dynaferry_consumer_swept_total",
+                                "Documents removed at the end of a generation, since their "
+                                "items are not there any more.",
+                                labels);
     metrics->dead_letters = metric_get(METRIC_COUNTER, "dynaferry_consumer_dead_letters_total",
                                        "Records that could not be applied.", labels);
     metrics->batches = metric_get(METRIC_COUNTER, "dynaferry_consumer_batches_total",
@@ -72,6 +76,12 @@ struct table_view *table_view_get(struct table *t)
     return t->view;
 }
 
+struct table_view *table_view_ref(struct table_view *view)
+{
+    atomic_fetch_add(&view->refs, 1);
+    return view;
+}
+
 void table_view_put(struct table_view *view)
 {
     if (!view || atomic_fetch_sub(&view->refs, 1) > 1)
@@ -92,8 +102,8 @@ static bool same_view(const struct table_view *view, const struct table_view *b)
 {
     return view && uuid_equal(&view->uuid, &b->uuid) &&
            key_schema_equal(&view->schema, &b->schema) &&
-           view->converter.identity == b->converter.identity &&
-           strcmp(view->log_id, b->log_id) == 0;
+           view->converter.identity == b->converter.identity && view->first == b->first &&
+           view->partitions == b->partitions && strcmp(view->log_id, b->log_id) == 0;
 }
 
 /* Worth a line only when it is not what was configured. */

@@ -27,17 +27,27 @@ struct table_view { /* set once */
     struct converter converter; /* borrows schema */
     char *collection;
     struct uuid uuid;
-    char *log_id; /* of the newest generation */
+    char *log_id;       /* of the newest generation, like the next one */
+    int32_t partitions; /* of the topic */
+    int64_t first; /* the generation that need not be swept, since nothing was there before it;
+                      0: none */
 };
 
 struct table_metrics { /* all NULL for a table that the filter leaves out */
     struct metric *applied;
     struct metric *deleted;
+    struct metric *swept;
     struct metric *dead_letters;
     struct metric *batches;
     struct metric *lag;
     struct metric *progressed; /* wall clock, seconds */
     struct metric *failed;     /* 1: halted, the table or a partition of it */
+};
+
+struct table_asked {    /* of snapshot_request.c: a new generation was asked for */
+    int64_t generation; /* in place of this one */
+    int64_t again_at;   /* monotonic */
+    int64_t pause_ms;
 };
 
 struct table {
@@ -54,6 +64,7 @@ struct table {
     uint64_t version;
     char halted[TABLE_REASON_MAX]; /* why it can't be applied; "" else */
     int partitions_halted;
+    struct table_asked asked;
 };
 
 /* Where the table is applied to, as map.collection says; the caller frees. */
@@ -64,6 +75,8 @@ void table_free(struct table *t);
 
 /* A reference to give back, or NULL when the table is not ready. */
 struct table_view *table_view_get(struct table *t);
+/* One more reference to a view that the caller has one of. */
+struct table_view *table_view_ref(struct table_view *view);
 void table_view_put(struct table_view *view);
 DEFINE_FREEP(struct table_view, table_view_putp, table_view_put)
 bool table_is_current(struct table *t, const struct table_view *view);

@@ -61,6 +61,7 @@ static void read_members(struct table_doc *doc, const bson_t *found)
     doc->clear = table_doc_clear_of(text);
     bson_read_text(doc->form, sizeof(doc->form), found, "form");
     doc->epoch = bson_read_int64(found, "epoch", 0);
+    doc->first = bson_read_int64(found, "first", 0);
     doc->doubled = bson_read_bool(found, "doubled");
     uuid_read(&doc->uuid, found, "uuid");
     buf_reset(&doc->schema);
@@ -74,7 +75,7 @@ int table_doc_read(struct table_doc *doc, struct mongo *m, const char *topic, st
     AUTO(mongo_bsonp) bson_t *found = NULL;
 
     doc->state = TABLE_DOC_NONE;
-    doc->epoch = 0;
+    doc->epoch = doc->first = 0;
     doc->doubled = false;
     if (mongo_find_one(&found, m, POSITION_COLLECTION, filter, err) < 0)
         return error_prefix(err, "table document");

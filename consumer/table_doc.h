@@ -33,6 +33,8 @@ struct table_doc {
     enum table_doc_clear clear;
     bool doubled; /* copies of a key were deleted, the partitions are not told yet */
     int64_t epoch;
+    int64_t first; /* the generation that found nothing of an earlier one in the collection; 0:
+                      every one may have */
     char form[CONVERTER_FORM_MAX];
     struct uuid uuid;
     struct buf schema; /* as key_schema_write writes it */

@@ -13,6 +13,7 @@
 #include "common/run/log.h"
 #include "consumer/consumer.h"
 #include "consumer/ownership.h"
+#include "consumer/pass.h"
 #include "consumer/tables.h"
 
 #define WAIT_MS 500 /* for the producer's records */
@@ -238,10 +239,14 @@ static struct partition_next say_goodbye(struct partition *p)
 struct partition_next takeover_leaving(struct partition *p)
 {
     struct keeper *k = p->consumer->keeper;
-    enum position_answer answer = keeper_answer(k, &p->ask);
-    bool goodbye = !p->ask.reads && p->ask.change.kind == POSITION_CHANGE_GOODBYE;
+    enum position_answer answer;
+    bool goodbye;
 
     partition_stop_reading(p);
+    if (!pass_left(p))
+        return partition_wait(p);
+    answer = keeper_answer(k, &p->ask);
+    goodbye = !p->ask.reads && p->ask.change.kind == POSITION_CHANGE_GOODBYE;
     if (answer != ANSWER_NONE && !goodbye)
         learn(p, answer);
     else if (answer == ANSWER_CHANGED)

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "common/run/log.h"
+#include "consumer/consumer.h"
 #include "consumer/ownership.h"
+#include "consumer/snapshot_request.h"
 
 /* ---- a look ---- */
 
@@ -108,22 +110,38 @@ static struct partition_next same_log(struct partition *p)
     return partition_go(PARTITION_RUNNING);
 }
 
+/* The log can't bring what comes next. Where a newer generation begins, that is gone on with;
+ * else the producer is asked for one. */
+static struct partition_next needs_generation(struct partition *p, const char *why)
+{
+    struct ledger_table ledger = {0};
+    struct error err;
+    int64_t begin;
+
+    if (ownership_newer_begins(p)) {
+        p->skip = true;
+        return partition_restart(p, "a newer generation begins behind what its log has lost");
+    }
+    error_set(
+        &err, ERR_FATAL, "%s: %s", why,
+        ownership_read_ledger(p, &ledger, &begin)
+            ? snapshot_request_send(p->consumer->snapshots, p->table, ledger.generation, why)
+            : "the ledger does not know the table");
+    ledger_table_release(&ledger);
+    return partition_halt(p, err.message);
+}
+
 static struct partition_next other_log(struct partition *p)
 {
     const struct position *pos = &p->position;
     struct error err;
 
-    if (ownership_newer_begins(p)) {
-        p->skip = true;
-        return partition_restart(p, "its topic was made anew, and a newer generation begins");
-    }
     error_set(&err, ERR_FATAL,
               "its topic was made anew or lost records: it is not the log %s of which offset "
-              "%" PRId64 " was to come next, or has no begin of generation %" PRId64
-              " at offset %" PRId64 ". Nothing is applied until the producer has begun a new "
-              "generation",
-              pos->log_id, pos->applied, pos->generation, pos->begin);
-    return partition_halt(p, err.message);
+              "%" PRId64 " of partition %" PRId32
+              " was to come next, or has no begin of generation %" PRId64 " at offset %" PRId64,
+              pos->log_id, pos->applied, p->number, pos->generation, pos->begin);
+    return needs_generation(p, err.message);
 }
 
 static struct partition_next truncated(struct partition *p)
@@ -131,10 +149,9 @@ static struct partition_next truncated(struct partition *p)
     struct error err;
 
     error_set(&err, ERR_FATAL,
-              "the log does not hold offset %" PRId64
-              " (any more): a new snapshot of the table is needed",
-              p->position.applied);
-    return partition_halt(p, err.message);
+              "the log does not hold offset %" PRId64 " of partition %" PRId32 " (any more)",
+              p->position.applied, p->number);
+    return needs_generation(p, err.message);
 }
 
 struct partition_next topic_check_checking(struct partition *p)

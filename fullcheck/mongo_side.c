@@ -4,56 +4,11 @@
 
 #define NAMESPACE_NOT_FOUND 26
 
-/* ---- documents ---- */
-
-static void options(bson_t *opts, const struct mongo_side_find *find)
+int mongo_side_find(struct mongo *mongo, const struct mongo_find_all *find, struct error *err)
 {
-    bson_init(opts);
-    if (find->projection && !bson_empty(find->projection))
-        bson_append_document(opts, "projection", -1, find->projection);
-    if (find->batch)
-        bson_append_int64(opts, "batchSize", -1, find->batch);
-}
-
-static int cursor_failed(mongoc_cursor_t *cursor, struct error *err)
-{
-    const bson_t *reply = NULL;
-    bson_t none = BSON_INITIALIZER;
-    bson_error_t why = {0};
-
-    if (!mongoc_cursor_error_document(cursor, &why, &reply))
+    if (mongo_find_all(mongo, find, err) == MONGO_DONE)
         return 0;
-    mongo_reply_result(reply ? reply : &none, &why, err);
-    if (err->kind == ERR_DATA) /* a lost cursor, a killed operation: none of it is final */
-        err->kind = ERR_RETRY;
-    error_prefix(err, "MongoDB");
-    return -1;
-}
-
-int mongo_side_find(struct mongo *mongo, const struct mongo_side_find *find, struct error *err)
-{
-    mongoc_collection_t *collection;
-    mongoc_read_prefs_t *primary;
-    mongoc_cursor_t *cursor;
-    const bson_t *document;
-    bson_t opts;
-    int result;
-
-    if (mongo_open(mongo, err) < 0)
-        return error_prefix(err, "MongoDB");
-    collection =
-        mongoc_client_get_collection(mongo->client, mongo->target->database, find->collection);
-    primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-    options(&opts, find);
-    cursor = mongoc_collection_find_with_opts(collection, find->filter, &opts, primary);
-    while (mongoc_cursor_next(cursor, &document) && find->each(find->arg, document))
-        continue;
-    result = cursor_failed(cursor, err);
-    mongoc_cursor_destroy(cursor);
-    mongoc_collection_destroy(collection);
-    mongoc_read_prefs_destroy(primary);
-    bson_destroy(&opts);
-    return result;
+    return error_prefix(err, "MongoDB");
 }
 
 /* ---- counts and indexes ---- */

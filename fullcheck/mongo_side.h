@@ -4,20 +4,10 @@
  * right. */
 #pragma once
 
-#include "common/mongo/mongo.h"
-
-struct mongo_side_find {
-    const char *collection;
-    const bson_t *filter;
-    const bson_t *projection; /* NULL: whole documents */
-    uint32_t batch;           /* documents an answer; 0: the server's choice */
-    /* The document is borrowed. false: enough, which is no error. */
-    bool (*each)(void *arg, const bson_t *document);
-    void *arg;
-};
+#include "common/mongo/mongo_find.h"
 
 /* What each() saw of a failed try is to be forgotten. */
-int mongo_side_find(struct mongo *mongo, const struct mongo_side_find *find, struct error *err);
+int mongo_side_find(struct mongo *mongo, const struct mongo_find_all *find, struct error *err);
 
 /* How many documents the server says there are, without reading them. A collection that is not
  * there has none. */

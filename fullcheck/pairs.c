@@ -225,11 +225,11 @@ static bool each_document(void *arg, const bson_t *document)
 
 static int find_once(struct pairs *pairs, const bson_t *filter, struct error *err)
 {
-    const struct mongo_side_find find = {.collection = pairs->table->collection,
-                                         .filter = filter,
-                                         .batch = PAIRS_AT_MOST + 1, /* so one answer does */
-                                         .each = each_document,
-                                         .arg = pairs};
+    const struct mongo_find_all find = {.collection = pairs->table->collection,
+                                        .filter = filter,
+                                        .batch = PAIRS_AT_MOST + 1, /* so one answer does */
+                                        .each = each_document,
+                                        .arg = pairs};
 
     return mongo_side_find(pairs->worker->mongo, &find, err);
 }

@@ -7,6 +7,7 @@
 #include "common/base/exit_code.h"
 #include "common/run/log.h"
 #include "producer/append.h"
+#include "producer/old_records.h"
 #include "producer/segment_reader.h"
 #include "producer/signal_topic.h"
 #include "producer/start_trouble.h"
@@ -49,7 +50,8 @@ static int append_adoption(struct append_context *a, const struct ledger_table *
     struct tree_shard *shard;
 
     if (append_control(a, CONTROL_SNAPSHOT_BEGIN, t, w->begin_offsets, err) < 0 ||
-        append_ledger_table(a, t, err) < 0)
+        append_ledger_table(a, t, err) < 0 ||
+        old_records_append_tombstones(a, t, tree, err) < 0)
         return -1;
     for (shard = tree->shards; shard; shard = shard->hh.next)
         if (append_ledger_shard(a, &shard->now, err) < 0)

@@ -94,8 +94,10 @@ static void look_at_topic(struct table_worker *w)
         doubt_clear(&w->topic_doubt);
     w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
     pthread_mutex_unlock(&w->lock);
-    if (gone)
-        table_worker_halt(w, PHASE_GAP, "the data topic is gone");
+    if (!gone)
+        return;
+    topic_writer_gate_try_now(w->writer, &w->member); /* what follows is for another topic */
+    table_worker_halt(w, PHASE_GAP, "the data topic is gone");
 }
 
 static int64_t run(struct append_context *a)
@@ -178,6 +180,7 @@ static int64_t halt_table(struct append_context *a)
     if (table_record_change(a, &w->control, set_halted, NULL, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
     metric_set(w->metrics.phase, w->halt_phase);
+    metric_add(w->metrics.gaps, w->halt_phase == PHASE_GAP);
     log_halted(w);
     return CONTROL_MS;
 }

@@ -9,6 +9,7 @@ struct table_metrics {
     struct metric *dead_letters;
     struct metric *phase;
     struct metric *trim_seconds; /* until the oldest position becomes a gap */
+    struct metric *gaps;
     struct metric *repaired;
     struct metric *signals_refused;
 };

@@ -12,6 +12,7 @@
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
 #include "common/run/log.h"
+#include "producer/start_decision.h"
 
 #define ABORT_PAUSE_MS 50
 #define ABORT_PAUSE_LONGEST_MS 10000
@@ -108,7 +109,7 @@ bool table_worker_renews(const struct table_worker *w)
 {
     const struct ledger_table *t = &w->appended.now;
 
-    return t->phase == PHASE_GAP && (t->renew || w->p->renews_gaps);
+    return t->phase == PHASE_GAP && start_decision_renews(t, w->p->renews_gaps);
 }
 
 void table_worker_doubt(struct table_worker *w)

@@ -13,6 +13,12 @@ int64_t topic_writer_gate_wait_ms(struct topic_writer *writer, struct topic_writ
     return trusted ? trust_wait_ms(writer->trust, trusted, clock_mono_ms()) : 0;
 }
 
+void topic_writer_gate_try_now(struct topic_writer *writer, struct topic_writer_member *m)
+{
+    if (m->account && m->account->trusted)
+        trust_try_now(writer->trust, m->account->trusted);
+}
+
 /* ---- entering ---- */
 
 enum answer {

@@ -23,6 +23,9 @@ void topic_writer_gate_exit(struct topic_writer *writer);
  * request whose answer could not be appended anyway. */
 int64_t topic_writer_gate_wait_ms(struct topic_writer *writer, struct topic_writer_member *m);
 
+/* What it was kept out for is over: it may try at once. */
+void topic_writer_gate_try_now(struct topic_writer *writer, struct topic_writer_member *m);
+
 /* ---- for the writer's own files ---- */
 
 /* Waits until nobody is inside, and lets nobody in until it is opened again. */

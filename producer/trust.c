@@ -208,6 +208,12 @@ int64_t trust_wait_ms(struct trust *trust, struct trust_member *member, int64_t 
                MAX(trust->rest_until_ms - now_ms, 0));
 }
 
+void trust_try_now(struct trust *trust, struct trust_member *member)
+{
+    AUTO_LOCK(&trust->lock);
+    member->until_ms = 0;
+}
+
 bool trust_is_special(struct trust *trust, struct trust_member *member)
 {
     AUTO_LOCK(&trust->lock);

@@ -53,6 +53,8 @@ void trust_entered(struct trust *trust, struct trust_member *member);
 /* For how long it is held yet; 0: it is not. At most TRUST_ASK_AGAIN_MS where that may end
  * sooner: ask again then. */
 int64_t trust_wait_ms(struct trust *trust, struct trust_member *member, int64_t now_ms);
+/* What it was held for is gone: it may try at once, as a suspect. */
+void trust_try_now(struct trust *trust, struct trust_member *member);
 /* It is a suspect or held, so it waits for a turn of its own. */
 bool trust_is_special(struct trust *trust, struct trust_member *member);
 /* The transaction is a suspect's: everybody else waits for its end. */

@@ -127,7 +127,7 @@ const struct config_option config_options[] = {
              "new for minutes."},
     {BOOLEAN("event.before", P, "false"),
      .help = "Add the item as it was before the change to each event, if the stream has it."},
-    {CHOICE("on_gap", P, "resnapshot", "resnapshot|fail"),
+    {CHOICE("on_gap", P | C, "resnapshot", "resnapshot|fail"),
      .help =
          "What happens to a table whose changes or topic were lost for good (a stream read too "
          "late, disabled or replaced, a table or a topic made anew). resnapshot: a new "

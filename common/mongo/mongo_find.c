@@ -55,3 +55,57 @@ bool mongo_find_first(bson_t *ret, const bson_t *reply)
 
     return mongo_find_begin(&it, reply) && mongo_find_next(&it, ret);
 }
+
+/* ---- any number ---- */
+
+static void options_of(bson_t *opts, const struct mongo_find_all *find)
+{
+    bson_init(opts);
+    if (find->projection && !bson_empty(find->projection))
+        BSON_APPEND_DOCUMENT(opts, "projection", find->projection);
+    if (find->batch)
+        BSON_APPEND_INT64(opts, "batchSize", find->batch);
+}
+
+static enum mongo_result cursor_ended(struct mongo *m, mongoc_cursor_t *cursor,
+                                      struct error *err)
+{
+    const bson_t *reply = NULL;
+    bson_t none = BSON_INITIALIZER;
+    bson_error_t why = {0};
+
+    if (!mongoc_cursor_error_document(cursor, &why, &reply))
+        return MONGO_DONE;
+    mongo_judge(m, reply ? reply : &none, &why, err);
+    if (err->kind == ERR_DATA) /* a lost cursor, a killed operation: none of it is final */
+        err->kind = ERR_RETRY;
+    return MONGO_AGAIN;
+}
+
+enum mongo_result mongo_find_all(struct mongo *m, const struct mongo_find_all *find,
+                                 struct error *err)
+{
+    static const bson_t everything = BSON_INITIALIZER;
+    mongoc_collection_t *collection;
+    mongoc_read_prefs_t *primary;
+    mongoc_cursor_t *cursor;
+    const bson_t *document;
+    enum mongo_result result;
+    bson_t opts;
+
+    if (mongo_open(m, err) < 0)
+        return MONGO_AGAIN;
+    collection = mongoc_client_get_collection(m->client, m->target->database, find->collection);
+    primary = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
+    options_of(&opts, find);
+    cursor = mongoc_collection_find_with_opts(
+        collection, find->filter ? find->filter : &everything, &opts, primary);
+    while (mongoc_cursor_next(cursor, &document) && find->each(find->arg, document))
+        continue;
+    result = cursor_ended(m, cursor, err);
+    mongoc_cursor_destroy(cursor);
+    mongoc_collection_destroy(collection);
+    mongoc_read_prefs_destroy(primary);
+    bson_destroy(&opts);
+    return result;
+}

@@ -1,6 +1,7 @@
-/* common/mongo/mongo_find.h - a few documents, found with one command and read from its answer.
+/* common/mongo/mongo_find.h - finding documents: a few, with one command and from its answer,
+ * or any number, one after another.
  *
- * For what fits into one answer. Documents are views of the reply, valid as long as it is. Of
+ * Of what fits into one answer, documents are views of the reply, valid as long as it is. Of
  * one thread, as its struct mongo. */
 #pragma once
 
@@ -21,3 +22,17 @@ bool mongo_find_begin(bson_iter_t *ret, const bson_t *reply);
 bool mongo_find_next(bson_iter_t *it, bson_t *ret);
 /* The first one; false: none. */
 bool mongo_find_first(bson_t *ret, const bson_t *reply);
+
+struct mongo_find_all {
+    const char *collection;
+    const bson_t *filter;                            /* NULL: everything */
+    const bson_t *projection;                        /* NULL or empty: whole documents */
+    int64_t batch;                                   /* of one answer; 0: as the server likes */
+    bool (*each)(void *arg, const bson_t *document); /* false ends it */
+    void *arg;
+};
+
+/* From the primary, in the server's order. MONGO_AGAIN: it was cut off, after any number of
+ * documents. */
+enum mongo_result mongo_find_all(struct mongo *m, const struct mongo_find_all *find,
+                                 struct error *err);

@@ -6,6 +6,7 @@ import pytest
 from support.oracle import KeySchema
 from support.running import stays, wait_until
 
+HALTS = {"on_gap": "fail"}
 FULL = {"sync_mode": "full", "start.timeout": 3, "source.doubt.ms": 300}
 
 
@@ -82,17 +83,17 @@ def test_a_table_that_is_deleted_meanwhile(scripted):
     assert copied(scripted, good)
 
 
-def test_a_table_in_a_gap(scripted):
+def test_a_table_that_is_halted_in_a_gap(scripted):
     table = scripted.add_table()
     put(scripted, table)
-    producer = scripted.producer()
+    producer = scripted.producer(HALTS)
     wait_until(lambda: scripted.phase(table) == "tail", 60, "the tail", [producer])
     producer.sigterm()
     scripted.fake.control.new_stream(table=table.name)
-    producer = scripted.producer()
+    producer = scripted.producer(HALTS)
     wait_until(lambda: scripted.phase(table) == "gap", 60, "the gap", [producer])
     producer.sigterm()
-    ends_with(scripted.producer(FULL), 1, table.name, "gap")
+    ends_with(scripted.producer({**FULL, **HALTS}), 1, table.name, "gap")
 
 
 def test_names_that_collide(scripted):

@@ -319,7 +319,7 @@ def a_clock_a_day_behind(bridge, broken):
     control.trim(table=table.name)
     control.set(clock_offset_s=30 * 3600, check_signature=False)
     put(bridge, table, 3, "y")
-    broken.producer()
+    broken.producer({"on_gap": "fail"})
     gap = lambda: bridge.phase(table) == "gap"
     wait_until(lambda: gap() or version_in_log(bridge, table, 3), 60, "a gap, or a record", bridge.running())
     return [] if within(gap) else ["a record was trimmed unread, and no gap is told"]

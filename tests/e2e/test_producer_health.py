@@ -192,7 +192,7 @@ def gap_lines(producer, table):
 
 
 def test_a_table_made_anew_while_it_is_carried_is_a_gap_and_told_once(ferry):
-    table, producer = in_tail(ferry)
+    table, producer = in_tail(ferry, on_gap="fail")
     ferry.fake.control.recreate(table.name)
     wait_phase(ferry, table, "gap")
     wait_stuck(producer, f"table {table.name}")
@@ -201,7 +201,7 @@ def test_a_table_made_anew_while_it_is_carried_is_a_gap_and_told_once(ferry):
 
 def test_a_table_that_was_gone_and_is_there_again_as_another_is_a_gap_and_told_once(ferry):
     """Noticed while the producer runs."""
-    table, producer = in_tail(ferry)
+    table, producer = in_tail(ferry, on_gap="fail")
     ferry.dynamodb.delete_table(TableName=table.name)
     wait_phase(ferry, table, "gone")
     table.create(ferry.dynamodb)

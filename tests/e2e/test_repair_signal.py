@@ -387,14 +387,14 @@ def test_an_answer_from_before_an_abort_is_asked_for_again(ferry):
 
 
 def test_a_table_in_a_gap_refuses_and_goes_on_refusing_after_a_restart(ferry):
-    table, writer, producer = begin(ferry, seed=86, keys=10)
+    table, writer, producer = begin(ferry, seed=86, keys=10, on_gap="fail")
     wait_phase(ferry, table, "tail")
     wait_placed(ferry, table)
     ferry.wait_caught_up()
     producer.sigterm()
     ferry.fake.control.new_stream(table.name)
     for _ in range(2):
-        program = ferry.producer()
+        program = ferry.producer({"on_gap": "fail"})
         wait_phase(ferry, table, "gap")
         offset = ask_repair(ferry, table, writer.keys[:5])
         wait_handled(ferry, table, offset)
@@ -413,7 +413,7 @@ def test_a_refusal_that_was_aborted_is_made_again_and_the_table_stands_still(fer
         wait_placed(ferry, t)
     producer.sigterm()
     ferry.fake.control.new_stream(table.name)
-    producer = ferry.producer(ONE_HANDLE)
+    producer = ferry.producer({**ONE_HANDLE, "on_gap": "fail"})
     wait_phase(ferry, table, "gap")
     batch = held_cut_batch(ferry, other)
     wait_commit(ferry, producer, third)

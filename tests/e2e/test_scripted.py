@@ -283,11 +283,11 @@ def gap_of(ferry, table, other, writer):
 
 
 @pytest.mark.parametrize("how", ["new stream", "recreated", "unread shard gone"])
-def test_a_gap_stops_its_table_in_a_clear_state_and_no_other(ferry, how):
+def test_a_gap_that_is_to_halt_its_table_halts_it_and_no_other(ferry, how):
     table, other = ferry.add_table(), ferry.add_table()
     for t in (table, other):
         ferry.writer(t, seed=47, keys=30, rate=100).fill()
-    ferry.producer()
+    ferry.producer({"on_gap": "fail"})
     for t in (table, other):
         wait_phase(ferry, t, "tail")
     if how == "new stream":

@@ -78,7 +78,7 @@ class Round:
         self.start()
 
     def start(self):
-        self.producer = self.ferry.producer()
+        self.producer = self.ferry.producer({"on_gap": "fail"})
 
     def roll(self):
         self.control.roll(self.a_table())

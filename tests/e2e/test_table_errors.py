@@ -199,7 +199,7 @@ def test_a_table_that_is_deleted_is_gone_after_the_doubt_and_made_again_it_is_a_
     if again:
         ferry.tables.remove(table)
         table = ferry.add_table(name=table.name)
-    ferry.producer({"source.doubt.ms": 500})
+    ferry.producer({"source.doubt.ms": 500, "on_gap": "fail"})
     put(ferry, other, 3)
     ferry.wait_caught_up(tables=[other])
     wait_phase(ferry, table, "gap" if again else "gone")

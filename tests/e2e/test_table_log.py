@@ -83,7 +83,7 @@ def stands_in_a_gap(ferry, table, seconds=30):
 
 @pytest.mark.parametrize("first", [1, 40], ids=["one change", "many changes"])
 def test_a_data_topic_made_anew_under_a_running_producer_is_a_lost_log(ferry, first):
-    table, other, producer = pair(ferry)
+    table, other, producer = pair(ferry, on_gap="fail")
     make_topic_anew(ferry, table)
     put_many(ferry, table, first, "second")
     stands_in_a_gap(ferry, table)
@@ -98,7 +98,7 @@ def test_a_data_topic_made_anew_while_the_producer_is_away_is_a_lost_log(ferry, 
     make_topic_anew(ferry, table)
     fill_topic(ferry, table, foreign)
     put_many(ferry, table, 40, "second")
-    ferry.producer()
+    ferry.producer({"on_gap": "fail"})
     stands_in_a_gap(ferry, table)
     goes_on(ferry, other)
     ours = [m for m in topic_check.read_messages(ferry.parts.kafka, ferry.topic(table)) if m.headers()]
@@ -137,7 +137,7 @@ def test_a_table_made_anew_while_it_is_scanned_gets_no_end_of_its_snapshot(ferry
     table = ferry.add_table(stream=None if mode == "full" else "NEW_IMAGE")
     put_many(ferry, table, 40, "old")
     page = ferry.fake.control.fault("hold", op="Scan", predicate=from_producer, **fault)
-    producer = ferry.producer({"sync_mode": mode, "full.read.concurrency": 1, **settings})
+    producer = ferry.producer({"sync_mode": mode, "on_gap": "fail", "full.read.concurrency": 1, **settings})
     assert ferry.fake.control.wait_held(page)
     ferry.fake.control.recreate(table.name)
     put_many(ferry, table, 40, "new")

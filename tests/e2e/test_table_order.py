@@ -374,7 +374,7 @@ def test_changes_trimmed_behind_empty_answers_are_a_gap(ferry):
     control.clear()
     control.trim(table.name, shard)
     age(ferry, table, 2.5)
-    ferry.producer()
+    ferry.producer({"on_gap": "fail"})
     wait_phase(ferry, table, "gap")
 
 
@@ -414,7 +414,7 @@ def test_what_was_trimmed_unread_while_our_clock_is_behind_is_a_gap(ferry, clock
     write_by_the_services_clock(ferry, table, "lost")
     clock(30 * HOUR_S)
     write_by_the_services_clock(ferry, table, "next")
-    producer = ferry.producer()
+    producer = ferry.producer({"on_gap": "fail"})
     keys = lambda: [r.keys["pk"]["S"] for r in ferry.log(table) if r.keys]
     over = lambda: ferry.phase(table) == "gap" or "next 0" in keys()
     wait_until(over, 60, "a gap, or the next change", [producer])

@@ -227,6 +227,20 @@ static void defaults_follow_from_other_values(void **state)
     assert_false(config_is_set(c, "instance.id"));
 }
 
+/* A generation without rows can't bring what was lost. */
+static void a_gap_halts_a_table_whose_rows_are_not_read_unless_it_is_set(void **state)
+{
+    AUTO(config_freep) struct config *all = config_loaded("", NULL);
+    AUTO(config_freep) struct config *incr = config_loaded("sync_mode = incr", NULL);
+    AUTO(config_freep)
+    struct config *set = config_loaded("sync_mode = incr\non_gap = resnapshot", NULL);
+
+    (void)state;
+    assert_string_equal(config_string(all, "on_gap"), "resnapshot");
+    assert_string_equal(config_string(incr, "on_gap"), "fail");
+    assert_string_equal(config_string(set, "on_gap"), "resnapshot");
+}
+
 static void the_group_changes_with_the_hosts_and_not_with_the_password(void **state)
 {
     AUTO(config_freep)
@@ -282,6 +296,7 @@ int main(void)
         cmocka_unit_test(an_address_is_shown_without_its_password),
         cmocka_unit_test(a_file_of_nimoshake_is_read_and_what_has_no_effect_is_named),
         cmocka_unit_test(defaults_follow_from_other_values),
+        cmocka_unit_test(a_gap_halts_a_table_whose_rows_are_not_read_unless_it_is_set),
         cmocka_unit_test(the_group_changes_with_the_hosts_and_not_with_the_password),
         cmocka_unit_test(kafka_settings_are_handed_on),
         cmocka_unit_test(a_consumer_needs_a_target),

@@ -171,6 +171,31 @@ static void who_is_held_waits_longer_each_time_and_is_free_with_its_commit(void 
     trust_free(c.trust);
 }
 
+/* The topic that it was held for is no more. */
+static void who_is_held_may_be_told_to_try_at_once(void **state)
+{
+    struct crowd c;
+
+    (void)state;
+    crowd_init(&c);
+    c.bad[0] = true;
+    for (int n = 0; n < 3; n++) {
+        c.now_ms += 10000;
+        assert_true(enter(&c, 0));
+        assert_false(end(&c));
+        assert_true(enter(&c, 1));
+        assert_true(end(&c));
+    }
+    c.bad[0] = false;
+    assert_false(enter(&c, 0));
+    trust_try_now(c.trust, c.members[0]);
+    assert_int_equal(trust_wait_ms(c.trust, c.members[0], c.now_ms), 0);
+    assert_true(enter(&c, 0));
+    assert_true(trust_is_alone(c.trust));
+    assert_true(end(&c));
+    trust_free(c.trust);
+}
+
 /* Kafka is away for an hour: everybody fails alone. */
 static void an_outage_of_all_holds_nobody_for_long(void **state)
 {
@@ -349,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_trusted_share_a_transaction),
         cmocka_unit_test(who_fails_alone_is_found_and_nobody_else),
         cmocka_unit_test(who_is_held_waits_longer_each_time_and_is_free_with_its_commit),
+        cmocka_unit_test(who_is_held_may_be_told_to_try_at_once),
         cmocka_unit_test(an_outage_of_all_holds_nobody_for_long),
         cmocka_unit_test(what_is_not_proven_may_end_at_any_time),
         cmocka_unit_test(a_topic_that_is_named_is_held_at_once_and_its_neighbours_go_on),

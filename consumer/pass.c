@@ -1,0 +1,201 @@
+#include "consumer/pass.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/random.h"
+#include "common/mongo/mongo_target.h"
+#include "common/run/log.h"
+#include "consumer/consumer.h"
+#include "consumer/mongo_writer.h"
+
+#define ALIVE_MS 5000
+
+bool pass_is_wanted(const struct partition *p, const struct event *ev)
+{
+    return ev->op == EVENT_CONTROL && ev->control.type == CONTROL_SNAPSHOT_BEGIN &&
+           ev->control.rows && ev->source.generation != p->view->first;
+}
+
+bool pass_is_at_end(const struct partition *p, const struct event *ev)
+{
+    return ev->op == EVENT_CONTROL && ev->control.type == CONTROL_SNAPSHOT_END &&
+           p->position.pass[0] && ev->source.generation == p->position.generation;
+}
+
+/* ---- notes ---- */
+
+static void add_hash(struct partition *p, struct bytes keys)
+{
+    struct pass_notes *notes = &p->notes;
+
+    if (notes->count == notes->capacity) {
+        notes->capacity = MAX(2 * notes->capacity, p->batch.count + 64);
+        notes->hashes = xrealloc(notes->hashes, notes->capacity * sizeof(*notes->hashes));
+    }
+    seen_hash(notes->hashes[notes->count++], keys);
+}
+
+void pass_see_skipped(struct partition *p, struct bytes keys)
+{
+    if (p->position.pass[0])
+        add_hash(p, keys);
+}
+
+/* A delete leaves nothing that a sweep could take. */
+void pass_collect(struct partition *p)
+{
+    const struct batch *b = &p->batch;
+
+    if (!p->position.pass[0])
+        return;
+    for (size_t i = 0; i < b->count; i++)
+        if (b->entries[i].after.len)
+            add_hash(p, b->entries[i].keys);
+}
+
+/* The first note of a pass has to be there even when the generation names nothing here. */
+static int begin_notes(struct partition *p, struct error *err)
+{
+    const struct position *position = &p->position;
+    enum mongo_result result = seen_begin(p->writer->mongo, position->pass, p->topic, p->number,
+                                          position->generation, err);
+
+    return result == MONGO_DONE ? 0 : -1;
+}
+
+int pass_note(struct partition *p, struct error *err)
+{
+    const struct position *position = &p->position;
+    const struct pass_notes *notes = &p->notes;
+    size_t n;
+
+    if (!position->pass[0] || notes->count == 0)
+        return 0;
+    /* who stored the pass may not have come to it */
+    if (position->applied == position->begin + 1 && begin_notes(p, err) < 0)
+        return -1;
+    for (size_t i = 0; i < notes->count; i += n) {
+        n = MIN(notes->count - i, SEEN_MANY_MAX);
+        if (seen_add(p->writer->mongo, position->pass, notes->hashes + i, n, err) != MONGO_DONE)
+            return -1;
+    }
+    return 0;
+}
+
+/* ---- the begin ---- */
+
+static void name_pass(char *ret, size_t size)
+{
+    uint64_t random[2];
+
+    random_bytes(random, sizeof(random));
+    snprintf(ret, size, "%016" PRIx64 "%016" PRIx64, random[0], random[1]);
+}
+
+static void take_begin(struct partition *p)
+{
+    const struct pass_begin *b = &p->next_begin;
+    char pass[POSITION_TEXT_MAX];
+
+    name_pass(pass, sizeof(pass));
+    position_begun(&p->position, b->generation, b->offset, b->log_id, pass);
+    position_written(&p->position, b->offset + 1);
+    log_info("generation began",
+             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=true pass=%s",
+             p->table->name, p->topic, p->number, b->generation, pass);
+}
+
+/* What was pulled behind the stop was dropped. */
+static struct partition_next read_on(struct partition *p)
+{
+    p->stop = PARTITION_STOP_NOT;
+    fetch_stream_open(p->stream, p->position.applied);
+    return partition_go(PARTITION_RUNNING);
+}
+
+struct partition_next pass_begins(struct partition *p)
+{
+    struct error err;
+
+    if (position_is_ahead(&p->position))
+        return partition_wait(p);
+    if (p->position.applied <= p->next_begin.offset) {
+        take_begin(p);
+        return partition_wait(p);
+    }
+    if (begin_notes(p, &err) < 0)
+        return partition_hold(p, MONGO_AGAIN, &err, "begin notes");
+    return read_on(p);
+}
+
+/* ---- the end ---- */
+
+struct partition_next pass_ends(struct partition *p)
+{
+    if (position_is_ahead(&p->position) ||
+        !keeper_take_back(p->consumer->keeper, &p->ask)) /* a look is on its way */
+        return partition_wait(p);
+    position_sending(&p->position, p->end_at + 1);
+    p->sweep.table = p->table;
+    p->sweep.view = p->view;
+    p->sweep.position = p->position;
+    sweeper_ask(p->consumer->sweeper, &p->sweep);
+    return partition_go(PARTITION_SWEEPING);
+}
+
+static struct partition_next swept(struct partition *p)
+{
+    metric_add(p->table->metrics.swept, p->sweep.deleted);
+    log_info("generation's rows ended",
+             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " swept=%" PRId64,
+             p->table->name, p->topic, p->number, p->position.generation, p->sweep.deleted);
+    position_swept(&p->position, p->end_at + 1);
+    return read_on(p);
+}
+
+static struct partition_next failed(struct partition *p, enum mongo_result result)
+{
+    if (result == MONGO_UNKNOWN)
+        position_unknown(&p->position, clock_mono_ms(), p->consumer->target->grace_ms);
+    return partition_hold(p, result, &p->sweep.err, "sweep");
+}
+
+static struct partition_next still_sweeping(struct partition *p)
+{
+    if (!table_is_current(p->table, p->view))
+        return partition_restart(p, "its collection or log is another one");
+    if (p->health)
+        health_alive(p->health);
+    return partition_wait_until(p, clock_mono_ms() + ALIVE_MS);
+}
+
+struct partition_next pass_sweeping(struct partition *p)
+{
+    switch (sweeper_outcome(p->consumer->sweeper, &p->sweep)) {
+    case SWEEPER_DONE:
+        return swept(p);
+    case SWEEPER_STALE:
+        error_set(&p->sweep.err, ERR_RETRY, "its position says something else");
+        return failed(p, MONGO_AGAIN);
+    case SWEEPER_FAILED:
+        return failed(p, MONGO_AGAIN);
+    case SWEEPER_UNKNOWN:
+        return failed(p, MONGO_UNKNOWN);
+    case SWEEPER_UNDER_WAY:
+        break;
+    }
+    return still_sweeping(p);
+}
+
+bool pass_left(struct partition *p)
+{
+    enum sweeper_outcome outcome;
+
+    if (!sweeper_take_back(p->consumer->sweeper, &p->sweep, &outcome))
+        return false;
+    if (outcome == SWEEPER_UNKNOWN)
+        position_unknown(&p->position, clock_mono_ms(), p->consumer->target->grace_ms);
+    return true;
+}

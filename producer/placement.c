@@ -206,18 +206,23 @@ static bool has_records(struct ledger_cache *cache, const char *table)
     return any;
 }
 
-static bool is_gone(struct ledger_cache *cache, const char *table)
+/* *ret_at_once: somebody asked for it. */
+static bool is_gone(struct ledger_cache *cache, const char *table, bool *ret_at_once)
 {
     AUTO(ledger_table_release) struct ledger_table t = {0};
     struct error ignored; /* its worker reports it */
 
-    return ledger_cache_table(cache, table, &t, &ignored) == 1 && t.phase == PHASE_GONE;
+    if (ledger_cache_table(cache, table, &t, &ignored) != 1 || t.phase != PHASE_GONE)
+        return false;
+    *ret_at_once = t.forget;
+    return true;
 }
 
 static void forget(struct deciding *deciding, const struct placed *placed)
 {
     const struct placement_asked *asked = deciding->asked;
     struct ledger_place place = placed->place;
+    bool at_once;
     int64_t since;
 
     if (place.forget) {
@@ -226,14 +231,14 @@ static void forget(struct deciding *deciding, const struct placed *placed)
             add_change(deciding, placed->table, place, true);
         return;
     }
-    if (is_listed(deciding, placed->table) || !is_gone(asked->cache, placed->table)) {
+    if (is_listed(deciding, placed->table) || !is_gone(asked->cache, placed->table, &at_once)) {
         name_map_remove(asked->gone, placed->table);
         return;
     }
     since = name_map_get(asked->gone, placed->table, asked->now_ms);
     name_map_put(asked->gone, placed->table, since);
     place.forget = true;
-    if (asked->now_ms - since >= asked->forget_after_ms)
+    if (at_once || asked->now_ms - since >= asked->forget_after_ms)
         add_change(deciding, placed->table, place, false);
 }
 

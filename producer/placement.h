@@ -1,11 +1,12 @@
 /* producer/placement.h - in which ledger partition each table's records are, and what has to
  * change: new tables get a place, those that are gone for good lose theirs.
  *
- * A place never moves. A table is forgotten in three steps, each written by the only owner that
- * may: its place is marked (by the owner of partition 0, who places tables), its records are
- * removed (by the owner of its partition), its place is removed (partition 0 again). So there
- * are never records without a place, and a table that comes back begins with nothing. Of one
- * thread. */
+ * A place never moves. A table that is gone is forgotten when it was not listed for long
+ * enough, or when its record says that somebody asked for it. That takes three steps, each
+ * written by the only owner that may: its place is marked (by the owner of partition 0, who
+ * places tables), its records are removed (by the owner of its partition), its place is removed
+ * (partition 0 again). So there are never records without a place, and a table that comes back
+ * begins with nothing. Of one thread. */
 #pragma once
 
 #include "common/messages/ledger_cache.h"

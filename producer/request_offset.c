@@ -1,6 +1,10 @@
 #include "producer/request_offset.h"
 
+#include <stdlib.h>
+
 #include "producer/table_record.h"
+
+#define ID_BYTES 100 /* of a sender's id, at most */
 
 static void set_offset(struct table_worker *w, void *arg)
 {
@@ -28,12 +32,24 @@ bool request_offset_is_next(struct table_worker *w, const struct pending_signal 
     return signal_topic_from(w->requests.subscription, request_offset_handled(w)) == pending;
 }
 
+void request_offset_note(struct table_worker *w, const struct pending_signal *pending,
+                         const char *refused)
+{
+    AUTO(free_charp) char *id = xasprintf("%.*s", ID_BYTES, pending->signal.id);
+
+    w->appended.now.signal_offset = pending->offset + 1;
+    ledger_table_handled(&w->appended.now, pending->offset, id, refused);
+}
+
+static void note_done(struct table_worker *w, void *arg)
+{
+    request_offset_note(w, arg, "");
+}
+
 int request_offset_pass(struct append_context *a, const struct pending_signal *pending,
                         struct error *err)
 {
-    int64_t next = pending->offset + 1;
-
-    return table_record_append(a, set_offset, &next, err);
+    return table_record_append(a, note_done, (void *)pending, err);
 }
 
 int request_offset_begin(struct append_context *a, int64_t offset, struct error *err)

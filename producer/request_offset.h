@@ -1,7 +1,8 @@
-/* producer/request_offset.h - up to where a table's requests are handled.
+/* producer/request_offset.h - up to where a table's requests are handled, and what became of
+ * the last ones.
  *
- * The offset is part of the table's record: it moves in the transaction of what the request
- * caused, and goes back with an abort. */
+ * Both are part of the table's record: they change in the transaction of what the request
+ * caused, and go back with an abort. */
 #pragma once
 
 #include "producer/signal_topic.h"
@@ -13,7 +14,11 @@ int64_t request_offset_handled(struct table_worker *w);
 void request_offset_forget_committed(struct table_worker *w);
 /* Is this the next one to be handled? Under the gate it stays so. */
 bool request_offset_is_next(struct table_worker *w, const struct pending_signal *pending);
-/* Under the gate: it is handled. */
+/* Under the worker's lock, in a change of its record: it is handled. refused: why, "": it was
+ * not. */
+void request_offset_note(struct table_worker *w, const struct pending_signal *pending,
+                         const char *refused);
+/* Under the gate: it is done, and nothing else of the record changes. */
 int request_offset_pass(struct append_context *a, const struct pending_signal *pending,
                         struct error *err);
 /* Requests from here on are for the table. In an append of its own, as table_record_change. */

@@ -10,6 +10,7 @@
 #include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
+#include "producer/start_trouble.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
 #include "producer/table_record.h"
@@ -129,9 +130,7 @@ static void set_halted(struct table_worker *w, void *arg)
     free(t->reason);
     t->reason = xstrdup(w->halt_reason);
     table_worker_set_state(w, WORKER_HALTED);
-    if (w->scan_slot) /* other tables wait for it */
-        throttle_scan_end(w->p->throttle);
-    w->scan_slot = false;
+    table_worker_end_scan(w);
 }
 
 static void log_gap(const struct table_worker *w)
@@ -223,6 +222,7 @@ static int64_t look_again(struct table_worker *w)
 static int64_t start(struct append_context *a)
 {
     struct table_worker *w = a->w;
+    struct error err;
     bool ended;
     int64_t pause = table_worker_pause_ms(w);
 
@@ -231,7 +231,11 @@ static int64_t start(struct append_context *a)
     pthread_mutex_unlock(&w->lock);
     if (!ended)
         return PARTS_MS;
-    return pause > 0 ? pause : table_start(a);
+    if (pause > 0)
+        return pause;
+    return table_record_sync(w, &err) == 0
+               ? table_start(a)
+               : start_trouble_retry(w, "the ledger can't be read to its end", &err);
 }
 
 static int64_t load_again(struct table_worker *w)
@@ -245,7 +249,7 @@ static int64_t load_again(struct table_worker *w)
 static enum worker_state state_of(struct table_worker *w)
 {
     AUTO_LOCK(&w->lock);
-    if (w->halt_reason && w->state != WORKER_HALTED)
+    if (w->halt_reason && w->state != WORKER_HALTED && w->state != WORKER_HALT_APPENDED)
         table_worker_set_state(w, WORKER_HALTING);
     else if (w->state == WORKER_ADOPTING && w->adoption_committed)
         table_worker_set_state(w, WORKER_RUNNING);

@@ -76,9 +76,13 @@ static struct worst progress(const struct table_worker *w)
 
     switch (w->state) {
     case WORKER_STARTING:
+    case WORKER_START_APPENDED:
     case WORKER_ADOPTING:
     case WORKER_HALTING:
         worse(&worst, w->state_ms, "it can't start", "");
+        break;
+    case WORKER_HALT_APPENDED:
+        worse(&worst, w->state_ms, "its halt can't be written", "");
         break;
     case WORKER_RUNNING:
         if (w->halt_reason)
@@ -125,17 +129,18 @@ static void say_halted(const struct table_worker *w)
 void table_health_show(struct table_worker *w)
 {
     struct worst worst;
-    bool halted, is_gone;
-    char gone[200];
+    const struct ledger_table *t = &w->appended.now;
+    char note[200];
+    bool halted;
 
     AUTO_LOCK(&w->lock);
     halted = is_halted(w);
     worst = progress(w);
     health_set_limit(w->health, halted ? 0 : config_int(w->p->config, "health.limit.ms"));
     health_alive_at(w->health, halted ? w->state_ms : worst.ms);
-    snprintf(gone, sizeof(gone), "gone: %s", w->appended.now.reason);
-    is_gone = is_in_phase(w, PHASE_GONE);
-    health_note(w->health, is_gone ? gone : "");
+    snprintf(note, sizeof(note), "%s: %s", ledger_phase_name(t->phase), t->reason);
+    health_note(w->health,
+                is_in_phase(w, PHASE_GONE) || is_in_phase(w, PHASE_PAUSED) ? note : "");
     if (halted)
         say_halted(w);
     else if (!w->trouble[0])

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
+#include "common/kafka/kafka_topic.h"
 #include "producer/append.h"
+
+#define SYNC_MS 10000
 
 /* ---- from the ledger ---- */
 
@@ -48,6 +51,25 @@ void table_record_load(struct table_worker *w)
         table_worker_trouble(w, "its record in the ledger can't be read", &err);
     AUTO_LOCK(&w->lock);
     table_worker_set_state(w, readable ? WORKER_STARTING : WORKER_UNREADABLE);
+}
+
+int table_record_sync(struct table_worker *w, struct error *err)
+{
+    int64_t high;
+    bool unseen;
+
+    pthread_mutex_lock(&w->lock);
+    unseen = w->ledger_unseen;
+    pthread_mutex_unlock(&w->lock);
+    if (!unseen)
+        return 0;
+    if (kafka_topic_end_offsets(&high, w->p->admin, w->p->ledger_topic, w->ledger_partition, 1,
+                                SYNC_MS, err) < 0 ||
+        ledger_cache_sync_to(w->p->cache, w->ledger_partition, high, SYNC_MS, err) < 0)
+        return -1;
+    AUTO_LOCK(&w->lock);
+    w->ledger_unseen = false;
+    return 0;
 }
 
 /* ---- into the ledger ---- */

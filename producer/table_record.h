@@ -7,6 +7,9 @@
 /* Reads it from the ledger's cache: STARTING, or UNREADABLE. What can't be read is never
  * written over. */
 void table_record_load(struct table_worker *w);
+/* Of a table that ran before: waits until the cache has all that it committed, so that it goes
+ * on from there. ERR_RETRY. */
+int table_record_sync(struct table_worker *w, struct error *err);
 
 /* Under the gate. change() is called under w->lock; an abort takes it back. ERR_ABORT: leave
  * the gate. */

@@ -5,7 +5,11 @@
 #include <stdlib.h>
 
 #include "common/run/log.h"
+#include "producer/request_decision.h"
 #include "producer/request_offset.h"
+#include "producer/segment_reader.h"
+#include "producer/shard_reader.h"
+#include "producer/table_record.h"
 #include "producer/table_repair.h"
 
 #define WAIT_MS 200   /* for a table that begins, or is about to halt */
@@ -25,34 +29,193 @@ static int64_t take_start(struct append_context *a)
     return 0;
 }
 
-/* ---- handling ---- */
+/* ---- deciding ---- */
 
-static void tell_refused(struct table_worker *w, const struct pending_signal *pending,
-                         const char *why)
+/* Under the worker's lock. */
+static void decide(struct table_worker *w, const struct table_signal *signal,
+                   struct request_decision *ret)
 {
-    const struct table_signal *signal = &pending->signal;
+    const struct ledger_table *t = &w->appended.now;
+    bool runs = w->state == WORKER_RUNNING && !w->halt_reason;
+    const struct request_situation at = {
+        .table = t,
+        .runs = runs,
+        .halted = w->state == WORKER_HALTED,
+        .is_committed = !w->appended.dirty,
+        .renews = w->state == WORKER_HALTED && table_worker_renews(w),
+        .over = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL,
+    };
 
-    metric_add(w->metrics.signals_refused, 1);
-    log_warn("signal is refused",
-             "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " reason=%s", w->table,
-             signal->id, table_signal_type_name(signal->type), signal->sender, pending->offset,
-             why);
+    request_decision_make(ret, signal, &at);
 }
 
-static int64_t refuse(struct append_context *a, const struct pending_signal *pending,
-                      const char *why)
+/* ---- changing the table's record ---- */
+
+struct handling {
+    const struct pending_signal *pending;
+    const char *refused; /* by whoever tried; NULL: it is decided in the change */
+    struct request_decision decision;
+    bool handled;
+};
+
+static void set_phase(struct ledger_table *t, enum ledger_phase phase, const char *reason)
+{
+    t->phase = phase;
+    free(t->reason);
+    t->reason = xstrdup(reason);
+}
+
+/* What it was halted for before is over. */
+static void leave_halted(struct table_worker *w)
+{
+    if (w->state == WORKER_RUNNING)
+        table_worker_halt_appended(w);
+    else
+        free(TAKE(w->halt_reason));
+}
+
+/* A gap that it was to go on from stays to be gone on from. */
+static void pause_table(struct table_worker *w, const char *reason)
+{
+    w->appended.now.renew = w->state == WORKER_HALTED;
+    set_phase(&w->appended.now, PHASE_PAUSED, reason);
+    leave_halted(w);
+}
+
+/* A resumed table keeps the reason of its gap. */
+static void renew_table(struct table_worker *w, const struct table_signal *signal,
+                        const char *reason)
+{
+    struct ledger_table *t = &w->appended.now;
+
+    if (signal->type == TABLE_SIGNAL_SNAPSHOT) {
+        set_phase(t, PHASE_GAP, reason);
+        t->gaps = 0;
+    }
+    t->renew = true;
+    leave_halted(w);
+}
+
+static void start_table(struct table_worker *w)
+{
+    struct ledger_table *t = &w->appended.now;
+
+    if (t->phase == PHASE_PAUSED && t->renew) {
+        set_phase(t, PHASE_GAP, "it was in a gap when it was paused");
+        return;
+    }
+    if (t->phase == PHASE_PAUSED)
+        table_state_end_halt(t);
+    table_worker_start_appended(w);
+}
+
+static void carry_out(struct table_worker *w, const struct handling *handling)
+{
+    const struct table_signal *signal = &handling->pending->signal;
+    AUTO(free_charp) char *reason = request_decision_reason(signal);
+
+    switch (handling->decision.verdict) {
+    case REQUEST_PAUSE:
+        pause_table(w, reason);
+        break;
+    case REQUEST_RENEW:
+        renew_table(w, signal, reason);
+        break;
+    case REQUEST_START:
+        start_table(w);
+        break;
+    case REQUEST_FORGET:
+        w->appended.now.forget = true;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Under lock. The table may have changed since it was decided to be here: decided anew. */
+static void handle(struct table_worker *w, void *arg)
+{
+    struct handling *handling = arg;
+    struct request_decision *decision = &handling->decision;
+
+    if (handling->refused) {
+        decision->verdict = REQUEST_REFUSE;
+        snprintf(decision->why, sizeof(decision->why), "%s", handling->refused);
+    } else {
+        decide(w, &handling->pending->signal, decision);
+    }
+    handling->handled =
+        decision->verdict != REQUEST_WAIT && decision->verdict != REQUEST_REPAIR;
+    if (!handling->handled)
+        return;
+    carry_out(w, handling);
+    request_offset_note(w, handling->pending,
+                        decision->verdict == REQUEST_REFUSE ? decision->why : "");
+}
+/* ---- handling ---- */
+
+static void tell(struct table_worker *w, const struct handling *handling)
+{
+    const struct table_signal *signal = &handling->pending->signal;
+    const char *type = table_signal_type_name(signal->type), *why = handling->decision.why;
+
+    if (handling->decision.verdict == REQUEST_REFUSE) {
+        metric_add(w->metrics.signals_refused, 1);
+        log_warn("signal is refused",
+                 "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " reason=%s", w->table,
+                 signal->id, type, signal->sender, handling->pending->offset, why);
+    } else {
+        log_info("signal is handled",
+                 "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " change=%s reason=%s",
+                 w->table, signal->id, type, signal->sender, handling->pending->offset,
+                 *why ? "none" : type,
+                 *why             ? why
+                 : signal->reason ? signal->reason
+                                  : "");
+    }
+}
+
+/* What was to be read at some later time is not. */
+static void wake_parts(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    if (w->state != WORKER_HALT_APPENDED)
+        return;
+    step_wake(w->p->pool, &w->look.step);
+    segment_reader_wake_all(w);
+    shard_reader_wake_all(w);
+}
+
+/* Under the gate. Told before it can be committed: who sees that it was handled finds why. */
+static bool append_handling(struct append_context *a, struct handling *handling,
+                            struct error *err)
 {
     struct table_worker *w = a->w;
+
+    if (!request_offset_is_next(w, handling->pending) ||
+        table_record_append(a, handle, handling, err) < 0 || !handling->handled)
+        return false;
+    tell(w, handling);
+    if (handling->decision.verdict != REQUEST_REFUSE)
+        topic_writer_commit_soon(w->writer);
+    return true;
+}
+
+/* refused: by whoever tried to do it; NULL: it is done, if it may be. */
+static int64_t handle_in_record(struct append_context *a, const struct pending_signal *pending,
+                                const char *refused)
+{
+    struct table_worker *w = a->w;
+    struct handling handling = {.pending = pending, .refused = refused};
     struct error err;
-    bool passed;
+    bool handled;
 
     if (topic_writer_gate_enter(w->writer, &w->member, &w->requests.step, &err) < 0)
         return err.kind == ERR_FENCED ? STEP_END : TOPIC_WRITER_WAIT_MS;
-    passed = request_offset_is_next(w, pending) && request_offset_pass(a, pending, &err) == 0;
-    if (passed) /* told before it can be committed: who sees that it was handled finds why */
-        tell_refused(w, pending, why);
+    handled = append_handling(a, &handling, &err);
     topic_writer_gate_exit(w->writer);
-    return passed ? 0 : WAIT_MS;
+    wake_parts(w);
+    return handled ? 0 : WAIT_MS;
 }
 
 static int64_t repair_of_next(struct append_context *a, const struct pending_signal *pending)
@@ -63,64 +226,50 @@ static int64_t repair_of_next(struct append_context *a, const struct pending_sig
     int64_t delay;
 
     if (!*repair && table_repair_new(repair, w, pending, &err) < 0)
-        return refuse(a, pending, err.message);
+        return handle_in_record(a, pending, err.message);
     delay = table_repair_go_on(*repair, a, &err);
-    return delay == TABLE_REPAIR_REFUSED ? refuse(a, pending, err.message) : delay;
+    return delay == TABLE_REPAIR_REFUSED ? handle_in_record(a, pending, err.message) : delay;
 }
 
-enum situation {
-    SITUATION_WAIT,   /* it begins, or is about to halt */
-    SITUATION_RUNS,   /* requests are handled */
-    SITUATION_HALTED, /* and refused */
-};
-
-/* why: of SITUATION_HALTED. */
-static enum situation situation_of(struct table_worker *w, char *why, size_t size)
+static enum request_verdict verdict_on(struct table_worker *w,
+                                       const struct pending_signal *pending)
 {
-    const struct ledger_table *t = &w->appended.now;
-    bool begun, finished;
+    struct request_decision decision;
 
     AUTO_LOCK(&w->lock);
-    begun = w->state == WORKER_RUNNING && !w->halt_reason;
-    finished = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL;
-    if (begun && !finished)
-        return SITUATION_RUNS;
-    if (!begun && (w->state != WORKER_HALTED || table_worker_renews(w)))
-        return SITUATION_WAIT;
-    if (finished)
-        snprintf(why, size, "its snapshot is finished, and sync_mode is full");
-    else
-        snprintf(why, size, "the table is in phase %s: %s", ledger_phase_name(t->phase),
-                 t->reason);
-    return SITUATION_HALTED;
+    decide(w, &pending->signal, &decision);
+    return decision.verdict;
+}
+
+/* It neither begins nor halts. */
+static bool takes_requests(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    return w->state == WORKER_HALTED || (w->state == WORKER_RUNNING && !w->halt_reason);
 }
 
 static int64_t handle_next(struct append_context *a)
 {
     struct table_worker *w = a->w;
-    char why[sizeof(((struct error *)0)->message)];
     const struct pending_signal *pending;
-    enum situation situation;
+    enum request_verdict verdict;
     int64_t offset;
 
     request_offset_forget_committed(w);
-    situation = situation_of(w, why, sizeof(why));
     offset = request_offset_handled(w);
     pending = offset < 0 ? NULL : signal_topic_from(w->requests.subscription, offset);
+    verdict = pending ? verdict_on(w, pending) : REQUEST_WAIT;
     if (w->requests.repair &&
-        (situation != SITUATION_RUNS || table_repair_of(w->requests.repair) != pending))
+        (verdict != REQUEST_REPAIR || table_repair_of(w->requests.repair) != pending))
         table_repair_free(TAKE(w->requests.repair));
-    if (situation == SITUATION_WAIT)
-        return WAIT_MS;
     if (offset < 0)
-        return take_start(a);
+        return takes_requests(w) ? take_start(a) : WAIT_MS;
     if (!pending)
         return IDLE_MS;
-    if (situation == SITUATION_HALTED)
-        return refuse(a, pending, why);
-    if (pending->signal.type != TABLE_SIGNAL_REPAIR)
-        return refuse(a, pending, "not supported by this version");
-    return repair_of_next(a, pending);
+    if (verdict == REQUEST_WAIT)
+        return WAIT_MS;
+    return verdict == REQUEST_REPAIR ? repair_of_next(a, pending)
+                                     : handle_in_record(a, pending, NULL);
 }
 
 /* ---- the step ---- */

@@ -81,16 +81,21 @@ static enum ledger_phase running_phase(const struct ledger_table *t)
     return t->rows && t->finished_ms == 0 ? PHASE_SNAPSHOT : PHASE_TAIL;
 }
 
+void table_state_end_halt(struct ledger_table *t)
+{
+    t->phase = running_phase(t);
+    t->renew = t->forget = false;
+    free(t->reason);
+    t->reason = xstrdup("");
+}
+
 /* The halt is over for good: an abort must not go back to it. */
 static void end_the_halt(struct table_state *state)
 {
     struct ledger_table *t = &state->committed;
 
     state->record_due = state->record_due_committed = t->phase != running_phase(t);
-    t->phase = running_phase(t);
-    t->renew = false;
-    free(t->reason);
-    t->reason = xstrdup("");
+    table_state_end_halt(t);
 }
 
 void table_state_resume(struct table_state *state, void (*reader_free)(void *reader))

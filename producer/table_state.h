@@ -50,6 +50,9 @@ void table_state_load_segment(struct table_state *state, struct ledger_segment *
 void table_state_load_shard(struct table_state *state, struct ledger_shard *shard);
 void table_state_loaded(struct table_state *state);
 
+/* The record of a table that is halted becomes that of one that is read. */
+void table_state_end_halt(struct ledger_table *t);
+
 /* `now` was changed and appended. */
 void table_state_recorded(struct table_state *state);
 /* seg->now was changed and appended. */

@@ -83,7 +83,8 @@ int64_t table_worker_pause_ms(struct table_worker *w)
 /* Between two of these there is no progress: aborts may go round in them for ever. */
 static bool is_on_its_way(enum worker_state state)
 {
-    return state == WORKER_STARTING || state == WORKER_ADOPTING || state == WORKER_HALTING;
+    return state == WORKER_STARTING || state == WORKER_ADOPTING || state == WORKER_HALTING ||
+           state == WORKER_START_APPENDED;
 }
 
 void table_worker_set_state(struct table_worker *w, enum worker_state state)
@@ -92,7 +93,29 @@ void table_worker_set_state(struct table_worker *w, enum worker_state state)
 
     if (w->state != state && !goes_on)
         w->state_ms = clock_mono_ms();
+    if (state == WORKER_STARTING && w->state != state && w->state != WORKER_UNREADABLE)
+        w->ledger_unseen = true;
     w->state = state;
+}
+
+void table_worker_end_scan(struct table_worker *w)
+{
+    if (w->scan_slot)
+        throttle_scan_end(w->p->throttle);
+    w->scan_slot = false;
+}
+
+void table_worker_halt_appended(struct table_worker *w)
+{
+    table_worker_end_scan(w);
+    table_worker_set_state(w, WORKER_HALT_APPENDED);
+}
+
+void table_worker_start_appended(struct table_worker *w)
+{
+    free(TAKE(w->halt_reason)); /* its record is committed: no abort takes it back */
+    w->halt_is_final = false;
+    table_worker_set_state(w, WORKER_START_APPENDED);
 }
 
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason)
@@ -179,6 +202,22 @@ static bool a_segment_is_dirty(const struct table_state *state)
     return false;
 }
 
+/* Under lock. What was found to be wrong while a request halted the table is found again. */
+static void record_committed(struct table_worker *w)
+{
+    w->adoption_committed = true;
+    w->begin_delivered = w->begin_offsets != NULL;
+    if (w->state == WORKER_HALT_APPENDED) {
+        free(TAKE(w->halt_reason));
+        w->halt_is_final = false;
+        table_worker_set_state(w, WORKER_HALTED);
+    } else if (w->state == WORKER_START_APPENDED) {
+        table_worker_set_state(w, WORKER_STARTING);
+    }
+    step_wake(w->p->pool, &w->control);
+    step_wake(w->p->pool, &w->requests.step); /* handled requests make room */
+}
+
 static void on_committed(void *arg)
 {
     struct table_worker *w = arg;
@@ -197,12 +236,8 @@ static void on_committed(void *arg)
     }
     if (w->scan_again_ms == 0)
         trouble_is_over(w);
-    if (!record)
-        return;
-    w->adoption_committed = true;
-    w->begin_delivered = w->begin_offsets != NULL;
-    step_wake(w->p->pool, &w->control);
-    step_wake(w->p->pool, &w->requests.step); /* handled requests make room */
+    if (record)
+        record_committed(w);
 }
 
 /* Under lock. One abort is gone on from at once; what is aborted again and again (a topic that
@@ -226,6 +261,10 @@ static void go_back(struct table_worker *w)
         free(TAKE(w->segments));
         w->segment_count = 0;
         table_worker_set_state(w, WORKER_STARTING);
+    } else if (w->state == WORKER_HALT_APPENDED) {
+        table_worker_set_state(w, WORKER_RUNNING);
+    } else if (w->state == WORKER_START_APPENDED) {
+        table_worker_set_state(w, WORKER_HALTED);
     } else if (w->state == WORKER_HALTED && w->halt_reason &&
                w->appended.now.phase != w->halt_phase) {
         table_worker_set_state(w, WORKER_HALTING); /* it is written again */

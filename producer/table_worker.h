@@ -34,13 +34,17 @@ struct signal_subscription;
 /* The life of a table in this program; table_control.c has a function for each, which returns
  * the next one. What stands behind a name may follow. */
 enum worker_state {
-    WORKER_STARTING, /* looks at source, topic and ledger: ADOPTING, RUNNING, HALTING */
-    WORKER_ADOPTING, /* a begin was appended; nothing runs before it is committed: RUNNING,
-                        STARTING when an abort took it back */
-    WORKER_RUNNING,  /* HALTING */
-    WORKER_HALTING,  /* a proven phase is to be written: HALTED */
-    WORKER_HALTED,   /* gap, gone, failed, paused: STARTING, when it may be well again, or when
-                        a gap is committed from which it goes on by itself */
+    WORKER_STARTING,      /* looks at source, topic and ledger: ADOPTING, RUNNING, HALTING */
+    WORKER_ADOPTING,      /* a begin was appended; nothing runs before it is committed: RUNNING,
+                             STARTING when an abort took it back */
+    WORKER_RUNNING,       /* HALTING, HALT_APPENDED */
+    WORKER_HALTING,       /* a proven phase is to be written: HALTED */
+    WORKER_HALT_APPENDED, /* a request halts it, nothing runs: HALTED with the commit, RUNNING
+                             when an abort took it back */
+    WORKER_HALTED, /* gap, gone, failed, paused: STARTING, when it may be well again, or when a
+                      gap is committed from which it goes on by itself; START_APPENDED */
+    WORKER_START_APPENDED, /* a request ends its halt: STARTING with the commit, HALTED when an
+                              abort took it back */
     WORKER_UNREADABLE, /* its record in the ledger can't be read, so nothing is written over it:
                           STARTING, when it can be */
     WORKER_STATES
@@ -116,9 +120,10 @@ struct table_worker {
 
     pthread_mutex_t lock; /* all below */
     enum worker_state state;
-    int64_t state_ms; /* since when; monotonic. Of starting, adopting and halting in turn: the
-                         first */
-    int parts;        /* steps of segments and shards that have not ended */
+    int64_t state_ms;   /* since when; monotonic. Of starting, adopting and halting in turn: the
+                           first */
+    bool ledger_unseen; /* it ran: the cache may not have all that it committed */
+    int parts;          /* steps of segments and shards that have not ended */
     struct table_state appended;
     struct segment_reader *segments; /* steps; as many as appended.segments */
     int64_t segment_count;
@@ -168,6 +173,11 @@ void table_worker_part_ended(struct table_worker *w);
 bool table_worker_runs(struct table_worker *w);
 /* Under lock: the one place that sets the state. */
 void table_worker_set_state(struct table_worker *w, enum worker_state state);
+/* Under lock: a request halts it or ends its halt, which is appended in the same hold of it. */
+void table_worker_halt_appended(struct table_worker *w);
+void table_worker_start_appended(struct table_worker *w);
+/* Under lock: other tables may scan. */
+void table_worker_end_scan(struct table_worker *w);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
 /* Under lock: it has a gap, and a new generation is to begin by itself. */

@@ -39,6 +39,7 @@ struct ledger_table {
     enum ledger_phase phase;
     char *reason;       /* of gap, paused, gone, failed; "" else */
     bool renew;         /* of gap: a new generation begins by itself */
+    bool forget;        /* of gone: its records are to be removed */
     int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase
                            and reason counts */
     char *table_id;

@@ -139,19 +139,6 @@ def test_what_is_no_request_and_what_is_for_nobody_is_passed_over(bridge):
     producer.sigterm()
 
 
-@pytest.mark.parametrize("kind", ["snapshot", "pause", "resume"])
-def test_a_request_that_this_version_can_t_do_is_refused_by_name(bridge, kind):
-    table = bridge.add_table()
-    producer = bridge.producer()
-    wait_placed(bridge, table)
-    more = {"generation": 1} if kind == "snapshot" else {}
-    offset = produce(bridge, json.dumps(signal(table, kind, **more)).encode(), table.name)
-    wait_handled(bridge, table, offset)
-    ((refused, line),) = refusals(producer)
-    assert refused == offset and f"type={kind}" in line and "not supported" in line
-    assert producer.metric("dynaferry_producer_signals_refused_total", table=table.name) == 1
-
-
 def test_a_key_that_stands_twice_is_read_once(bridge):
     table = bridge.add_table()
     writer = bridge.writer(table, seed=75, keys=3)

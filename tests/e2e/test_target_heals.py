@@ -103,7 +103,7 @@ def test_positions_that_are_removed_while_it_is_away(scene):
 
 def test_a_database_that_is_dropped_while_it_is_away(scene):
     scene.stop()
-    scene.bridge.mongodb.drop_database(scene.bridge.database)
+    scene.target.client.drop_database(scene.bridge.database)
     scene.start()
     scene.end()
 

@@ -126,7 +126,8 @@ int ledger_cache_table(struct ledger_cache *l, const char *table, struct ledger_
     (void)err;
     if (!value)
         return 0;
-    ret->phase = strcmp(value, "gone") == 0 ? PHASE_GONE : PHASE_TAIL;
+    ret->phase = strncmp(value, "gone", 4) == 0 ? PHASE_GONE : PHASE_TAIL;
+    ret->forget = strcmp(value, "gone, forget") == 0;
     return 1;
 }
 
@@ -501,6 +502,24 @@ static void a_table_that_is_gone_and_not_listed_is_forgotten_in_order(void **sta
     bench_end(&b);
 }
 
+/* Unless it has come back. */
+static void a_table_that_somebody_asked_to_forget_is_forgotten_at_once(void **state)
+{
+    struct bench b;
+
+    (void)state;
+    tables_there = 1;
+    bench_begin(&b);
+    ledger_has("place/a", "{\"partition\":1}", 0);
+    ledger_has("table/a", "gone, forget", 1);
+    ledger_has("place/b", "{\"partition\":2}", 0);
+    ledger_has("table/b", "gone, forget", 2);
+    look_again(&b);
+    assert_int_equal(appended_count, 1);
+    assert_string_equal(appended[0], "place/b={\"partition\":2,\"forget\":true}");
+    bench_end(&b);
+}
+
 static void a_table_that_is_listed_again_is_not_forgotten(void **state)
 {
     struct bench b;
@@ -535,6 +554,7 @@ int main(void)
         cmocka_unit_test(of_two_colliding_tables_the_one_placed_earlier_stays),
         cmocka_unit_test(a_table_that_only_the_white_list_knows_is_halted_by_name),
         cmocka_unit_test(a_table_that_is_gone_and_not_listed_is_forgotten_in_order),
+        cmocka_unit_test(a_table_that_somebody_asked_to_forget_is_forgotten_at_once),
         cmocka_unit_test(a_table_that_is_listed_again_is_not_forgotten),
     };
 

@@ -10,9 +10,13 @@
 #include "support_config.h"
 
 #include "common/base/clock.h"
+#include "common/kafka/kafka_topic.h"
 #include "producer/carried_table.h"
 #include "producer/ledger_dues.h"
+#include "producer/signal_topic.h"
 #include "producer/table_adopt.h"
+#include "producer/table_record.h"
+#include "producer/table_requests.h"
 #include "producer/table_resume.h"
 #include "producer/table_start.h"
 
@@ -133,6 +137,72 @@ void ledger_cache_each(struct ledger_cache *l, const char *prefix,
     for (const char *const *key = other_keys; key && *key; key++)
         if (strncmp(*key, prefix, strlen(prefix)) == 0)
             each(arg, bytes_of(*key + strlen(prefix)), BYTES_LIT("{}"), 0);
+}
+
+static int64_t cache_has = 7, topic_has = 7;
+
+int __wrap_kafka_topic_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic,
+                                   int32_t first, int32_t count, int64_t timeout_ms,
+                                   struct error *err);
+int __wrap_kafka_topic_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic,
+                                   int32_t first, int32_t count, int64_t timeout_ms,
+                                   struct error *err)
+{
+    (void)rk;
+    (void)topic;
+    (void)first;
+    (void)count;
+    (void)timeout_ms;
+    (void)err;
+    *ret = topic_has;
+    return 0;
+}
+
+int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offset,
+                         int64_t timeout_ms, struct error *err)
+{
+    (void)l;
+    (void)partition;
+    (void)timeout_ms;
+    return cache_has < offset ? error_set(err, ERR_RETRY, "not read to its end") : 0;
+}
+
+/* ---- the signal topic ---- */
+
+static const struct pending_signal *asked; /* what is in it for the table */
+
+struct signal_subscription *signal_topic_join(struct signal_topic *signals, const char *table,
+                                              int64_t from, void (*wake)(void *arg), void *arg)
+{
+    (void)signals;
+    (void)table;
+    (void)from;
+    (void)wake;
+    (void)arg;
+    return NULL;
+}
+
+void signal_topic_leave(struct signal_subscription *sub)
+{
+    (void)sub;
+}
+
+int64_t signal_topic_start_of(struct signal_subscription *sub)
+{
+    (void)sub;
+    return 0;
+}
+
+const struct pending_signal *signal_topic_from(struct signal_subscription *sub, int64_t offset)
+{
+    (void)sub;
+    return asked && asked->offset >= offset ? asked : NULL;
+}
+
+void signal_topic_forget(struct signal_subscription *sub, int64_t below)
+{
+    (void)sub;
+    (void)below;
 }
 
 bool producer_reserve(struct producer *p, enum throttle_use use, size_t bytes, struct step *s)
@@ -575,6 +645,184 @@ static void aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committ
     bench_end(&b);
 }
 
+/* ---- requests ---- */
+
+static struct pending_signal request(enum table_signal_type type)
+{
+    return (struct pending_signal){
+        .signal = {.id = "id-1", .type = type, .table = "t", .sender = "admin"}};
+}
+
+static int64_t take(struct bench *b, const struct pending_signal *pending)
+{
+    asked = pending;
+    return b->w->requests.step.run(b->w->requests.step.arg, &b->a);
+}
+
+static void committed(struct bench *b)
+{
+    b->w->member.committed(b->w->member.arg);
+}
+
+static void aborted(struct bench *b)
+{
+    b->w->member.aborted(b->w->member.arg);
+}
+
+static void begin_with_requests(struct bench *b, const struct ledger_table *known)
+{
+    bench_begin(b, SYNC_FULL, known);
+    table_requests_start(b->w);
+}
+
+/* The outcome is in the record that halts the table, or nowhere. */
+static void a_pause_that_an_abort_took_back_is_asked_for_again(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal pause = request(TABLE_SIGNAL_PAUSE);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    resume(&b);
+    for (int i = 0; i < 2; i++) {
+        take(&b, &pause);
+        assert_int_equal(b.w->state, WORKER_HALT_APPENDED);
+        assert_non_null(strstr(last_value, "\"phase\":\"paused\""));
+        assert_non_null(strstr(last_value, "\"signal_offset\":1"));
+        assert_non_null(strstr(last_value, "{\"offset\":0,\"id\":\"id-1\",\"refused\":\"\"}"));
+        control(&b);
+        assert_int_equal(b.w->state, WORKER_HALT_APPENDED);
+        if (i > 0)
+            break;
+        aborted(&b);
+        assert_int_equal(b.w->state, WORKER_RUNNING);
+        assert_int_equal(b.w->appended.now.phase, PHASE_SNAPSHOT);
+        assert_int_equal(b.w->appended.now.handled_count, 0);
+    }
+    committed(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    aborted(&b); /* of others */
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_int_equal(b.w->appended.now.phase, PHASE_PAUSED);
+    bench_end(&b);
+}
+
+/* What was found meanwhile is found again when it goes on. */
+static void a_table_that_is_paused_as_it_fails_is_paused(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal pause = request(TABLE_SIGNAL_PAUSE);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    resume(&b);
+    take(&b, &pause);
+    table_worker_halt(b.w, PHASE_GAP, "a shard vanished");
+    control(&b);
+    assert_int_equal(b.w->appended.now.phase, PHASE_PAUSED);
+    committed(&b);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_int_equal(b.w->appended.now.phase, PHASE_PAUSED);
+    bench_end(&b);
+}
+
+static void a_table_that_fails_before_it_is_paused_has_failed(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal pause = request(TABLE_SIGNAL_PAUSE);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    resume(&b);
+    table_worker_halt(b.w, PHASE_GAP, "a shard vanished");
+    assert_true(take(&b, &pause) > 0);
+    assert_int_equal(b.w->appended.now.signal_offset, 0);
+    control(&b);
+    committed(&b);
+    take(&b, &pause);
+    assert_non_null(
+        strstr(last_value, "\"refused\":\"the table is in phase gap: a shard vanished\""));
+    bench_end(&b);
+}
+
+static void halted_and_asked(struct bench *b, const struct pending_signal *resume_request)
+{
+    control(b); /* the ledger says so */
+    assert_int_equal(b->w->state, WORKER_HALTED);
+    take(b, resume_request);
+    assert_int_equal(b->w->state, WORKER_START_APPENDED);
+    control(b);
+    assert_int_equal(b->w->state, WORKER_START_APPENDED);
+}
+
+static void a_paused_table_goes_on_when_that_is_committed(void **state)
+{
+    struct ledger_table known = record(PHASE_PAUSED, 0);
+    struct pending_signal request_of_it = request(TABLE_SIGNAL_RESUME);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    halted_and_asked(&b, &request_of_it);
+    assert_non_null(strstr(last_value, "\"phase\":\"snapshot\",\"reason\":\"\""));
+    aborted(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_int_equal(b.w->appended.now.phase, PHASE_PAUSED);
+    take(&b, &request_of_it);
+    committed(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
+/* Positions that it committed may not be in the cache yet: from older ones it would read twice.
+ */
+static void a_table_that_ran_goes_on_when_the_cache_has_all_that_it_committed(void **state)
+{
+    struct ledger_table known = record(PHASE_PAUSED, 0);
+    struct pending_signal request_of_it = request(TABLE_SIGNAL_RESUME);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    assert_int_equal(table_record_sync(b.w, &err), 0);
+    halted_and_asked(&b, &request_of_it);
+    committed(&b);
+    topic_has = cache_has + 1;
+    assert_int_equal(table_record_sync(b.w, &err), -1);
+    assert_int_equal(table_record_sync(b.w, &err), -1);
+    cache_has = topic_has;
+    assert_int_equal(table_record_sync(b.w, &err), 0);
+    topic_has++; /* of others */
+    assert_int_equal(table_record_sync(b.w, &err), 0);
+    cache_has = topic_has;
+    bench_end(&b);
+}
+
+static void a_new_generation_is_asked_for_in_the_record_of_the_table(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal snapshot = request(TABLE_SIGNAL_SNAPSHOT);
+    struct bench b;
+
+    (void)state;
+    snapshot.signal.reason = "a test";
+    begin_with_requests(&b, &known);
+    resume(&b);
+    take(&b, &snapshot);
+    assert_int_equal(b.w->state, WORKER_HALT_APPENDED);
+    assert_non_null(
+        strstr(last_value, "\"phase\":\"gap\",\"reason\":\"asked for by admin: a test\""));
+    assert_non_null(strstr(last_value, "\"renew\":true"));
+    committed(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -586,6 +834,12 @@ int main(void)
         cmocka_unit_test(a_table_without_the_stream_that_it_needs_never_begins),
         cmocka_unit_test(
             aborts_in_a_row_slow_the_table_down_until_something_of_it_is_committed),
+        cmocka_unit_test(a_pause_that_an_abort_took_back_is_asked_for_again),
+        cmocka_unit_test(a_table_that_is_paused_as_it_fails_is_paused),
+        cmocka_unit_test(a_table_that_fails_before_it_is_paused_has_failed),
+        cmocka_unit_test(a_paused_table_goes_on_when_that_is_committed),
+        cmocka_unit_test(a_table_that_ran_goes_on_when_the_cache_has_all_that_it_committed),
+        cmocka_unit_test(a_new_generation_is_asked_for_in_the_record_of_the_table),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
         cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
         cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),

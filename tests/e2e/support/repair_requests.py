@@ -47,6 +47,25 @@ def ask_repair(bridge, table, keys):
     return produce(bridge, text.encode(), table.name)
 
 
+def ask(bridge, table, kind, **more):
+    """Asks for anything but a repair; the request's offset."""
+    text = json.dumps(signal(table, kind, **more))
+    complain(topic_check.schema_problems(topic_check.validator("signal"), text, "the request"))
+    return produce(bridge, text.encode(), table.name)
+
+
+def outcome(bridge, table, offset):
+    """Why the request was refused; "": it was not. None: it is not handled."""
+    record = bridge.ledger()[0].get(f"table/{table.name}", {})
+    return {h["offset"]: h["refused"] for h in record.get("handled", ())}.get(offset)
+
+
+def wait_outcome(bridge, table, offset, seconds=60):
+    what = f"request {offset} of {table.name}"
+    wait_until(lambda: outcome(bridge, table, offset) is not None, seconds, what, bridge.running())
+    return outcome(bridge, table, offset)
+
+
 def handled(bridge, table):
     """The table's handled offset in the ledger; -2 when there is no record."""
     return bridge.ledger()[0].get(f"table/{table.name}", {}).get("signal_offset", -2)

@@ -1,6 +1,7 @@
 #include "consumer/letters_replay.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"

@@ -43,6 +43,7 @@ static void stop_at_end(struct partition *p, int64_t offset)
 static void take_begin(struct partition *p, const struct event *ev, int64_t offset)
 {
     p->begin = offset;
+    p->begin_rows = ev->control.rows;
     batch_begin(&p->batch, ev->source.generation, ev->control.log_id);
     log_info("generation began",
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=%s",
@@ -102,7 +103,7 @@ static bool stops(struct partition *p, const struct event *ev, int64_t offset)
 {
     if (begins_other_schema(p, ev))
         p->stop = PARTITION_STOP_SCHEMA;
-    else if (pass_is_wanted(p, ev))
+    else if (pass_is_wanted(p, ev, offset))
         stop_at_begin(p, ev, offset);
     else if (pass_is_at_end(p, ev))
         stop_at_end(p, offset);

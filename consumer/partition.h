@@ -146,6 +146,7 @@ struct partition {
     size_t refusal_count;
     int64_t oldest_at;                  /* when the first message of the batch came */
     int64_t begin;                      /* offset of the last begin in the batch */
+    bool begin_rows;                    /* its generation has rows */
     struct dead_letters_round *letters; /* LETTERS: what is on its way */
     size_t letter_count;                /* of the batch */
     struct suspects suspects;

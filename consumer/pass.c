@@ -12,10 +12,12 @@
 
 #define ALIVE_MS 5000
 
-bool pass_is_wanted(const struct partition *p, const struct event *ev)
+bool pass_is_wanted(const struct partition *p, const struct event *ev, int64_t offset)
 {
+    bool first = ev->source.generation == p->view->first;
+
     return ev->op == EVENT_CONTROL && ev->control.type == CONTROL_SNAPSHOT_BEGIN &&
-           ev->control.rows && ev->source.generation != p->view->first;
+           ev->control.rows && position_needs_pass(&p->position, offset, first);
 }
 
 bool pass_is_at_end(const struct partition *p, const struct event *ev)

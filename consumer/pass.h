@@ -11,7 +11,7 @@
 #include "consumer/partition.h"
 
 /* Does this begin need one? Then nothing behind it is taken in (PARTITION_STOP_BEGIN). */
-bool pass_is_wanted(const struct partition *p, const struct event *ev);
+bool pass_is_wanted(const struct partition *p, const struct event *ev, int64_t offset);
 /* Is this the end of the generation with the pass (PARTITION_STOP_END)? */
 bool pass_is_at_end(const struct partition *p, const struct event *ev);
 

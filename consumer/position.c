@@ -12,6 +12,7 @@ void position_init(struct position *position)
                                   .applied = POSITION_NONE,
                                   .sent = POSITION_NONE,
                                   .begin = POSITION_NONE,
+                                  .rows_begin = POSITION_NONE,
                                   .again = POSITION_NONE};
 }
 
@@ -23,11 +24,13 @@ static int64_t lowest(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
-/* Who reads from there on passes the begin again. */
-static void clear_pass_before(char *pass, int64_t begin, int64_t offset)
+/* Who applies from there on passes the begin again, and brings in what was before the rows. */
+static void go_back(char *pass, int64_t *rows_begin, int64_t begin, int64_t offset)
 {
     if (offset <= begin && !MUTATED(pass))
         pass[0] = '\0';
+    if (offset < *rows_begin)
+        *rows_begin = POSITION_NONE;
 }
 
 /* ---- taking over ---- */
@@ -42,6 +45,7 @@ static bool means_something(const struct position_doc *doc,
 static void start_at_begin(struct position_doc *doc, const struct position_source *source)
 {
     doc->offset = doc->begin = source->begin;
+    doc->rows_begin = source->rows ? source->begin : POSITION_NONE;
     if (doc->again != POSITION_NONE) /* who was killed writes by the collection's name */
         doc->again = source->begin;
     doc->generation = source->generation;
@@ -66,7 +70,7 @@ enum position_start position_take(struct position_change *ret, const struct posi
         start_at_begin(&doc, source);
     if (doc.generation == source->generation && source->begin != POSITION_NONE)
         doc.begin = source->begin;
-    clear_pass_before(doc.pass, doc.begin, doc.offset);
+    go_back(doc.pass, &doc.rows_begin, doc.begin, doc.offset);
     if (!goodbye && !MUTATED(heal))
         doc.again = lowest(doc.again, doc.offset);
     doc.found = true;
@@ -85,6 +89,7 @@ static void remember(struct position *position, const struct position_doc *doc, 
     position->again = doc->again;
     position->generation = doc->generation;
     position->begin = doc->begin;
+    position->rows_begin = doc->rows_begin;
     strcpy(position->log_id, doc->log_id);
     strcpy(position->pass, doc->pass);
     position->applied = doc->offset;
@@ -121,6 +126,7 @@ static void begin_change(struct position_change *ret, enum position_change_kind 
     ret->next.offset = position->applied;
     ret->next.generation = position->generation;
     ret->next.begin = position->begin;
+    ret->next.rows_begin = position->rows_begin;
     strcpy(ret->next.log_id, position->log_id);
     strcpy(ret->next.pass, position->pass);
 }
@@ -136,7 +142,7 @@ void position_set_back(struct position_change *ret, const struct position_doc *d
     *ret = (struct position_change){POSITION_CHANGE_SET_BACK, *doc, *doc};
     ret->next.offset = offset;
     ret->next.rewind = POSITION_NONE;
-    clear_pass_before(ret->next.pass, doc->begin, offset);
+    go_back(ret->next.pass, &ret->next.rows_begin, doc->begin, offset);
 }
 
 void position_begin_again(struct position_change *ret, const struct position *position,
@@ -145,7 +151,7 @@ void position_begin_again(struct position_change *ret, const struct position *po
     begin_change(ret, POSITION_CHANGE_BEGIN_AGAIN, position, me);
     ret->next.offset = position_again_from(position);
     ret->next.again = POSITION_NONE;
-    clear_pass_before(ret->next.pass, position->begin, ret->next.offset);
+    go_back(ret->next.pass, &ret->next.rows_begin, position->begin, ret->next.offset);
 }
 
 void position_goodbye(struct position_change *ret, const struct position *position,
@@ -157,12 +163,13 @@ void position_goodbye(struct position_change *ret, const struct position *positi
         ret->next.offset = POSITION_NONE;
 }
 
-/* What may have come late, in the log of the present owner. */
+/* What may have come late, in the log of the present owner. The begin of a generation without
+ * rows is no end of the way back: nothing behind it brings the value that was overwritten. */
 static int64_t late_from(const struct position *position, const struct position_doc *doc)
 {
     if (strcmp(doc->log_id, position->log_id) != 0)
         return doc->begin;
-    return MAX(position->offset, doc->begin);
+    return MAX(position->offset, doc->rows_begin);
 }
 
 bool position_late_mark(struct position_change *ret, const struct position *position,
@@ -231,14 +238,27 @@ void position_written(struct position *position, int64_t end)
     position->applied = end;
 }
 
+bool position_needs_pass(const struct position *position, int64_t begin, bool first)
+{
+    return !first || position->rows_begin != begin;
+}
+
 void position_begun(struct position *position, int64_t generation, int64_t begin,
                     const char *log_id, const char *pass)
 {
     CHECK(strlen(pass) < sizeof(position->pass));
+    position_begun_without_rows(position, generation, begin, log_id);
+    position->rows_begin = begin;
+    strcpy(position->pass, pass);
+}
+
+void position_begun_without_rows(struct position *position, int64_t generation, int64_t begin,
+                                 const char *log_id)
+{
     position->generation = generation;
     position->begin = begin;
     strcpy(position->log_id, log_id);
-    strcpy(position->pass, pass);
+    position->pass[0] = '\0';
 }
 
 void position_swept(struct position *position, int64_t end)
@@ -266,7 +286,7 @@ void position_went_back(struct position *position, int64_t offset)
 {
     position->offset = position->applied = offset;
     position->doubted = false;
-    clear_pass_before(position->pass, position->begin, offset);
+    go_back(position->pass, &position->rows_begin, position->begin, offset);
 }
 
 void position_begins_again(struct position *position)

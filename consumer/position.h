@@ -36,7 +36,9 @@ struct position_doc {
     bool found;
     int64_t offset; /* the next one to apply; POSITION_NONE: there was no start yet */
     int64_t generation;
-    int64_t begin; /* offset of the begin of that generation; POSITION_NONE: not known */
+    int64_t begin;      /* offset of the begin of that generation; POSITION_NONE: not known */
+    int64_t rows_begin; /* the newest begin of a generation with rows: they bring every value
+                           again; POSITION_NONE: not known, or the offset went back behind it */
     char log_id[POSITION_TEXT_MAX];
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;
@@ -52,6 +54,7 @@ struct position_source {
     struct uuid uuid;
     int64_t generation; /* the newest */
     int64_t begin;      /* its begin in this partition; POSITION_NONE: not known yet */
+    bool rows;          /* that generation has rows */
     bool truncated;     /* the log does not reach back to the position any more */
 };
 
@@ -62,8 +65,9 @@ struct position {
     int64_t applied;    /* everything before it is done with: in the target, with the dead
                            letters, or nothing to apply; >= offset, which moves there next */
     int64_t sent;       /* end of what was sent behind offset, answered or not; POSITION_NONE */
-    int64_t generation; /* as of applied, like the next three */
+    int64_t generation; /* as of applied, like the next four */
     int64_t begin;
+    int64_t rows_begin;
     char log_id[POSITION_TEXT_MAX];
     char pass[POSITION_TEXT_MAX];
     bool doubted;        /* something failed: only the document knows where it stands */
@@ -78,12 +82,14 @@ void position_init(struct position *position);
 
 /* What each compares besides that the document is there, and what it sets. */
 enum position_change_kind {
-    /* epoch, owner, rewind, again and offset, or that there is none; all of next. The offset is
-     * compared too: between reading and storing the owner may have gone back for a mark */
+    /* epoch, owner, rewind, again, offset and pass, or that there is none; all of next. Offset
+     * and pass are compared too: between reading and storing the owner may have gone back for a
+     * mark, also to the same offset again after it swept, when the notes are gone */
     POSITION_CHANGE_TAKE,
-    POSITION_CHANGE_MOVE, /* epoch, owner, no rewind; offset, generation, begin, log, pass */
-    POSITION_CHANGE_SET_BACK,    /* epoch, owner, rewind; offset, pass, removes rewind */
-    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; offset, pass, removes again */
+    POSITION_CHANGE_MOVE, /* epoch, owner, no rewind; offset, generation, begins, log, pass */
+    POSITION_CHANGE_SET_BACK, /* epoch, owner, rewind; offset, rows_begin, pass, removes rewind
+                               */
+    POSITION_CHANGE_BEGIN_AGAIN, /* epoch, owner, no rewind; the same, removes again */
     POSITION_CHANGE_GOODBYE, /* epoch, owner; owner "", and as a move unless it is in doubt */
     POSITION_CHANGE_MARK,    /* generation, log; rewind, when it is lower */
 };
@@ -124,7 +130,7 @@ void position_begin_again(struct position_change *ret, const struct position *po
 void position_goodbye(struct position_change *ret, const struct position *position,
                       const char *me);
 /* Tells the owner of doc how far back to begin. false: nothing of p can have come late. Never
- * before the begin of the owner's generation: what stands before it is of another one. */
+ * before the begin of the owner's newest rows: they bring every value again. */
 bool position_late_mark(struct position_change *ret, const struct position *position,
                         const struct position_doc *doc);
 
@@ -158,9 +164,16 @@ void position_unknown(struct position *position, int64_t now_ms, int64_t grace_m
 void position_doubt(struct position *position);
 /* Acknowledged, letters included. */
 void position_written(struct position *position, int64_t end);
+/* Does the generation with rows whose begin is reached need a pass? Its collection's first one
+ * does not, unless what stands before its begin was applied too, since somebody went back there
+ * by hand. */
+bool position_needs_pass(const struct position *position, int64_t begin, bool first);
 /* A begin was applied. pass: "" for a generation that needs none. */
 void position_begun(struct position *position, int64_t generation, int64_t begin,
                     const char *log_id, const char *pass);
+/* The same, of a generation that has changes only. */
+void position_begun_without_rows(struct position *position, int64_t generation, int64_t begin,
+                                 const char *log_id);
 /* The documents without a note of the pass were deleted: its generation's end is applied. */
 void position_swept(struct position *position, int64_t end);
 /* Did the document hold this pass of this owner when it was read? Only then may a sweep delete

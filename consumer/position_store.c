@@ -13,6 +13,7 @@
 
 static const struct position_doc absent = {.offset = POSITION_NONE,
                                            .begin = POSITION_NONE,
+                                           .rows_begin = POSITION_NONE,
                                            .rewind = POSITION_NONE,
                                            .again = POSITION_NONE};
 
@@ -25,6 +26,7 @@ static void doc_from_bson(struct position_doc *ret, const bson_t *doc)
                                  .epoch = bson_read_int64(doc, "epoch", 0),
                                  .rewind = bson_read_int64(doc, "rewind", POSITION_NONE),
                                  .again = bson_read_int64(doc, "again", POSITION_NONE)};
+    ret->rows_begin = bson_read_int64(doc, "rows_begin", POSITION_NONE);
     bson_read_text(ret->log_id, sizeof(ret->log_id), doc, "log_id");
     bson_read_text(ret->owner, sizeof(ret->owner), doc, "owner");
     bson_read_text(ret->pass, sizeof(ret->pass), doc, "pass");
@@ -116,6 +118,14 @@ static void append_offset(bson_t *q, const char *name, int64_t offset)
         BSON_APPEND_INT64(q, name, offset);
 }
 
+static void append_pass(bson_t *q, const char *pass)
+{
+    if (pass[0])
+        BSON_APPEND_UTF8(q, "pass", pass);
+    else /* also in a document without the field */
+        BCON_APPEND(q, "pass", "{", "$in", "[", BCON_UTF8(""), BCON_NULL, "]", "}");
+}
+
 static void append_query(bson_t *q, const char *id, const struct position_change *change)
 {
     const struct position_doc *seen = &change->seen;
@@ -138,6 +148,7 @@ static void append_query(bson_t *q, const char *id, const struct position_change
         return;
     append_offset(q, "again", seen->again);
     append_offset(q, "offset", seen->offset);
+    append_pass(q, seen->pass);
 }
 
 static void set_place(bson_t *set, const struct position_doc *next)
@@ -145,7 +156,15 @@ static void set_place(bson_t *set, const struct position_doc *next)
     BSON_APPEND_INT64(set, "offset", next->offset);
     BSON_APPEND_INT64(set, "generation", next->generation);
     BSON_APPEND_INT64(set, "begin", next->begin);
+    BSON_APPEND_INT64(set, "rows_begin", next->rows_begin);
     BSON_APPEND_UTF8(set, "log_id", next->log_id);
+    BSON_APPEND_UTF8(set, "pass", next->pass);
+}
+
+static void set_way_back(bson_t *set, const struct position_doc *next)
+{
+    BSON_APPEND_INT64(set, "offset", next->offset);
+    BSON_APPEND_INT64(set, "rows_begin", next->rows_begin);
     BSON_APPEND_UTF8(set, "pass", next->pass);
 }
 
@@ -179,13 +198,11 @@ static void append_update(bson_t *u, const struct position_change *change)
         set_place(&set, &change->next);
         break;
     case POSITION_CHANGE_SET_BACK:
-        BSON_APPEND_INT64(&set, "offset", change->next.offset);
-        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
+        set_way_back(&set, &change->next);
         BSON_APPEND_BOOL(&unset, "rewind", true);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
-        BSON_APPEND_INT64(&set, "offset", change->next.offset);
-        BSON_APPEND_UTF8(&set, "pass", change->next.pass);
+        set_way_back(&set, &change->next);
         BSON_APPEND_BOOL(&unset, "again", true);
         break;
     case POSITION_CHANGE_MARK:

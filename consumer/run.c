@@ -115,8 +115,10 @@ static void batch_applied(struct partition *p)
 {
     const struct batch *b = &p->batch;
 
-    if (b->generation)
+    if (b->generation && p->begin_rows)
         position_begun(&p->position, b->generation, p->begin, b->log_id, "");
+    else if (b->generation)
+        position_begun_without_rows(&p->position, b->generation, p->begin, b->log_id);
     position_written(&p->position, b->next_offset);
 }
 

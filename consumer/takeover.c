@@ -78,6 +78,7 @@ static bool read_source(const struct partition *p, struct position_source *ret,
                                     .uuid = p->view->uuid,
                                     .generation = ledger->generation,
                                     .begin = begin,
+                                    .rows = ledger->rows,
                                     .truncated = p->skip};
     return true;
 }

@@ -393,7 +393,7 @@ def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
     """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py."""
     sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
-    assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"}
+    assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"} | {"pass", "sweep_check"}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -412,6 +412,13 @@ def test_the_model_of_positions_notices(name):
     program = bin_dir("mutation") / "test_position"
     done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
     assert (done.returncode == 0) == (name is None), done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(not os.environ.get("DYNAFERRY_GENERATION_MODEL"), reason="DYNAFERRY_GENERATION_MODEL is not set")
+def test_the_model_of_generations_holds_in_its_larger_cases():
+    done = subprocess.run([bin_dir() / "test_generation_model"], capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
 @pytest.mark.campaign

@@ -2,8 +2,12 @@
 the user put beside it stays.
 """
 
+import json
+import random
 import re
+import time
 
+import confluent_kafka
 import pytest
 from support import oracle
 from support.bridge import complain
@@ -88,3 +92,102 @@ def test_notes_of_passes_that_are_over_are_removed(bridge):
     bridge.target()["dynaferry:seen:0123"].insert_one({"_id": "pass"})
     consumer = bridge.consumer(FULL)
     wait_until(lambda: not notes_left(bridge), 60, "no notes", [consumer])
+
+
+# --- generations while it runs ---
+
+
+def request(bridge, table, kind="snapshot", generation=None):
+    """A new generation, as whoever sends requests asks for it."""
+    signal = {"id": f"sweep-{kind}", "type": kind, "table": table.name, "sender": "test", "ts_ms": 1}
+    if kind == "snapshot":
+        signal["generation"] = generation if generation is not None else ledger_of(bridge, table)["generation"]
+    producer = confluent_kafka.Producer({"bootstrap.servers": bridge.parts.kafka})
+    producer.produce(f"{bridge.prefix}-signal", json.dumps(signal), table.name, partition=0)
+    assert producer.flush(30) == 0
+
+
+def ledger_of(bridge, table):
+    return bridge.ledger()[0][f"table/{table.name}"]
+
+
+def wait_renewed(bridge, table, generation, seconds=90):
+    def renewed():
+        record = ledger_of(bridge, table)
+        return record["generation"] != generation and record["phase"] == "tail"
+
+    wait_until(renewed, seconds, "a new generation to its end", bridge.running())
+
+
+def test_an_item_that_can_not_be_carried_is_not_swept(bridge):
+    """Its row is too large for the topic, or is refused by MongoDB: the document of before stays."""
+    table = bridge.add_table(KeySchema(("pk",), ("S",)))
+    client = bridge.dynamodb
+    for name in ("large", "refused", "plain", "gone"):
+        client.put_item(TableName=table.name, Item={"pk": {"S": name}, "w": {"S": "old"}})
+    bridge.producer()
+    bridge.consumer()
+    bridge.settle()
+    assert len(list(bridge.target()[table.name].find())) == 4
+    bridge.limit_messages(table, 60_000)
+    client.put_item(TableName=table.name, Item={"pk": {"S": "large"}, "w": {"S": "x" * 100_000}})
+    client.put_item(TableName=table.name, Item={"pk": {"S": "refused"}, "$w": {"S": "new"}})
+    client.delete_item(TableName=table.name, Key={"pk": {"S": "gone"}})
+    bridge.settle()
+    generation = ledger_of(bridge, table)["generation"]
+    request(bridge, table)
+    wait_renewed(bridge, table, generation)
+    bridge.settle()
+    documents = {document["pk"]["S"]: document["w"]["S"] for document in bridge.target()[table.name].find()}
+    assert documents == {name: "old" for name in ("large", "refused", "plain")}
+
+
+@pytest.mark.parametrize("consumers", [1, 2])
+def test_consumers_that_are_killed_in_the_middle_of_generations(bridge, consumers):
+    """A new generation begins before the last one ended, now and then; none of it is left over."""
+    rng = random.Random(consumers)
+    table = bridge.add_table()
+    writer = bridge.writer(table, seed=53, keys=150, rate=60)
+    writer.fill()
+    bridge.producer({"qps.full": 20, "qps.full.batch_num": 5})
+    running = [bridge.consumer({"target.batch.count": 10}) for _ in range(consumers)]
+    writer.start()
+    for _ in range(6):
+        delete_some(bridge, table, 10)
+        if rng.random() < 0.6:
+            request(bridge, table)
+        time.sleep(rng.uniform(0.5, 3))  # the moment is what the test is about
+        victim = rng.randrange(consumers)
+        running[victim].kill9()
+        running[victim] = bridge.consumer({"target.batch.count": 10})
+    writer.stop()
+    wait_until(lambda: bridge.phase(table) == "tail", 90, "the last generation", bridge.running())
+    bridge.settle(120)
+    wait_until(lambda: all(p["pass"] == "" for p in positions(bridge, table)), 90, "swept", bridge.running())
+    complain(bridge.verify_target(table, "raw"))
+    wait_until(lambda: not notes_left(bridge), 60, "no notes", bridge.running())
+
+
+def test_notes_that_somebody_dropped_delete_nothing(bridge):
+    """The generation is applied again, under another pass."""
+    table = bridge.add_table()
+    bridge.writer(table, seed=54, keys=120).fill()
+    producer = bridge.producer()
+    consumer = bridge.consumer()
+    bridge.settle()
+    producer.sigterm()
+    bridge.producer({"qps.full": 10, "qps.full.batch_num": 5})
+    delete_some(bridge, table)
+    generation = ledger_of(bridge, table)["generation"]
+    request(bridge, table)
+    wait_until(lambda: len(notes_left(bridge)) == 4, 60, "notes", bridge.running())
+    for name in notes_left(bridge):
+        bridge.target()[name].drop()
+    before = {document["_id"] for document in bridge.target()[table.name].find()}
+    wait_renewed(bridge, table, generation)
+    wait_until(lambda: all(p["pass"] == "" for p in positions(bridge, table)), 90, "swept", bridge.running())
+    bridge.settle()
+    complain(bridge.verify_target(table, "raw"))
+    kept = {document["_id"] for document in bridge.target()[table.name].find()}
+    assert kept <= before, "no document of an item was deleted and made again"
+    assert consumer.log().count("notes of a generation are gone") >= 4

@@ -14,9 +14,9 @@ PARTITIONS = 4
 class Scene:
     """A table with a running producer and consumer, changed and applied; `copy` is what the target was before."""
 
-    def __init__(self, bridge, settings=()):
+    def __init__(self, bridge, settings):
         self.bridge = bridge
-        self.settings = dict(settings)
+        self.settings = settings
         self.table = bridge.add_table()
         self.writer = bridge.writer(self.table, seed=61, keys=60, rate=100)
         self.writer.fill()
@@ -60,18 +60,18 @@ class Scene:
     def generation(self):
         return self.bridge.ledger()[0][f"table/{self.table.name}"]["generation"]
 
-    def wait_equal(self, seconds=90):
-        def is_equal():
-            return not self.bridge.verify_target(self.table, "raw")
+    def differences(self):
+        return self.bridge.verify_target(self.table, "raw", self.settings["target.id"])
 
-        wait_until(is_equal, seconds, "the target as the source", self.bridge.running())
+    def wait_equal(self, seconds=90):
+        wait_until(lambda: not self.differences(), seconds, "the target as the source", self.bridge.running())
 
     def end(self, renewed=False):
         """Equal, and stays so while changes flow; was a new generation needed?"""
         self.wait_equal()
         self.change()
         self.bridge.settle(90)
-        complain(self.bridge.verify_target(self.table, "raw"))
+        complain(self.differences())
         assert (self.generation() != self.first) == renewed
 
 

@@ -14,10 +14,13 @@
 #define SOURCE                                                                                 \
     "\"source\":{\"connector\":\"dynamodb\",\"name\":\"p\",\"table\":\"t\",\"snapshot\":true," \
     "\"generation\":7,\"ts_ms\":null}"
-#define BEGIN(name)                                                                            \
+#define CONTROL(type, name, rows)                                                              \
     "{\"op\":\"m\",\"ts_ms\":1," SOURCE ",\"keys\":null,\"after\":null,\"control\":{"          \
-    "\"type\":\"snapshot-begin\",\"key_schema\":" SCHEMA(                                      \
-        name) ",\"log_id\":\"l\",\"rows\":true}}"
+    "\"type\":\"" type "\",\"key_schema\":" SCHEMA(name) ",\"log_id\":\"l\",\"rows\":" rows    \
+                                                         "}}"
+#define BEGIN(name) CONTROL("snapshot-begin", name, "true")
+#define END CONTROL("snapshot-end", "pk", "true")
+#define FIRST 7
 #define ROW                                                                                    \
     "{\"op\":\"r\",\"ts_ms\":1," SOURCE ",\"keys\":{\"pk\":{\"S\":\"a\"}},\"after\":{\"pk\":{" \
     "\"S\":\"a\"}}}"
@@ -58,18 +61,27 @@ static void add(const char *value, rd_kafka_resp_err_t code)
 }
 
 static struct table table = {.name = (char *)"t"};
-static struct table_view view;
+static struct table_view view = {.first = FIRST};
 
-static struct partition pulling(void)
+/* In a generation with this pass. */
+static struct partition pulling_in(const char *pass)
 {
     struct partition p = {
         .topic = (char *)"p.t", .table = &table, .view = &view, .end_seen = -1};
     struct error err;
 
+    p.position.generation = 7;
+    strcpy(p.position.pass, pass);
+
     pulled = released = 0;
     batch_init(&p.batch);
     assert_int_equal(intake_pull(&p, 100, 100000, &err), 0);
     return p;
+}
+
+static struct partition pulling(void)
+{
+    return pulling_in("");
 }
 
 static void let_go_of(struct partition *p)
@@ -91,6 +103,7 @@ static void the_end_is_seen_behind_all_that_came(void **state)
     assert_int_equal(p.end_seen, 2);
     assert_int_equal(p.batch.next_offset, 2);
     assert_int_equal(p.begin, 0);
+    assert_true(p.begin_rows);
     assert_int_equal(released, 1);
     let_go_of(&p);
 }
@@ -111,6 +124,81 @@ static void nothing_counts_behind_a_begin_of_another_key_schema(void **state)
     assert_int_equal(p.end_seen,
                      -1); /* else the position would move over what it did not see */
     assert_int_equal(released, 3);
+    let_go_of(&p);
+}
+
+static void nothing_counts_behind_a_begin_that_is_applied_in_place(void **state)
+{
+    struct partition p;
+
+    (void)state;
+    view.first = 0;
+    message_count = 0;
+    add(ROW, 0);
+    add(BEGIN("pk"), 0);
+    add(ROW, 0);
+    p = pulling();
+    assert_int_equal(p.stop, PARTITION_STOP_BEGIN);
+    assert_int_equal(p.batch.next_offset, 1);
+    assert_int_equal(p.next_begin.offset, 1);
+    assert_int_equal(p.next_begin.generation, 7);
+    assert_string_equal(p.next_begin.log_id, "l");
+    let_go_of(&p);
+    view.first = FIRST;
+}
+
+/* Somebody replays what stands before it. */
+static void the_first_generation_is_applied_in_place_behind_other_records(void **state)
+{
+    struct partition p;
+
+    (void)state;
+    message_count = 0;
+    add(ROW, 0);
+    add(BEGIN("pk"), 0);
+    p = pulling();
+    assert_int_equal(p.stop, PARTITION_STOP_BEGIN);
+    assert_int_equal(p.next_begin.offset, 1);
+    let_go_of(&p);
+}
+
+static void a_begin_without_rows_is_not_applied_in_place(void **state)
+{
+    struct partition p;
+
+    (void)state;
+    view.first = 0;
+    message_count = 0;
+    add(CONTROL("snapshot-begin", "pk", "false"), 0);
+    add(ROW, 0);
+    p = pulling();
+    assert_int_equal(p.stop, PARTITION_STOP_NOT);
+    assert_false(p.begin_rows);
+    assert_int_equal(p.batch.next_offset, 2);
+    let_go_of(&p);
+    view.first = FIRST;
+}
+
+static void nothing_counts_behind_the_end_of_a_pass(void **state)
+{
+    struct partition p;
+
+    (void)state;
+    message_count = 0;
+    add(ROW, 0);
+    add(END, 0);
+    add(ROW, 0);
+    p = pulling_in("a1");
+    assert_int_equal(p.stop, PARTITION_STOP_END);
+    assert_int_equal(p.batch.next_offset, 1);
+    assert_int_equal(p.end_at, 1);
+    let_go_of(&p);
+    message_count = 0;
+    add(END, 0);
+    add(ROW, 0);
+    p = pulling();
+    assert_int_equal(p.stop, PARTITION_STOP_NOT);
+    assert_int_equal(p.batch.next_offset, 2);
     let_go_of(&p);
 }
 
@@ -175,6 +263,10 @@ int main(void)
         cmocka_unit_test(a_message_or_an_end_that_goes_back_stops_the_reading),
         cmocka_unit_test(an_offset_that_the_log_does_not_have_stops_the_reading),
         cmocka_unit_test(nothing_counts_behind_a_begin_of_another_key_schema),
+        cmocka_unit_test(nothing_counts_behind_a_begin_that_is_applied_in_place),
+        cmocka_unit_test(the_first_generation_is_applied_in_place_behind_other_records),
+        cmocka_unit_test(a_begin_without_rows_is_not_applied_in_place),
+        cmocka_unit_test(nothing_counts_behind_the_end_of_a_pass),
     };
 
     return cmocka_run_group_tests(tests, prepare, clean_up);

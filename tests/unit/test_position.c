@@ -5,7 +5,7 @@
  *       begin     again, rewind     offset       applied         sent
  *   ------+-------------+-------------+-------------+-------------+-------> log
  *
- *   begin    of the owner's generation: nobody goes back behind it
+ *   begin    of the owner's generation; nobody goes back behind the newest that has rows
  *   again    apply once more from here, after the grace: who owned it before may be dead
  *   rewind   apply once more from here: a former owner's write may have come late
  *   offset   what the document says: everything before it is in the target
@@ -58,7 +58,8 @@ static struct position_doc standing(void)
                                  .epoch = 4,
                                  .rewind = POSITION_NONE,
                                  .again = POSITION_NONE,
-                                 .begin = POSITION_NONE};
+                                 .begin = POSITION_NONE,
+                                 .rows_begin = POSITION_NONE};
 }
 
 static enum position_start take(struct position_doc *ret, const struct position_doc *old,
@@ -244,7 +245,26 @@ static void a_move_confirms_what_it_asked_for_and_no_more(void **state)
     assert_int_equal(mark.next.rewind, 510);
 }
 
-static void a_mark_never_goes_back_before_the_begin_of_the_owners_generation(void **state)
+static void a_mark_never_goes_back_before_the_owners_newest_rows(void **state)
+{
+    struct position_doc mine = standing(), owners = standing();
+    struct position_change change;
+    struct position p;
+
+    (void)state;
+    position_taken(&p, &mine, 0, 10);
+    position_sending(&p, 510);
+    owners.generation = 9;
+    owners.begin = owners.rows_begin = 700;
+    assert_true(position_late_mark(&change, &p, &owners));
+    assert_int_equal(change.next.rewind, 700);
+    assert_int_equal(change.seen.generation, 9);
+    owners.begin = owners.rows_begin = 100;
+    assert_true(position_late_mark(&change, &p, &owners));
+    assert_int_equal(change.next.rewind, 500);
+}
+
+static void a_mark_goes_back_behind_a_begin_without_rows(void **state)
 {
     struct position_doc mine = standing(), owners = standing();
     struct position_change change;
@@ -255,10 +275,7 @@ static void a_mark_never_goes_back_before_the_begin_of_the_owners_generation(voi
     position_sending(&p, 510);
     owners.generation = 9;
     owners.begin = 700;
-    assert_true(position_late_mark(&change, &p, &owners));
-    assert_int_equal(change.next.rewind, 700);
-    assert_int_equal(change.seen.generation, 9);
-    owners.begin = 100;
+    owners.rows_begin = 100;
     assert_true(position_late_mark(&change, &p, &owners));
     assert_int_equal(change.next.rewind, 500);
 }
@@ -344,6 +361,190 @@ static void a_partition_of_another_consumer_is_not_taken_again(void **state)
     (void)state;
     assert_true(position_may_take_again(true));
     assert_false(position_may_take_again(false));
+}
+
+/* ---- generations ---- */
+
+/* In the middle of generation 8, whose keys are noted under a pass. */
+static struct position_doc under_pass(void)
+{
+    struct position_doc doc = standing();
+
+    strcpy(doc.owner, "me");
+    strcpy(doc.pass, "p");
+    doc.begin = doc.rows_begin = 200;
+    return doc;
+}
+
+static struct position owner_under_pass(void)
+{
+    struct position_doc doc = under_pass();
+    struct position p;
+
+    position_taken(&p, &doc, 0, 10);
+    return p;
+}
+
+static void a_begin_says_where_its_generation_and_its_rows_begin(void **state)
+{
+    struct position p = owner_under_pass();
+    struct position_change move;
+
+    (void)state;
+    position_begun(&p, 9, 600, "log", "q");
+    position_written(&p, 601);
+    position_move(&move, &p, "me");
+    assert_int_equal(move.next.offset, 601);
+    assert_int_equal(move.next.generation, 9);
+    assert_int_equal(move.next.begin, 600);
+    assert_int_equal(move.next.rows_begin, 600);
+    assert_string_equal(move.next.pass, "q");
+    position_begun_without_rows(&p, 10, 700, "log");
+    position_move(&move, &p, "me");
+    assert_int_equal(move.next.generation, 10);
+    assert_int_equal(move.next.begin, 700);
+    assert_int_equal(move.next.rows_begin, 600);
+    assert_string_equal(move.next.pass, "");
+}
+
+static void taking_over_keeps_the_pass_unless_it_goes_back_to_the_begin(void **state)
+{
+    struct position_doc old = under_pass(), doc;
+    struct position p;
+
+    (void)state;
+    take(&doc, &old, &source, "you");
+    assert_string_equal(doc.pass, "p");
+    position_taken(&p, &doc, 0, 10);
+    assert_string_equal(p.pass, "p");
+    old.rewind = 201;
+    take(&doc, &old, &source, "you");
+    assert_string_equal(doc.pass, "p");
+    old.rewind = 200;
+    take(&doc, &old, &source, "you");
+    assert_int_equal(doc.offset, 200);
+    assert_string_equal(doc.pass, "");
+}
+
+static void a_start_at_the_newest_begin_has_no_pass_and_knows_whether_rows_follow(void **state)
+{
+    struct position_doc old = under_pass(), doc;
+    struct position_source from = source;
+
+    (void)state;
+    strcpy(old.log_id, "older");
+    take(&doc, &old, &from, "you");
+    assert_string_equal(doc.pass, "");
+    assert_int_equal(doc.rows_begin, POSITION_NONE);
+    from.rows = true;
+    take(&doc, &old, &from, "you");
+    assert_int_equal(doc.rows_begin, 100);
+}
+
+static void going_back_for_a_mark_clears_the_pass_at_the_begin(void **state)
+{
+    static const struct {
+        int64_t offset;
+        const char *pass;
+    } cases[] = {{201, "p"}, {200, ""}, {199, ""}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct position_doc doc = under_pass();
+        struct position p = owner_under_pass();
+        struct position_change back;
+
+        position_set_back(&back, &doc, cases[i].offset);
+        assert_string_equal(back.seen.pass, "p");
+        assert_string_equal(back.next.pass, cases[i].pass);
+        position_went_back(&p, cases[i].offset);
+        assert_string_equal(p.pass, cases[i].pass);
+    }
+}
+
+static void applying_again_clears_the_pass_at_the_begin(void **state)
+{
+    static const struct {
+        int64_t again;
+        const char *pass;
+    } cases[] = {{201, "p"}, {200, ""}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct position_doc doc = under_pass();
+        struct position_change back;
+        struct position p;
+
+        doc.again = cases[i].again;
+        position_taken(&p, &doc, 0, 10);
+        position_begin_again(&back, &p, "me");
+        assert_string_equal(back.next.pass, cases[i].pass);
+        position_begins_again(&p);
+        assert_string_equal(p.pass, cases[i].pass);
+    }
+}
+
+static void a_swept_generation_has_no_pass(void **state)
+{
+    struct position p = owner_under_pass();
+    struct position_change move, goodbye;
+
+    (void)state;
+    position_swept(&p, 501);
+    position_move(&move, &p, "me");
+    assert_int_equal(move.next.offset, 501);
+    assert_string_equal(move.next.pass, "");
+    position_goodbye(&goodbye, &p, "me");
+    assert_string_equal(goodbye.next.pass, "");
+}
+
+static void an_owner_follows_the_pass_of_its_document(void **state)
+{
+    struct position_doc doc = under_pass();
+    struct position p = owner_under_pass();
+
+    (void)state;
+    position_swept(&p, 501); /* not executed, as it turns out */
+    position_adopt(&p, &doc, 50, 10);
+    assert_string_equal(p.pass, "p");
+    assert_int_equal(p.applied, 500);
+}
+
+static void only_the_owner_with_the_same_pass_may_sweep(void **state)
+{
+    struct position p = owner_under_pass();
+    struct position_doc docs[] = {under_pass(), under_pass(), under_pass(), under_pass()};
+    struct position_doc mine = under_pass();
+
+    (void)state;
+    assert_true(position_may_sweep(&p, &mine, "me"));
+    docs[0].epoch++;
+    strcpy(docs[1].owner, "you");
+    strcpy(docs[2].pass, "");
+    docs[3].found = false;
+    for (size_t i = 0; i < ARRAY_LEN(docs); i++)
+        assert_false(position_may_sweep(&p, &docs[i], "me"));
+}
+
+/* What stands before the begin comes into the collection, and has to be swept. */
+static void the_first_generation_needs_a_pass_only_after_a_way_back_behind_it(void **state)
+{
+    struct position_doc doc = under_pass();
+    struct position p = owner_under_pass();
+    struct position_change back;
+
+    (void)state;
+    assert_true(position_needs_pass(&p, 200, false));
+    assert_false(position_needs_pass(&p, 200, true));
+    assert_true(position_needs_pass(&p, 300, true));
+    position_set_back(&back, &doc, 200);
+    assert_int_equal(back.next.rows_begin, 200);
+    position_went_back(&p, 200);
+    assert_false(position_needs_pass(&p, 200, true));
+    position_set_back(&back, &doc, 199);
+    assert_int_equal(back.next.rows_begin, POSITION_NONE);
+    position_went_back(&p, 199);
+    assert_true(position_needs_pass(&p, 200, true));
 }
 
 /* ---- every order ---- */
@@ -501,12 +702,22 @@ int main(void)
         cmocka_unit_test(a_goodbye_says_what_was_acknowledged_too),
         cmocka_unit_test(a_late_mark_goes_back_to_what_was_not_confirmed),
         cmocka_unit_test(a_move_confirms_what_it_asked_for_and_no_more),
-        cmocka_unit_test(a_mark_never_goes_back_before_the_begin_of_the_owners_generation),
+        cmocka_unit_test(a_mark_never_goes_back_before_the_owners_newest_rows),
+        cmocka_unit_test(a_mark_goes_back_behind_a_begin_without_rows),
         cmocka_unit_test(a_mark_in_another_log_goes_back_to_its_begin),
         cmocka_unit_test(the_owner_too_is_compared_not_the_epoch_alone),
         cmocka_unit_test(after_an_unclear_answer_the_document_is_the_truth),
         cmocka_unit_test(what_is_to_be_applied_again_stays_so_in_another_log),
         cmocka_unit_test(a_partition_of_another_consumer_is_not_taken_again),
+        cmocka_unit_test(a_begin_says_where_its_generation_and_its_rows_begin),
+        cmocka_unit_test(taking_over_keeps_the_pass_unless_it_goes_back_to_the_begin),
+        cmocka_unit_test(a_start_at_the_newest_begin_has_no_pass_and_knows_whether_rows_follow),
+        cmocka_unit_test(going_back_for_a_mark_clears_the_pass_at_the_begin),
+        cmocka_unit_test(applying_again_clears_the_pass_at_the_begin),
+        cmocka_unit_test(a_swept_generation_has_no_pass),
+        cmocka_unit_test(an_owner_follows_the_pass_of_its_document),
+        cmocka_unit_test(only_the_owner_with_the_same_pass_may_sweep),
+        cmocka_unit_test(the_first_generation_needs_a_pass_only_after_a_way_back_behind_it),
         cmocka_unit_test(two_consumers_end_right_whatever_answer_is_missing),
         cmocka_unit_test(two_consumers_end_right_when_two_answers_are_missing),
         cmocka_unit_test(two_consumers_end_right_when_one_takes_over_before_it_is_told),

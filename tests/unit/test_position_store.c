@@ -76,6 +76,8 @@ static struct position_doc standing(void)
                                  .offset = 500,
                                  .generation = 9,
                                  .begin = 100,
+                                 .rows_begin = 90,
+                                 .pass = "p",
                                  .log_id = "log",
                                  .uuid = source.uuid,
                                  .epoch = 4,
@@ -106,10 +108,24 @@ static void taking_over_compares_all_that_was_read(void **state)
     assert_int_equal(change_one(&c, "{\"ok\":1,\"n\":1}", &all), MONGO_DONE);
     assert_true(all);
     sent("\"q\" : { \"_id\" : \"t/0\", \"epoch\" : 4, \"owner\" : \"other\", \"rewind\" : 300, "
-         "\"again\" : null, \"offset\" : 500 }");
+         "\"again\" : null, \"offset\" : 500, \"pass\" : \"p\" }");
     sent("\"offset\" : 300");
     sent("\"epoch\" : 5");
     not_sent("upsert");
+}
+
+/* A document of before there were passes has no such field. */
+static void taking_over_without_a_pass_finds_documents_that_have_none(void **state)
+{
+    struct position_doc old = standing();
+    struct position_change c;
+    bool all;
+
+    (void)state;
+    old.pass[0] = '\0';
+    position_take(&c, &old, &source, "me");
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"pass\" : { \"$in\" : [ \"\", null ] }");
 }
 
 static void the_first_one_makes_the_document_only_where_there_is_none(void **state)
@@ -146,6 +162,36 @@ static void owners_changes_compare_the_owner(void **state)
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
     sent("\"q\" : { \"_id\" : \"t/0\", \"epoch\" : 4, \"owner\" : \"me\" }");
     sent("\"owner\" : \"\", \"offset\" : 510");
+}
+
+static void each_change_of_the_offset_sets_the_pass(void **state)
+{
+    struct position_doc doc = standing();
+    struct position p = taken();
+    struct position_change c;
+    bool all;
+
+    (void)state;
+    position_move(&c, &p, "me");
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"begin\" : 100, \"rows_begin\" : 90, \"log_id\" : \"log\", \"pass\" : \"p\" }");
+    position_set_back(&c, &doc, 101);
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"$set\" : { \"offset\" : 101, \"rows_begin\" : 90, \"pass\" : \"p\" }, "
+         "\"$unset\" : { \"rewind\" : true }");
+    position_set_back(&c, &doc, 100);
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }");
+    p.again = 100;
+    position_begin_again(&c, &p, "me");
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }, "
+         "\"$unset\" : { \"again\" : true }");
+    position_swept(&p, 510);
+    position_goodbye(&c, &p, "me");
+    change_one(&c, "{\"ok\":1,\"n\":1}", &all);
+    sent("\"owner\" : \"\", \"offset\" : 510");
+    sent("\"pass\" : \"\" }");
 }
 
 static void a_goodbye_in_doubt_leaves_the_offset(void **state)
@@ -190,7 +236,8 @@ static void documents_come_in_any_order(void **state)
 
     (void)state;
     server.answer = "{\"ok\":1,\"cursor\":{\"firstBatch\":["
-                    "{\"_id\":\"t/0\",\"epoch\":7,\"offset\":5,\"owner\":\"a\"},"
+                    "{\"_id\":\"t/0\",\"epoch\":7,\"offset\":5,\"owner\":\"a\","
+                    "\"rows_begin\":3,\"pass\":\"p\"},"
                     "{\"_id\":\"t/1\",\"epoch\":8,\"rewind\":2}]}}";
     assert_int_equal(position_store_read(&mongo, ids, 3, docs, &err), MONGO_DONE);
     assert_int_equal(docs[0].epoch, 8);
@@ -198,6 +245,10 @@ static void documents_come_in_any_order(void **state)
     assert_int_equal(docs[0].offset, POSITION_NONE);
     assert_int_equal(docs[1].epoch, 7);
     assert_string_equal(docs[1].owner, "a");
+    assert_int_equal(docs[1].rows_begin, 3);
+    assert_string_equal(docs[1].pass, "p");
+    assert_int_equal(docs[0].rows_begin, POSITION_NONE);
+    assert_string_equal(docs[0].pass, "");
     assert_false(docs[2].found);
     assert_int_equal(docs[2].offset, POSITION_NONE);
 }
@@ -206,6 +257,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(taking_over_compares_all_that_was_read),
+        cmocka_unit_test(taking_over_without_a_pass_finds_documents_that_have_none),
+        cmocka_unit_test(each_change_of_the_offset_sets_the_pass),
         cmocka_unit_test(the_first_one_makes_the_document_only_where_there_is_none),
         cmocka_unit_test(owners_changes_compare_the_owner),
         cmocka_unit_test(a_goodbye_in_doubt_leaves_the_offset),

@@ -152,12 +152,14 @@ static void handle(struct table_worker *w, void *arg)
     request_offset_note(w, handling->pending,
                         decision->verdict == REQUEST_REFUSE ? decision->why : "");
 }
+
 /* ---- handling ---- */
 
 static void tell(struct table_worker *w, const struct handling *handling)
 {
     const struct table_signal *signal = &handling->pending->signal;
     const char *type = table_signal_type_name(signal->type), *why = handling->decision.why;
+    const char *reason = signal->reason ? signal->reason : "";
 
     if (handling->decision.verdict == REQUEST_REFUSE) {
         metric_add(w->metrics.signals_refused, 1);
@@ -168,10 +170,7 @@ static void tell(struct table_worker *w, const struct handling *handling)
         log_info("signal is handled",
                  "table=%s signal=%s type=%s sender=%s offset=%" PRId64 " change=%s reason=%s",
                  w->table, signal->id, type, signal->sender, handling->pending->offset,
-                 *why ? "none" : type,
-                 *why             ? why
-                 : signal->reason ? signal->reason
-                                  : "");
+                 *why ? "none" : type, *why ? why : reason);
     }
 }
 

@@ -73,9 +73,3 @@ def settle_newest(ferry, table, lost=frozenset(), seconds=60):
     except AssertionError:
         complain(problems)
         raise
-
-
-def present_problems(ferry, table, convert_type="raw"):
-    """Items whose document is not theirs. Documents of items that were deleted in a gap are not looked at."""
-    found = ferry.verify_target(table, convert_type)
-    return [problem for problem in found if "a document without an item" not in problem]

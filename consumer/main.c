@@ -144,6 +144,7 @@ static void set_limits(struct consumer *c)
     c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), most);
     c->linger_ms = config_int(config, "target.batch.ms");
     c->session_ms = GROUP_SESSION_MS;
+    c->errors_halt = strcmp(config_string(config, "errors.tolerance"), "none") == 0;
     atomic_store(&c->last_poll, clock_mono_ms());
     name_owner(c->me);
 }
@@ -182,7 +183,8 @@ static void start_threads(struct consumer *c)
                                      .owns_first = owns_first,
                                      .changed = table_changed,
                                      .arg = c};
-    struct end_offsets_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
+    struct end_offsets_setup ends = {
+        .config = c->config, .rk = fetch_handle(c->fetch), .ledger = c->ledger};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
     c->keeper = keeper_new(c->target, partition_answered);

@@ -116,6 +116,7 @@ static int open_all(struct producer *p, struct error *err)
 
     p->mode = mode_of(c);
     p->event_before = config_bool(c, "event.before");
+    p->errors_halt = strcmp(config_string(c, "errors.tolerance"), "none") == 0;
     p->renews_gaps = strcmp(config_string(c, "on_gap"), "resnapshot") == 0;
     p->prefix = config_string(c, "topic.prefix");
     p->ledger_topic = kafka_ledger_topic(c);

@@ -205,31 +205,24 @@ static int setting_refused(rd_kafka_resp_err_t code, const char *text, const cha
     }
 }
 
-static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, const char *topic,
-                      const char *name, struct error *err)
+static char *setting_value(const rd_kafka_ConfigEntry_t *const *entries, size_t count,
+                           const char *name)
 {
-    rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resource);
-    const rd_kafka_ConfigEntry_t **entries;
-    size_t n;
-
-    if (code)
-        return setting_refused(code, rd_kafka_err2str(code), topic, err);
-    entries = rd_kafka_ConfigResource_configs(resource, &n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *value = rd_kafka_ConfigEntry_value(entries[i]); /* NULL: it is a secret */
 
-        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
-            *ret = xstrdup(value);
-            return 0;
-        }
+        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+            return xstrdup(value);
     }
-    return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
+    return NULL;
 }
 
-static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, const char *name,
-                          struct error *err)
+static int settings_result(char **ret, rd_kafka_event_t *ev, const char *topic,
+                           const char *const *names, size_t count, struct error *err)
 {
     const rd_kafka_ConfigResource_t **resources;
+    const rd_kafka_ConfigEntry_t **entries;
+    rd_kafka_resp_err_t code;
     size_t n;
 
     if (rd_kafka_event_error(ev))
@@ -239,11 +232,18 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
         rd_kafka_event_DescribeConfigs_result(ev), &n);
     if (n != 1)
         return error_set(err, ERR_RETRY, "settings of topic %s: an answer to nothing", topic);
-    return setting_of(ret, resources[0], topic, name, err);
+    code = rd_kafka_ConfigResource_error(resources[0]);
+    if (code)
+        return setting_refused(code, rd_kafka_err2str(code), topic, err);
+    entries = rd_kafka_ConfigResource_configs(resources[0], &n);
+    for (size_t i = 0; i < count; i++)
+        ret[i] = setting_value(entries, n, names[i]);
+    return 0;
 }
 
-int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
-                        struct error *err)
+int kafka_topic_settings(char **ret, rd_kafka_t *rk, const char *topic,
+                         const char *const *names, size_t count, int timeout_ms,
+                         struct error *err)
 {
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
@@ -254,8 +254,8 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     int result;
 
     rd_kafka_DescribeConfigs(rk, &resource, 1, opt, q);
-    ev = rd_kafka_queue_poll(q, ADMIN_TIMEOUT_MS);
-    result = ev ? setting_result(ret, ev, topic, name, err)
+    ev = rd_kafka_queue_poll(q, timeout_ms);
+    result = ev ? settings_result(ret, ev, topic, names, count, err)
                 : error_set(err, ERR_RETRY, "settings of topic %s: no answer", topic);
     if (ev)
         rd_kafka_event_destroy(ev);
@@ -263,6 +263,19 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     rd_kafka_AdminOptions_destroy(opt);
     rd_kafka_ConfigResource_destroy(resource);
     return result;
+}
+
+int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                        struct error *err)
+{
+    char *value = NULL;
+
+    if (kafka_topic_settings(&value, rk, topic, &name, 1, ADMIN_TIMEOUT_MS, err) < 0)
+        return -1;
+    if (!value)
+        return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
+    *ret = value;
+    return 0;
 }
 
 int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wanted,

@@ -179,6 +179,12 @@ static bool has_committed(struct told *t)
     return strstr(t->story, "committed") != NULL;
 }
 
+static size_t story_length(struct told *t)
+{
+    AUTO_LOCK(&t->lock);
+    return strlen(t->story);
+}
+
 /* librdkafka may give a further transaction up for what it counted before. */
 static void append_until_committed(struct topic_writer *w, struct told *t, const char *topic)
 {
@@ -186,9 +192,9 @@ static void append_until_committed(struct topic_writer *w, struct told *t, const
     size_t before;
 
     for (int tries = 0; tries < 10 && !has_committed(t); tries++) {
-        before = strlen(t->story);
+        before = story_length(t);
         append_to(w, t, topic);
-        for (int i = 0; i < 3000 && strlen(t->story) == before; i++)
+        for (int i = 0; i < 3000 && story_length(t) == before; i++)
             nanosleep(&pause, NULL);
     }
     assert_true(has_committed(t));

@@ -64,6 +64,7 @@ def kill_consumer(bridge, consumer, rng):
 
 
 @pytest.mark.campaign
+@pytest.mark.tsan
 @pytest.mark.parametrize("role", ["producer", "consumer"])
 def test_killed_at_any_moment(bridge, role):
     rng = random.Random(role)

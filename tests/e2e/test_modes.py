@@ -294,6 +294,7 @@ def shared_by_two(bridge, group):
     return group and len(shares(bridge, group)) == 2 and all(shares(bridge, group).values())
 
 
+@pytest.mark.tsan
 def test_two_of_each_share_the_tables_and_one_leaves(bridge):
     tables = [bridge.add_table() for _ in range(4)]
     for seed, table in enumerate(tables):

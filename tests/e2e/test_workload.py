@@ -69,7 +69,10 @@ def test_neighbouring_keys_of_19_and_38_digits_over_many_pages(bridge):
 
 
 @pytest.mark.asan
-@pytest.mark.parametrize("convert_type,target_id", [("raw", "objectid"), ("change", "key")])
+@pytest.mark.parametrize(
+    "convert_type,target_id",
+    [("raw", "objectid"), pytest.param("change", "key", marks=pytest.mark.tsan)],
+)
 def test_a_snapshot_and_its_changes_arrive(bridge, convert_type, target_id):
     table = bridge.add_table(KeySchema(("pk", "sk"), ("S", "N")))
     writer = bridge.writer(table, seed=3, keys=100, rate=50, refused=0.1)

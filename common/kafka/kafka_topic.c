@@ -54,7 +54,7 @@ int kafka_topic_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic,
 struct offsets_asked {
     const char *topic;
     int32_t first, count;
-    int64_t time; /* RD_KAFKA_OFFSET_BEGINNING or _END stand for those */
+    int64_t time; /* or RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END */
     int64_t timeout_ms;
 };
 
@@ -72,12 +72,16 @@ static int ask_offsets(int64_t *ret, rd_kafka_t *rk, const struct offsets_asked 
     for (int32_t i = 0; i < asked->count && !code; i++) {
         ret[i] = list->elems[i].offset;
         code = list->elems[i].err;
-        if (!code && ret[i] < 0) /* it was not told */
+        if (!code && asked->time >= 0) /* there may be no record since then */
+            ret[i] = MAX(ret[i], -1);
+        else if (!code && ret[i] < 0) /* it was not told */
             code = RD_KAFKA_RESP_ERR__PARTIAL;
     }
     return code ? error_set(err, ERR_RETRY, "%s of topic %s: %s",
-                            asked->time == RD_KAFKA_OFFSET_END ? "end" : "begin", asked->topic,
-                            rd_kafka_err2str(code))
+                            asked->time == RD_KAFKA_OFFSET_END         ? "end"
+                            : asked->time == RD_KAFKA_OFFSET_BEGINNING ? "begin"
+                                                                       : "offsets",
+                            asked->topic, rd_kafka_err2str(code))
                 : 0;
 }
 
@@ -94,6 +98,14 @@ int kafka_topic_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, i
 {
     const struct offsets_asked asked = {topic, first, count, RD_KAFKA_OFFSET_BEGINNING,
                                         timeout_ms};
+
+    return ask_offsets(ret, rk, &asked, err);
+}
+
+int kafka_topic_time_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t count,
+                             int64_t time_ms, int64_t timeout_ms, struct error *err)
+{
+    const struct offsets_asked asked = {topic, 0, count, time_ms, timeout_ms};
 
     return ask_offsets(ret, rk, &asked, err);
 }

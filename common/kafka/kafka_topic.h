@@ -18,6 +18,9 @@ int kafka_topic_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int
 /* The first offsets that are still there, likewise. */
 int kafka_topic_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
                               int32_t count, int64_t timeout_ms, struct error *err);
+/* The offsets of the first records since a time, likewise; -1: there is none. */
+int kafka_topic_time_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t count,
+                             int64_t time_ms, int64_t timeout_ms, struct error *err);
 struct kafka_topic_spec {
     const char *name;
     int32_t partitions;

@@ -316,13 +316,10 @@ static int64_t control(struct bench *b)
 
 static bool all_is_well(void)
 {
-    struct buf text;
-    bool well;
+    AUTO(buf_release) struct buf text;
 
     buf_init(&text, 4096);
-    well = health_write(&text);
-    buf_release(&text);
-    return well;
+    return health_write(&text);
 }
 
 static void a_second_try_to_begin_a_generation_records_its_begin_offsets(void **state)
@@ -488,14 +485,6 @@ static void a_stop_that_an_abort_took_back_is_written_again(void **state)
     control(&b);
     assert_string_equal(last_value, "");
     bench_end(&b);
-}
-
-static bool all_is_well(void)
-{
-    AUTO(buf_release) struct buf text;
-
-    buf_init(&text, 4096);
-    return health_write(&text);
 }
 
 static void

@@ -16,6 +16,7 @@ enum consumer_task {
     CONSUMER_APPLIES, /* what it does else */
     CONSUMER_REPLAYS,
     CONSUMER_REPLAYS_LETTERS,
+    CONSUMER_ADOPTS_RESTORED,
 };
 
 struct consumer_options { /* borrows from the command line */

@@ -20,6 +20,7 @@
 #include "common/run/log.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
+#include "consumer/adopt_restored.h"
 #include "consumer/consumer_options.h"
 #include "consumer/database_owner.h"
 #include "consumer/dead_letters.h"
@@ -288,6 +289,9 @@ static int run(const struct config *config, const struct config_extra *extras,
         break;
     case CONSUMER_REPLAYS_LETTERS:
         result = letters_replay_run(&options, config, err);
+        break;
+    case CONSUMER_ADOPTS_RESTORED:
+        result = adopt_restored_run(config, err);
         break;
     }
     mongoc_cleanup();

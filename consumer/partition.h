@@ -165,9 +165,9 @@ struct partition {
     } stop;                    /* nothing may be taken in past it */
     struct pass_begin next_begin;
     int64_t end_at;
-    struct sweeper_ask sweep; /* SWEEPING */
-    struct log_look look;     /* CHECKING */
-    bool log_doubted;         /* it stopped with PARTITION_STOP_LOG: is it the same log? */
+    struct sweep_ask sweep; /* SWEEPING */
+    struct log_look look;   /* CHECKING */
+    bool log_doubted;       /* it stopped with PARTITION_STOP_LOG: is it the same log? */
     bool skip;    /* to be taken from the newest begin: the log does not bring what is before */
     char *halted; /* why; kept until it has applied something again */
     struct health *health;

@@ -176,16 +176,16 @@ static struct partition_next still_sweeping(struct partition *p)
 struct partition_next pass_sweeping(struct partition *p)
 {
     switch (sweeper_outcome(p->consumer->sweeper, &p->sweep)) {
-    case SWEEPER_DONE:
+    case SWEEP_DONE:
         return swept(p);
-    case SWEEPER_STALE:
+    case SWEEP_STALE:
         error_set(&p->sweep.err, ERR_RETRY, "its position says something else");
         return failed(p, MONGO_AGAIN);
-    case SWEEPER_FAILED:
+    case SWEEP_FAILED:
         return failed(p, MONGO_AGAIN);
-    case SWEEPER_UNKNOWN:
+    case SWEEP_UNKNOWN:
         return failed(p, MONGO_UNKNOWN);
-    case SWEEPER_UNDER_WAY:
+    case SWEEP_UNDER_WAY:
         break;
     }
     return still_sweeping(p);
@@ -193,11 +193,11 @@ struct partition_next pass_sweeping(struct partition *p)
 
 bool pass_left(struct partition *p)
 {
-    enum sweeper_outcome outcome;
+    enum sweep_outcome outcome;
 
     if (!sweeper_take_back(p->consumer->sweeper, &p->sweep, &outcome))
         return false;
-    if (outcome == SWEEPER_UNKNOWN)
+    if (outcome == SWEEP_UNKNOWN)
         position_unknown(&p->position, clock_mono_ms(), p->consumer->target->grace_ms);
     return true;
 }

@@ -24,6 +24,7 @@ struct consumer { /* set once, but for the atomics */
     size_t batch_bytes;     /* of its messages */
     int64_t linger_ms;      /* target.batch.ms */
     int64_t session_ms;     /* of the group */
+    bool errors_halt;       /* errors.tolerance = none */
     atomic_llong last_poll; /* of the group, clock_mono_ms */
     atomic_llong records;   /* written or deleted */
     atomic_bool ending;     /* nothing waits for a grace any more */

@@ -8,6 +8,7 @@
 #include "common/run/health.h"
 #include "common/run/log.h"
 #include "common/run/metrics.h"
+#include "consumer/retention.h"
 
 #define ASK_EVERY_MS 2000
 #define TIMEOUT_MS 5000
@@ -20,6 +21,7 @@ struct end_offsets {
     char *ledger_topic; /* asked for, too: Kafka's health with no partition assigned */
     pthread_t thread;
     struct health *health;
+    struct retention *retention;
 
     atomic_llong answered_at;
     atomic_llong lag;
@@ -62,16 +64,6 @@ static int ask(struct end_offsets *ends, rd_kafka_topic_partition_list_t *list)
     return result;
 }
 
-static int64_t lag_of(const struct partition *p, int64_t end)
-{
-    int64_t offset = atomic_load(&p->offset);
-
-    if (atomic_load(&p->left_out) ||
-        (atomic_load(&p->idle) && atomic_load(&p->end_shown) >= end))
-        return 0;
-    return MAX(end - MAX(offset, 0), 0);
-}
-
 static void show_topic_lag(struct end_offsets *ends, const char *topic, int64_t lag)
 {
     struct table *table = tables_of_topic(ends->setup.tables, topic);
@@ -110,7 +102,7 @@ static void show(struct end_offsets *ends, const rd_kafka_topic_partition_list_t
         if (p)
             show_end(p, tp);
         if (p && tp->offset != NOT_ASKED)
-            of_topic += lag_of(p, atomic_load(&p->log_end));
+            of_topic += partition_lag(p);
         if (!last)
             continue;
         if (p)
@@ -126,17 +118,21 @@ static void look(struct end_offsets *ends)
     AUTO(rd_kafka_listp)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(64);
     int64_t asked_at = clock_mono_ms();
+    bool answered;
 
     dispatcher_each(ends->setup.dispatcher, list_assigned, list);
     rd_kafka_topic_partition_list_add(list, ends->ledger_topic, 0)->offset =
         RD_KAFKA_OFFSET_END;
-    if (ask(ends, list) == 0) {
+    answered = ask(ends, list) == 0;
+    if (answered) {
         atomic_store(&ends->answered_at, asked_at);
         health_alive(ends->health);
     }
     dispatcher_each(ends->setup.dispatcher, list_given_up, list);
     rd_kafka_topic_partition_list_sort(list, NULL, NULL);
     show(ends, list);
+    if (answered)
+        retention_look(ends->retention);
 }
 
 /* ---- the thread ---- */
@@ -165,12 +161,18 @@ static void *end_offsets_loop(void *arg)
 
 struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup)
 {
+    const struct retention_setup retain = {.config = setup->config,
+                                           .rk = setup->rk,
+                                           .dispatcher = setup->dispatcher,
+                                           .tables = setup->tables,
+                                           .ledger = setup->ledger};
     struct end_offsets *ends = xcalloc(1, sizeof(*ends));
 
     ends->setup = *setup;
     ends->running = 1;
     ends->ledger_topic = kafka_ledger_topic(setup->config);
     ends->health = health_get("kafka", HEALTH_LIMIT_MS);
+    ends->retention = retention_new(&retain);
     atomic_init(&ends->answered_at, clock_mono_ms());
     pthread_mutex_init(&ends->lock, NULL);
     clock_cond_init(&ends->changed);
@@ -197,6 +199,7 @@ void end_offsets_free(struct end_offsets *ends)
 {
     if (!ends)
         return;
+    retention_free(ends->retention);
     health_remove(ends->health);
     pthread_cond_destroy(&ends->changed);
     pthread_mutex_destroy(&ends->lock);

@@ -20,6 +20,7 @@ struct end_offsets_setup { /* borrowed */
     rd_kafka_t *rk; /* read_committed */
     struct dispatcher *dispatcher;
     struct tables *tables;
+    struct ledger_cache *ledger;
 };
 
 struct end_offsets *end_offsets_new(const struct end_offsets_setup *setup);

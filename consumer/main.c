@@ -20,6 +20,8 @@
 #include "common/run/log.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
+#include "consumer/adopt_restored.h"
+#include "consumer/consumer_options.h"
 #include "consumer/database_owner.h"
 #include "consumer/dead_letters.h"
 #include "consumer/dispatcher.h"
@@ -27,9 +29,11 @@
 #include "consumer/fetch.h"
 #include "consumer/group.h"
 #include "consumer/keeper.h"
+#include "consumer/letters_replay.h"
 #include "consumer/life.h"
 #include "consumer/position_store.h"
 #include "consumer/preparer.h"
+#include "consumer/replay.h"
 #include "consumer/snapshot_request.h"
 #include "consumer/sweeper.h"
 #include "consumer/tables.h"
@@ -38,8 +42,7 @@
 #define STOP_MS 1500
 #define LEDGER_SYNC_MS 5000
 #define LEDGER_LIMIT_MS 60000
-#define ENDS_WITHIN_MS 9000              /* above the one of a write that is not answered */
-#define UNTIL_IDLE_MAX (365 * 24 * 3600) /* seconds */
+#define ENDS_WITHIN_MS 9000 /* above the one of a write that is not answered */
 
 /* Two runs on one host are two owners. */
 static void name_owner(char *ret)
@@ -142,6 +145,7 @@ static void set_limits(struct consumer *c)
     c->batch_bytes = MIN((size_t)config_int(config, "target.batch.bytes"), most);
     c->linger_ms = config_int(config, "target.batch.ms");
     c->session_ms = GROUP_SESSION_MS;
+    c->errors_halt = strcmp(config_string(config, "errors.tolerance"), "none") == 0;
     atomic_store(&c->last_poll, clock_mono_ms());
     name_owner(c->me);
 }
@@ -180,7 +184,8 @@ static void start_threads(struct consumer *c)
                                      .owns_first = owns_first,
                                      .changed = table_changed,
                                      .arg = c};
-    struct end_offsets_setup ends = {.config = c->config, .rk = fetch_handle(c->fetch)};
+    struct end_offsets_setup ends = {
+        .config = c->config, .rk = fetch_handle(c->fetch), .ledger = c->ledger};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
     c->keeper = keeper_new(c->target, partition_answered);
@@ -245,19 +250,14 @@ static int serve(struct consumer *c, struct group **g, int64_t idle_ms, struct e
     return group_run(*g, idle_ms, err);
 }
 
-static int run(const struct config *config, const struct config_extra *extras,
-               struct error *err)
+static int apply(const struct config *config, int64_t idle_ms, struct error *err)
 {
     struct consumer consumer = {.config = config};
     struct group *g = NULL;
-    int64_t idle_ms = -1; /* not given */
     int result, code;
 
-    if (config_extra_ms(extras, "until-idle", UNTIL_IDLE_MAX, &idle_ms, err) < 0)
-        return -1;
     if (config_is_set(config, "checkpoint.db"))
         log_warn("checkpoint.db is not read yet", NULL);
-    mongoc_init();
     result = serve(&consumer, &g, idle_ms, err);
     code = result == 0 || stop_requested() ? EXIT_WELL : err->code ? err->code : EXIT_FATAL;
     program_ends(code);
@@ -268,23 +268,54 @@ static int run(const struct config *config, const struct config_extra *extras,
         _exit(code);
     }
     close_all(&consumer, g);
+    return result;
+}
+
+static int run(const struct config *config, const struct config_extra *extras,
+               struct error *err)
+{
+    struct consumer_options options;
+    int result = -1;
+
+    if (consumer_options_read(&options, extras, err) < 0)
+        return -1;
+    mongoc_init();
+    switch (options.task) {
+    case CONSUMER_APPLIES:
+        result = apply(config, options.until_idle_ms, err);
+        break;
+    case CONSUMER_REPLAYS:
+        result = replay_run(&options, config, err);
+        break;
+    case CONSUMER_REPLAYS_LETTERS:
+        result = letters_replay_run(&options, config, err);
+        break;
+    case CONSUMER_ADOPTS_RESTORED:
+        result = adopt_restored_run(config, err);
+        break;
+    }
     mongoc_cleanup();
     return result;
 }
 
+/* What is done by hand is done beside the consumer whose file it reads. */
+static int serve_metrics(struct metrics_http **ret, const struct config *config,
+                         struct error *err)
+{
+    struct consumer_options options;
+
+    if (consumer_options_read(&options, consumer_options_extras, err) < 0)
+        return -1;
+    return options.task == CONSUMER_APPLIES ? metrics_http_start(ret, config, err) : 0;
+}
+
 int main(int argc, char **argv)
 {
-    struct config_extra extras[] = {
-        {.name = "until-idle",
-         .wanted = "SECONDS",
-         .help = "End when everything was applied and nothing came for so many seconds, with "
-                 "exit code 1 when a partition is halted."},
-        {0}};
     const struct program program = {.which = CONFIG_CONSUMER,
                                     .name = "dynaferry-consumer",
-                                    .extras = extras,
+                                    .extras = consumer_options_extras,
                                     .ends_within_ms = ENDS_WITHIN_MS,
-                                    .serve = metrics_http_start,
+                                    .serve = serve_metrics,
                                     .run = run};
 
     return program_main(&program, argc, argv);

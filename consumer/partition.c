@@ -89,6 +89,16 @@ bool partition_is_taken(const struct partition *p)
     return facts[p->state].taken;
 }
 
+int64_t partition_lag(const struct partition *p)
+{
+    int64_t offset = atomic_load(&p->offset), end = atomic_load(&p->log_end);
+
+    if (atomic_load(&p->left_out) ||
+        (atomic_load(&p->idle) && atomic_load(&p->end_shown) >= end))
+        return 0;
+    return MAX(end - MAX(offset, 0), 0);
+}
+
 bool partition_may_be_taken(const struct partition *p)
 {
     return position_may_take_again(atomic_load(&p->assigned));
@@ -139,10 +149,20 @@ struct partition_next partition_hold(struct partition *p, enum mongo_result resu
     return go_at(PARTITION_HELD, p->until);
 }
 
+static void end_halt(struct partition *p)
+{
+    if (!p->halted)
+        return;
+    free(TAKE(p->halted));
+    table_partition_halt_ended(p->table, p->number);
+}
+
 struct partition_next partition_halt(struct partition *p, const char *reason)
 {
     partition_stop_reading(p);
     position_doubt(&p->position);
+    if (p->halted && strcmp(p->halted, reason) != 0)
+        end_halt(p); /* of something else */
     if (!p->halted) {
         p->halted = xstrdup(reason);
         table_partition_halted(p->table, p->number, reason);
@@ -184,14 +204,6 @@ struct partition_next partition_run(struct partition *p)
 
 /* ---- progress ---- */
 
-static void end_halt(struct partition *p)
-{
-    if (!p->halted)
-        return;
-    free(TAKE(p->halted));
-    table_partition_halt_ended(p->table, p->number);
-}
-
 void partition_progressed(struct partition *p)
 {
     end_halt(p);
@@ -228,6 +240,7 @@ void partition_drop_batch(struct partition *p)
     fetch_stream_release(p->stream, p->messages, p->message_count);
     for (size_t i = 0; i < p->refusal_count; i++)
         free(p->refusals[i].reason);
+    free(TAKE(p->refused));
     p->message_count = p->refusal_count = p->letter_count = p->notes.count = 0;
     batch_reset(&p->batch);
 }

@@ -26,6 +26,7 @@
 #include "consumer/fetch_stream.h"
 #include "consumer/keeper.h"
 #include "consumer/position.h"
+#include "consumer/retention_search.h"
 #include "consumer/seen.h"
 #include "consumer/suspects.h"
 #include "consumer/sweeper.h"
@@ -149,6 +150,8 @@ struct partition {
     bool begin_rows;                    /* its generation has rows */
     struct dead_letters_round *letters; /* LETTERS: what is on its way */
     size_t letter_count;                /* of the batch */
+    char *refused; /* errors.tolerance = none: what of the batch can't be applied, and why */
+    int64_t refused_offset; /* the first of it */
     struct suspects suspects;
     struct backoff backoff;
     struct pass_notes notes;
@@ -183,6 +186,7 @@ struct partition {
 
     /* of the thread of end_offsets */
     int64_t offset_before; /* what was confirmed before it asked for the end */
+    struct retention_place place;
 };
 
 /* The caller frees. */
@@ -196,6 +200,8 @@ static inline void partition_wake(struct partition *p)
 }
 
 bool partition_is_released(const struct partition *p);
+/* Records that are not applied yet, as far as the log's end is known. Any thread. */
+int64_t partition_lag(const struct partition *p);
 bool partition_is_taken(const struct partition *p);
 /* Is it ours to take? Not what the group has taken away. */
 bool partition_may_be_taken(const struct partition *p);

@@ -85,7 +85,8 @@ static int doc_claim(struct attempt *try, enum table_doc_clear clear, struct err
     bson_t *set =
         BCON_NEW("state", BCON_UTF8(table_doc_state_name(state)), "clear",
                  BCON_UTF8(table_doc_clear_name(clear)), "generation",
-                 BCON_INT64(prep->ledger->generation), "uuid", BCON_NULL, "key_schema",
+                 BCON_INT64(prep->ledger->generation), "collection",
+                 BCON_UTF8(try->view->collection), "uuid", BCON_NULL, "key_schema",
                  BCON_UTF8(buf_cstr(&try->schema)), "form", BCON_UTF8(try->form), "doubled",
                  BCON_BOOL(false), "first", BCON_INT64(first_generation(try, clear)));
 

@@ -33,9 +33,31 @@ static void letters_ended(void *arg)
     partition_wake(arg);
 }
 
+/* errors.tolerance = none: nothing is sent, and the position stays before it. */
+static void note_refused(struct partition *p, int64_t offset, const char *reason)
+{
+    if (p->refused && p->refused_offset < offset)
+        return;
+    free(p->refused);
+    p->refused =
+        xasprintf("the record at offset %" PRId64 " can't be applied: %s", offset, reason);
+    p->refused_offset = offset;
+}
+
+static struct partition_next halt_for_refused(struct partition *p)
+{
+    AUTO(free_charp) char *reason = TAKE(p->refused);
+
+    return partition_halt(p, reason);
+}
+
 static void send_letter(struct partition *p, const rd_kafka_message_t *m,
                         const struct event *ev, const char *reason)
 {
+    if (p->consumer->errors_halt) {
+        note_refused(p, m->offset, reason);
+        return;
+    }
     if (p->letter_count++ < LETTERS_LOGGED)
         log_warn("record refused",
                  "table=%s topic=%s partition=%" PRId32 " offset=%" PRId64 " reason=%s",
@@ -170,6 +192,8 @@ static struct partition_next write_batch(struct partition *p)
         return partition_hold(p, MONGO_AGAIN, &err, "note");
     refuse_foreign(p);
     count(p, &job);
+    if (p->refused)
+        return halt_for_refused(p);
     return p->letters ? partition_go(PARTITION_LETTERS) : batch_done(p);
 }
 

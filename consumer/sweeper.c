@@ -17,6 +17,7 @@
 
 #define THREADS 2
 #define PAGE SEEN_MANY_MAX
+#define LOOK_EVERY 1000  /* documents: is it still wanted? */
 #define TOGETHER_MS 2000 /* the partitions of a table come to the end one after another */
 #define COLLECT_MS 600000
 #define COLLECT_SOON_MS 5000
@@ -290,13 +291,14 @@ static bool take_document(void *arg, const bson_t *document)
     struct sweep *sweep = scanning->sweep;
     struct sweeper_ask *ask;
 
-    sweep->documents++;
+    if (++sweep->documents % LOOK_EVERY == 0) /* a page may take long to fill */
+        end_unwanted(sweep);
     buf_reset(&sweep->keys);
     buf_reset(&sweep->message_key);
     if (document_key_read(&sweep->keys, &sweep->message_key, &sweep->view->converter,
                           document) == DOCUMENT_KEY_FOREIGN) {
         sweep->foreign++;
-        return true;
+        return sweep->asks;
     }
     ask =
         sweep->of[kafka_partition_of(buf_slice(&sweep->message_key), sweep->view->partitions)];

@@ -60,6 +60,7 @@ static void read_members(struct table_doc *doc, const bson_t *found)
     bson_read_text(text, sizeof(text), found, "clear");
     doc->clear = table_doc_clear_of(text);
     bson_read_text(doc->form, sizeof(doc->form), found, "form");
+    bson_read_text(doc->collection, sizeof(doc->collection), found, "collection");
     doc->epoch = bson_read_int64(found, "epoch", 0);
     doc->first = bson_read_int64(found, "first", 0);
     doc->doubled = bson_read_bool(found, "doubled");

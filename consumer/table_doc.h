@@ -28,6 +28,8 @@ enum table_doc_clear {
 const char *table_doc_clear_name(enum table_doc_clear c);
 enum table_doc_clear table_doc_clear_of(const char *name);
 
+#define TABLE_DOC_NAME_MAX 256 /* MongoDB's own limit is 255 bytes, database included */
+
 struct table_doc {
     enum table_doc_state state;
     enum table_doc_clear clear;
@@ -36,6 +38,7 @@ struct table_doc {
     int64_t first; /* the generation that found nothing of an earlier one in the collection; 0:
                       every one may have */
     char form[CONVERTER_FORM_MAX];
+    char collection[TABLE_DOC_NAME_MAX]; /* "" in a document of an earlier version */
     struct uuid uuid;
     struct buf schema; /* as key_schema_write writes it */
 };

@@ -6,11 +6,13 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/mutation.h"
+#include "common/base/text.h"
 #include "common/kafka/kafka.h"
 #include "common/run/log.h"
 
 #define MAX_HEADERS 3
 #define ORIGIN_CEILING 65536
+#define KEY_SHOWN 200 /* bytes of a key in a reason */
 
 struct number_text {
     char digits[24];
@@ -125,11 +127,28 @@ static int append_skipped(struct append_context *a, const struct topic_record *r
     return 0;
 }
 
+/* errors.tolerance = none. What the record was refused for may be gone when the table is looked
+ * at again: then it is sent like any other. */
+static int halt_for(struct append_context *a, const struct event *ev, struct error *err)
+{
+    size_t len = text_cut(ev->keys, KEY_SHOWN);
+    AUTO(free_charp)
+    char *reason = xasprintf("record " BYTES_FMT "%s can't be sent: %s",
+                             BYTES_ARG(((struct bytes){ev->keys.p, len})),
+                             len < ev->keys.len ? "..." : "", err->message);
+
+    poison_forget(a->w->poison, bytes_of(a->w->topic));
+    table_worker_halt(a->w, PHASE_FAILED, reason);
+    return error_set(err, ERR_ABORT, "%s", reason);
+}
+
 static int append_refused(struct append_context *a, const struct topic_record *record,
                           const struct event *ev, struct error *err)
 {
     char reason[sizeof(err->message)];
 
+    if (a->w->p->errors_halt)
+        return halt_for(a, ev, err);
     memcpy(reason, err->message, sizeof(reason));
     metric_add(a->w->metrics.dead_letters, 1);
     log_warn("record goes to the dead letters", "table=%s partition=%" PRId32 " reason=%s",

@@ -2,8 +2,9 @@
  *
  * All between topic_writer_gate_enter and _exit. A record that is too large, or that the
  * broker refused alone, goes to the dead letters, with a `skipped` in its place, in the same
- * transaction. Errors: ERR_ABORT (leave the gate), ERR_RETRY and ERR_DATA (the answer is not
- * what the service promises: nothing of this record was appended). */
+ * transaction; with errors.tolerance = none it halts its table instead. Errors: ERR_ABORT
+ * (leave the gate), ERR_RETRY and ERR_DATA (the answer is not what the service promises:
+ * nothing of this record was appended). */
 #pragma once
 
 #include "common/dynamodb/ddb_records.h"

@@ -11,6 +11,7 @@
 #include "producer/table_look.h"
 #include "producer/table_record.h"
 #include "producer/table_requests.h"
+#include "producer/table_trim.h"
 
 static void destroy(struct table_worker *w)
 {
@@ -26,6 +27,7 @@ static void destroy(struct table_worker *w)
         throttle_scan_end(w->p->throttle);
     health_remove(w->health);
     table_metrics_remove(&w->metrics);
+    table_trim_free(w->trim);
     table_look_release(w);
     table_state_release(&w->appended, w->reader_free);
     key_schema_release(&w->schema);
@@ -65,6 +67,7 @@ struct table_worker *carried_table_new(struct producer *p,
     table_control_init(w);
     table_look_init(w);
     table_metrics_get(&w->metrics, w->table);
+    w->trim = table_trim_new();
     w->health = table_health_new(w);
     w->state_ms = clock_mono_ms();
     atomic_fetch_add(&p->tables, 1);

@@ -1,7 +1,7 @@
 /* producer/main.c - dynaferry-producer: tables and their streams into Kafka, exactly once.
  *
  * Sets up what all modules share, lets the owner run on this thread, and takes it down in the
- * opposite order. */
+ * opposite order. With a flag of command.h it only asks another producer for something. */
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -12,6 +12,7 @@
 #include "common/run/health.h"
 #include "common/run/log.h"
 #include "common/run/program.h"
+#include "producer/command_run.h"
 #include "producer/owner.h"
 #include "producer/poison.h"
 #include "producer/signal_topic.h"
@@ -115,6 +116,7 @@ static int open_all(struct producer *p, struct error *err)
 
     p->mode = mode_of(c);
     p->event_before = config_bool(c, "event.before");
+    p->errors_halt = strcmp(config_string(c, "errors.tolerance"), "none") == 0;
     p->renews_gaps = strcmp(config_string(c, "on_gap"), "resnapshot") == 0;
     p->prefix = config_string(c, "topic.prefix");
     p->ledger_topic = kafka_ledger_topic(c);
@@ -151,9 +153,12 @@ static void close_all(struct producer *p)
 static int run(const struct config *c, const struct config_extra *extras, struct error *err)
 {
     struct producer p = {.config = c};
-    int result = open_all(&p, err);
+    struct command command;
+    int result = command_read(&command, extras, err);
 
-    (void)extras;
+    if (result != 0)
+        return result < 0 ? -1 : command_run(&command, c, err);
+    result = open_all(&p, err);
     if (result == 0) {
         health_ready(true);
         result = owner_run(&p, err);
@@ -163,12 +168,22 @@ static int run(const struct config *c, const struct config_extra *extras, struct
     return result;
 }
 
+/* A command is run beside the producer whose file it reads. */
+static int serve(struct metrics_http **ret, const struct config *c, struct error *err)
+{
+    struct command command;
+
+    return command_read(&command, command_extras, err) == 0 ? metrics_http_start(ret, c, err)
+                                                            : 0;
+}
+
 int main(int argc, char **argv)
 {
     const struct program program = {.which = CONFIG_PRODUCER,
                                     .name = "dynaferry-producer",
+                                    .extras = command_extras,
                                     .ends_within_ms = ENDS_WITHIN_MS,
-                                    .serve = metrics_http_start,
+                                    .serve = serve,
                                     .run = run};
 
     return program_main(&program, argc, argv);

@@ -244,6 +244,22 @@ bool poison_take(struct poison *poison, const struct poison_record *record, char
     return true;
 }
 
+void poison_forget(struct poison *poison, struct bytes topic)
+{
+    struct refusing_topic *refusing;
+    struct poisoned *entry, *next;
+
+    AUTO_LOCK(&poison->lock);
+    refusing = topic_find(poison, topic);
+    if (!refusing)
+        return;
+    for (entry = TAKE(refusing->poisoned); entry; entry = next) {
+        next = entry->next;
+        poisoned_free(entry);
+    }
+    refusing->count = 0;
+}
+
 void poison_committed(struct poison *poison, struct bytes topic)
 {
     struct refusing_topic *refusing;

@@ -73,6 +73,8 @@ bool poison_any(struct poison *poison);
  * the record is forgotten. */
 bool poison_take(struct poison *poison, const struct poison_record *record, char *reason,
                  size_t size);
+/* The table was halted instead: all that its topic has refused is sent again. */
+void poison_forget(struct poison *poison, struct bytes topic);
 /* The transaction with the topic's dead letters was committed, or aborted. */
 void poison_committed(struct poison *poison, struct bytes topic);
 void poison_aborted(struct poison *poison, struct bytes topic);

@@ -26,6 +26,7 @@ struct producer { /* set once, before any thread starts, but for atomics */
     const struct config *config;
     enum sync_mode mode;
     bool event_before;
+    bool errors_halt;   /* errors.tolerance = none */
     bool renews_gaps;   /* on_gap = resnapshot */
     const char *prefix; /* topic.prefix */
     char *ledger_topic;

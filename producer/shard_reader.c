@@ -159,8 +159,9 @@ static int64_t idle_poll_ms(const struct shard_reader *reader, int64_t idle_ms)
     return pause - rand() % (pause / 4 + 1);
 }
 
-/* A throttled shard has its own pace: an answer makes it an eighth faster, a refusal about twice as slow, so a
-   shard that others read too settles where a fifth of the requests are refused, whatever its pace was. */
+/* A throttled shard has its own pace: an answer makes it an eighth faster, a refusal about
+   twice as slow, so a shard that others read too settles where a fifth of the requests are
+   refused, whatever its pace was. */
 static int64_t next_poll_ms(struct shard_reader *reader)
 {
     int64_t poll = config_int(reader->w->p->config, "shard.poll.ms");
@@ -310,6 +311,15 @@ static bool read_start(struct shard_reader *reader, struct start *ret)
     return shard_is_ready(tree, reader->shard);
 }
 
+/* GUARDED_READ_ON: no. By the service's time as its last answer told it. */
+static int64_t gap_when_old(struct shard_reader *reader, const struct start *start)
+{
+    if (start->complete_to >= ddb_source_now_ms(reader->w->p->source) - SHARD_GAP_MS)
+        return GUARDED_READ_ON;
+    drop_iterator(reader);
+    return gap(reader, "its position is older than 23 h: changes may be lost");
+}
+
 /* GUARDED_READ_ON: there is an iterator. */
 static int64_t ensure_iterator(struct shard_reader *reader, struct append_context *a)
 {
@@ -320,12 +330,13 @@ static int64_t ensure_iterator(struct shard_reader *reader, struct append_contex
         return GUARDED_READ_ON;
     if (!read_start(reader, &start))
         return STEP_END;
-    if (start.complete_to < ddb_source_now_ms(reader->w->p->source) - SHARD_GAP_MS)
-        return gap(reader, "its position is older than 23 h: changes may be lost");
+    if (gap_when_old(reader, &start) != GUARDED_READ_ON)
+        return STEP_END;
     if (ddb_stream_iterator(&reader->iterator, a->client, start.arn, reader->shard->now.id,
                             start.after, &err) == 0) {
         doubt_clear(&reader->missing);
-        return GUARDED_READ_ON;
+        /* A machine that stood still for a day in between got the horizon of today. */
+        return gap_when_old(reader, &start);
     }
     switch (ddb_client_error(a->client)) {
     case DDB_TRIMMED:

@@ -207,14 +207,33 @@ int64_t shard_complete_to(const struct shard_tree *tree, const struct tree_shard
     return newest;
 }
 
-int64_t shard_tree_complete_to(const struct shard_tree *tree)
+/* Into ret, which is sorted and has room for one more. */
+static void insert_nearest(struct shard_nearest *ret, size_t count,
+                           const struct shard_nearest *one)
 {
-    const struct tree_shard *shard;
-    int64_t oldest = INT64_MAX;
+    size_t at = count;
 
-    for (shard = tree->live; shard; shard = shard->next)
-        oldest = MIN(oldest, shard_complete_to(tree, shard));
-    return oldest;
+    while (at > 0 && ret[at - 1].complete_to_ms > one->complete_to_ms) {
+        ret[at] = ret[at - 1];
+        at--;
+    }
+    ret[at] = *one;
+}
+
+size_t shard_tree_nearest(const struct shard_tree *tree, struct shard_nearest *ret,
+                          size_t at_most)
+{
+    size_t count = 0;
+
+    for (const struct tree_shard *shard = tree->live; shard; shard = shard->next) {
+        const struct shard_nearest one = {shard, shard_complete_to(tree, shard)};
+
+        if (count == at_most && one.complete_to_ms >= ret[count - 1].complete_to_ms)
+            continue;
+        count -= count == at_most;
+        insert_nearest(ret, count++, &one);
+    }
+    return count;
 }
 
 /* ---- its records ---- */

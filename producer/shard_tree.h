@@ -99,8 +99,14 @@ void shard_idle(struct shard_tree *tree, struct tree_shard *shard, int64_t compl
 /* Up to when the log has all of it: a child holds nothing older than what its parents were read
  * to, however long ago it was listed. */
 int64_t shard_complete_to(const struct shard_tree *tree, const struct tree_shard *shard);
-/* The oldest complete_to of what is not finished; INT64_MAX: nothing is. */
-int64_t shard_tree_complete_to(const struct shard_tree *tree);
+struct shard_nearest {
+    const struct tree_shard *shard;
+    int64_t complete_to_ms;
+};
+/* Those of what is not finished that are complete to the oldest times, the oldest first; how
+ * many there are, at most at_most. */
+size_t shard_tree_nearest(const struct shard_tree *tree, struct shard_nearest *ret,
+                          size_t at_most);
 
 /* All that was appended; was there anything? mono_ms: becomes the progress of what was. */
 bool shard_tree_committed(struct shard_tree *tree, int64_t mono_ms,

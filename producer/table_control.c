@@ -15,6 +15,7 @@
 #include "producer/table_look.h"
 #include "producer/table_record.h"
 #include "producer/table_start.h"
+#include "producer/table_trim.h"
 
 #define CONTROL_MS 500
 #define PARTS_MS 50 /* for what still ends of an earlier life */
@@ -63,16 +64,10 @@ static void start_what_should_run(struct table_worker *w)
     table_look_start(w);
 }
 
-static void show_metrics(struct table_worker *w)
+static void show_phase(struct table_worker *w)
 {
-    int64_t complete_to;
-
     AUTO_LOCK(&w->lock);
-    complete_to = shard_tree_complete_to(&w->appended.tree);
     metric_set(w->metrics.phase, w->appended.now.phase);
-    if (complete_to != INT64_MAX)
-        metric_set(w->metrics.trim_seconds,
-                   (complete_to + 24 * 3600000LL - ddb_source_now_ms(w->p->source)) / 1000);
 }
 
 /* What takes nothing may be gone: only the brokers' metadata say so. */
@@ -106,7 +101,7 @@ static int64_t run(struct append_context *a)
     struct table_worker *w = a->w;
 
     start_what_should_run(w);
-    show_metrics(w);
+    show_phase(w);
     if (table_worker_is_over(w))
         return CONTROL_MS;
     look_at_topic(w);
@@ -285,6 +280,7 @@ static int64_t control_step(void *arg, void *context)
         return STEP_END;
     delay = step_of(table_worker_context(w, context));
     table_health_show(w);
+    table_trim_show(w);
     return delay;
 }
 

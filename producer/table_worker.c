@@ -159,10 +159,10 @@ void table_worker_trouble(struct table_worker *w, const char *what, const struct
     health_say(w->health, w->trouble);
     pthread_mutex_unlock(&w->lock);
     if (logs)
-        log_warn("table makes no progress", "table=%s what=\"%s\" reason=%s", w->table, what,
+        log_warn("table makes no progress", "table=%s what=%s reason=%s", w->table, what,
                  err->message);
     else
-        log_debug("table makes no progress", "table=%s what=\"%s\" reason=%s", w->table, what,
+        log_debug("table makes no progress", "table=%s what=%s reason=%s", w->table, what,
                   err->message);
 }
 

@@ -29,6 +29,7 @@
 
 struct segment_reader;
 struct table_repair;
+struct table_trim;
 struct signal_subscription;
 
 /* The life of a table in this program; table_control.c has a function for each, which returns
@@ -114,6 +115,7 @@ struct table_worker {
     unsigned start_tries;
 
     struct worker_look look;
+    struct table_trim *trim; /* of the control step */
 
     pthread_mutex_t record_lock; /* held over a change of the table's own record and its append:
                                     they keep one order */

@@ -79,10 +79,15 @@ static bool looks_like_option(const struct config_args *a, const char *arg)
 
 /* --- taking it --- */
 
+static bool has_value(const struct config_args *a, const char *inner)
+{
+    return inner || (a->at + 1 < a->argc && !looks_like_option(a, a->argv[a->at + 1]));
+}
+
 static int take_value(struct config_args *a, const char *name, char *inner, char **ret,
                       struct error *err)
 {
-    if (!inner && (a->at + 1 >= a->argc || looks_like_option(a, a->argv[a->at + 1])))
+    if (!has_value(a, inner))
         return usage(err, "a value is missing", name);
     *ret = inner ? inner : a->argv[++a->at];
     return 0;
@@ -139,7 +144,7 @@ static int take_extra(struct config_args *a, struct config_extra *x, char *inner
         return take_switch(x, inner, err);
     if (x->form == CONFIG_FLAG && inner)
         return usage(err, "no value is wanted", x->typed);
-    if (x->form == CONFIG_FLAG) {
+    if (x->form == CONFIG_FLAG || (x->form == CONFIG_MAY_TAKE_VALUE && !has_value(a, inner))) {
         x->value = "";
         return 0;
     }

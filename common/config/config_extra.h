@@ -8,9 +8,10 @@
 #include "common/base/error.h"
 
 enum config_form {
-    CONFIG_TAKES_VALUE, /* --name VALUE, --name=VALUE, -n VALUE, -nVALUE, -n=VALUE */
-    CONFIG_FLAG,        /* --name, -n */
-    CONFIG_SWITCH,      /* --name, -n; --name=on, off, true or false */
+    CONFIG_TAKES_VALUE,    /* --name VALUE, --name=VALUE, -n VALUE, -nVALUE, -n=VALUE */
+    CONFIG_FLAG,           /* --name, -n */
+    CONFIG_SWITCH,         /* --name, -n; --name=on, off, true or false */
+    CONFIG_MAY_TAKE_VALUE, /* --name, -n, or as CONFIG_TAKES_VALUE */
 };
 
 /* Taken out of argv. Given twice, the last one counts. A table ends with a {0} element. */
@@ -24,8 +25,8 @@ struct config_extra {
     const char *fallback; /* the default as --help says it; NULL: none, or the key's */
     const char *help;     /* NULL: the key's */
 
-    /* Out. value: NULL when absent or with a key; "" of a flag, "on" or "off" of a switch.
-     * typed: "-u" or "--until-idle", as it was given. */
+    /* Out. value: NULL when absent or with a key; "" of a flag and of a value left out, "on" or
+     * "off" of a switch. typed: "-u" or "--until-idle", as it was given. */
     const char *value;
     char typed[32];
 };

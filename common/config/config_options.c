@@ -48,6 +48,12 @@ const struct config_option config_options[] = {
      .help = "Bytes that may be in flight: answers of the source in the producer, queued "
              "messages in the consumer, items and documents in fullcheck."},
 
+    {CHOICE("errors.tolerance", P | C, "all", "all|none"),
+     .help =
+         "What happens to a record that can't be sent or applied. all: it goes to the dead "
+         "letters, and the others go on. none: the producer halts its table, the consumer its "
+         "partition, before anything is left out. Both look at it again by themselves."},
+
     {.section = "Log, metrics",
      TEXT("log.file", ALL, ""),
      .help = "File to append the log to. Empty: standard error."},
@@ -177,10 +183,11 @@ const struct config_option config_options[] = {
          "the table is halted, since items would move to other partitions."},
     {NUMBER("topic.replication.factor", P | C, "-1", 1, 1000), .also = "-1",
      .help = "Replicas of a new topic. -1: the broker's default."},
-    {NUMBER("topic.retention.ms", P, "604800000", 60000, INT64_MAX / 2), .also = "-1",
+    {NUMBER("topic.retention.ms", P | C, "604800000", 60000, INT64_MAX / 2), .also = "-1",
      .help =
-         "How long a data topic keeps its records; -1: forever. Only within this time can a "
-         "new target be built from Kafka alone."},
+         "How long a new data topic keeps its records; -1: forever. Only within this time can "
+         "a new target be built from Kafka alone. The consumer warns by the topic's own "
+         "setting, and by this one where the brokers do not tell it."},
     {NUMBER("topic.max.message.bytes", P | C, "8388608", 69632, 1000 * MIB),
      .derived = "8388608, or 16777216 with event.before = true",
      .help = "Largest message of a data topic. An item of 400 KB can become 3.7 MB of JSON."},

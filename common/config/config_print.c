@@ -39,8 +39,10 @@ static const char *default_words(const struct config_option *o)
 
 static void print_extra_head(FILE *out, const struct config_extra *x)
 {
-    static const char *const words[] = {
-        [CONFIG_TAKES_VALUE] = " VALUE", [CONFIG_FLAG] = "", [CONFIG_SWITCH] = "[=on|off]"};
+    static const char *const words[] = {[CONFIG_TAKES_VALUE] = " VALUE",
+                                        [CONFIG_FLAG] = "",
+                                        [CONFIG_SWITCH] = "[=on|off]",
+                                        [CONFIG_MAY_TAKE_VALUE] = " [VALUE]"};
 
     fputs("  ", out);
     if (x->letter)

@@ -54,7 +54,7 @@ int kafka_topic_partition_count(int32_t *ret, rd_kafka_t *rk, const char *topic,
 struct offsets_asked {
     const char *topic;
     int32_t first, count;
-    int64_t time; /* RD_KAFKA_OFFSET_BEGINNING or _END stand for those */
+    int64_t time; /* or RD_KAFKA_OFFSET_BEGINNING, RD_KAFKA_OFFSET_END */
     int64_t timeout_ms;
 };
 
@@ -72,12 +72,16 @@ static int ask_offsets(int64_t *ret, rd_kafka_t *rk, const struct offsets_asked 
     for (int32_t i = 0; i < asked->count && !code; i++) {
         ret[i] = list->elems[i].offset;
         code = list->elems[i].err;
-        if (!code && ret[i] < 0) /* it was not told */
+        if (!code && asked->time >= 0) /* there may be no record since then */
+            ret[i] = MAX(ret[i], -1);
+        else if (!code && ret[i] < 0) /* it was not told */
             code = RD_KAFKA_RESP_ERR__PARTIAL;
     }
     return code ? error_set(err, ERR_RETRY, "%s of topic %s: %s",
-                            asked->time == RD_KAFKA_OFFSET_END ? "end" : "begin", asked->topic,
-                            rd_kafka_err2str(code))
+                            asked->time == RD_KAFKA_OFFSET_END         ? "end"
+                            : asked->time == RD_KAFKA_OFFSET_BEGINNING ? "begin"
+                                                                       : "offsets",
+                            asked->topic, rd_kafka_err2str(code))
                 : 0;
 }
 
@@ -94,6 +98,14 @@ int kafka_topic_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, i
 {
     const struct offsets_asked asked = {topic, first, count, RD_KAFKA_OFFSET_BEGINNING,
                                         timeout_ms};
+
+    return ask_offsets(ret, rk, &asked, err);
+}
+
+int kafka_topic_time_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t count,
+                             int64_t time_ms, int64_t timeout_ms, struct error *err)
+{
+    const struct offsets_asked asked = {topic, 0, count, time_ms, timeout_ms};
 
     return ask_offsets(ret, rk, &asked, err);
 }
@@ -193,31 +205,24 @@ static int setting_refused(rd_kafka_resp_err_t code, const char *text, const cha
     }
 }
 
-static int setting_of(char **ret, const rd_kafka_ConfigResource_t *resource, const char *topic,
-                      const char *name, struct error *err)
+static char *setting_value(const rd_kafka_ConfigEntry_t *const *entries, size_t count,
+                           const char *name)
 {
-    rd_kafka_resp_err_t code = rd_kafka_ConfigResource_error(resource);
-    const rd_kafka_ConfigEntry_t **entries;
-    size_t n;
-
-    if (code)
-        return setting_refused(code, rd_kafka_err2str(code), topic, err);
-    entries = rd_kafka_ConfigResource_configs(resource, &n);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < count; i++) {
         const char *value = rd_kafka_ConfigEntry_value(entries[i]); /* NULL: it is a secret */
 
-        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0) {
-            *ret = xstrdup(value);
-            return 0;
-        }
+        if (value && strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0)
+            return xstrdup(value);
     }
-    return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
+    return NULL;
 }
 
-static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, const char *name,
-                          struct error *err)
+static int settings_result(char **ret, rd_kafka_event_t *ev, const char *topic,
+                           const char *const *names, size_t count, struct error *err)
 {
     const rd_kafka_ConfigResource_t **resources;
+    const rd_kafka_ConfigEntry_t **entries;
+    rd_kafka_resp_err_t code;
     size_t n;
 
     if (rd_kafka_event_error(ev))
@@ -227,11 +232,18 @@ static int setting_result(char **ret, rd_kafka_event_t *ev, const char *topic, c
         rd_kafka_event_DescribeConfigs_result(ev), &n);
     if (n != 1)
         return error_set(err, ERR_RETRY, "settings of topic %s: an answer to nothing", topic);
-    return setting_of(ret, resources[0], topic, name, err);
+    code = rd_kafka_ConfigResource_error(resources[0]);
+    if (code)
+        return setting_refused(code, rd_kafka_err2str(code), topic, err);
+    entries = rd_kafka_ConfigResource_configs(resources[0], &n);
+    for (size_t i = 0; i < count; i++)
+        ret[i] = setting_value(entries, n, names[i]);
+    return 0;
 }
 
-int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
-                        struct error *err)
+int kafka_topic_settings(char **ret, rd_kafka_t *rk, const char *topic,
+                         const char *const *names, size_t count, int timeout_ms,
+                         struct error *err)
 {
     rd_kafka_ConfigResource_t *resource =
         rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
@@ -242,8 +254,8 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     int result;
 
     rd_kafka_DescribeConfigs(rk, &resource, 1, opt, q);
-    ev = rd_kafka_queue_poll(q, ADMIN_TIMEOUT_MS);
-    result = ev ? setting_result(ret, ev, topic, name, err)
+    ev = rd_kafka_queue_poll(q, timeout_ms);
+    result = ev ? settings_result(ret, ev, topic, names, count, err)
                 : error_set(err, ERR_RETRY, "settings of topic %s: no answer", topic);
     if (ev)
         rd_kafka_event_destroy(ev);
@@ -251,6 +263,19 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
     rd_kafka_AdminOptions_destroy(opt);
     rd_kafka_ConfigResource_destroy(resource);
     return result;
+}
+
+int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
+                        struct error *err)
+{
+    char *value = NULL;
+
+    if (kafka_topic_settings(&value, rk, topic, &name, 1, ADMIN_TIMEOUT_MS, err) < 0)
+        return -1;
+    if (!value)
+        return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
+    *ret = value;
+    return 0;
 }
 
 int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wanted,

@@ -18,6 +18,9 @@ int kafka_topic_end_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int
 /* The first offsets that are still there, likewise. */
 int kafka_topic_begin_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t first,
                               int32_t count, int64_t timeout_ms, struct error *err);
+/* The offsets of the first records since a time, likewise; -1: there is none. */
+int kafka_topic_time_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, int32_t count,
+                             int64_t time_ms, int64_t timeout_ms, struct error *err);
 struct kafka_topic_spec {
     const char *name;
     int32_t partitions;
@@ -31,6 +34,10 @@ int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, stru
  * brokers don't tell it, however often they are asked; or ERR_FATAL 77. */
 int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,
                         struct error *err);
+/* Several of them with one question; ret[i] NULL: these brokers don't tell it. */
+int kafka_topic_settings(char **ret, rd_kafka_t *rk, const char *topic,
+                         const char *const *names, size_t count, int timeout_ms,
+                         struct error *err);
 /* Creates ledger, signal and dead-letter topics where missing; another partition count is
  * refused (78). */
 int kafka_topic_ensure_own(rd_kafka_t *rk, const struct config *c, struct error *err);

@@ -181,6 +181,19 @@ void ledger_cache_free(struct ledger_cache *l)
     free(l);
 }
 
+int ledger_cache_open(struct ledger_cache **ret, const struct config *c, struct error *err)
+{
+    AUTO(ledger_cache_freep) struct ledger_cache *l = NULL;
+    int64_t end = clock_mono_ms() + config_int(c, "start.timeout") * 1000;
+
+    while ((!l && ledger_cache_new(&l, c, err) < 0) ||
+           ledger_cache_sync(l, MAX(end - clock_mono_ms(), 1), err) < 0)
+        if (kafka_start_again(c, end, err) < 0)
+            return -1;
+    *ret = TAKE(l);
+    return 0;
+}
+
 int ledger_cache_sync_to(struct ledger_cache *l, int32_t partition, int64_t offset,
                          int64_t timeout_ms, struct error *err)
 {

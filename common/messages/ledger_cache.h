@@ -11,6 +11,9 @@
 struct ledger_cache;
 
 int ledger_cache_new(struct ledger_cache **ret, const struct config *c, struct error *err);
+/* The same, and all of the topic was read: tried for start.timeout. ERR_FATAL 69; ERR_RETRY at
+ * a stop. */
+int ledger_cache_open(struct ledger_cache **ret, const struct config *c, struct error *err);
 void ledger_cache_free(struct ledger_cache *l);
 DEFINE_FREEP(struct ledger_cache, ledger_cache_freep, ledger_cache_free)
 

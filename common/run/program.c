@@ -103,6 +103,26 @@ static void deadline_end(struct deadline *d)
 
 /* ---- the run ---- */
 
+int program_not_done(struct error *err)
+{
+    if (!err->code)
+        err->code = err->kind == ERR_RETRY && !stop_requested() ? EXIT_UNREACHABLE : EXIT_FATAL;
+    err->kind = ERR_FATAL;
+    return -1;
+}
+
+/* Whoever typed the command sees why, also when the log is a file. */
+static int ended_badly(const struct program *program, const struct config *c,
+                       const struct error *err)
+{
+    int code = exit_code_of(program, err);
+
+    log_error("ended", "exit=%d reason=%s", code, err->message);
+    if (*config_string(c, "log.file"))
+        fprintf(stderr, "%s: %s\n", program->name, err->message);
+    return code;
+}
+
 static int run_with_metrics(const struct program *program, const struct config *c,
                             struct error *err)
 {
@@ -137,8 +157,7 @@ static int run_logged(const struct program *program, const struct config *c)
         log_info("ended", "exit=%d", result);
         return result;
     }
-    log_error("ended", "exit=%d reason=%s", exit_code_of(program, &err), err.message);
-    return exit_code_of(program, &err);
+    return ended_badly(program, c, &err);
 }
 
 int program_main(const struct program *program, int argc, char **argv)

@@ -30,5 +30,9 @@ struct program {
  * not ready any more, and ends_within_ms begins now, with this exit code. */
 void program_ends(int exit_code);
 
+/* For a run that was asked for one thing, which is not done: no good end, also when a stop was
+ * requested. Returns -1. */
+int program_not_done(struct error *err);
+
 /* For main: the exit code. */
 int program_main(const struct program *program, int argc, char **argv);

@@ -3,54 +3,18 @@
 Logs and configuration files of a test stay under build/e2e/<test>/.
 """
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 
-import pymongo
 import pytest
 
 pytest.register_assert_rewrite("support")  # a failed assertion there shows its values too
 from support.bridge import Bridge  # noqa: E402
-from support.running import PATIENCE, ROOT, WORKER, bin_dir  # noqa: E402
+from support.running import PATIENCE, ROOT, bin_dir  # noqa: E402
+from support.servers import Parts  # noqa: E402
 
-sys.path.insert(0, str(ROOT / "tests"))  # for the fakes
-
-VARIABLES = {
-    "kafka": "DYNAFERRY_TEST_KAFKA",
-    "dynamodb": "DYNAFERRY_TEST_DYNAMODB",
-    "mongodb": "DYNAFERRY_TEST_MONGODB",
-}
-
-
-class Parts:
-    """The three servers' addresses; those that scripts/parts started may be stopped and started again. Each
-    worker has servers of its own, so that it alone stops them."""
-
-    def __init__(self):
-        self.directory = ROOT / "build" / (f"parts-{WORKER}" if WORKER else "parts")
-        self.ours = {name for name, variable in VARIABLES.items() if not os.environ.get(variable)}
-        self.script("start")
-        exported = dict(re.findall(r"^export (\w+)=(.*)$", self.script("env"), re.M))
-        for name, variable in VARIABLES.items():
-            setattr(self, name, exported[variable])
-        self.mongo = pymongo.MongoClient(self.mongodb, retryWrites=False)
-
-    def script(self, *arguments):
-        done = subprocess.run(
-            [ROOT / "scripts" / "parts", *arguments, "--dir", self.directory],
-            stdout=subprocess.PIPE, text=True, timeout=600,
-        )  # fmt: skip
-        assert done.returncode == 0, f"scripts/parts {' '.join(arguments)}: exit {done.returncode}"
-        return done.stdout
-
-    def need_ours(self, *names):
-        """Skips the test when it would have to stop a server that somebody else gave."""
-        for name in names:
-            if name not in self.ours:
-                pytest.skip(f"{name} was given by {VARIABLES[name]} and is not ours to stop")
+sys.path.insert(0, str(ROOT / "tests"))  # for the fakes, and the campaign
 
 
 @pytest.fixture(scope="session")

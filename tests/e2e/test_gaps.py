@@ -454,3 +454,26 @@ def test_a_full_run_that_finds_another_table_copies_that_and_ends_well(ferry):
     assert record["generation"] > before and record["finished_ms"] > 0
     rows = [r.keys["pk"]["S"] for r in ferry.log(table) if r.is_row and r.generation == record["generation"]]
     assert sorted(rows) == sorted(f"new {n}" for n in range(30))
+
+
+# --- a machine that stood still ---
+
+
+def test_a_day_between_the_look_at_a_position_and_its_iterator_is_a_gap(ferry):
+    """The iterator is one of today's horizon, behind which what was written yesterday is trimmed."""
+    table = ferry.add_table()
+    put_many(ferry, table, 5, "before")
+    held = ferry.fake.control.fault("hold", op="GetShardIterator", when="before", predicate=from_producer)
+    producer = ferry.producer()
+    assert ferry.fake.control.wait_held(held)
+    before = generation_of(ferry, table)
+    put_many(ferry, table, 5, "yesterday")
+    lost = frozenset(c.place for c in ferry.source(table).changes)
+    ferry.fake.control.set(clock_offset_s=25 * HOUR_S, trust_boto=True)
+    put_many(ferry, table, 5, "today")
+    ferry.fake.control.release(held)
+    wait_renewed(ferry, table, before)
+    put_many(ferry, table, 5, "last")
+    settle_newest(ferry, table, lost)
+    (line,) = lines(producer, table, "table has a gap")
+    assert "older than 23 h" in line

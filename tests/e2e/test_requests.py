@@ -9,7 +9,9 @@ from support.bridge import complain
 from support.generations import generation_of, settle_newest, wait_renewed
 from support.repair_requests import ask, ask_repair, outcome, refusals, repairs, wait_outcome, wait_placed
 from support.running import wait_until
-from support.scripted_source import asked, begin, ferry, from_producer, put, wait_phase, write_on
+from support.scripted_source import (
+    asked, begin, ferry, from_producer, held_cut_batch, put, settle_log, wait_phase, write_on,
+)  # fmt: skip
 
 READS = ("Scan", "GetRecords", "GetShardIterator", "DescribeTable", "DescribeStream", "BatchGetItem")
 
@@ -135,6 +137,26 @@ def test_pauses_in_a_row_lose_nothing_and_repeat_nothing(ferry):
         write_on(ferry, writer, 10)
     ferry.settle()
     ferry.verify()
+
+
+def test_a_pause_that_an_abort_takes_back_is_done_again_and_resumed(ferry):
+    """Its neighbour's cut answer aborts the transaction that both are in."""
+    ferry.settings.update({"ledger.partitions": 1, "commit.interval.ms": 5000})
+    table, other = ferry.add_table(), ferry.add_table()
+    for each in (table, other):
+        put(ferry, each, 1, "first")
+    producer = ferry.producer()
+    for each in (table, other):
+        wait_phase(ferry, each, "tail")
+        wait_placed(ferry, each)
+    fault = held_cut_batch(ferry, other)
+    offsets = [ask(ferry, table, kind) for kind in ("pause", "resume")]
+    wait_until(lambda: "type=pause" in producer.log(), 30, "the pause", [producer])
+    ferry.fake.control.release(fault)
+    wait_until(lambda: "transaction aborted" in producer.log(), 30, "the abort", [producer])
+    assert [wait_outcome(ferry, table, offset) for offset in offsets] == ["", ""]
+    put(ferry, table, 2, "second")
+    settle_log(ferry)
 
 
 def test_what_is_so_already_is_done_without_a_change(ferry):

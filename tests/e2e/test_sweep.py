@@ -156,6 +156,7 @@ def test_consumers_that_are_killed_in_the_middle_of_generations(bridge, consumer
     bridge.producer({"qps.full": 20, "qps.full.batch_num": 5})
     running = [bridge.consumer({"target.batch.count": 10}) for _ in range(consumers)]
     writer.start()
+    wait_until(lambda: bridge.phase(table), 60, "the first generation", bridge.running())
     for _ in range(6):
         delete_some(bridge, table, 10)
         if rng.random() < 0.6:

@@ -154,3 +154,24 @@ def test_a_collection_that_is_dropped_when_the_topic_is_cut(scene):
     cut(scene)
     scene.target[scene.table.name].drop()
     scene.end(renewed=True)
+
+
+# --- by hand ---
+
+
+def test_positions_of_a_restored_dump_are_gone_on_from(scene):
+    """As after mongorestore of a dump that was taken with its oplog: nothing is applied again from the begin."""
+    scene.stop()
+    scene.restore([scene.table.name, APPLIED])
+    for _ in range(2):  # again is harmless
+        done = scene.bridge.run("consumer", scene.settings, ["--adopt-restored"])
+        assert done.process.returncode == 0, done.story()
+    assert "positions=4" in done.log() + scene.bridge.programs[-2].log()
+    scene.start()
+    scene.end()
+    assert "from=position" in scene.consumer.log() and "from=begin" not in scene.consumer.log()
+
+
+def test_what_was_never_a_target_is_not_adopted(bridge):
+    done = bridge.run("consumer", {}, ["--adopt-restored"])
+    assert done.process.returncode == 1 and "holds no positions" in done.log(), done.story()

@@ -47,7 +47,7 @@ class Backend:
         self.old_streams = []    # of tables deleted or recreated
         self.iterators = 0       # serial of the newest iterator
         self.expired = 0         # serials up to this one have expired
-        self.history = []        # every stream record ever made, for the tests' checks
+        self.history = []        # every stream record ever made, for the tests' checks; "made": by our clock
 
     def call(self, operation, fields, hide_children=False, empty=False):
         method = getattr(self, "op_" + operation, None)
@@ -310,7 +310,8 @@ class Backend:
             spell = values.dumps_escaped if self.settings.quirks else dumps
             self.history.append({"table": stream.table_name, "arn": stream.arn, "shard": shard_id,
                                  "seq": str(seq), "name": kind, "ttl": user is not None,
-                                 "keys": change["Keys"], "new": change.get("NewImage")})
+                                 "keys": change["Keys"], "new": change.get("NewImage"), "old": before,
+                                 "made": time.time()})
             return spell({
                 "eventID": uuid.uuid4().hex, "eventName": kind, "eventVersion": "1.1",
                 "eventSource": "aws:dynamodb", "awsRegion": "us-east-1",

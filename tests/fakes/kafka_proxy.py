@@ -1,5 +1,5 @@
-"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, as a broker in trouble does, and
-says of records of chosen topics that they were refused, or does not tell chosen names.
+"""A proxy in front of a Kafka broker that swallows requests of chosen kinds, or their answers, as a broker in
+trouble does, and says of records of chosen topics that they were refused, or does not tell chosen names.
 
 Answers that name the broker's address name the proxy instead, so that clients stay with it. Frames are a length
 of four bytes and what follows; a request begins with its kind. Each connection has a thread for each direction.
@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 
-PRODUCE, LIST_OFFSETS, CREATE_TOPICS = 0, 2, 19
+PRODUCE, LIST_OFFSETS, CREATE_TOPICS, DESCRIBE_CONFIGS = 0, 2, 19, 32
 OUT_OF_ORDER_SEQUENCE = 45
 
 
@@ -37,6 +37,8 @@ class KafkaProxy:
         self.connections = []
         self.refusal = None  # (part of the topic's name, code, how often)
         self.untold = ()  # names that no answer tells
+        self.unanswered = ()  # kinds of requests that are carried out, and whose answers are lost
+        self.away = False  # no connection gets to the broker
         theirs, ours = ((b"127.0.0.1" + struct.pack(">i", p)) for p in (int(port), self.listener.getsockname()[1]))
         self.rename = lambda frame: frame.replace(theirs, ours)
 
@@ -45,12 +47,22 @@ class KafkaProxy:
         return self
 
     def __exit__(self, *_):
-        for each in [self.listener, *self.connections]:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the other end was first
-            each.close()
+        self.end(self.listener)
+        self.cut_all()
+
+    def cut_all(self):
+        """Cuts every connection."""
+        connections, self.connections = self.connections, []
+        for each in connections:
+            self.end(each)
+
+    @staticmethod
+    def end(each):
+        try:
+            each.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the other end was first
+        each.close()
 
     def refuse(self, topic, code, times):
         """The answers to the next `times` Produce requests for such a topic say `code`."""
@@ -62,7 +74,13 @@ class KafkaProxy:
                 client = self.listener.accept()[0]
             except OSError:
                 return  # closed
-            broker = socket.create_connection(self.broker)
+            try:
+                if self.away:
+                    raise ConnectionRefusedError
+                broker = socket.create_connection(self.broker)
+            except OSError:
+                client.close()
+                continue
             self.connections += [client, broker]
             refused = {}  # of this connection: number of the request -> code
             asked = lambda frame, refused=refused: self.asked(frame, refused)
@@ -75,16 +93,21 @@ class KafkaProxy:
         if kind == PRODUCE and self.refusal and self.refusal[2] and self.refusal[0] in frame:
             self.refusal[2] -= 1
             refused[number] = self.refusal[1]
+        if kind in self.unanswered:
+            refused[number] = None
         if kind not in self.swallowed:
             return frame
         self.hidden.set()
         return None
 
     def answered(self, frame, refused):
-        code = refused.pop(struct.unpack(">i", frame[:4])[0], None)
+        code = refused.pop(struct.unpack(">i", frame[:4])[0], 0)
+        if code is None:
+            self.hidden.set()
+            return None
         for name in self.untold:
             frame = frame.replace(name.encode(), b"x" * len(name))
-        return self.rename(frame) if code is None else with_code(frame, code)
+        return with_code(frame, code) if code else self.rename(frame)
 
     @staticmethod
     def pass_on(source, sink, change):

@@ -7,6 +7,7 @@ class Settings:
         self.quirks = False          # DynamoDB Local's spelling in stream images
         self.crc = True
         self.check_signature = True
+        self.trust_boto = False      # whose clock does not follow the service's
         self.clock_offset_s = 0      # of the service's clock
         self.record_age_s = 0        # stream records claim to be this much older
         self.creating_calls = 0      # DescribeTable calls until a new table is ACTIVE

@@ -188,6 +188,39 @@ static void extra_options_are_taken_out(void **state)
     assert_int_equal(err.code, 64);
 }
 
+static void an_option_whose_value_may_be_left_out_takes_one_that_is_there(void **state)
+{
+    static const struct {
+        const char *first, *second; /* NULL: there is none */
+        const char *value;
+    } cases[] = {
+        {"--letters", NULL, ""},
+        {"--letters", "orders", "orders"},
+        {"--letters", "--wait", ""},
+        {"--letters=--wait", NULL, "--wait"},
+        {"--letters=orders", NULL, "orders"},
+        {"--letters=", "--wait", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char name[] = "program";
+        AUTO(free_charp) char *first = xstrdup(cases[i].first);
+        AUTO(free_charp) char *second = xstrdup(cases[i].second ? cases[i].second : "");
+        char *argv[] = {name, first, second, NULL};
+        struct config_extra extras[] = {
+            {.name = "letters", .form = CONFIG_MAY_TAKE_VALUE, .help = "h"},
+            {.name = "wait", .form = CONFIG_FLAG, .help = "h"},
+            {0}};
+        AUTO(config_freep) struct config *c = NULL;
+        struct error err = {0};
+
+        assert_int_equal(
+            config_load(&c, CONFIG_PRODUCER, cases[i].second ? 3 : 2, argv, extras, &err), 0);
+        assert_string_equal(extras[0].value, cases[i].value);
+    }
+}
+
 /* Runs config_load with its standard output in a file, and gives the text. */
 static char *output_of(char *argument)
 {
@@ -240,7 +273,7 @@ static void the_committed_file_is_valid_with_every_default_uncommented(void **st
             text.p[i + 1] = ' ';
     if (config_file_read_text(c, "conf", buf_slice(&text), &err) < 0)
         fail_msg("%s", err.message);
-    CONFIG_OPTIONS_EACH (o)
+    CONFIG_OPTIONS_EACH(o)
         assert_true(config_is_set(c, o->name));
 }
 
@@ -254,6 +287,7 @@ int main(void)
         cmocka_unit_test(the_command_line_is_judged),
         cmocka_unit_test(a_missing_or_huge_file_is_an_error),
         cmocka_unit_test(extra_options_are_taken_out),
+        cmocka_unit_test(an_option_whose_value_may_be_left_out_takes_one_that_is_there),
         cmocka_unit_test(help_version_and_print_config_end_well),
         cmocka_unit_test(the_committed_file_is_valid_with_every_default_uncommented),
     };

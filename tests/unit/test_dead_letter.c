@@ -92,11 +92,100 @@ static void of_a_header_that_is_not_ascii_question_marks_are_left(void **state)
     assert_true(bytes_is(buf_slice(&out), "{\"shard\":\"a\\\"\\n\\u0000\",\"??\":\"??~\""));
 }
 
+/* ---- reading ---- */
+
+static void what_is_written_is_read(void **state)
+{
+    AUTO(buf_release) struct buf producer = {0}, consumer = {0}, handled = {0};
+    struct dead_letter_seen seen;
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(
+        dead_letter_see(&seen, vector_read(&producer, "messages/dead-letter-producer.json"),
+                        &err),
+        0);
+    assert_false(seen.is_mark);
+    assert_true(bytes_is(seen.table, "orders"));
+    assert_true(bytes_is(seen.keys, "{\"pk\":{\"S\":\"u2\"},\"sk\":{\"N\":\"1\"}}"));
+    assert_int_equal(
+        dead_letter_see(&seen, vector_read(&consumer, "messages/dead-letter-consumer.json"),
+                        &err),
+        0);
+    assert_false(seen.is_mark);
+    assert_int_equal(dead_letter_see(&seen,
+                                     vector_read(&handled, "messages/dead-letter-handled.json"),
+                                     &err),
+                     0);
+    assert_true(seen.is_mark);
+    assert_true(bytes_is(seen.table, "orders"));
+    assert_int_equal(seen.partition, 0);
+    assert_int_equal(seen.offset, 17);
+}
+
+static void a_mark_is_encoded_as_its_example(void **state)
+{
+    const struct dead_letter_mark mark = {
+        .table = BYTES_LIT("orders"), .partition = 0, .offset = 17, .ts_ms = 1760000012000};
+    AUTO(buf_release) struct buf file, out = {.ceiling = 65536};
+    struct bytes wanted = vector_read(&file, "messages/dead-letter-handled.json");
+
+    (void)state;
+    dead_letter_mark_encode(&out, &mark);
+    buf_char(&out, '\n');
+    assert_true(bytes_equal(buf_slice(&out), wanted));
+}
+
+static void a_letter_of_what_is_no_event_has_no_keys(void **state)
+{
+    const struct dead_letter letter = {.stage = BYTES_LIT("consumer"),
+                                       .reason = BYTES_LIT("no JSON"),
+                                       .topic = BYTES_LIT("dynaferry.orders")};
+    AUTO(buf_release) struct buf out = {.ceiling = 65536};
+    struct dead_letter_seen seen;
+    struct error err = {0};
+
+    (void)state;
+    dead_letter_encode(&out, &letter);
+    assert_int_equal(dead_letter_see(&seen, buf_slice(&out), &err), 0);
+    assert_int_equal(seen.keys.len, 0);
+}
+
+static void what_is_neither_letter_nor_mark_is_refused(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "[]",
+        "{}",
+        "{\"stage\":\"handled\",\"table\":\"t\"}",
+        "{\"stage\":\"handled\",\"table\":\"t\",\"letter\":{\"partition\":0}}",
+        "{\"stage\":\"handled\",\"table\":\"t\",\"letter\":{\"partition\":0,\"offset\":-1}}",
+        "{\"stage\":\"consumer\",\"table\":\"t\"}",
+        "{\"stage\":\"consumer\",\"keys\":{}}",
+        "{\"stage\":\"consumer\",\"table\":\"t\",\"keys\":\"x\"}",
+        "{\"stage\":\"consumer\",\"table\":\"t\",\"keys\":null} x",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        struct dead_letter_seen seen;
+        struct error err = {0};
+
+        if (dead_letter_see(&seen, bytes_of(wrong[i]), &err) == 0)
+            fail_msg("%s was taken", wrong[i]);
+        assert_int_equal(err.kind, ERR_DATA);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dead_letter_is_encoded_as_its_example),
         cmocka_unit_test(a_dead_letter_of_bytes_that_are_no_text_is_legal_json),
+        cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(a_mark_is_encoded_as_its_example),
+        cmocka_unit_test(a_letter_of_what_is_no_event_has_no_keys),
+        cmocka_unit_test(what_is_neither_letter_nor_mark_is_refused),
         cmocka_unit_test(of_a_header_that_is_not_ascii_question_marks_are_left),
     };
 

@@ -143,12 +143,29 @@ static void records_are_alone_for_a_while_and_longer_when_that_was_too_short(voi
     assert_true(poison_sends_alone(r, now + 4 * POISON_ALONE_MS));
 }
 
+/* Its table was halted, so no dead letter was made: when the topic takes it, it is sent. */
+static void what_is_forgotten_may_be_sent_again(void **state)
+{
+    AUTO(poison_freep) struct poison *r = poison_new();
+
+    (void)state;
+    for (int i = 0; i < POISON_AT_MOST; i++)
+        add_number(r, i, 7);
+    assert_true(take(r, change("s", "0")));
+    poison_forget(r, TOPIC);
+    poison_forget(r, BYTES_LIT("p.other"));
+    assert_false(take(r, change("s", "0")));
+    assert_false(take(r, change("s", "1")));
+    assert_int_equal(add_number(r, 1000, 8), POISON_REMEMBERED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_is_told_by_its_key_a_change_by_shard_and_number),
         cmocka_unit_test(only_what_is_committed_is_forgotten),
         cmocka_unit_test(one_too_many_within_an_hour_is_the_topics_fault),
+        cmocka_unit_test(what_is_forgotten_may_be_sent_again),
         cmocka_unit_test(a_refused_dead_letter_goes_without_its_bytes_once),
         cmocka_unit_test(records_are_alone_for_a_while_and_longer_when_that_was_too_short),
     };

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 
 #include "producer/shard_tree.h"
 
@@ -166,7 +167,6 @@ static void a_child_that_waited_is_as_complete_as_its_parent_is_by_now(void **st
     (void)state;
     shard_advance(&t, a, BYTES_LIT("3"), 1, NOW + 2 * HOUR, NOW);
     assert_int_equal(shard_complete_to(&t, c), NOW + 2 * HOUR);
-    assert_int_equal(shard_tree_complete_to(&t), NOW + 2 * HOUR);
     shard_finish(&t, a, NOW);
     shard_advance(&t, b, BYTES_LIT("6"), 1, NOW + 6 * HOUR, NOW);
     shard_finish(&t, b, NOW);
@@ -174,20 +174,46 @@ static void a_child_that_waited_is_as_complete_as_its_parent_is_by_now(void **st
     shard_tree_release(&t, NULL);
 }
 
-static void the_oldest_completeness_is_of_what_is_not_finished(void **state)
+static void the_nearest_to_trimming_are_of_what_is_not_finished(void **state)
 {
     struct shard_tree t = {0};
+    struct shard_nearest nearest[2];
     struct tree_shard *a = add_adopted(&t, "a", "", SHARD_PREPARE);
     struct tree_shard *b = add_adopted(&t, "b", "", SHARD_PREPARE);
 
     (void)state;
     add_adopted(&t, "c", "", SHARD_NO_NEED);
     shard_idle(&t, a, NOW + 10, NOW + 10);
-    assert_int_equal(shard_tree_complete_to(&t), NOW);
+    assert_int_equal(shard_tree_nearest(&t, nearest, 2), 2);
+    assert_ptr_equal(nearest[0].shard, b);
+    assert_int_equal(nearest[0].complete_to_ms, NOW);
+    assert_ptr_equal(nearest[1].shard, a);
+    assert_int_equal(nearest[1].complete_to_ms, NOW + 10);
     shard_finish(&t, b, NOW);
-    assert_int_equal(shard_tree_complete_to(&t), NOW + 10);
+    assert_int_equal(shard_tree_nearest(&t, nearest, 2), 1);
+    assert_ptr_equal(nearest[0].shard, a);
     shard_finish(&t, a, NOW);
-    assert_int_equal(shard_tree_complete_to(&t), INT64_MAX);
+    assert_int_equal(shard_tree_nearest(&t, nearest, 2), 0);
+    shard_tree_release(&t, NULL);
+}
+
+static void of_many_shards_the_nearest_to_trimming_are_given_in_order(void **state)
+{
+    struct shard_tree t = {0};
+    struct shard_nearest nearest[10];
+    struct tree_shard *shards[50];
+    char id[8];
+
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        snprintf(id, sizeof(id), "s%d", i);
+        shards[i] = add_adopted(&t, id, "", SHARD_PREPARE);
+    }
+    for (int i = 0; i < 50; i++) /* 17 and 50 have no common divisor: each age once */
+        shard_idle(&t, shards[i], NOW + 1 + i * 17 % 50, NOW);
+    assert_int_equal(shard_tree_nearest(&t, nearest, 10), 10);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(nearest[i].complete_to_ms, NOW + 1 + i);
     shard_tree_release(&t, NULL);
 }
 
@@ -350,7 +376,8 @@ int main(void)
         cmocka_unit_test(a_child_is_not_read_before_its_parents_first_record),
         cmocka_unit_test(a_circle_in_the_ledger_is_no_endless_walk),
         cmocka_unit_test(a_child_that_waited_is_as_complete_as_its_parent_is_by_now),
-        cmocka_unit_test(the_oldest_completeness_is_of_what_is_not_finished),
+        cmocka_unit_test(the_nearest_to_trimming_are_of_what_is_not_finished),
+        cmocka_unit_test(of_many_shards_the_nearest_to_trimming_are_given_in_order),
         cmocka_unit_test(a_read_shard_without_a_child_is_a_leaf_until_one_is_known),
         cmocka_unit_test(an_abort_goes_back_to_the_committed_positions),
         cmocka_unit_test(a_first_record_that_an_abort_took_back_is_due_again),

@@ -95,7 +95,11 @@ class Bridge:
 
     def limit_messages(self, table, size):
         """The broker refuses larger batches on the table's topic from now on."""
-        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        self.set_topic(table, "max.message.bytes", size)
+
+    def set_topic(self, table, name, value):
+        """A setting of the table's topic."""
+        entry = ConfigEntry(name, str(value), incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, self.topic(table), incremental_configs=[entry])
         for future in self.admin.incremental_alter_configs([resource]).values():
             future.result()

@@ -600,13 +600,13 @@ def check_ledger(ledger, log, source, table):
 
 
 def read_dead_letters(bootstrap, topic):
-    """(decoded dead letters, problems)."""
+    """(decoded dead letters, problems). The marks of those that were replayed are not among them."""
     checker, found, problems = validator("dead-letter"), [], []
     for message in read_messages(bootstrap, topic):
         where = f"{topic}/{message.partition()}/{message.offset()}"
         problems += schema_problems(checker, message.value(), where)
         found.append(json.loads(message.value()))
-    return found, problems
+    return [letter for letter in found if letter["stage"] != "handled"], problems
 
 
 def check_refused(log, dead_letters):

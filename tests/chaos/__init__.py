@@ -1,0 +1,1 @@
+"""Random campaigns: tables, writers and programs, and a schedule of what befalls them."""

@@ -113,7 +113,9 @@ static bool read_identity_is_ttl(struct json_reader *r)
 
         if (json_peek(r) != JSON_STRING || (!type && !principal))
             json_skip(r, NULL);
-        else if (json_string(r, &text) && type)
+        else if (!json_string(r, &text))
+            return false; /* the reader has failed, and with it the answer */
+        else if (type)
             service = json_raw_is(text, BYTES_LIT("Service"));
         else
             dynamodb = json_raw_is(text, BYTES_LIT("dynamodb.amazonaws.com"));

@@ -144,6 +144,7 @@ TARGET_TROUBLE = [
 
 
 @pytest.mark.asan
+@pytest.mark.tsan
 def test_trouble_of_the_target_that_passes_is_waited_out(check, scripted, proxy):
     """A read of all keys that is cut is begun again, and counts nothing twice."""
     planted = Planted(scripted)

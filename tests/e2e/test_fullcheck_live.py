@@ -139,7 +139,6 @@ def plant(collection, table, missing=(), different=(), extra=()):
     return found
 
 
-@pytest.mark.tsan
 def test_a_repair_beside_a_writer_makes_both_ends_equal(bridge):
     table, other = bridge.add_table(), bridge.add_table()
     items = [{"pk": s(f"repair {i}"), "text": s("right"), "v": n("1")} for i in range(60)]

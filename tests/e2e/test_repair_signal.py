@@ -38,6 +38,7 @@ def damage(bridge, table):
 
 
 @pytest.mark.asan
+@pytest.mark.tsan
 @pytest.mark.parametrize("schema", [KeySchema(("pk",), ("S",)), KeySchema(("pk", "sk"), ("N", "B"))], ids=str)
 def test_damaged_deleted_and_extra_documents_are_right_again_while_a_writer_runs(bridge, schema):
     table = bridge.add_table(schema)

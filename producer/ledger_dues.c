@@ -121,10 +121,15 @@ static bool tombstones_are_due(struct table_worker *w)
 
 /* ---- the end of the snapshot ---- */
 
+/* Under lock. A request may have halted the table since it was decided that the snapshot ends:
+ * its phase stays, and the table goes on behind its snapshot. */
 static void set_finished(struct table_worker *w, void *arg)
 {
-    w->appended.now.phase = PHASE_TAIL;
-    w->appended.now.finished_ms = *(const int64_t *)arg;
+    struct ledger_table *t = &w->appended.now;
+
+    if (t->phase == PHASE_SNAPSHOT)
+        t->phase = PHASE_TAIL;
+    t->finished_ms = *(const int64_t *)arg;
 }
 
 /* Behind all pages: under the gate, and only while none was taken back. */

@@ -373,6 +373,7 @@ bool table_worker_is_over(struct table_worker *w)
     AUTO_LOCK(&w->lock);
     return (w->state == WORKER_HALTED && !table_worker_renews(w)) ||
            (w->p->mode == SYNC_FULL && state->committed.finished_ms > 0 &&
+            state->committed.phase == PHASE_TAIL &&
             state->committed.generation == state->now.generation && w->adoption_committed &&
             state->committed.begin_offsets && !state->dirty && !state->record_due);
 }

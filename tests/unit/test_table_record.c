@@ -23,7 +23,8 @@
 /* ---- the writer: takes everything, remembers the last value ---- */
 
 static char last_value[4096];
-static char tombstones[4096]; /* their keys, each with a space behind it */
+static char tombstones[4096];   /* their keys, each with a space behind it */
+static void (*meanwhile)(void); /* another thread, during the next append */
 
 int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
                             struct step *s, struct error *err)
@@ -37,8 +38,12 @@ int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *
 
 int topic_writer_append(struct topic_writer *w, const struct topic_record *r, struct error *err)
 {
+    void (*other)(void) = TAKE(meanwhile);
+
     (void)w;
     (void)err;
+    if (other)
+        other();
     if (r->value.p)
         snprintf(last_value, sizeof(last_value), BYTES_FMT, BYTES_ARG(r->value));
     else
@@ -831,6 +836,74 @@ static void a_new_generation_is_asked_for_in_the_record_of_the_table(void **stat
     bench_end(&b);
 }
 
+static struct bench *bench_of_meanwhile;
+static struct pending_signal request_of_meanwhile;
+
+/* Another thread has a context of its own. */
+static void take_meanwhile(void)
+{
+    struct append_context a = {.w = bench_of_meanwhile->w};
+
+    buf_init(&a.keys, 4096);
+    buf_init(&a.text, 4096);
+    buf_init(&a.value, 4096);
+    asked = &request_of_meanwhile;
+    a.w->requests.step.run(a.w->requests.step.arg, &a);
+    buf_release(&a.keys);
+    buf_release(&a.text);
+    buf_release(&a.value);
+}
+
+static void begin_at_the_end_of_a_snapshot(struct bench *b, const struct ledger_table *known,
+                                           enum table_signal_type type)
+{
+    begin_with_requests(b, known);
+    resume(b);
+    scan_everything(b);
+    b->w->scan_confirmed = true;
+    bench_of_meanwhile = b;
+    request_of_meanwhile = request(type);
+    meanwhile = take_meanwhile;
+}
+
+static void a_table_that_is_paused_as_its_snapshot_ends_is_paused(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal go_on = request(TABLE_SIGNAL_RESUME);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    begin_at_the_end_of_a_snapshot(&b, &known, TABLE_SIGNAL_PAUSE);
+    assert_int_equal(ledger_dues_append_end(&b.a, &err), 0);
+    assert_int_equal(b.w->state, WORKER_HALT_APPENDED);
+    assert_non_null(strstr(last_value, "\"phase\":\"paused\""));
+    assert_true(b.w->appended.now.finished_ms > 0);
+    committed(&b);
+    go_on.offset = 1;
+    take(&b, &go_on);
+    assert_non_null(strstr(last_value, "\"phase\":\"tail\""));
+    bench_end(&b);
+}
+
+static void a_generation_that_is_asked_for_as_a_snapshot_ends_begins(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct bench b;
+    struct error err;
+
+    (void)state;
+    begin_at_the_end_of_a_snapshot(&b, &known, TABLE_SIGNAL_SNAPSHOT);
+    assert_int_equal(ledger_dues_append_end(&b.a, &err), 0);
+    assert_non_null(strstr(last_value, "\"phase\":\"gap\""));
+    committed(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_false(table_worker_is_over(b.w));
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -850,6 +923,8 @@ int main(void)
         cmocka_unit_test(a_new_generation_is_asked_for_in_the_record_of_the_table),
         cmocka_unit_test(the_last_page_of_a_table_that_stopped_does_not_end_the_stop),
         cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
+        cmocka_unit_test(a_table_that_is_paused_as_its_snapshot_ends_is_paused),
+        cmocka_unit_test(a_generation_that_is_asked_for_as_a_snapshot_ends_begins),
         cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),
         cmocka_unit_test(
             a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again),

@@ -126,6 +126,7 @@ static void set_halted(struct table_worker *w, void *arg)
     t->reason = xstrdup(w->halt_reason);
     table_worker_set_state(w, WORKER_HALTED);
     table_worker_end_scan(w);
+    step_wake(w->p->pool, &w->requests.step); /* its repair ends */
 }
 
 static void log_gap(const struct table_worker *w)

@@ -130,6 +130,19 @@ static int append_answer(struct table_repair *repair, struct append_context *a,
     return 0;
 }
 
+/* The repair holds its generation; should there be another, nothing is appended to it. */
+static bool is_of_this_generation(const struct table_repair *repair)
+{
+    AUTO_LOCK(&repair->w->lock);
+    return repair->origin.generation == repair->w->appended.now.generation;
+}
+
+static bool may_be_appended(const struct table_repair *repair)
+{
+    return table_worker_runs(repair->w) && is_of_this_generation(repair) &&
+           request_offset_is_next(repair->w, repair->signal);
+}
+
 /* Rows and deletes are true each by itself: that some of them are committed without the others
  * is no harm. */
 static int64_t items_append(void *arg, struct append_context *a)
@@ -137,7 +150,7 @@ static int64_t items_append(void *arg, struct append_context *a)
     struct table_repair *repair = arg;
     struct error err;
 
-    if (!table_worker_runs(repair->w) || !request_offset_is_next(repair->w, repair->signal)) {
+    if (!may_be_appended(repair)) {
         repair_keys_drop(&repair->keys);
         return 0;
     }
@@ -173,8 +186,12 @@ int table_repair_new(struct table_repair **ret, struct table_worker *w,
         .append = items_append,
         .dropped = items_dropped,
     };
-    AUTO(table_repair_freep) struct table_repair *repair = xcalloc(1, sizeof(*repair));
+    AUTO(table_repair_freep) struct table_repair *repair = NULL;
 
+    *ret = NULL;
+    if (!table_worker_hold_generation(w))
+        return 0;
+    repair = xcalloc(1, sizeof(*repair));
     repair->w = w;
     repair->signal = pending;
     repair->read = (struct guarded_read){.w = w,
@@ -194,6 +211,7 @@ void table_repair_free(struct table_repair *repair)
     if (!repair)
         return;
     guarded_read_end(&repair->read);
+    table_worker_release_generation(repair->w);
     free(repair);
 }
 

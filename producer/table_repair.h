@@ -5,7 +5,8 @@
  * sent, and every retry is a new one, so what the barrier promises of a page's rows holds for
  * its rows and deletes. Keys that the service leaves unprocessed are asked for again; the
  * handled offset moves with the last of them. So after a crash or an abort between, the first
- * ones are read and appended once more, which does no harm.
+ * ones are read and appended once more, which does no harm. While there is a repair no other
+ * generation begins: an older answer would stand behind the rows of its scan.
  *
  * Of the step that handles the table's requests. */
 #pragma once
@@ -15,7 +16,8 @@
 
 struct table_repair;
 
-/* ERR_DATA: its keys are no keys of this table. The request is borrowed. */
+/* *ret is NULL when the table does not run. ERR_DATA: its keys are no keys of this table. The
+ * request is borrowed. */
 int table_repair_new(struct table_repair **ret, struct table_worker *w,
                      const struct pending_signal *pending, struct error *err);
 void table_repair_free(struct table_repair *repair);

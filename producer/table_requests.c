@@ -226,6 +226,8 @@ static int64_t repair_of_next(struct append_context *a, const struct pending_sig
 
     if (!*repair && table_repair_new(repair, w, pending, &err) < 0)
         return handle_in_record(a, pending, err.message);
+    if (!*repair)
+        return WAIT_MS;
     delay = table_repair_go_on(*repair, a, &err);
     return delay == TABLE_REPAIR_REFUSED ? handle_in_record(a, pending, err.message) : delay;
 }
@@ -273,6 +275,15 @@ static int64_t handle_next(struct append_context *a)
 
 /* ---- the step ---- */
 
+/* A table that is halted waits for the end of its repair before it starts again. */
+static void pause_repair(struct table_worker *w)
+{
+    if (table_worker_runs(w))
+        table_repair_pause(w->requests.repair);
+    else
+        table_repair_free(TAKE(w->requests.repair));
+}
+
 static int64_t requests_step(void *arg, void *context)
 {
     struct table_worker *w = arg;
@@ -281,7 +292,7 @@ static int64_t requests_step(void *arg, void *context)
     if (delay == 0)
         delay = handle_next(table_worker_context(w, context));
     else
-        table_repair_pause(w->requests.repair);
+        pause_repair(w);
     if (delay == STEP_END)
         table_repair_free(TAKE(w->requests.repair));
     return delay;

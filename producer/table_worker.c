@@ -64,6 +64,21 @@ void table_worker_part_ended(struct table_worker *w)
     table_worker_unref(w);
 }
 
+bool table_worker_hold_generation(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    if (w->state != WORKER_RUNNING || w->halt_reason)
+        return false;
+    w->parts++;
+    return true;
+}
+
+void table_worker_release_generation(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    w->parts--;
+}
+
 bool table_worker_runs(struct table_worker *w)
 {
     if (atomic_load(&w->stopping))

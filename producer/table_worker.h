@@ -125,7 +125,7 @@ struct table_worker {
     int64_t state_ms;   /* since when; monotonic. Of starting, adopting and halting in turn: the
                            first */
     bool ledger_unseen; /* it ran: the cache may not have all that it committed */
-    int parts;          /* steps of segments and shards that have not ended */
+    int parts; /* steps of segments and shards that have not ended, and a repair under way */
     struct table_state appended;
     struct segment_reader *segments; /* steps; as many as appended.segments */
     int64_t segment_count;
@@ -168,6 +168,10 @@ bool table_worker_schedule(struct table_worker *w, struct step *step, int64_t de
  * goes on already; its `ended` lets go of it. */
 bool table_worker_part_begins(struct table_worker *w, struct step *step);
 void table_worker_part_ended(struct table_worker *w);
+/* The same for what is no step of its own: the table stays in its generation, with its key
+ * schema, until it is released. False: it does not run. */
+bool table_worker_hold_generation(struct table_worker *w);
+void table_worker_release_generation(struct table_worker *w);
 
 /* ---- its life ---- */
 

@@ -24,7 +24,15 @@
 
 static char last_value[4096];
 static char tombstones[4096];   /* their keys, each with a space behind it */
-static void (*meanwhile)(void); /* another thread, during the next append */
+static void (*meanwhile)(void); /* another thread, during the next append or request */
+
+static void let_others_run(void)
+{
+    void (*others)(void) = TAKE(meanwhile);
+
+    if (others)
+        others();
+}
 
 int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
                             struct step *s, struct error *err)
@@ -38,12 +46,9 @@ int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *
 
 int topic_writer_append(struct topic_writer *w, const struct topic_record *r, struct error *err)
 {
-    void (*other)(void) = TAKE(meanwhile);
-
     (void)w;
     (void)err;
-    if (other)
-        other();
+    let_others_run();
     if (r->value.p)
         snprintf(last_value, sizeof(last_value), BYTES_FMT, BYTES_ARG(r->value));
     else
@@ -106,6 +111,24 @@ void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_memb
 {
     (void)w;
     (void)m;
+}
+
+/* ---- the source: it has no item ---- */
+
+int __wrap_ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
+                         const struct bytes *keys, size_t count, struct error *err);
+int __wrap_ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
+                         const struct bytes *keys, size_t count, struct error *err)
+{
+    (void)client;
+    (void)table;
+    (void)keys;
+    (void)count;
+    (void)err;
+    let_others_run();
+    buf_init(&ret->body, 4096);
+    buf_lit(&ret->body, "{\"Responses\":{\"t\":[]},\"UnprocessedKeys\":{}}");
+    return 0;
 }
 
 /* ---- the ledger ---- */
@@ -904,6 +927,102 @@ static void a_generation_that_is_asked_for_as_a_snapshot_ends_begins(void **stat
     bench_end(&b);
 }
 
+static struct pending_signal request_to_repair(void)
+{
+    static char key[] = "{\"pk\":{\"S\":\"u\"}}", *keys[] = {key};
+    struct pending_signal repair = request(TABLE_SIGNAL_REPAIR);
+
+    repair.signal.keys = keys;
+    repair.signal.key_count = 1;
+    return repair;
+}
+
+static void run_with_stream(struct bench *b, const struct ledger_table *known)
+{
+    b->p.mode = SYNC_ALL;
+    key_schema_copy(&b->w->schema, &known->key_schema);
+    resume(b);
+}
+
+static enum worker_state state_meanwhile;
+
+static void halt_and_look_again(void)
+{
+    struct bench *b = bench_of_meanwhile;
+
+    table_worker_halt(b->w, PHASE_GAP, "a shard vanished");
+    control(b);
+    committed(b);
+    control(b);
+    state_meanwhile = b->w->state;
+    last_value[0] = '\0';
+}
+
+static void a_new_generation_waits_for_the_end_of_a_repair(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct pending_signal repair = request_to_repair();
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    b.p.renews_gaps = true;
+    run_with_stream(&b, &known);
+    bench_of_meanwhile = &b;
+    meanwhile = halt_and_look_again;
+    take(&b, &repair);
+    assert_int_equal(state_meanwhile, WORKER_HALTED); /* or the next one takes its answer */
+    assert_string_equal(last_value, "");
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    take(&b, &repair); /* of a table that does not run there is none */
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
+static void abort_twice(void)
+{
+    aborted(bench_of_meanwhile);
+    aborted(bench_of_meanwhile);
+    table_worker_halt(bench_of_meanwhile->w, PHASE_GAP, "a shard vanished");
+}
+
+/* Of a table that nothing can be appended to for a while, too. */
+static void a_table_that_waits_out_its_aborts_ends_its_repair(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct pending_signal repair = request_to_repair();
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    run_with_stream(&b, &known);
+    bench_of_meanwhile = &b;
+    meanwhile = abort_twice;
+    take(&b, &repair);
+    assert_int_equal(b.w->parts, 1);
+    take(&b, &repair);
+    assert_int_equal(b.w->parts, 0);
+    bench_end(&b);
+}
+
+static void a_repair_is_appended_once(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct pending_signal repair = request_to_repair();
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    run_with_stream(&b, &known);
+    take(&b, &repair);
+    assert_int_equal(b.w->appended.now.signal_offset, 1);
+    take(&b, &repair);
+    assert_int_equal(b.w->parts, 0);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -925,6 +1044,9 @@ int main(void)
         cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
         cmocka_unit_test(a_table_that_is_paused_as_its_snapshot_ends_is_paused),
         cmocka_unit_test(a_generation_that_is_asked_for_as_a_snapshot_ends_begins),
+        cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
+        cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
+        cmocka_unit_test(a_repair_is_appended_once),
         cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),
         cmocka_unit_test(
             a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again),

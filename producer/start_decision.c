@@ -87,8 +87,8 @@ int64_t start_decision_doubt_ms(const struct start_decision *decision, int64_t d
 
 bool start_decision_renews(const struct ledger_table *known, bool renews_gaps)
 {
-    if (known->phase == PHASE_GAP && renews_gaps)
-        return true;
+    if (known->phase == PHASE_GAP && (renews_gaps || known->generation == 0))
+        return true; /* before the first generation nothing was lost */
     /* also while it is gone or failed: that does not bring back what was lost */
     return known->renew && known->phase != PHASE_PAUSED;
 }

@@ -146,6 +146,19 @@ static void a_gap_that_renews_begins_a_new_generation(void **state)
     expect_if_renews(false, &k, &s, START_WAIT);
 }
 
+static void a_gap_before_the_first_generation_is_gone_on_from_by_itself(void **state)
+{
+    struct ledger_table k = known();
+
+    (void)state;
+    k.phase = PHASE_GAP;
+    assert_false(start_decision_renews(&k, false));
+    k.generation = 0;
+    assert_true(start_decision_renews(&k, false));
+    k.phase = PHASE_PAUSED;
+    assert_false(start_decision_renews(&k, false));
+}
+
 /* That it is there again does not bring back what was lost before. */
 static void a_table_with_a_gap_that_was_gone_or_failed_begins_anew_all_the_same(void **state)
 {
@@ -296,6 +309,7 @@ int main(void)
         cmocka_unit_test(what_can_not_be_told_apart_from_loss_is_a_gap),
         cmocka_unit_test(a_gap_and_a_pause_wait_for_a_person),
         cmocka_unit_test(a_gap_that_renews_begins_a_new_generation),
+        cmocka_unit_test(a_gap_before_the_first_generation_is_gone_on_from_by_itself),
         cmocka_unit_test(a_table_with_a_gap_that_was_gone_or_failed_begins_anew_all_the_same),
         cmocka_unit_test(a_new_gap_is_halted_for_whatever_comes_then),
         cmocka_unit_test(another_id_or_stream_is_believed_sooner_than_a_lack),

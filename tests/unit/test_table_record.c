@@ -1023,6 +1023,22 @@ static void a_repair_is_appended_once(void **state)
     bench_end(&b);
 }
 
+/* Whatever on_gap says: nobody could end it by a request. */
+static void a_gap_before_the_first_generation_is_looked_at_again(void **state)
+{
+    struct ledger_table known = record(PHASE_GAP, 0);
+    struct bench b;
+
+    (void)state;
+    known.generation = 0;
+    bench_begin(&b, SYNC_ALL, &known);
+    table_worker_set_state(b.w, WORKER_HALTED);
+    assert_false(table_worker_is_over(b.w));
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1044,6 +1060,7 @@ int main(void)
         cmocka_unit_test(a_snapshot_ends_when_the_table_was_looked_at_after_its_last_page),
         cmocka_unit_test(a_table_that_is_paused_as_its_snapshot_ends_is_paused),
         cmocka_unit_test(a_generation_that_is_asked_for_as_a_snapshot_ends_begins),
+        cmocka_unit_test(a_gap_before_the_first_generation_is_looked_at_again),
         cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
         cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
         cmocka_unit_test(a_repair_is_appended_once),

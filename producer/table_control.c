@@ -210,7 +210,7 @@ static int64_t look_again(struct table_worker *w)
     committed = !state->dirty && state->committed.phase == state->now.phase;
     if (w->parts > 0 || !committed || !is_time_to_start(w))
         return CONTROL_MS;
-    free(TAKE(w->halt_reason));
+    table_worker_forget_halt(w);
     table_worker_set_state(w, WORKER_STARTING);
     return 0;
 }

@@ -71,7 +71,7 @@ static void leave_halted(struct table_worker *w)
     if (w->state == WORKER_RUNNING)
         table_worker_halt_appended(w);
     else
-        free(TAKE(w->halt_reason));
+        table_worker_forget_halt(w);
 }
 
 /* A gap that it was to go on from stays to be gone on from. */

@@ -126,21 +126,34 @@ void table_worker_halt_appended(struct table_worker *w)
     table_worker_set_state(w, WORKER_HALT_APPENDED);
 }
 
+void table_worker_forget_halt(struct table_worker *w)
+{
+    free(TAKE(w->halt_reason));
+    w->halt_is_final = false;
+}
+
 void table_worker_start_appended(struct table_worker *w)
 {
-    free(TAKE(w->halt_reason)); /* its record is committed: no abort takes it back */
-    w->halt_is_final = false;
+    table_worker_forget_halt(w); /* its record is committed: no abort takes it back */
     table_worker_set_state(w, WORKER_START_APPENDED);
+}
+
+/* Under lock. */
+static void halt(struct table_worker *w, enum ledger_phase phase, const char *reason,
+                 bool is_final)
+{
+    if (w->halt_reason || w->state == WORKER_HALTED)
+        return;
+    w->halt_reason = xstrdup(reason);
+    w->halt_phase = phase;
+    w->halt_is_final = is_final;
+    step_wake(w->p->pool, &w->control);
 }
 
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason)
 {
     AUTO_LOCK(&w->lock);
-    if (w->halt_reason || w->state == WORKER_HALTED)
-        return;
-    w->halt_reason = xstrdup(reason);
-    w->halt_phase = phase;
-    step_wake(w->p->pool, &w->control);
+    halt(w, phase, reason, false);
 }
 
 bool table_worker_renews(const struct table_worker *w)
@@ -223,8 +236,7 @@ static void record_committed(struct table_worker *w)
     w->adoption_committed = true;
     w->begin_delivered = w->begin_offsets != NULL;
     if (w->state == WORKER_HALT_APPENDED) {
-        free(TAKE(w->halt_reason));
-        w->halt_is_final = false;
+        table_worker_forget_halt(w);
         table_worker_set_state(w, WORKER_HALTED);
     } else if (w->state == WORKER_START_APPENDED) {
         table_worker_set_state(w, WORKER_STARTING);
@@ -317,8 +329,8 @@ static void on_topic_failed(void *arg, const char *topic, const char *reason)
     if (strcmp(topic, w->topic) != 0)
         return;
     text = xasprintf("topic %s: %s", topic, reason);
-    w->halt_is_final = true; /* if it is halted for this */
-    table_worker_halt(w, PHASE_FAILED, text);
+    AUTO_LOCK(&w->lock);
+    halt(w, PHASE_FAILED, text, true);
 }
 
 /* The writer has logged it. */

@@ -146,7 +146,7 @@ struct table_worker {
     int64_t topic_at_ms;
     char *halt_reason; /* the control step halts the table */
     enum ledger_phase halt_phase;
-    bool halt_is_final; /* only a restart ends it */
+    bool halt_is_final; /* only a restart or a request ends it */
     char trouble[256];  /* why nothing goes on at the moment; "" */
     int64_t trouble_ms; /* since when there was no progress; 0: none */
     int64_t logged_ms;  /* when it was last logged */
@@ -186,6 +186,8 @@ void table_worker_start_appended(struct table_worker *w);
 void table_worker_end_scan(struct table_worker *w);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Under lock: what it was halted for is over. */
+void table_worker_forget_halt(struct table_worker *w);
 /* Under lock: it has a gap, and a new generation is to begin by itself. */
 bool table_worker_renews(const struct table_worker *w);
 /* How long nothing is to be asked for, since nothing of the table could be appended: after

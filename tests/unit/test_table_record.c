@@ -1039,6 +1039,49 @@ static void a_gap_before_the_first_generation_is_looked_at_again(void **state)
     bench_end(&b);
 }
 
+static void say_the_topic_failed(struct bench *b)
+{
+    b->w->member.topic_failed(b->w->member.arg, "dynaferry.t", "message too large");
+}
+
+/* Else it would not be looked at again, when it fails for what may be mended. */
+static void
+a_topic_that_failed_while_its_table_was_halted_says_nothing_of_its_next_halt(void **state)
+{
+    struct ledger_table known = record(PHASE_PAUSED, 0);
+    struct bench b;
+
+    (void)state;
+    bench_begin(&b, SYNC_FULL, &known);
+    table_worker_set_state(b.w, WORKER_HALTED);
+    say_the_topic_failed(&b);
+    assert_null(b.w->halt_reason);
+    assert_false(b.w->halt_is_final);
+    bench_end(&b);
+}
+
+static void a_new_generation_is_not_final_because_the_last_one_was(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal snapshot = request(TABLE_SIGNAL_SNAPSHOT);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    resume(&b);
+    say_the_topic_failed(&b);
+    control(&b);
+    committed(&b);
+    assert_int_equal(b.w->appended.now.phase, PHASE_FAILED);
+    assert_true(b.w->halt_is_final);
+    take(&b, &snapshot);
+    committed(&b);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_STARTING);
+    assert_false(b.w->halt_is_final);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1061,6 +1104,9 @@ int main(void)
         cmocka_unit_test(a_table_that_is_paused_as_its_snapshot_ends_is_paused),
         cmocka_unit_test(a_generation_that_is_asked_for_as_a_snapshot_ends_begins),
         cmocka_unit_test(a_gap_before_the_first_generation_is_looked_at_again),
+        cmocka_unit_test(
+            a_topic_that_failed_while_its_table_was_halted_says_nothing_of_its_next_halt),
+        cmocka_unit_test(a_new_generation_is_not_final_because_the_last_one_was),
         cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
         cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
         cmocka_unit_test(a_repair_is_appended_once),

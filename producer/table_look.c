@@ -316,11 +316,18 @@ static void note_open_ends(struct table_worker *w, const struct listing_result *
         doubt_clear(&l->shards);
         return;
     }
-    if (doubt_said(&l->shards, why, clock_mono_ms(), doubt_ms) && !w->halt_reason) {
-        w->halt_reason = TAKE(why);
-        w->halt_phase = PHASE_GAP;
-    }
+    if (doubt_said(&l->shards, why, clock_mono_ms(), doubt_ms))
+        table_worker_halt_locked(w, PHASE_GAP, why);
     l->list_at_ms = clock_mono_ms() + doubt_again_ms(&l->shards, doubt_ms);
+}
+
+/* Under lock. */
+static void halt_for_order(struct table_worker *w, const char *shard)
+{
+    AUTO(free_charp)
+    char *why = xasprintf("the parent of shard %s was listed after it had been read", shard);
+
+    table_worker_halt_locked(w, PHASE_GAP, why);
 }
 
 static void take_listing(struct table_worker *w, const struct ddb_stream *stream, bool whole)
@@ -335,11 +342,8 @@ static void take_listing(struct table_worker *w, const struct ddb_stream *stream
     note_open_ends(w, &found, whole);
     if (strcmp(stream->status, "ENABLED") != 0)
         w->look.wants_table = true;
-    if (found.reversed && !w->halt_reason) {
-        w->halt_reason = xasprintf("the parent of shard %s was listed after it had been read",
-                                   found.reversed);
-        w->halt_phase = PHASE_GAP;
-    }
+    if (found.reversed)
+        halt_for_order(w, found.reversed);
     step_wake(w->p->pool, &w->control);
     pthread_mutex_unlock(&w->lock);
     if (found.added)

@@ -156,6 +156,12 @@ void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const ch
     halt(w, phase, reason, false);
 }
 
+void table_worker_halt_locked(struct table_worker *w, enum ledger_phase phase,
+                              const char *reason)
+{
+    halt(w, phase, reason, false);
+}
+
 bool table_worker_renews(const struct table_worker *w)
 {
     const struct ledger_table *t = &w->appended.now;

@@ -184,8 +184,12 @@ void table_worker_halt_appended(struct table_worker *w);
 void table_worker_start_appended(struct table_worker *w);
 /* Under lock: other tables may scan. */
 void table_worker_end_scan(struct table_worker *w);
-/* Halts the table in a phase that was proven: the control step writes it into the ledger. */
+/* Halts the table in a phase that was proven: the control step writes it into the ledger.
+ * Nothing is done to one that is halted, or about to be. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
+/* Under lock: the same. */
+void table_worker_halt_locked(struct table_worker *w, enum ledger_phase phase,
+                              const char *reason);
 /* Under lock: what it was halted for is over. */
 void table_worker_forget_halt(struct table_worker *w);
 /* Under lock: it has a gap, and a new generation is to begin by itself. */

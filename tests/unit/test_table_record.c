@@ -14,6 +14,7 @@
 #include "producer/carried_table.h"
 #include "producer/ledger_dues.h"
 #include "producer/signal_topic.h"
+#include "producer/stream_listing.h"
 #include "producer/table_adopt.h"
 #include "producer/table_record.h"
 #include "producer/table_requests.h"
@@ -113,7 +114,29 @@ void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_memb
     (void)m;
 }
 
-/* ---- the source: it has no item ---- */
+/* ---- the source: it has no item, and one shard ---- */
+
+int64_t __wrap_stream_listing_page(struct append_context *a, const char *arn, bool *ret_done,
+                                   struct error *err);
+int64_t __wrap_stream_listing_page(struct append_context *a, const char *arn, bool *ret_done,
+                                   struct error *err)
+{
+    struct ddb_stream *stream = xcalloc(1, sizeof(*stream));
+
+    (void)arn;
+    (void)err;
+    let_others_run();
+    stream->arn = xstrdup("");
+    stream->status = xstrdup("ENABLED");
+    stream->view = xstrdup("NEW_IMAGE");
+    stream->shards = xcalloc(1, sizeof(*stream->shards));
+    stream->shards[0] =
+        (struct ddb_shard){xstrdup("s2"), xstrdup("s1"), xstrdup("1"), xstrdup("")};
+    stream->shard_count = stream->shard_room = 1;
+    a->w->look.listing = stream;
+    *ret_done = true;
+    return 0;
+}
 
 int __wrap_ddb_items_get(struct http_answer *ret, struct ddb_client *client, const char *table,
                          const struct bytes *keys, size_t count, struct error *err);
@@ -1082,6 +1105,58 @@ static void a_new_generation_is_not_final_because_the_last_one_was(void **state)
     bench_end(&b);
 }
 
+static void pause_and_commit(void)
+{
+    request_of_meanwhile = request(TABLE_SIGNAL_PAUSE);
+    take(bench_of_meanwhile, &request_of_meanwhile);
+    committed(bench_of_meanwhile);
+}
+
+static void look_at_a_shard_without_its_parent(struct bench *b)
+{
+    int64_t long_ago = clock_mono_ms() - 3600000;
+
+    for (int i = 0; i < 3; i++)
+        doubt_said(&b->w->look.shards, "the parent of shard s2 is neither read nor listed",
+                   long_ago + i, 60000);
+    b->w->look.routine_at_ms = INT64_MAX; /* the table is not looked at */
+    b->w->look.step.run(b->w->look.step.arg, &b->a);
+}
+
+/* An abort, of others, would write the gap over the pause. */
+static void what_a_look_finds_as_its_table_is_paused_is_not_kept(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    run_with_stream(&b, &known);
+    bench_of_meanwhile = &b;
+    meanwhile = pause_and_commit;
+    look_at_a_shard_without_its_parent(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    aborted(&b);
+    control(&b);
+    assert_int_equal(b.w->state, WORKER_HALTED);
+    assert_int_equal(b.w->appended.now.phase, PHASE_PAUSED);
+    bench_end(&b);
+}
+
+static void a_shard_whose_parent_is_never_listed_is_a_gap(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    run_with_stream(&b, &known);
+    look_at_a_shard_without_its_parent(&b);
+    control(&b);
+    assert_int_equal(b.w->appended.now.phase, PHASE_GAP);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1107,6 +1182,8 @@ int main(void)
         cmocka_unit_test(
             a_topic_that_failed_while_its_table_was_halted_says_nothing_of_its_next_halt),
         cmocka_unit_test(a_new_generation_is_not_final_because_the_last_one_was),
+        cmocka_unit_test(what_a_look_finds_as_its_table_is_paused_is_not_kept),
+        cmocka_unit_test(a_shard_whose_parent_is_never_listed_is_a_gap),
         cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
         cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
         cmocka_unit_test(a_repair_is_appended_once),

@@ -112,11 +112,30 @@ static int64_t run(struct append_context *a)
 
 /* ---- halting, and coming back ---- */
 
+/* What is told of a halt: once it is written, a request may end it at any time. */
+struct halt_told {
+    enum ledger_phase phase;
+    bool renews;
+    int64_t gaps;
+    char *reason;
+};
+
+/* Under lock. */
+static void note_halt(const struct table_worker *w, struct halt_told *ret)
+{
+    const struct ledger_table *t = &w->appended.now;
+
+    free(ret->reason);
+    *ret = (struct halt_told){.phase = t->phase,
+                              .renews = table_worker_renews(w),
+                              .gaps = t->gaps,
+                              .reason = xstrdup(t->reason)};
+}
+
 static void set_halted(struct table_worker *w, void *arg)
 {
     struct ledger_table *t = &w->appended.now;
 
-    (void)arg;
     t->phase = w->halt_phase;
     if (t->phase == PHASE_GAP) {
         t->renew = w->p->renews_gaps;
@@ -127,57 +146,59 @@ static void set_halted(struct table_worker *w, void *arg)
     table_worker_set_state(w, WORKER_HALTED);
     table_worker_end_scan(w);
     step_wake(w->p->pool, &w->requests.step); /* its repair ends */
+    note_halt(w, arg);
 }
 
-static void log_gap(const struct table_worker *w)
+static void log_gap(const struct table_worker *w, const struct halt_told *halt)
 {
-    int64_t gaps = w->appended.now.gaps;
-
-    if (gaps > 1)
+    if (halt->gaps > 1)
         log_error("table has another gap",
-                  "table=%s gaps=%" PRId64 " pause_ms=%" PRId64 " reason=%s", w->table, gaps,
-                  gap_pace_pause_ms(gaps), w->halt_reason);
+                  "table=%s gaps=%" PRId64 " pause_ms=%" PRId64 " reason=%s", w->table,
+                  halt->gaps, gap_pace_pause_ms(halt->gaps), halt->reason);
     else
         log_warn("table has a gap: a new generation begins", "table=%s reason=%s", w->table,
-                 w->halt_reason);
+                 halt->reason);
 }
 
 /* A gap that nothing goes on from by itself, with what does. */
-static void log_halted_in_gap(const struct table_worker *w)
+static void log_halted_in_gap(const struct table_worker *w, const struct halt_told *halt)
 {
     AUTO(free_charp) char *next = xasprintf("dynaferry-producer --resume %s", w->table);
 
     if (w->p->mode == SYNC_INCR)
         log_error("table halted", "table=%s phase=gap reason=%s on_gap=fail next=%s lost=%s",
-                  w->table, w->halt_reason, next,
+                  w->table, halt->reason, next,
                   "sync_mode=incr reads no rows: the changes in the gap are lost");
     else
         log_error("table halted", "table=%s phase=gap reason=%s on_gap=fail next=%s", w->table,
-                  w->halt_reason, next);
+                  halt->reason, next);
 }
 
-static void log_halted(const struct table_worker *w)
+static void log_halted(const struct table_worker *w, const struct halt_told *halt)
 {
-    if (w->halt_phase != PHASE_GAP)
+    if (halt->phase != PHASE_GAP)
         log_error("table halted", "table=%s phase=%s reason=%s", w->table,
-                  ledger_phase_name(w->halt_phase), w->halt_reason);
-    else if (w->p->renews_gaps)
-        log_gap(w);
+                  ledger_phase_name(halt->phase), halt->reason);
+    else if (halt->renews)
+        log_gap(w, halt);
     else
-        log_halted_in_gap(w);
+        log_halted_in_gap(w, halt);
 }
 
 static int64_t halt_table(struct append_context *a)
 {
     struct table_worker *w = a->w;
+    struct halt_told halt = {0};
     struct error err;
+    int result = table_record_change(a, &w->control, set_halted, &halt, &err);
 
-    if (table_record_change(a, &w->control, set_halted, NULL, &err) < 0)
-        return err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
-    metric_set(w->metrics.phase, w->halt_phase);
-    metric_add(w->metrics.gaps, w->halt_phase == PHASE_GAP);
-    log_halted(w);
-    return CONTROL_MS;
+    if (result == 0) {
+        metric_set(w->metrics.phase, halt.phase);
+        metric_add(w->metrics.gaps, halt.phase == PHASE_GAP);
+        log_halted(w, &halt);
+    }
+    free(halt.reason);
+    return result < 0 && err.kind == ERR_FENCED ? STEP_END : CONTROL_MS;
 }
 
 /* Under lock: a table that is gone may come back, what it failed for may be mended, and from a

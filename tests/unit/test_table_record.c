@@ -11,6 +11,7 @@
 
 #include "common/base/clock.h"
 #include "common/kafka/kafka_topic.h"
+#include "common/run/log.h"
 #include "producer/carried_table.h"
 #include "producer/ledger_dues.h"
 #include "producer/signal_topic.h"
@@ -78,9 +79,15 @@ void topic_writer_gate_exit(struct topic_writer *w)
     (void)w;
 }
 
+static void (*behind_the_gate)(void); /* another thread, once the gate is left */
+
 void topic_writer_commit_soon(struct topic_writer *w)
 {
+    void (*others)(void) = TAKE(behind_the_gate);
+
     (void)w;
+    if (others)
+        others();
 }
 
 void topic_writer_add_member(struct topic_writer *w, struct topic_writer_member *m)
@@ -112,6 +119,24 @@ void topic_writer_remove_member(struct topic_writer *w, struct topic_writer_memb
 {
     (void)w;
     (void)m;
+}
+
+/* ---- the log ---- */
+
+static char last_error[1024]; /* its fields */
+
+void __wrap_log_event(enum log_level level, const char *event, const char *fields, ...)
+    __attribute__((format(printf, 3, 4)));
+void __wrap_log_event(enum log_level level, const char *event, const char *fields, ...)
+{
+    va_list args;
+
+    (void)event;
+    if (level != LOG_LEVEL_ERROR)
+        return;
+    va_start(args, fields);
+    vsnprintf(last_error, sizeof(last_error), fields, args);
+    va_end(args);
 }
 
 /* ---- the source: it has no item, and one shard ---- */
@@ -1157,6 +1182,30 @@ static void a_shard_whose_parent_is_never_listed_is_a_gap(void **state)
     bench_end(&b);
 }
 
+static void commit_and_take(void)
+{
+    committed(bench_of_meanwhile);
+    take(bench_of_meanwhile, &request_of_meanwhile);
+}
+
+static void a_halt_that_a_request_ends_at_once_is_logged_as_it_was(void **state)
+{
+    struct ledger_table known = record(PHASE_TAIL, 1);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    run_with_stream(&b, &known);
+    table_worker_halt(b.w, PHASE_GAP, "a shard vanished");
+    bench_of_meanwhile = &b;
+    request_of_meanwhile = request(TABLE_SIGNAL_RESUME);
+    behind_the_gate = commit_and_take;
+    control(&b);
+    assert_null(b.w->halt_reason);
+    assert_non_null(strstr(last_error, "reason=a shard vanished"));
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1184,6 +1233,7 @@ int main(void)
         cmocka_unit_test(a_new_generation_is_not_final_because_the_last_one_was),
         cmocka_unit_test(what_a_look_finds_as_its_table_is_paused_is_not_kept),
         cmocka_unit_test(a_shard_whose_parent_is_never_listed_is_a_gap),
+        cmocka_unit_test(a_halt_that_a_request_ends_at_once_is_logged_as_it_was),
         cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
         cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
         cmocka_unit_test(a_repair_is_appended_once),

@@ -125,34 +125,21 @@ static bool note_begin(void *arg, const rd_kafka_message_t *message)
     return true;
 }
 
-static int offsets_at(rd_kafka_topic_partition_list_t *list, rd_kafka_t *rk, const char *topic,
-                      int32_t partitions, int64_t from_ms, struct error *err)
-{
-    rd_kafka_resp_err_t code;
-
-    for (int32_t p = 0; p < partitions; p++)
-        rd_kafka_topic_partition_list_add(list, topic, p)->offset = from_ms;
-    code = rd_kafka_offsets_for_times(rk, list, READ_TIMEOUT_MS);
-    return code ? error_set(err, ERR_RETRY, "offsets of %s: %s", topic, rd_kafka_err2str(code))
-                : 0;
-}
-
 int topic_search_begin(int64_t *ret_offsets, const struct config *c, const char *topic,
                        int32_t partitions, int64_t generation, int64_t from_ms,
                        struct error *err)
 {
     AUTO(rd_kafka_freep) rd_kafka_t *rk = NULL;
-    AUTO(rd_kafka_listp)
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    AUTO(free_offsets) int64_t *from = xcalloc((size_t)partitions, sizeof(*from));
 
     if (open_reader(&rk, c, err) < 0 ||
-        offsets_at(list, rk, topic, partitions, from_ms, err) < 0)
+        kafka_topic_time_offsets(from, rk, topic, partitions, from_ms, READ_TIMEOUT_MS, err) <
+            0)
         return -1;
     for (int32_t p = 0; p < partitions; p++) {
         struct begin_search search = {.generation = generation, .offset = -1};
 
-        if (list->elems[p].offset >= 0 &&
-            read_from(rk, topic, p, list->elems[p].offset, note_begin, &search, err) < 0)
+        if (from[p] >= 0 && read_from(rk, topic, p, from[p], note_begin, &search, err) < 0)
             return -1;
         if (search.offset < 0)
             return error_set(err, ERR_DATA,

@@ -117,8 +117,14 @@ static void saw(struct partition *p, const rd_kafka_message_t *m)
     batch_saw(&p->batch, m->offset, m->len + m->key_len);
 }
 
-static void refuse(struct partition *p, rd_kafka_message_t *m, const char *reason)
+/* Which key it is about can't be told (ev NULL), or only that. */
+static void refuse(struct partition *p, rd_kafka_message_t *m, const struct event *ev,
+                   const char *reason)
 {
+    if (ev && ev->keys.len)
+        pass_see_skipped(p, ev->keys);
+    else
+        pass_see_unreadable(p);
     saw(p, m);
     partition_keep(p, m);
     partition_refuse(p, m, reason);
@@ -132,11 +138,11 @@ static void take_message(struct partition *p, rd_kafka_message_t *m)
     const char *wrong;
 
     if (!m->payload || event_decode(&ev, (struct bytes){m->payload, m->len}, &err) < 0) {
-        refuse(p, m, m->payload ? err.message : "a message without a value");
+        refuse(p, m, NULL, m->payload ? err.message : "a message without a value");
         return;
     }
     if ((wrong = wrong_with(p, &ev))) {
-        refuse(p, m, wrong);
+        refuse(p, m, &ev, wrong);
         return;
     }
     if (stops(p, &ev, m->offset)) {

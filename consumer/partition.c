@@ -196,6 +196,7 @@ struct partition_next partition_run(struct partition *p)
 {
     p->end_seen = -1;
     p->stop = PARTITION_STOP_NOT;
+    p->notes.begun = false;
     atomic_store(&p->offset, p->position.offset);
     atomic_store(&p->log_shrank, false);
     p->look = (struct log_look){0};
@@ -242,6 +243,7 @@ void partition_drop_batch(struct partition *p)
         free(p->refusals[i].reason);
     free(TAKE(p->refused));
     p->message_count = p->refusal_count = p->letter_count = p->notes.count = 0;
+    p->notes.unreadable = false;
     batch_reset(&p->batch);
 }
 

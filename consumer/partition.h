@@ -100,7 +100,9 @@ struct pass_begin { /* a begin with a pass of its own, which is next */
     char log_id[POSITION_TEXT_MAX];
 };
 
-struct pass_notes { /* what a batch has seen */
+struct pass_notes {  /* what a batch has seen */
+    bool begun;      /* since the partition was read from where it stands */
+    bool unreadable; /* the batch has a record whose key can't be told */
     unsigned char (*hashes)[SEEN_HASH_BYTES];
     size_t count;
     size_t capacity;
@@ -165,6 +167,7 @@ struct partition {
     } stop;                    /* nothing may be taken in past it */
     struct pass_begin next_begin;
     int64_t end_at;
+    int64_t swept_to;       /* documents that a sweep has reached, also one that failed */
     struct sweep_ask sweep; /* SWEEPING */
     struct log_look look;   /* CHECKING */
     bool log_doubted;       /* it stopped with PARTITION_STOP_LOG: is it the same log? */

@@ -45,6 +45,11 @@ void pass_see_skipped(struct partition *p, struct bytes keys)
         add_hash(p, keys);
 }
 
+void pass_see_unreadable(struct partition *p)
+{
+    p->notes.unreadable = true;
+}
+
 /* A delete leaves nothing that a sweep could take. */
 void pass_collect(struct partition *p)
 {
@@ -57,14 +62,25 @@ void pass_collect(struct partition *p)
             add_hash(p, b->entries[i].keys);
 }
 
-/* The first note of a pass has to be there even when the generation names nothing here. */
-static int begin_notes(struct partition *p, struct error *err)
+/* What stands right behind the begin begins the notes, before it takes in anything: also who
+ * has taken over there, and when the generation names nothing here. Later nobody may: notes
+ * that are not whole have to be missed. */
+bool pass_has_to_begin(const struct partition *p)
+{
+    const struct position *position = &p->position;
+
+    return position->pass[0] && !p->notes.begun && !position_is_ahead(position) &&
+           position->applied == position->begin + 1;
+}
+
+int pass_begin_notes(struct partition *p, struct error *err)
 {
     const struct position *position = &p->position;
     enum mongo_result result = seen_begin(p->writer->mongo, position->pass, p->topic, p->number,
                                           position->generation, err);
 
-    return result == MONGO_DONE ? 0 : -1;
+    p->notes.begun = result == MONGO_DONE;
+    return p->notes.begun ? 0 : -1;
 }
 
 int pass_note(struct partition *p, struct error *err)
@@ -75,15 +91,25 @@ int pass_note(struct partition *p, struct error *err)
 
     if (!position->pass[0] || notes->count == 0)
         return 0;
-    /* who stored the pass may not have come to it */
-    if (position->applied == position->begin + 1 && begin_notes(p, err) < 0)
-        return -1;
     for (size_t i = 0; i < notes->count; i += n) {
         n = MIN(notes->count - i, SEEN_MANY_MAX);
         if (seen_add(p->writer->mongo, position->pass, notes->hashes + i, n, err) != MONGO_DONE)
             return -1;
     }
     return 0;
+}
+
+void pass_applied(struct partition *p)
+{
+    struct position *position = &p->position;
+
+    if (!p->notes.unreadable || !position->pass[0])
+        return;
+    log_warn("generation will not be swept",
+             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64
+             " reason=\"it has a record that says no key: see the dead letters\"",
+             p->table->name, p->topic, p->number, position->generation);
+    position_gave_up_pass(position);
 }
 
 /* ---- the begin ---- */
@@ -104,6 +130,7 @@ static void take_begin(struct partition *p)
     name_pass(pass, sizeof(pass));
     position_begun(&p->position, b->generation, b->offset, b->log_id, pass);
     position_written(&p->position, b->offset + 1);
+    p->notes.begun = false;
     log_info("generation began",
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " rows=true pass=%s",
              p->table->name, p->topic, p->number, b->generation, pass);
@@ -119,16 +146,12 @@ static struct partition_next read_on(struct partition *p)
 
 struct partition_next pass_begins(struct partition *p)
 {
-    struct error err;
-
     if (position_is_ahead(&p->position))
         return partition_wait(p);
     if (p->position.applied <= p->next_begin.offset) {
         take_begin(p);
         return partition_wait(p);
     }
-    if (begin_notes(p, &err) < 0)
-        return partition_hold(p, MONGO_AGAIN, &err, "begin notes");
     return read_on(p);
 }
 
@@ -154,6 +177,7 @@ static struct partition_next swept(struct partition *p)
              "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " swept=%" PRId64,
              p->table->name, p->topic, p->number, p->position.generation, p->sweep.deleted);
     position_swept(&p->position, p->end_at + 1);
+    p->swept_to = 0;
     return read_on(p);
 }
 
@@ -164,12 +188,22 @@ static struct partition_next failed(struct partition *p, enum mongo_result resul
     return partition_hold(p, result, &p->sweep.err, "sweep");
 }
 
+/* A sweep that fails again and again at the same place is no progress. */
+static void progressed(struct partition *p, int64_t reached)
+{
+    p->swept_to = reached;
+    if (p->health)
+        health_alive(p->health);
+}
+
 static struct partition_next still_sweeping(struct partition *p)
 {
     if (!table_is_current(p->table, p->view))
         return partition_restart(p, "its collection or log is another one");
-    if (p->health)
-        health_alive(p->health);
+    if (!sweeper_is_sweeping(p->consumer->sweeper, &p->sweep)) /* others are */
+        progressed(p, p->swept_to);
+    else if (atomic_load(&p->sweep.reached) > p->swept_to)
+        progressed(p, atomic_load(&p->sweep.reached));
     return partition_wait_until(p, clock_mono_ms() + ALIVE_MS);
 }
 

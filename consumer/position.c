@@ -261,9 +261,14 @@ void position_begun_without_rows(struct position *position, int64_t generation, 
     position->pass[0] = '\0';
 }
 
-void position_swept(struct position *position, int64_t end)
+void position_gave_up_pass(struct position *position)
 {
     position->pass[0] = '\0';
+}
+
+void position_swept(struct position *position, int64_t end)
+{
+    position_gave_up_pass(position);
     position_written(position, end);
 }
 

@@ -174,6 +174,8 @@ void position_begun(struct position *position, int64_t generation, int64_t begin
 /* The same, of a generation that has changes only. */
 void position_begun_without_rows(struct position *position, int64_t generation, int64_t begin,
                                  const char *log_id);
+/* What was seen can't be told any more: its generation's end is passed like any record. */
+void position_gave_up_pass(struct position *position);
 /* The documents without a note of the pass were deleted: its generation's end is applied. */
 void position_swept(struct position *position, int64_t end);
 /* Did the document hold this pass of this owner when it was read? Only then may a sweep delete

@@ -39,7 +39,8 @@ struct lagging { /* a partition that has something to apply */
     struct partition *p;
     struct retention_topic *topic;
     int64_t position;
-    int64_t start; /* of its log */
+    int64_t
+        start; /* of its log; -1: the brokers do not tell, and it is left out of this look */
     struct retention_search search;
 };
 
@@ -228,7 +229,7 @@ static bool is_found(const struct lagging *one, int64_t now)
 {
     const struct retention_place *place = &one->p->place;
 
-    return one->topic->policy.keep_ms < 0 ||
+    return one->start < 0 || one->topic->policy.keep_ms < 0 ||
            (place->found_ms > 0 && place->position == one->position &&
             now - place->found_ms < FOUND_FOR_MS);
 }
@@ -254,8 +255,10 @@ static int ask_times(struct retention *r, int64_t now)
         if (is_found(one, now))
             continue;
         if (list->elems[at].err)
-            return -1;
-        retention_search_told(&one->search, list->elems[at++].offset, one->position);
+            one->start = -1;
+        else
+            retention_search_told(&one->search, list->elems[at].offset, one->position);
+        at++;
     }
     return list->cnt;
 }

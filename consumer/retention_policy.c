@@ -7,6 +7,8 @@
 #include "common/kafka/kafka_topic.h"
 #include "common/run/log.h"
 
+#define FOR_EVER_MS (INT64_C(100) * 365 * 24 * 3600 * 1000) /* some write INT64_MAX */
+
 #define ASK_EVERY_MS (5 * 60 * 1000)
 #define TIMEOUT_MS 5000
 
@@ -35,7 +37,7 @@ static void take(struct retention_policy *policy, char *const settings[SETTINGS]
 
     policy->keep_ms = settings[KEEP_MS] ? strtoll(settings[KEEP_MS], NULL, 10)
                                         : config_int(config, "topic.retention.ms");
-    if (!deletes || policy->keep_ms < 0)
+    if (!deletes || policy->keep_ms < 0 || policy->keep_ms > FOR_EVER_MS)
         policy->keep_ms = -1;
     policy->by_size = deletes && is_limited(settings[KEEP_BYTES]);
 }

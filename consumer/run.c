@@ -141,6 +141,7 @@ static void batch_applied(struct partition *p)
         position_begun(&p->position, b->generation, p->begin, b->log_id, "");
     else if (b->generation)
         position_begun_without_rows(&p->position, b->generation, p->begin, b->log_id);
+    pass_applied(p);
     position_written(&p->position, b->next_offset);
 }
 
@@ -364,6 +365,8 @@ struct partition_next run_running(struct partition *p)
         return stop_log(p);
     if (!partition_has_batch(p) && position_again_due(&p->position, clock_mono_ms()))
         return begin_again(p);
+    if (pass_has_to_begin(p) && pass_begin_notes(p, &err) < 0)
+        return partition_hold(p, MONGO_AGAIN, &err, "begin notes");
     if (intake_pull(p, c->batch_count, c->batch_bytes, &err) < 0)
         return partition_hold(p, MONGO_AGAIN, &err, "read");
     next = partition_has_batch(p) ? with_batch(p) : without_batch(p);

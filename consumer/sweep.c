@@ -66,6 +66,7 @@ static void end_unwanted(struct sweep *sweep)
 
     for (; ask; ask = next) {
         next = ask->next;
+        atomic_store(&ask->reached, sweep->documents);
         if (sweep->calls->is_unwanted(sweep->calls->arg, ask))
             end_ask(sweep, ask, SWEEP_STALE, NULL);
     }
@@ -159,9 +160,21 @@ static bson_t *delete_command(const struct sweep *sweep)
     return command;
 }
 
+struct refused_deletes {
+    enum mongo_result result; /* MONGO_DONE: none was */
+    struct error *err;
+};
+
+/* A delete that was broken off may still come. */
 static void take_write_error(void *arg, const struct mongo_write_error *e)
 {
-    error_set(arg, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
+    struct refused_deletes *refused = arg;
+
+    if (refused->result == MONGO_UNKNOWN)
+        return;
+    refused->result =
+        mongo_reply_fault(e->code) == MONGO_FAULT_OUTCOME ? MONGO_UNKNOWN : MONGO_AGAIN;
+    error_set(refused->err, ERR_RETRY, "%s (code %" PRId32 ")", e->message, e->code);
 }
 
 /* Who has a document in the command does not know what became of it. */
@@ -185,24 +198,24 @@ static void count_deleted(struct sweep *sweep)
 static int delete_orphans(struct sweep *sweep, struct error *err)
 {
     AUTO(mongo_bsonp) bson_t *command = delete_command(sweep);
-    struct error refused = {0};
+    struct refused_deletes refused = {MONGO_DONE, err};
     enum mongo_result result;
     bson_t reply;
 
     if (!command)
         return 0;
     result = mongo_write(sweep->m, sweep->m->target->database, command, &reply, err);
-    if (result == MONGO_DONE)
+    if (result == MONGO_DONE) {
         mongo_reply_write_errors(&reply, take_write_error, &refused);
-    bson_destroy(&reply);
-    if (result == MONGO_DONE && refused.kind == ERR_NONE) {
-        count_deleted(sweep);
-        return 0;
+        result = refused.result;
     }
-    if (result == MONGO_DONE)
-        *err = refused;
-    deletes_failed(sweep, result, err);
-    return -1;
+    bson_destroy(&reply);
+    if (result != MONGO_DONE) {
+        deletes_failed(sweep, result, err);
+        return -1;
+    }
+    count_deleted(sweep);
+    return 0;
 }
 
 static void empty_page(struct sweep *sweep)
@@ -299,6 +312,31 @@ static int check_collection(struct sweep *sweep, struct error *err)
     return 0;
 }
 
+/* To the begin, if the position is still this owner's and of this pass: another one may have
+ * swept it meanwhile, and dropped the notes. */
+static int go_back(struct sweep *sweep, const struct sweep_ask *ask, struct error *err)
+{
+    int64_t begin = ask->position.begin;
+    struct position_change change;
+    const struct position_change *const changes = &change;
+    struct position_doc doc;
+    bool all = false;
+
+    if (position_store_read(sweep->m, &ask->id, 1, &doc, err) != MONGO_DONE)
+        return -1;
+    if (!position_may_sweep(&ask->position, &doc, sweep->calls->me))
+        return 0;
+    position_set_back(&change, &doc,
+                      doc.rewind == POSITION_NONE ? begin : MIN(doc.rewind, begin));
+    if (position_store_change(sweep->m, &ask->id, &changes, 1, &all, err) != MONGO_DONE)
+        return -1;
+    if (all)
+        log_warn("notes of a generation are gone, it is applied again",
+                 "position=%s generation=%" PRId64 " begin=%" PRId64, ask->id,
+                 ask->position.generation, begin);
+    return 0;
+}
+
 /* Somebody may have dropped the notes (seen_missing then misses nothing): nobody knows any more
  * what was seen, so the generation is applied again from its begin. */
 static int check_notes(struct sweep *sweep, struct error *err)
@@ -312,11 +350,8 @@ static int check_notes(struct sweep *sweep, struct error *err)
             return -1;
         if (begun)
             continue;
-        if (position_store_rewind(sweep->m, ask->id, ask->position.begin, err) < 0)
+        if (go_back(sweep, ask, err) < 0)
             return -1;
-        log_warn("notes of a generation are gone, it is applied again",
-                 "position=%s generation=%" PRId64 " begin=%" PRId64, ask->id,
-                 ask->position.generation, ask->position.begin);
         end_ask(sweep, ask, SWEEP_STALE, NULL);
     }
     return 0;
@@ -336,7 +371,7 @@ static void run(struct sweep *sweep)
         end_all(sweep, SWEEP_FAILED, &err);
         return;
     }
-    log_info("sweep ended",
+    log_info(sweep->asks ? "sweep ended" : "sweep given up",
              "table=%s documents=%" PRId64 " deleted=%" PRId64 " foreign=%" PRId64
              " took_ms=%" PRId64,
              sweep->table->name, sweep->documents, sweep->deleted, sweep->foreign,

@@ -10,6 +10,8 @@
  * A sweep that was cut off is done again from the start. Of one thread. */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "common/base/error.h"
 #include "common/mongo/mongo.h"
 #include "consumer/position.h"
@@ -34,6 +36,7 @@ struct sweep_ask {
     struct table_view *view;
     struct position position; /* a copy */
     int64_t deleted;          /* of its documents */
+    atomic_llong reached;     /* documents of the collection that were read so far */
     struct error err;
 
     /* under the sweeper's lock */

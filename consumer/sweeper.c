@@ -201,10 +201,17 @@ void sweeper_ask(struct sweeper *sweeper, struct sweep_ask *ask)
     ask->stage = SWEEP_ASK_WAITS;
     ask->unwanted = false;
     ask->deleted = 0;
+    atomic_store(&ask->reached, 0);
     ask->since_ms = clock_mono_ms();
     ask->next = sweeper->waiting;
     sweeper->waiting = ask;
     pthread_cond_broadcast(&sweeper->changed);
+}
+
+bool sweeper_is_sweeping(struct sweeper *sweeper, const struct sweep_ask *ask)
+{
+    AUTO_LOCK(&sweeper->lock);
+    return ask->stage == SWEEP_ASK_SWEPT;
 }
 
 enum sweep_outcome sweeper_outcome(struct sweeper *sweeper, struct sweep_ask *ask)

@@ -21,6 +21,8 @@ bool sweeper_stop(struct sweeper *sweeper, int64_t timeout_ms);
 void sweeper_free(struct sweeper *sweeper);
 
 void sweeper_ask(struct sweeper *sweeper, struct sweep_ask *ask);
+/* Or does it wait for others? */
+bool sweeper_is_sweeping(struct sweeper *sweeper, const struct sweep_ask *ask);
 /* An outcome is told once; then the ask is free again. */
 enum sweep_outcome sweeper_outcome(struct sweeper *sweeper, struct sweep_ask *ask);
 /* The asker does not want it any more. false: it is being swept, and `ended` follows. Else

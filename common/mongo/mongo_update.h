@@ -1,8 +1,9 @@
 /* common/mongo/mongo_update.h - single documents changed by compare-and-set.
  *
  * An upsert that loses the race against another's of the same document (a duplicate key)
- * matches nothing and is no error: what is there now is to be read. Any other refused statement
- * is MONGO_AGAIN, answered no. Of one thread, as its struct mongo. */
+ * matches nothing and is no error: what is there now is to be read. A statement that was broken
+ * off is MONGO_UNKNOWN, any other refused one MONGO_AGAIN, answered no. Of one thread, as its
+ * struct mongo. */
 #pragma once
 
 #include "common/mongo/mongo.h"

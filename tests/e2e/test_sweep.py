@@ -196,3 +196,28 @@ def test_notes_that_somebody_dropped_delete_nothing(bridge):
     kept = {document["_id"] for document in bridge.target()[table.name].find()}
     assert kept <= before, "no document of an item was deleted and made again"
     assert consumer.log().count("notes of a generation are gone") >= 1
+
+
+def test_a_record_that_says_no_key_keeps_a_partition_from_being_swept(bridge):
+    """Nobody knows what it was about: rather a document too many than one too few."""
+    table = bridge.add_table()
+    bridge.writer(table, seed=55, keys=120).fill()
+    producer = bridge.producer()
+    consumer = bridge.consumer()
+    bridge.settle()
+    producer.sigterm()
+    bridge.producer({"qps.full": 10, "qps.full.batch_num": 5})
+    generation = ledger_of(bridge, table)["generation"]
+    request(bridge, table)
+    wait_until(lambda: count_noted(bridge) == 4, 60, "notes", bridge.running())
+    foreign = confluent_kafka.Producer({"bootstrap.servers": bridge.parts.kafka})
+    foreign.produce(bridge.topic(table), b"{", b"someone", partition=1)
+    assert foreign.flush(30) == 0
+    wait_renewed(bridge, table, generation)
+    wait_until(lambda: all(p["pass"] == "" for p in positions(bridge, table)), 90, "swept", bridge.running())
+    bridge.wait_applied()
+    complain(bridge.verify_target(table, "raw"))
+    ended = re.findall(r"rows ended.* partition=(\d)", consumer.log())
+    assert "generation will not be swept" in consumer.log()
+    assert sorted(re.findall(r"rows ended.* partition=(\d) generation=\d+ swept=", consumer.log())) == ["0", "2", "3"]
+    assert "1" in ended

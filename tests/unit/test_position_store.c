@@ -228,6 +228,23 @@ static void a_refused_statement_is_no_mismatch(void **state)
                      MONGO_AGAIN);
 }
 
+/* 11601: interrupted, which may only mean that nobody waits for it any more. */
+static void a_statement_that_was_broken_off_may_still_come(void **state)
+{
+    struct position_doc doc = {.found = true, .offset = 7, .rewind = 3, .again = POSITION_NONE};
+    struct position_change change;
+    bool all = false;
+
+    (void)state;
+    position_set_back(&change, &doc, 3);
+    assert_int_equal(change_one(&change,
+                                "{\"ok\":1,\"n\":0,\"writeErrors\":[{\"index\":0,\"code\":"
+                                "11601,\"errmsg\":\"interrupted\"}]}",
+                                &all),
+                     MONGO_UNKNOWN);
+    assert_false(all);
+}
+
 static void documents_come_in_any_order(void **state)
 {
     const char *ids[] = {"t/1", "t/0", "t/2"};
@@ -263,6 +280,7 @@ int main(void)
         cmocka_unit_test(owners_changes_compare_the_owner),
         cmocka_unit_test(a_goodbye_in_doubt_leaves_the_offset),
         cmocka_unit_test(a_refused_statement_is_no_mismatch),
+        cmocka_unit_test(a_statement_that_was_broken_off_may_still_come),
         cmocka_unit_test(documents_come_in_any_order),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 
 /* ---- the table's own record ---- */
 
-static void set_begin_offsets(struct table_worker *w, void *arg)
+static bool set_begin_offsets(struct table_worker *w, void *arg)
 {
     struct ledger_table *t = &w->appended.now;
     size_t n = sizeof(*w->begin_offsets) * (size_t)w->partitions;
@@ -18,6 +18,7 @@ static void set_begin_offsets(struct table_worker *w, void *arg)
     (void)arg;
     if (!t->begin_offsets && w->begin_delivered)
         t->begin_offsets = memcpy(xmalloc(n), w->begin_offsets, n);
+    return true; /* it may also be due for another reason */
 }
 
 static bool record_is_due(struct table_worker *w)
@@ -123,13 +124,14 @@ static bool tombstones_are_due(struct table_worker *w)
 
 /* Under lock. A request may have halted the table since it was decided that the snapshot ends:
  * its phase stays, and the table goes on behind its snapshot. */
-static void set_finished(struct table_worker *w, void *arg)
+static bool set_finished(struct table_worker *w, void *arg)
 {
     struct ledger_table *t = &w->appended.now;
 
     if (t->phase == PHASE_SNAPSHOT)
         t->phase = PHASE_TAIL;
     t->finished_ms = *(const int64_t *)arg;
+    return true;
 }
 
 /* Behind all pages: under the gate, and only while none was taken back. */

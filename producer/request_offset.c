@@ -6,9 +6,10 @@
 
 #define ID_BYTES 100 /* of a sender's id, at most */
 
-static void set_offset(struct table_worker *w, void *arg)
+static bool set_offset(struct table_worker *w, void *arg)
 {
     w->appended.now.signal_offset = *(const int64_t *)arg;
+    return true;
 }
 
 int64_t request_offset_handled(struct table_worker *w)
@@ -41,9 +42,10 @@ void request_offset_note(struct table_worker *w, const struct pending_signal *pe
     ledger_table_handled(&w->appended.now, pending->offset, id, refused);
 }
 
-static void note_done(struct table_worker *w, void *arg)
+static bool note_done(struct table_worker *w, void *arg)
 {
     request_offset_note(w, arg, "");
+    return true;
 }
 
 int request_offset_pass(struct append_context *a, const struct pending_signal *pending,

@@ -132,7 +132,7 @@ static void note_halt(const struct table_worker *w, struct halt_told *ret)
                               .reason = xstrdup(t->reason)};
 }
 
-static void set_halted(struct table_worker *w, void *arg)
+static bool set_halted(struct table_worker *w, void *arg)
 {
     struct ledger_table *t = &w->appended.now;
 
@@ -147,6 +147,7 @@ static void set_halted(struct table_worker *w, void *arg)
     table_worker_end_scan(w);
     step_wake(w->p->pool, &w->requests.step); /* its repair ends */
     note_halt(w, arg);
+    return true;
 }
 
 static void log_gap(const struct table_worker *w, const struct halt_told *halt)

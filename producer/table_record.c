@@ -75,19 +75,24 @@ int table_record_sync(struct table_worker *w, struct error *err)
 /* ---- into the ledger ---- */
 
 int table_record_append(struct append_context *a,
-                        void (*change)(struct table_worker *w, void *arg), void *arg,
+                        bool (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
     struct table_worker *w = a->w;
     AUTO(ledger_table_release) struct ledger_table copy = {0};
+    bool changed;
     int result;
 
     AUTO_LOCK(&w->record_lock);
     pthread_mutex_lock(&w->lock);
-    change(w, arg);
-    table_state_recorded(&w->appended);
-    ledger_table_copy(&copy, &w->appended.now);
+    changed = change(w, arg);
+    if (changed) {
+        table_state_recorded(&w->appended);
+        ledger_table_copy(&copy, &w->appended.now);
+    }
     pthread_mutex_unlock(&w->lock);
+    if (!changed)
+        return 0;
     result = append_ledger_table(a, &copy, err);
     if (result < 0)
         topic_writer_request_abort(w->writer, err->message);
@@ -95,7 +100,7 @@ int table_record_append(struct append_context *a,
 }
 
 int table_record_change(struct append_context *a, struct step *step,
-                        void (*change)(struct table_worker *w, void *arg), void *arg,
+                        bool (*change)(struct table_worker *w, void *arg), void *arg,
                         struct error *err)
 {
     struct table_worker *w = a->w;

@@ -133,7 +133,7 @@ static void carry_out(struct table_worker *w, const struct handling *handling)
 }
 
 /* Under lock. The table may have changed since it was decided to be here: decided anew. */
-static void handle(struct table_worker *w, void *arg)
+static bool handle(struct table_worker *w, void *arg)
 {
     struct handling *handling = arg;
     struct request_decision *decision = &handling->decision;
@@ -147,10 +147,11 @@ static void handle(struct table_worker *w, void *arg)
     handling->handled =
         decision->verdict != REQUEST_WAIT && decision->verdict != REQUEST_REPAIR;
     if (!handling->handled)
-        return;
+        return false;
     carry_out(w, handling);
     request_offset_note(w, handling->pending,
                         decision->verdict == REQUEST_REFUSE ? decision->why : "");
+    return true;
 }
 
 /* ---- handling ---- */

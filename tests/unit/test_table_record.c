@@ -28,6 +28,8 @@ static char last_value[4096];
 static char tombstones[4096];   /* their keys, each with a space behind it */
 static void (*meanwhile)(void); /* another thread, during the next append or request */
 
+static void (*at_the_gate)(void); /* another thread, before the gate is entered */
+
 static void let_others_run(void)
 {
     void (*others)(void) = TAKE(meanwhile);
@@ -39,10 +41,14 @@ static void let_others_run(void)
 int topic_writer_gate_enter(struct topic_writer *w, struct topic_writer_member *m,
                             struct step *s, struct error *err)
 {
+    void (*others)(void) = TAKE(at_the_gate);
+
     (void)m;
     (void)s;
     (void)w;
     (void)err;
+    if (others)
+        others();
     return 0;
 }
 
@@ -1206,6 +1212,30 @@ static void a_halt_that_a_request_ends_at_once_is_logged_as_it_was(void **state)
     bench_end(&b);
 }
 
+static void find_a_gap(void)
+{
+    table_worker_halt(bench_of_meanwhile->w, PHASE_GAP, "a shard vanished");
+}
+
+static void a_request_that_has_to_wait_after_all_appends_nothing(void **state)
+{
+    struct ledger_table known = record(PHASE_SNAPSHOT, 0);
+    struct pending_signal pause = request(TABLE_SIGNAL_PAUSE);
+    struct bench b;
+
+    (void)state;
+    begin_with_requests(&b, &known);
+    resume(&b);
+    last_value[0] = '\0';
+    bench_of_meanwhile = &b;
+    at_the_gate = find_a_gap;
+    take(&b, &pause);
+    assert_non_null(b.w->halt_reason);
+    assert_string_equal(last_value, "");
+    assert_false(b.w->appended.dirty);
+    bench_end(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1234,6 +1264,7 @@ int main(void)
         cmocka_unit_test(what_a_look_finds_as_its_table_is_paused_is_not_kept),
         cmocka_unit_test(a_shard_whose_parent_is_never_listed_is_a_gap),
         cmocka_unit_test(a_halt_that_a_request_ends_at_once_is_logged_as_it_was),
+        cmocka_unit_test(a_request_that_has_to_wait_after_all_appends_nothing),
         cmocka_unit_test(a_new_generation_waits_for_the_end_of_a_repair),
         cmocka_unit_test(a_table_that_waits_out_its_aborts_ends_its_repair),
         cmocka_unit_test(a_repair_is_appended_once),

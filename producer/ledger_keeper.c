@@ -259,6 +259,21 @@ void ledger_keeper_forget(struct ledger_keeper *keeper, const char *table)
     step_wake(keeper->handle->p->pool, &keeper->step);
 }
 
+void ledger_keeper_keep(struct ledger_keeper *keeper, const char *table)
+{
+    struct keys *forgotten = &keeper->forgotten;
+    size_t kept = 0;
+
+    AUTO_LOCK(&keeper->lock);
+    for (size_t i = 0; i < forgotten->count; i++) {
+        if (strcmp(forgotten->all[i], table) == 0)
+            free(forgotten->all[i]);
+        else
+            forgotten->all[kept++] = forgotten->all[i];
+    }
+    forgotten->count = kept;
+}
+
 void ledger_keeper_stop(struct ledger_keeper *keeper)
 {
     atomic_store(&keeper->stopping, true);

@@ -82,6 +82,7 @@ static void start_table(struct ledger_partition *lp, const char *table)
                                               .home = lp->handle};
     struct table_worker *worker;
 
+    ledger_keeper_keep(lp->keeper, table);
     ledger_handle_ref(lp->handle);
     worker = carried_table_new(lp->handle->p, &setup);
     lp->tables = xrealloc(lp->tables, sizeof(*lp->tables) * (lp->count + 1));

@@ -46,7 +46,7 @@ static int64_t routine_ms(const struct table_worker *w)
     int64_t ms = ROUTINE_MS + atomic_load(&w->p->tables) * (int64_t)ROUTINE_TABLE_MS +
                  shard_tree_count(&w->appended.tree) / SHARDS_A_PAGE * (int64_t)ROUTINE_PAGE_MS;
 
-    return ms / 2 + rand() % ms;
+    return ms * 3 / 4 + rand() % (ms / 2);
 }
 
 static int64_t child_pause_ms(const struct tree_shard *leaf)

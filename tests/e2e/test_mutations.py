@@ -355,7 +355,7 @@ MUTATIONS = {
     # Half a page is committed, or, on a slow machine, appends and commits disturb each other for good.
     "gate": (commits_all_the_time, "a second row|a second time|segments count|is missing|never settled"),
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
-    "recorded": (a_first_record_in_an_abort, "after a newer change|never settled"),
+    "recorded": (a_first_record_in_an_abort, "after a newer change|never settled|position , the log ends"),
     "late_parent": (a_parent_listed_after_its_child, "after a newer change|after .* of its shard"),
     "service_time": (a_clock_a_day_behind, "no gap is told"),
     "unproven": (empty_answers, "complete to now"),

@@ -126,8 +126,8 @@ static int look_at(struct adoption *adoption, const char *topic, struct table_do
         return error_set(err, ERR_RETRY, "there is no prepared collection %s", doc->collection);
     if (!uuid_equal(&found.uuid, &doc->uuid))
         return adopt(adoption, topic, doc, &found, err);
-    log_info("nothing to adopt", "topic=%s reason=\"its position is about this collection\"",
-             topic);
+    log_info("nothing to adopt", "topic=%s reason=%s", topic,
+             "its position is about this collection");
     return 0;
 }
 

@@ -106,9 +106,9 @@ void pass_applied(struct partition *p)
     if (!p->notes.unreadable || !position->pass[0])
         return;
     log_warn("generation will not be swept",
-             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64
-             " reason=\"it has a record that says no key: see the dead letters\"",
-             p->table->name, p->topic, p->number, position->generation);
+             "table=%s topic=%s partition=%" PRId32 " generation=%" PRId64 " reason=%s",
+             p->table->name, p->topic, p->number, position->generation,
+             "it has a record that says no key: see the dead letters");
     position_gave_up_pass(position);
 }
 

@@ -71,9 +71,7 @@ static bool each_document(void *arg, const bson_t *document)
 
 static int read_once(struct keys_reading *reading, const bson_t *projection, struct error *err)
 {
-    bson_t everything = BSON_INITIALIZER;
     const struct mongo_find_all find = {.collection = reading->t->collection,
-                                        .filter = &everything,
                                         .projection = projection,
                                         .each = each_document,
                                         .arg = reading};

@@ -17,8 +17,6 @@ void table_metrics_get(struct table_metrics *ret, const char *table)
                                    "records that went to the dead letters", labels),
         .phase = metric_get(METRIC_GAUGE, "dynaferry_producer_table_phase",
                             "0 snapshot, 1 tail, 2 gap, 3 paused, 4 gone, 5 failed", labels),
-        .trim_seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_trim_seconds",
-                                   "until the stream trims what was not read yet", labels),
         .gaps = metric_get(METRIC_COUNTER, "dynaferry_producer_gaps_total",
                            "gaps that were proven", labels),
         .repaired = metric_get(METRIC_COUNTER, "dynaferry_producer_repaired_total",
@@ -35,7 +33,6 @@ void table_metrics_remove(const struct table_metrics *metrics)
     metric_remove(metrics->changes);
     metric_remove(metrics->dead_letters);
     metric_remove(metrics->phase);
-    metric_remove(metrics->trim_seconds);
     metric_remove(metrics->gaps);
     metric_remove(metrics->repaired);
     metric_remove(metrics->signals_refused);

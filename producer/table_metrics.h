@@ -8,7 +8,6 @@ struct table_metrics {
     struct metric *changes;
     struct metric *dead_letters;
     struct metric *phase;
-    struct metric *trim_seconds; /* until the oldest position becomes a gap */
     struct metric *gaps;
     struct metric *repaired;
     struct metric *signals_refused;

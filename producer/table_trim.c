@@ -19,6 +19,7 @@ struct trim_series {
 };
 
 struct table_trim {
+    struct metric *seconds;     /* of the nearest shard; NULL: nothing is read */
     struct trim_series *series; /* by shard */
     struct alarm alarm;
     int64_t shown_ms; /* monotonic */
@@ -32,7 +33,7 @@ struct trim_look { /* the shards that are trimmed first, the nearest first */
     } nearest[TABLE_TRIM_SHARDS];
 };
 
-/* ---- the series of the shards ---- */
+/* ---- the series ---- */
 
 static void series_remove(struct table_trim *trim, struct trim_series *series)
 {
@@ -49,7 +50,10 @@ struct table_trim *table_trim_new(void)
 
 void table_trim_free(struct table_trim *trim)
 {
-    while (trim && trim->series)
+    if (!trim)
+        return;
+    metric_remove(trim->seconds);
+    while (trim->series)
         series_remove(trim, trim->series);
     free(trim);
 }
@@ -85,6 +89,21 @@ static void show_shards(struct table_worker *w, const struct trim_look *look)
     HASH_ITER(hh, w->trim->series, series, next)
         if (!series->present)
             series_remove(w->trim, series);
+}
+
+static void show_table(struct table_worker *w, const struct trim_look *look)
+{
+    AUTO(free_charp) char *labels = metric_labels("table", w->table, NULL);
+
+    if (look->count == 0) {
+        metric_remove(w->trim->seconds);
+        w->trim->seconds = NULL;
+        return;
+    }
+    if (!w->trim->seconds)
+        w->trim->seconds = metric_get(METRIC_GAUGE, "dynaferry_producer_trim_seconds",
+                                      "until the stream trims what was not read yet", labels);
+    metric_set(w->trim->seconds, look->nearest[0].left_ms / 1000);
 }
 
 /* ---- the log ---- */
@@ -134,10 +153,9 @@ void table_trim_show(struct table_worker *w)
         return;
     look_at(w, &look);
     w->trim->shown_ms = look.count > 0 ? now : 0;
-    if (look.count > 0) {
-        metric_set(w->metrics.trim_seconds, look.nearest[0].left_ms / 1000);
+    if (look.count > 0)
         warn(w, look.nearest[0].shard, look.nearest[0].left_ms);
-    }
+    show_table(w, &look);
     show_shards(w, &look);
     for (size_t i = 0; i < look.count; i++)
         free(look.nearest[i].shard);

@@ -1,8 +1,9 @@
 /* producer/table_trim.h - how long until the stream trims what a table has not read yet:
  * metrics of the table and of its shards, warnings in the log.
  *
- * By the service's clock. Of the control step; the series of a shard is there as long as the
- * shard is one of the nearest that are not finished. */
+ * By the service's clock. Of the control step. A series is there as long as it means something:
+ * a shard's while the shard is one of the nearest that are not finished, the table's while its
+ * stream is read. */
 #pragma once
 
 #include "producer/table_worker.h"

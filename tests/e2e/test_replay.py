@@ -42,7 +42,13 @@ def begin(bridge, seed, consumers=1, keys=60):
         bridge.consumer()
     bridge.wait_caught_up()
     bridge.wait_applied()
+    shared_out = lambda: "" not in owners(bridge) and len(owners(bridge)) == consumers
+    wait_until(shared_out, 30, "a part for each consumer", bridge.running())
     return table, writer, producer
+
+
+def owners(bridge):
+    return {position["owner"] for position in bridge.target()[APPLIED].find({"owner": {"$exists": True}})}
 
 
 def put(bridge, table, names):

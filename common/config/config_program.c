@@ -9,6 +9,8 @@ const char *config_program_name(enum config_program program)
         return "dynaferry-consumer";
     case CONFIG_FULLCHECK:
         return "dynaferry-fullcheck";
+    case CONFIG_STATUS:
+        return "dynaferry-status";
     }
     return "dynaferry";
 }

@@ -7,6 +7,7 @@ enum config_program { /* or-ed where several are meant */
     CONFIG_PRODUCER = 1,
     CONFIG_CONSUMER = 2,
     CONFIG_FULLCHECK = 4,
+    CONFIG_STATUS = 8,
 };
 
 /* "dynaferry-producer". */

@@ -54,7 +54,7 @@ struct bridge_unread {
 
 struct bridge_member { /* of one of both groups */
     const char *role;  /* "producer" | "consumer" */
-    char *name;        /* client id */
+    char *name;        /* of the member */
     char *host;
 };
 

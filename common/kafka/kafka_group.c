@@ -1,5 +1,8 @@
 #include "common/kafka/kafka_group.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "common/base/exit_code.h"
 
 static int refused(const char *group, const rd_kafka_error_t *why, struct error *err)
@@ -9,6 +12,22 @@ static int refused(const char *group, const rd_kafka_error_t *why, struct error 
     if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
         return error_fatal(err, EXIT_NO_RIGHT, "no right to describe the group %s", group);
     return error_set(err, ERR_RETRY, "group %s: %s", group, rd_kafka_error_string(why));
+}
+
+/* Members are called "<client id>-<a UUID>". */
+static void name_member(char *ret, size_t size, const rd_kafka_MemberDescription_t *one)
+{
+    const char *instance = rd_kafka_MemberDescription_group_instance_id(one);
+    const char *client = rd_kafka_MemberDescription_client_id(one);
+    const char *id = rd_kafka_MemberDescription_consumer_id(one);
+    size_t length = strlen(client);
+
+    if (instance && *instance)
+        snprintf(ret, size, "%s", instance);
+    else if (strncmp(id, client, length) == 0 && id[length] == '-')
+        snprintf(ret, size, "%.*s", (int)length + 9, id);
+    else
+        snprintf(ret, size, "%s", id);
 }
 
 static void tell_members(const rd_kafka_ConsumerGroupDescription_t *description,
@@ -22,11 +41,11 @@ static void tell_members(const rd_kafka_ConsumerGroupDescription_t *description,
             rd_kafka_ConsumerGroupDescription_member(description, i);
         const rd_kafka_MemberAssignment_t *assignment =
             rd_kafka_MemberDescription_assignment(one);
-        const struct kafka_group_member member = {
-            .name = rd_kafka_MemberDescription_client_id(one),
+        struct kafka_group_member member = {
             .host = rd_kafka_MemberDescription_host(one),
             .assigned = assignment ? rd_kafka_MemberAssignment_partitions(assignment) : NULL};
 
+        name_member(member.name, sizeof(member.name), one);
         each(arg, &member);
     }
 }

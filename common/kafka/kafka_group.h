@@ -4,7 +4,8 @@
 #include "common/kafka/kafka.h"
 
 struct kafka_group_member { /* borrowed until each returns */
-    const char *name;       /* client id */
+    char name[256]; /* the instance.id that was set, else the client id and a part of the
+                       member's own */
     const char *host;
     const rd_kafka_topic_partition_list_t *assigned; /* NULL: nothing, as in a rebalance */
 };

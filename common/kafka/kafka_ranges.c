@@ -74,35 +74,24 @@ static struct kafka_range *range_of(const struct kafka_ranges *ranges,
     return NULL;
 }
 
-/* Nothing more of it is fetched. */
-static void stop_range(rd_kafka_t *rk, struct kafka_range *range, size_t *left)
-{
-    AUTO(rd_kafka_listp)
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-
-    range->over = true;
-    --*left;
-    rd_kafka_topic_partition_list_add(list, range->topic, range->partition);
-    rd_kafka_pause_partitions(rk, list);
-}
-
 /* true: it came nearer to the end. */
-static bool take(rd_kafka_t *rk, const struct kafka_ranges *ranges,
-                 const rd_kafka_message_t *message, size_t *left)
+static bool take(const struct kafka_ranges *ranges, const rd_kafka_message_t *message,
+                 size_t *left)
 {
     struct kafka_range *range = range_of(ranges, message);
 
-    if (!range || range->over)
+    if (!range || range->over) /* what is over is fetched ahead, until all is */
         return false;
     switch (message->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-        if (message->offset >= range->to || !ranges->each(ranges->arg, range, message) ||
-            message->offset + 1 == range->to)
-            stop_range(rk, range, left);
+        range->over = message->offset >= range->to ||
+                      !ranges->each(ranges->arg, range, message) ||
+                      message->offset + 1 == range->to;
+        *left -= range->over;
         return true;
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
-        if (message->offset >= range->to)
-            stop_range(rk, range, left);
+        range->over = message->offset >= range->to;
+        *left -= range->over;
         return true;
     default:
         log_debug("partition can't be read now", "topic=%s partition=%" PRId32 " reason=%s",
@@ -132,7 +121,7 @@ static int read_all(rd_kafka_t *rk, const struct kafka_ranges *ranges, size_t le
 
         if (stop_requested())
             return error_set(err, ERR_RETRY, "interrupted");
-        if (message && take(rk, ranges, message, &left))
+        if (message && take(ranges, message, &left))
             end = clock_mono_ms() + ranges->limit_ms;
         else if (clock_mono_ms() >= end)
             return nothing_comes(ranges, err);

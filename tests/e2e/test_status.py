@@ -113,19 +113,19 @@ def test_what_can_not_be_reached_is_named_and_the_rest_is_told(bridge):
     assert "no topic nothing-of-it-ledger" in found["unread"][0]["reason"]
 
 
-@pytest.mark.parametrize("columns", [40, 60, 80, 120])
-def test_it_fits_the_terminal(bridge, columns):
+def test_it_fits_the_terminal(bridge):
     table = bridge.add_table()
     bridge.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": "a"}})
     bridge.producer()
     bridge.wait_caught_up()
-    answer = run(bridge, columns=columns)
-    assert answer.returncode == SO, story(answer)
-    block = answer.stdout.split("\n\n")[1].splitlines()
-    assert len(block) == 2 and all(len(line) <= columns for line in block), story(answer)
-    assert "tail" in block[1] and table.name[:8] in block[1]
-    assert ("PRODUCER" in block[0]) == (columns == 120)
-    assert "\x1b" not in answer.stdout  # a pipe has no colors
+    for columns, shown in (40, "TO APPLY"), (60, "READ TO"), (80, "PRODUCER"), (120, "PRODUCER"):
+        answer = run(bridge, columns=columns)
+        assert answer.returncode == SO, story(answer)
+        block = answer.stdout.split("\n\n")[1].splitlines()
+        assert len(block) == 2 and all(len(line) <= columns for line in block), story(answer)
+        assert "tail" in block[1] and table.name[:8] in block[1] and shown in block[0], story(answer)
+        assert ("PRODUCER" in block[0]) == (columns >= 80)
+        assert "\x1b" not in answer.stdout  # a pipe has no colors
 
 
 def test_each_shard(bridge):

@@ -47,8 +47,11 @@ static void print_extra_head(FILE *out, const struct config_extra *x)
     fputs("  ", out);
     if (x->letter)
         fprintf(out, "-%c, ", x->letter);
-    fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
-            x->wanted ? x->wanted : "");
+    if (x->form == CONFIG_MAY_TAKE_VALUE && x->wanted)
+        fprintf(out, "--%s [%s]\n", x->name, x->wanted);
+    else
+        fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
+                x->wanted ? x->wanted : "");
 }
 
 static void print_extras(FILE *out, const struct config_extra *extras)
@@ -77,6 +80,9 @@ static void print_arguments(FILE *out, enum config_program program,
     print_extras(out, extras);
     fprintf(out,
             "  --conf FILE\n      The configuration.\n"
+            "  --nimoshake-conf FILE\n      A configuration of NimoShake. Its keys are taken; "
+            "what has no meaning here is named\n      in the log, or refused with what to do "
+            "instead. --conf, the environment and --set\n      are above it.\n"
             "  --set KEY=VALUE\n      One value, over all others. May be repeated.\n"
             "  --print-config\n      Show the values that would hold, without secrets, and "
             "end.\n"

@@ -166,7 +166,7 @@ static bool print_text(struct config_args *a, enum config_program program, const
              (config_program_takes_v(program) && strcmp(arg, "-v") == 0))
         printf("%s %s\n", config_program_name(program), DYNAFERRY_VERSION);
     else if (strcmp(arg, "--print-options") == 0)
-        config_print_options(stdout);
+        config_print_options(stdout, program, a->extras);
     else
         return false;
     return a->done = true;

@@ -12,5 +12,12 @@ enum config_program { /* or-ed where several are meant */
 
 /* "dynaferry-producer". */
 const char *config_program_name(enum config_program program);
+/* What it does, in a line and in a few sentences; examples, each a line. */
+struct config_about {
+    const char *line;
+    const char *text;
+    const char *const *examples; /* ends with NULL */
+};
+const struct config_about *config_program_about(enum config_program program);
 /* -v for --version. */
 bool config_program_takes_v(enum config_program program);

@@ -73,7 +73,7 @@ int command_read(struct command *ret, const struct config_extra *extras, struct 
 
 /* ---- when it is done ---- */
 
-/* Nothing goes on by itself. */
+/* Nothing goes on by itself, but for looks at it now and then. */
 static bool is_halted(const struct ledger_table *record)
 {
     switch (record->phase) {
@@ -82,9 +82,10 @@ static bool is_halted(const struct ledger_table *record)
         return false;
     case PHASE_GAP:
         return !record->renew;
-    case PHASE_PAUSED:
     case PHASE_GONE:
     case PHASE_FAILED:
+        return !record->retry;
+    case PHASE_PAUSED:
         break;
     }
     return true;
@@ -97,12 +98,11 @@ static enum command_progress new_generation(const struct ledger_table *record, i
     return is_halted(record) ? COMMAND_STUCK : COMMAND_UNDER_WAY;
 }
 
-/* One that is gone or has failed is looked at again, and says so until then. */
 static enum command_progress going_on(const struct ledger_table *record)
 {
-    if (!is_halted(record))
-        return record->phase == PHASE_GAP ? COMMAND_UNDER_WAY : COMMAND_DONE;
-    return record->phase == PHASE_GAP ? COMMAND_STUCK : COMMAND_UNDER_WAY;
+    if (record->phase == PHASE_SNAPSHOT || record->phase == PHASE_TAIL)
+        return COMMAND_DONE;
+    return is_halted(record) ? COMMAND_STUCK : COMMAND_UNDER_WAY;
 }
 
 enum command_progress command_progress(const struct command *command,

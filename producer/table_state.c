@@ -84,7 +84,7 @@ static enum ledger_phase running_phase(const struct ledger_table *t)
 void table_state_end_halt(struct ledger_table *t)
 {
     t->phase = running_phase(t);
-    t->renew = t->forget = false;
+    t->renew = t->forget = t->retry = false;
     free(t->reason);
     t->reason = xstrdup("");
 }

@@ -52,7 +52,7 @@ enum worker_state {
 };
 
 struct worker_requests {
-    struct signal_subscription *subscription; /* set once */
+    struct signal_subscription *subscription; /* set once, before the step is scheduled */
     struct step step;
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
@@ -185,7 +185,7 @@ void table_worker_start_appended(struct table_worker *w);
 /* Under lock: other tables may scan. */
 void table_worker_end_scan(struct table_worker *w);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger.
- * Nothing is done to one that is halted, or about to be. */
+ * Nothing is done to one that is halted, about to be, or about to go on from that. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
 /* Under lock: the same. */
 void table_worker_halt_locked(struct table_worker *w, enum ledger_phase phase,

@@ -8,6 +8,7 @@ import pytest
 from support import topic_check
 from support.bridge import complain
 from support.delete_records import delete_records
+from support.repair_requests import ask, wait_outcome
 from support.running import wait_until
 from support.scripted_source import (
     asked, ferry, from_producer, ledger_messages, put, settle_log, wait_healthy, wait_phase, write_ledger,
@@ -252,3 +253,23 @@ def test_a_table_record_that_can_not_be_read_is_never_written_over(ferry, how):
     ferry.wait_caught_up()
     goes_on(ferry, table, but=mine)
     wait_healthy(producer)
+
+
+def test_a_request_waits_for_a_table_whose_record_can_not_be_read(ferry):
+    """Another version's word, put right under the running producer."""
+    table, other, producer = pair(ferry)
+    producer.sigterm()
+    right = table_record(ferry, table)
+    write_ledger(ferry, f"table/{table.name}", {**right, "phase": "archived"})
+    written = newest_of(ferry, table)
+    mine = f"{written.topic()}/{written.partition()}/{written.offset()} "
+    producer = ferry.producer()
+    wait_until(lambda: "its record in the ledger can't be read" in producer.log(), 60, "the word of it", [producer])
+    goes_on(ferry, other, but=mine)
+    offset = ask(ferry, table, "pause")
+    write_ledger(ferry, f"table/{table.name}", right)
+    wait_outcome(ferry, table, offset)
+    assert ferry.phase(table) == "paused"
+    ask(ferry, table, "resume")
+    wait_phase(ferry, table, "tail")
+    goes_on(ferry, table, but=mine)

@@ -57,6 +57,15 @@ struct worker_requests {
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
 };
 
+struct log_look { /* log_look.h */
+    int64_t
+        *ends; /* one per partition: the greatest that was seen, at least behind the begin */
+    int32_t count;      /* partitions */
+    int64_t generation; /* whose they are; 0: none */
+    struct doubt doubt;
+    int64_t at_ms; /* the next look; monotonic. Under the worker's lock */
+};
+
 struct worker_look { /* of its step, but for what `lock` guards */
     struct step step;
     struct ddb_stream *listing; /* a whole listing under way, page by page */
@@ -66,6 +75,7 @@ struct worker_look { /* of its step, but for what `lock` guards */
     unsigned tries;             /* of the stream's description */
     unsigned table_tries;
     bool filter_unknown; /* the endpoint does not know ShardFilter */
+    struct log_look log;
 
     /* under the worker's lock */
     struct doubt table;  /* what a description of the table says against it */

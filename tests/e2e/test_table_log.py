@@ -92,6 +92,21 @@ def test_a_data_topic_made_anew_under_a_running_producer_is_a_lost_log(ferry, fi
     assert producer.running
 
 
+@pytest.mark.parametrize("then", ["changes", "nothing"])
+def test_a_data_topic_made_anew_is_a_lost_log_where_this_producer_has_written_nothing(ferry, then):
+    """By the first change; and where none comes, by a look at the topic's ends now and then."""
+    table, other, producer = pair(ferry)
+    producer.sigterm()
+    producer = ferry.producer({"on_gap": "fail"})
+    resumed = lambda: f'event="table resumed" table={table.name} ' in producer.log()
+    wait_until(resumed, 60, "the table, resumed", [producer])
+    make_topic_anew(ferry, table)
+    if then == "changes":
+        put_many(ferry, table, 1, "second")
+    stands_in_a_gap(ferry, table, 120)
+    goes_on(ferry, other)
+
+
 @pytest.mark.parametrize("foreign", [0, 100], ids=["empty", "with messages of others"])
 def test_a_data_topic_made_anew_while_the_producer_is_away_is_a_lost_log(ferry, foreign):
     table, other, producer = pair(ferry)

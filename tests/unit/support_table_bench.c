@@ -107,6 +107,15 @@ void topic_writer_gate_try_now(struct topic_writer *w, struct topic_writer_membe
     (void)m;
 }
 
+void topic_writer_note_ends(struct topic_writer *w, struct topic_writer_member *m,
+                            const int64_t *offsets, int32_t count)
+{
+    (void)w;
+    (void)m;
+    (void)offsets;
+    (void)count;
+}
+
 void topic_writer_outdate(struct topic_writer *w, const char *topic)
 {
     (void)w;

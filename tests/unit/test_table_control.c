@@ -228,6 +228,7 @@ static void look_at_a_shard_without_its_parent(struct bench *b)
         doubt_said(&b->w->look.shards, "the parent of shard s2 is neither read nor listed",
                    long_ago + i, 60000);
     b->w->look.routine_at_ms = INT64_MAX; /* the table is not looked at */
+    b->w->look.log.at_ms = INT64_MAX;
     b->w->look.step.run(b->w->look.step.arg, &b->a);
 }
 

@@ -27,8 +27,10 @@ struct config_extra command_extras[] = {
          "stay: what removes them is printed."},
     {.name = "wait",
      .form = CONFIG_FLAG,
-     .help = "With one of these: end when it is done, not when it was taken. For --resnapshot: "
-             "when the table was copied."},
+     .help =
+         "With one of these: end when it is done, not when it was taken. For --resnapshot: "
+         "when the table was copied. Ends with exit code 1 and the reason when the table is "
+         "halted and does not come to that by itself."},
     {.name = "reason",
      .wanted = "TEXT",
      .help = "With one of these: why, for the log and the ledger."},
@@ -105,12 +107,20 @@ static enum command_progress going_on(const struct ledger_table *record)
     return is_halted(record) ? COMMAND_STUCK : COMMAND_UNDER_WAY;
 }
 
+/* The mark that was taken is dropped when the table is there again. */
+static enum command_progress forgetting(const struct ledger_table *record, bool placed)
+{
+    if (record && !record->forget)
+        return COMMAND_STUCK;
+    return record || placed ? COMMAND_UNDER_WAY : COMMAND_DONE;
+}
+
 enum command_progress command_progress(const struct command *command,
                                        const struct ledger_table *record, bool placed,
                                        int64_t asked)
 {
     if (command->type == TABLE_SIGNAL_FORGET)
-        return record || placed ? COMMAND_UNDER_WAY : COMMAND_DONE;
+        return forgetting(record, placed);
     if (!record)
         return COMMAND_STUCK;
     switch (command->type) {

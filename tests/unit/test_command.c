@@ -168,11 +168,13 @@ static void a_table_is_forgotten_when_record_and_place_are_gone(void **state)
 {
     const struct command forget = {.type = TABLE_SIGNAL_FORGET},
                          resume = {.type = TABLE_SIGNAL_RESUME};
-    const struct ledger_table record = {.phase = PHASE_GONE};
+    const struct ledger_table record = {.phase = PHASE_GONE, .forget = true};
+    const struct ledger_table came_back = {.phase = PHASE_TAIL};
 
     (void)state;
     assert_int_equal(command_progress(&forget, &record, true, ASKED), COMMAND_UNDER_WAY);
     assert_int_equal(command_progress(&forget, NULL, true, ASKED), COMMAND_UNDER_WAY);
+    assert_int_equal(command_progress(&forget, &came_back, true, ASKED), COMMAND_STUCK);
     assert_int_equal(command_progress(&forget, NULL, false, ASKED), COMMAND_DONE);
     assert_int_equal(command_progress(&resume, NULL, false, ASKED), COMMAND_STUCK);
 }

@@ -271,17 +271,17 @@ def test_a_table_record_that_can_not_be_read_is_never_written_over(ferry, how):
 
 
 def test_a_request_waits_for_a_table_whose_record_can_not_be_read(ferry):
-    """Another version's word, put right under the running producer."""
+    """Another version's word, put right under the running producer. The request was sent before that was started."""
     table, other, producer = pair(ferry)
     producer.sigterm()
     right = table_record(ferry, table)
     write_ledger(ferry, f"table/{table.name}", {**right, "phase": "archived"})
     written = newest_of(ferry, table)
     mine = f"{written.topic()}/{written.partition()}/{written.offset()} "
+    offset = ask(ferry, table, "pause")
     producer = ferry.producer()
     wait_until(lambda: "its record in the ledger can't be read" in producer.log(), 60, "the word of it", [producer])
     goes_on(ferry, other, but=mine)
-    offset = ask(ferry, table, "pause")
     write_ledger(ferry, f"table/{table.name}", right)
     wait_outcome(ferry, table, offset)
     assert ferry.phase(table) == "paused"

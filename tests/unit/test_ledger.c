@@ -136,7 +136,7 @@ static void the_last_handled_requests_are_kept(void **state)
 
         ledger_table_handled(&t, &handled);
     }
-    t.renew = true;
+    t.renew = t.retry = true;
     t.gaps = 2;
     buf_init(&out, 65536);
     ledger_table_encode(&out, &t);
@@ -146,6 +146,7 @@ static void the_last_handled_requests_are_kept(void **state)
     assert_string_equal(again.handled[3].refused, "no");
     assert_int_equal(again.handled[3].ts_ms, 1003);
     assert_true(again.renew);
+    assert_true(again.retry);
     assert_int_equal(again.gaps, 2);
 }
 

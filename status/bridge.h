@@ -2,7 +2,7 @@
  * the target say, table by table, at one moment.
  *
  * What could not be read is not known (-1, NULL), and bridge.unread says why. Plain data: read
- * by bridge_read.h, judged by totals.h and proof.h, shown by view_text.h and view_json.h. */
+ * by bridge_reader.h, judged by totals.h and proof.h, shown by view_text.h and view_json.h. */
 #pragma once
 
 #include <stdbool.h>

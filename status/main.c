@@ -8,12 +8,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <mongoc/mongoc.h>
-
 #include "common/base/clock.h"
+#include "common/mongo/mongo.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
-#include "status/bridge_read.h"
+#include "status/bridge_reader.h"
 #include "status/status_options.h"
 #include "status/view_json.h"
 #include "status/view_text.h"
@@ -84,7 +83,7 @@ static int look_once(const struct status_options *options, struct bridge_reader 
 {
     AUTO(bridge_release) struct bridge bridge;
 
-    bridge_read(&bridge, reader, options->table);
+    bridge_reader_look(&bridge, reader, options->table);
     if (options->table && bridge.count == 0 && bridge.unread_count == 0)
         return error_fatal(err, 0, "the ledger knows no table %s", options->table);
     return show(options, &bridge, NULL, err) < 0 ? -1 : code_of(&bridge);
@@ -100,7 +99,7 @@ static int watch(const struct status_options *options, struct bridge_reader *rea
     do {
         struct bridge bridge;
 
-        bridge_read(&bridge, reader, options->table);
+        bridge_reader_look(&bridge, reader, options->table);
         if (stop_requested()) {
             bridge_release(&bridge);
             return EXIT_SO;

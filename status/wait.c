@@ -151,7 +151,7 @@ static void look(struct waiting *waiting, struct found *ret, struct buf *ret_why
 
     *ret = (struct found){0};
     buf_init(&why, WHY_BYTES);
-    bridge_read(&bridge, waiting->reader, waiting->wait->table);
+    bridge_reader_look(&bridge, waiting->reader, waiting->wait->table);
     for (size_t i = 0; i < bridge.count; i++) {
         const struct bridge_table *table = &bridge.tables[i];
         enum proof verdict;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "common/config/config.h"
-#include "status/bridge_read.h"
+#include "status/bridge_reader.h"
 
 struct wait_for {
     const char *table;  /* NULL: all that the configuration carries */

@@ -1,4 +1,4 @@
-#include "status/bridge_read.h"
+#include "status/bridge_reader.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,7 @@ static void drop_other_tables(struct bridge *bridge, const char *table)
     bridge->count = kept;
 }
 
-void bridge_read(struct bridge *ret, struct bridge_reader *reader, const char *table)
+void bridge_reader_look(struct bridge *ret, struct bridge_reader *reader, const char *table)
 {
     *ret = (struct bridge){.prefix = config_string(reader->config, "topic.prefix"),
                            .at_ms = clock_wall_ms()};

@@ -8,9 +8,9 @@
  * collected. The documents, their notes and the position document are separate, and so are the
  * steps that read and write them. All decisions about positions are those of position.c.
  *
- * What test_position.c tries in every order is left out here: batches of several events, and
- * position commands that are under way while events are applied. The same is assumed of time as
- * in support_position_model.h. */
+ * What test_position_model.c tries in every order is left out here: batches of several events,
+ * and position commands that are under way while events are applied. The same is assumed of
+ * time as in support_position_model.h. */
 #pragma once
 
 #include <stdbool.h>

@@ -210,6 +210,17 @@ static void a_replay_while_one_takes_over_from_one_that_was_killed_ends_right(vo
     }
 }
 
+/* Its first generation has a pass then, and needs one again when it is applied again. */
+static void a_replay_behind_the_first_begin_ends_right_when_one_is_killed(void **state)
+{
+    struct generation_case c = case_of(&from_its_begin);
+
+    (void)state;
+    c.ends = c.replays = 1;
+    c.lag = 2;
+    holds(&c);
+}
+
 static void notes_that_are_collected_were_needed_by_nobody(void **state)
 {
     struct generation_case c = case_of(&two_generations);
@@ -223,12 +234,21 @@ static void notes_that_are_collected_were_needed_by_nobody(void **state)
 
 /* ---- in campaigns ---- */
 
+/* Who goes back behind the first begin while another may write late, what was before it, leaves
+ * that there: the mark goes back to the begin, from where nothing of it is swept. */
+static bool is_left_out(const struct generation_case *log, const struct generation_case *more)
+{
+    return log == &from_its_begin && more->moves > 0 && more->replays > 0;
+}
+
 static void each_log_with(struct generation_case more)
 {
     only_in_campaigns();
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         struct generation_case c = case_of(all[i]);
 
+        if (is_left_out(all[i], &more))
+            continue;
         c.faults = more.faults;
         c.ends = more.ends;
         c.moves = more.moves;
@@ -269,6 +289,21 @@ static void any_log_ends_right_when_all_of_it_befalls_one_owner_after_the_other(
     (void)state;
     each_log_with((struct generation_case){
         .faults = 1, .ends = 1, .replays = 1, .collects = 1, .lag = 1});
+}
+
+static void three_consumers_end_right(void **state)
+{
+    const struct generation_case *const logs[] = {&orphan, &same_key};
+
+    (void)state;
+    only_in_campaigns();
+    for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+        struct generation_case c = case_of(logs[i]);
+
+        c.consumers = 3;
+        c.moves = 2;
+        holds(&c);
+    }
 }
 
 /* ---- each rule is needed ---- */
@@ -401,12 +436,14 @@ int main(void)
         cmocka_unit_test(one_takes_over_from_one_that_was_killed),
         cmocka_unit_test(a_replay_by_hand_ends_right),
         cmocka_unit_test(a_replay_while_one_takes_over_from_one_that_was_killed_ends_right),
+        cmocka_unit_test(a_replay_behind_the_first_begin_ends_right_when_one_is_killed),
         cmocka_unit_test(notes_that_are_collected_were_needed_by_nobody),
         cmocka_unit_test(any_log_ends_right_when_one_is_killed_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_an_answer_is_missing_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_it_is_replayed_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_notes_are_collected_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_all_of_it_befalls_one_owner_after_the_other),
+        cmocka_unit_test(three_consumers_end_right),
         cmocka_unit_test(a_sweep_must_read_the_position_before_it_deletes),
         cmocka_unit_test(going_back_to_the_begin_must_clear_the_pass),
         cmocka_unit_test(a_late_writer_must_be_healed),

@@ -66,14 +66,30 @@ static void swept(struct state *s, int i)
     owners_keep(c, &p);
 }
 
+static struct write put_of(const struct model *m, const struct owner *c)
+{
+    const struct generation_event *e = event_at(m, c->applied);
+
+    return (struct write){WRITE_PUT, owners_narrow(e->key), owners_narrow(e->value), 0};
+}
+
 static void put_acknowledged(const struct model *m, struct state *s, int i, struct write put)
 {
     struct owner *c = &s->o.w[i];
+    bool to_note = put.value && c->pass && !m->former->noted_first;
 
-    if (!put.value || !c->pass || m->former->note_unwaited)
+    if (!to_note || m->former->note_unwaited)
         event_done(c);
-    if (put.value && c->pass)
+    if (to_note)
         send(s, i, (struct write){WRITE_NOTE, put.key, 0, c->pass});
+}
+
+static void note_acknowledged(const struct model *m, struct state *s, int i)
+{
+    if (m->former->noted_first)
+        send(s, i, put_of(m, &s->o.w[i]));
+    else if (!m->former->note_unwaited)
+        event_done(&s->o.w[i]);
 }
 
 /* What follows from its acknowledgement. */
@@ -87,8 +103,7 @@ static void acknowledged(const struct model *m, struct state *s, int i)
         put_acknowledged(m, s, i, w);
         break;
     case WRITE_NOTE:
-        if (!m->former->note_unwaited)
-            event_done(&s->o.w[i]);
+        note_acknowledged(m, s, i);
         break;
     case WRITE_SWEEP:
         s->work[i].documents &= (unsigned char)~(1u << w.key);
@@ -248,11 +263,14 @@ static void send_event(struct model *m, struct state s, int i)
 {
     struct owner *c = &s.o.w[i];
     struct position p = owners_position_of(c);
-    const struct generation_event *e = event_at(m, c->applied);
+    struct write put = put_of(m, c);
 
     position_sending(&p, c->applied + 1);
     owners_keep(c, &p);
-    send(&s, i, (struct write){WRITE_PUT, owners_narrow(e->key), owners_narrow(e->value), 0});
+    if (m->former->noted_first && put.value && c->pass)
+        send(&s, i, (struct write){WRITE_NOTE, put.key, 0, c->pass});
+    else
+        send(&s, i, put);
     generation_add(m, &s);
 }
 

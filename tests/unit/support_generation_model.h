@@ -50,10 +50,11 @@ struct generation_case {
     int collects;         /* passes are listed, and those that no position holds dropped */
 };
 
-/* Rules left out. All but notes_first are needed. */
+/* Rules left out. All but the first two are needed. */
 struct generation_former {
-    bool one_for_all;    /* notes are not kept per pass: a begin and a sweep drop all */
     bool notes_first;    /* a sweep reads the notes before the documents */
+    bool noted_first;    /* the note is written before the document that it stands for */
+    bool one_for_all;    /* notes are not kept per pass: a begin and a sweep drop all */
     bool early_notes;    /* the pass is not waited for before the first note is written */
     bool note_unwaited;  /* the position moves past an event before its note is written */
     bool untold;         /* a late delete of a sweep is not marked */

@@ -416,17 +416,36 @@ static void going_back_must_forget_what_a_sweep_read(void **state)
     fails(&c, (struct generation_former){.remembers = true});
 }
 
+static void holds_all_the_same(const struct generation_case *c, struct generation_former former)
+{
+    struct generation_outcome o = generation_model_run(c, &former, true);
+
+    assert_true(o.ends > 0);
+    assert_false(o.wrong || o.took);
+}
+
 /* The position that is read after both sees to it. */
 static void the_notes_may_be_read_before_the_documents(void **state)
 {
     struct generation_case c = case_of(&same_key);
-    struct generation_outcome o;
 
     (void)state;
     c.moves = 1;
-    o = generation_model_run(&c, &(struct generation_former){.notes_first = true}, true);
-    assert_true(o.ends > 0);
-    assert_false(o.wrong || o.took);
+    holds_all_the_same(&c, (struct generation_former){.notes_first = true});
+}
+
+/* Only the position must wait for both. */
+static void a_note_may_be_written_before_its_document(void **state)
+{
+    const struct generation_case *const logs[] = {&orphan, &same_key, &made_anew};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+        struct generation_case c = case_of(logs[i]);
+
+        c.ends = c.faults = 1;
+        holds_all_the_same(&c, (struct generation_former){.noted_first = true});
+    }
 }
 
 int main(void)
@@ -456,6 +475,7 @@ int main(void)
         cmocka_unit_test(the_first_generation_too_needs_a_pass_when_more_was_applied),
         cmocka_unit_test(going_back_must_forget_what_a_sweep_read),
         cmocka_unit_test(the_notes_may_be_read_before_the_documents),
+        cmocka_unit_test(a_note_may_be_written_before_its_document),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

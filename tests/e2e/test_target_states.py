@@ -12,6 +12,7 @@ from support.refusing import (
     ONE_PARTITION,
     UNKNOWN_CODE,
     about,
+    about_table,
     failed,
     ferry,  # noqa: F401 (a fixture)
     fill,
@@ -57,7 +58,7 @@ def test_a_preparation_that_is_always_refused_is_a_clear_state(ferry):
     *tables, good = begun(ferry, len(refusals) + 1)
     for table, (op, code) in zip(tables, refusals):
         answer = refused(code, f"{op} refused with {code}")
-        ferry.proxy.control.fault("reply", op=op, times=-1, predicate=about(table.name), document=answer)
+        ferry.proxy.control.fault("reply", op=op, times=-1, predicate=about_table(table), document=answer)
     consumer = ferry.consumer()
     ferry.wait_applied(tables=[good])
     for table, (op, code) in zip(tables, refusals):

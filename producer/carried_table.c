@@ -66,6 +66,7 @@ struct table_worker *carried_table_new(struct producer *p,
     atomic_init(&w->refs, 1);
     table_control_init(w);
     table_look_init(w);
+    table_requests_init(w);
     table_metrics_get(&w->metrics, w->table);
     w->trim = table_trim_new();
     w->health = table_health_new(w);
@@ -81,7 +82,8 @@ void carried_table_begin(struct table_worker *w)
      */
     poison_committed(w->poison, bytes_of(w->topic));
     topic_writer_add_member(w->writer, &w->member);
-    table_requests_start(w);
+    if (w->state != WORKER_UNREADABLE)
+        table_requests_start(w);
     table_worker_schedule(w, &w->control, 0);
 }
 

@@ -27,8 +27,10 @@ struct config_extra command_extras[] = {
          "stay: what removes them is printed."},
     {.name = "wait",
      .form = CONFIG_FLAG,
-     .help = "With one of these: end when it is done, not when it was taken. For --resnapshot: "
-             "when the table was copied."},
+     .help =
+         "With one of these: end when it is done, not when it was taken. For --resnapshot: "
+         "when the table was copied. Ends with exit code 1 and the reason when the table is "
+         "halted and does not come to that by itself."},
     {.name = "reason",
      .wanted = "TEXT",
      .help = "With one of these: why, for the log and the ledger."},
@@ -73,7 +75,7 @@ int command_read(struct command *ret, const struct config_extra *extras, struct 
 
 /* ---- when it is done ---- */
 
-/* Nothing goes on by itself. */
+/* Nothing goes on by itself, but for looks at it now and then. */
 static bool is_halted(const struct ledger_table *record)
 {
     switch (record->phase) {
@@ -82,9 +84,10 @@ static bool is_halted(const struct ledger_table *record)
         return false;
     case PHASE_GAP:
         return !record->renew;
-    case PHASE_PAUSED:
     case PHASE_GONE:
     case PHASE_FAILED:
+        return !record->retry;
+    case PHASE_PAUSED:
         break;
     }
     return true;
@@ -97,12 +100,19 @@ static enum command_progress new_generation(const struct ledger_table *record, i
     return is_halted(record) ? COMMAND_STUCK : COMMAND_UNDER_WAY;
 }
 
-/* One that is gone or has failed is looked at again, and says so until then. */
 static enum command_progress going_on(const struct ledger_table *record)
 {
-    if (!is_halted(record))
-        return record->phase == PHASE_GAP ? COMMAND_UNDER_WAY : COMMAND_DONE;
-    return record->phase == PHASE_GAP ? COMMAND_STUCK : COMMAND_UNDER_WAY;
+    if (record->phase == PHASE_SNAPSHOT || record->phase == PHASE_TAIL)
+        return COMMAND_DONE;
+    return is_halted(record) ? COMMAND_STUCK : COMMAND_UNDER_WAY;
+}
+
+/* The mark that was taken is dropped when the table is there again. */
+static enum command_progress forgetting(const struct ledger_table *record, bool placed)
+{
+    if (record && !record->forget)
+        return COMMAND_STUCK;
+    return record || placed ? COMMAND_UNDER_WAY : COMMAND_DONE;
 }
 
 enum command_progress command_progress(const struct command *command,
@@ -110,7 +120,7 @@ enum command_progress command_progress(const struct command *command,
                                        int64_t asked)
 {
     if (command->type == TABLE_SIGNAL_FORGET)
-        return record || placed ? COMMAND_UNDER_WAY : COMMAND_DONE;
+        return forgetting(record, placed);
     if (!record)
         return COMMAND_STUCK;
     switch (command->type) {

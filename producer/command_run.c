@@ -85,6 +85,9 @@ static int stuck(const struct run *run, const struct ledger_table *record, struc
 {
     if (!record)
         return error_fatal(err, EXIT_FATAL, "the table was forgotten");
+    if (run->command->type == TABLE_SIGNAL_FORGET)
+        return error_fatal(err, EXIT_FATAL, "table %s is there again: it is not forgotten",
+                           run->command->table);
     return error_fatal(err, EXIT_FATAL, "table %s is halted in phase %s: %s",
                        run->command->table, ledger_phase_name(record->phase), record->reason);
 }

@@ -122,15 +122,10 @@ static bool tombstones_are_due(struct table_worker *w)
 
 /* ---- the end of the snapshot ---- */
 
-/* Under lock. A request may have halted the table since it was decided that the snapshot ends:
- * its phase stays, and the table goes on behind its snapshot. */
+/* Under lock. */
 static bool set_finished(struct table_worker *w, void *arg)
 {
-    struct ledger_table *t = &w->appended.now;
-
-    if (t->phase == PHASE_SNAPSHOT)
-        t->phase = PHASE_TAIL;
-    t->finished_ms = *(const int64_t *)arg;
+    table_state_end_snapshot(&w->appended.now, *(const int64_t *)arg);
     return true;
 }
 

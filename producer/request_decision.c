@@ -84,11 +84,13 @@ static void decide_forget(struct request_decision *ret, const struct request_sit
 
 /* ---- all of them ---- */
 
-/* What takes a halted table further goes on from what was committed. */
-static bool waits_for_commit(enum request_verdict verdict, const struct request_situation *at)
+/* What takes a halted table further goes on from what was committed; and what its last readers
+ * still find is not about the life that it begins. */
+static bool waits_for_the_end(enum request_verdict verdict, const struct request_situation *at)
 {
-    return at->halted && !at->is_committed && verdict != REQUEST_PASS &&
-           verdict != REQUEST_REFUSE;
+    if (!at->halted || verdict == REQUEST_PASS || verdict == REQUEST_REFUSE)
+        return false;
+    return !at->is_committed || (verdict == REQUEST_START && !at->readers_ended);
 }
 
 void request_decision_make(struct request_decision *ret, const struct table_signal *request,
@@ -118,7 +120,7 @@ void request_decision_make(struct request_decision *ret, const struct table_sign
         decide_forget(ret, at);
         break;
     }
-    if (waits_for_commit(ret->verdict, at))
+    if (waits_for_the_end(ret->verdict, at))
         ret->verdict = REQUEST_WAIT;
 }
 

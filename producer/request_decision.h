@@ -12,6 +12,7 @@ struct request_situation {
     bool runs;                        /* it is read */
     bool halted;                      /* neither: it begins or halts, or is about to */
     bool is_committed;                /* its record */
+    bool readers_ended;               /* nothing that read it runs any more */
     bool renews;                      /* halted in a gap from which it goes on by itself */
     bool over; /* sync_mode full: its snapshot is finished, and soon the program ends */
 };

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/mutation.h"
 #include "common/dynamodb/ddb_records.h"
 #include "common/dynamodb/ddb_sequence.h"
 #include "common/dynamodb/ddb_stream.h"
@@ -336,7 +337,7 @@ static int64_t ensure_iterator(struct shard_reader *reader, struct append_contex
                             start.after, &err) == 0) {
         doubt_clear(&reader->missing);
         /* A machine that stood still for a day in between got the horizon of today. */
-        return gap_when_old(reader, &start);
+        return MUTATED(day_between) ? GUARDED_READ_ON : gap_when_old(reader, &start);
     }
     switch (ddb_client_error(a->client)) {
     case DDB_TRIMMED:

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "common/base/mutation.h"
+
 /* A description that is older than the last one lags by less. */
 #define TOLD_MS 5000
 
@@ -90,5 +92,5 @@ bool start_decision_renews(const struct ledger_table *known, bool renews_gaps)
     if (known->phase == PHASE_GAP && (renews_gaps || known->generation == 0))
         return true; /* before the first generation nothing was lost */
     /* also while it is gone or failed: that does not bring back what was lost */
-    return known->renew && known->phase != PHASE_PAUSED;
+    return known->renew && known->phase != PHASE_PAUSED && !MUTATED(renew);
 }

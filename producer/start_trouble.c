@@ -25,6 +25,16 @@ int64_t start_trouble_retry(struct table_worker *w, const char *what, const stru
     return later(w);
 }
 
+/* Under lock. It is in the ledger already; but who asked for another look waits for the end of
+ * it. */
+static void stay_halted(struct table_worker *w, enum ledger_phase phase, const char *reason)
+{
+    if (w->known.retry)
+        table_worker_halt_locked(w, phase, reason);
+    else
+        table_worker_set_state(w, WORKER_HALTED);
+}
+
 static int64_t doubted(struct table_worker *w, enum ledger_phase phase, const char *reason,
                        int64_t doubt_ms)
 {
@@ -33,7 +43,7 @@ static int64_t doubted(struct table_worker *w, enum ledger_phase phase, const ch
 
     pthread_mutex_lock(&w->lock);
     if (t->phase == phase && strcmp(t->reason, reason) == 0) {
-        table_worker_set_state(w, WORKER_HALTED);
+        stay_halted(w, phase, reason);
         pthread_mutex_unlock(&w->lock);
         return 0;
     }

@@ -14,6 +14,7 @@
 #include "producer/table_health.h"
 #include "producer/table_look.h"
 #include "producer/table_record.h"
+#include "producer/table_requests.h"
 #include "producer/table_start.h"
 #include "producer/table_trim.h"
 
@@ -137,6 +138,7 @@ static bool set_halted(struct table_worker *w, void *arg)
     struct ledger_table *t = &w->appended.now;
 
     t->phase = w->halt_phase;
+    t->retry = false;
     if (t->phase == PHASE_GAP) {
         t->renew = w->p->renews_gaps;
         t->gaps = gap_pace_count(t, ddb_source_now_ms(w->p->source));
@@ -259,7 +261,10 @@ static int64_t start(struct append_context *a)
 static int64_t load_again(struct table_worker *w)
 {
     table_record_load(w);
-    return UNREADABLE_MS;
+    if (w->state == WORKER_UNREADABLE) /* only this step leaves it */
+        return UNREADABLE_MS;
+    table_requests_start(w);
+    return 0;
 }
 
 /* ---- the step ---- */

@@ -8,6 +8,7 @@
 #include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/run/log.h"
+#include "producer/log_look.h"
 #include "producer/start_decision.h"
 #include "producer/stream_listing.h"
 
@@ -25,6 +26,7 @@
 enum look {
     LOOK_NONE,
     LOOK_TABLE,
+    LOOK_LOG,
     LOOK_LIST,
     LOOK_CHILD,
 };
@@ -125,8 +127,7 @@ static void routine(struct table_worker *w, int64_t now, int64_t *next_ms)
         return;
     }
     l->routine_at_ms = now + routine_ms(w);
-    l->wants_table = true;
-    l->wants_list = true;
+    l->wants_table = l->wants_list = true;
 }
 
 static void choose(struct looking *looking)
@@ -143,6 +144,8 @@ static void choose(struct looking *looking)
                        table_state_all_scanned(&w->appended) && !w->scan_confirmed;
     if (!l->listing && (l->wants_table || looking->scanned) && l->table_at_ms <= now)
         looking->what = LOOK_TABLE;
+    else if (log_look_is_due(&l->log, now, routine_ms(w), &next))
+        looking->what = LOOK_LOG;
     else
         looking->what = choose_shards(looking, now, &next);
     if (l->wants_table || looking->scanned)
@@ -435,6 +438,8 @@ static int64_t look(struct looking *looking)
     switch (looking->what) {
     case LOOK_TABLE:
         return look_at_table(looking);
+    case LOOK_LOG:
+        return log_look_at_ends(looking->a->w);
     case LOOK_LIST:
         return look_at_list(looking);
     case LOOK_CHILD:
@@ -480,6 +485,7 @@ void table_look_start(struct table_worker *w)
         return;
     l->routine_at_ms = clock_mono_ms() + ROUTINE_FIRST_MS +
                        atomic_load(&w->p->tables) * (int64_t)ROUTINE_TABLE_MS / 5;
+    log_look_begin(&l->log, l->routine_at_ms);
     l->table_seen_ms = l->stream_seen_ms = clock_mono_ms();
     l->wants_table = false;
     doubt_clear(&l->table);
@@ -489,4 +495,5 @@ void table_look_start(struct table_worker *w)
 void table_look_release(struct table_worker *w)
 {
     stream_listing_drop(w);
+    log_look_release(&w->look.log);
 }

@@ -42,6 +42,7 @@ static void decide(struct table_worker *w, const struct table_signal *signal,
         .runs = runs,
         .halted = w->state == WORKER_HALTED,
         .is_committed = !w->appended.dirty,
+        .readers_ended = w->parts == 0,
         .renews = w->state == WORKER_HALTED && table_worker_renews(w),
         .over = w->p->mode == SYNC_FULL && t->phase == PHASE_TAIL,
     };
@@ -106,6 +107,8 @@ static void start_table(struct table_worker *w)
     }
     if (t->phase == PHASE_PAUSED)
         table_state_end_halt(t);
+    else
+        t->retry = true;
     table_worker_start_appended(w);
 }
 
@@ -311,9 +314,13 @@ static void wake(void *arg)
     step_wake(w->p->pool, &w->requests.step);
 }
 
-void table_requests_start(struct table_worker *w)
+void table_requests_init(struct table_worker *w)
 {
     w->requests.step = (struct step){.run = requests_step, .ended = requests_ended, .arg = w};
+}
+
+void table_requests_start(struct table_worker *w)
+{
     w->requests.subscription = signal_topic_join(w->p->signals, w->table,
                                                  w->appended.committed.signal_offset, wake, w);
     table_worker_schedule(w, &w->requests.step, 0);

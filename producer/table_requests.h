@@ -8,6 +8,8 @@
 
 #include "producer/table_worker.h"
 
+void table_requests_init(struct table_worker *w);
+/* Once its record could be read: the requests from its offset on are for it. */
 void table_requests_start(struct table_worker *w);
-/* The step has ended. */
+/* The step has ended, or was never started. */
 void table_requests_release(struct table_worker *w);

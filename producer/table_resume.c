@@ -102,6 +102,8 @@ int64_t table_resume(struct table_worker *w)
         return start_trouble_doubt(w, PHASE_GAP, START_OTHER_LOG);
     key_schema_release(&w->schema);
     key_schema_copy(&w->schema, &w->known.key_schema);
+    topic_writer_note_ends(w->writer, &w->member, found ? found : w->known.begin_offsets,
+                           w->known.partitions);
     if (!w->topic_handle)
         w->topic_handle = topic_writer_topic(w->writer, w->topic);
     return table_resume_load(w, &found, &err) < 0

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/check.h"
+#include "common/base/mutation.h"
 
 static void release_segments(struct table_state *state)
 {
@@ -84,9 +85,16 @@ static enum ledger_phase running_phase(const struct ledger_table *t)
 void table_state_end_halt(struct ledger_table *t)
 {
     t->phase = running_phase(t);
-    t->renew = t->forget = false;
+    t->renew = t->forget = t->retry = false;
     free(t->reason);
     t->reason = xstrdup("");
+}
+
+void table_state_end_snapshot(struct ledger_table *t, int64_t finished_ms)
+{
+    if (t->phase == PHASE_SNAPSHOT || MUTATED(pause_at_end))
+        t->phase = PHASE_TAIL;
+    t->finished_ms = finished_ms;
 }
 
 /* The halt is over for good: an abort must not go back to it. */

@@ -53,6 +53,10 @@ void table_state_loaded(struct table_state *state);
 /* The record of a table that is halted becomes that of one that is read. */
 void table_state_end_halt(struct ledger_table *t);
 
+/* Its snapshot ends. A request may have halted it since that was decided: its phase stays, and
+ * it goes on behind its snapshot. */
+void table_state_end_snapshot(struct ledger_table *t, int64_t finished_ms);
+
 /* `now` was changed and appended. */
 void table_state_recorded(struct table_state *state);
 /* seg->now was changed and appended. */

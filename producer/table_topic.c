@@ -10,7 +10,8 @@
 #include "common/kafka/kafka_topic.h"
 #include "producer/topic_search.h"
 
-static int create_topic(struct table_worker *w, struct error *err)
+/* *ret_made false: somebody else has made it at the same moment. */
+static int create_topic(struct table_worker *w, bool *ret_made, struct error *err)
 {
     const struct config *c = w->p->config;
     AUTO(free_charp)
@@ -28,13 +29,9 @@ static int create_topic(struct table_worker *w, struct error *err)
         .configs = settings,
     };
 
-    if (kafka_topic_create(w->p->admin, &spec, err) < 0 ||
-        kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, err) < 0)
+    if (kafka_topic_create(ret_made, w->p->admin, &spec, err) < 0)
         return -1;
-    return w->partitions == spec.partitions
-               ? 0
-               : error_set(err, ERR_RETRY, "topic %s was made by somebody else meanwhile",
-                           w->topic);
+    return kafka_topic_partition_count(&w->partitions, w->p->admin, w->topic, err);
 }
 
 static char *random_id(void)
@@ -168,10 +165,10 @@ static int look_at_topic(struct table_worker *w, bool *ret_same, int64_t *ret_ne
 int table_topic_prepare(struct table_worker *w, struct ledger_table *t, struct error *err)
 {
     int64_t in_log = 0;
-    bool same = false;
+    bool same = false, made = false;
 
-    if (w->partitions == 0 ? create_topic(w, err) < 0
-                           : look_at_topic(w, &same, &in_log, err) < 0)
+    if ((w->partitions == 0 && create_topic(w, &made, err) < 0) ||
+        (!made && look_at_topic(w, &same, &in_log, err) < 0))
         return -1;
     t->generation = MAX(clock_wall_ms(), MAX(w->known.generation, in_log) + 1);
     t->log_id = same ? xstrdup(w->known.log_id) : random_id();

@@ -142,7 +142,7 @@ void table_worker_start_appended(struct table_worker *w)
 static void halt(struct table_worker *w, enum ledger_phase phase, const char *reason,
                  bool is_final)
 {
-    if (w->halt_reason || w->state == WORKER_HALTED)
+    if (w->halt_reason || w->state == WORKER_HALTED || w->state == WORKER_START_APPENDED)
         return;
     w->halt_reason = xstrdup(reason);
     w->halt_phase = phase;

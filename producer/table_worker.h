@@ -52,9 +52,18 @@ enum worker_state {
 };
 
 struct worker_requests {
-    struct signal_subscription *subscription; /* set once */
+    struct signal_subscription *subscription; /* set once, before the step is scheduled */
     struct step step;
     struct table_repair *repair; /* of the step: the one under way, NULL for none */
+};
+
+struct log_look { /* log_look.h */
+    int64_t
+        *ends; /* one per partition: the greatest that was seen, at least behind the begin */
+    int32_t count;      /* partitions */
+    int64_t generation; /* whose they are; 0: none */
+    struct doubt doubt;
+    int64_t at_ms; /* the next look; monotonic. Under the worker's lock */
 };
 
 struct worker_look { /* of its step, but for what `lock` guards */
@@ -66,6 +75,7 @@ struct worker_look { /* of its step, but for what `lock` guards */
     unsigned tries;             /* of the stream's description */
     unsigned table_tries;
     bool filter_unknown; /* the endpoint does not know ShardFilter */
+    struct log_look log;
 
     /* under the worker's lock */
     struct doubt table;  /* what a description of the table says against it */
@@ -185,7 +195,7 @@ void table_worker_start_appended(struct table_worker *w);
 /* Under lock: other tables may scan. */
 void table_worker_end_scan(struct table_worker *w);
 /* Halts the table in a phase that was proven: the control step writes it into the ledger.
- * Nothing is done to one that is halted, or about to be. */
+ * Nothing is done to one that is halted, about to be, or about to go on from that. */
 void table_worker_halt(struct table_worker *w, enum ledger_phase phase, const char *reason);
 /* Under lock: the same. */
 void table_worker_halt_locked(struct table_worker *w, enum ledger_phase phase,

@@ -106,6 +106,12 @@ void topic_writer_remove_member(struct topic_writer *writer, struct topic_writer
     account_remove(writer, TAKE(m->account));
 }
 
+void topic_writer_note_ends(struct topic_writer *writer, struct topic_writer_member *m,
+                            const int64_t *offsets, int32_t count)
+{
+    topic_writer_reports_note_ends(writer, m->account, offsets, count);
+}
+
 /* ---- opening ---- */
 
 static struct topic_writer *writer_alloc(const struct config *c, int32_t ledger_partition,

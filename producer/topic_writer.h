@@ -51,6 +51,11 @@ void topic_writer_add_member(struct topic_writer *writer, struct topic_writer_me
 /* Waits for running callbacks, but not for the gate. May be called in a callback. */
 void topic_writer_remove_member(struct topic_writer *writer, struct topic_writer_member *m);
 
+/* The member's topic gave these offsets out to an earlier handle, one per partition: it is
+ * another topic (log_lost) when a record gets none above them. */
+void topic_writer_note_ends(struct topic_writer *writer, struct topic_writer_member *m,
+                            const int64_t *offsets, int32_t count);
+
 /* A topic's handle, which saves appends the lookup of its name; the caller destroys it before
  * the writer is freed. */
 rd_kafka_topic_t *topic_writer_topic(struct topic_writer *writer, const char *name);

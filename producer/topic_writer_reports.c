@@ -114,6 +114,17 @@ static bool goes_back(struct topic_writer *writer, struct writer_account *accoun
     return message->offset <= end->before;
 }
 
+void topic_writer_reports_note_ends(struct topic_writer *writer, struct writer_account *account,
+                                    const int64_t *offsets, int32_t count)
+{
+    AUTO_LOCK(&writer->ends_lock);
+    for (int32_t p = 0; p < count; p++) {
+        struct delivered_end *end = end_of(account, p);
+
+        end->before = MAX(end->before, offsets[p]);
+    }
+}
+
 static void look_at_offset(struct topic_writer *writer, struct writer_account *account,
                            const rd_kafka_message_t *message)
 {

@@ -16,5 +16,9 @@ void topic_writer_reports_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *
 void topic_writer_reports_note_error(struct topic_writer *writer,
                                      struct writer_account *account, enum record_kind kind,
                                      rd_kafka_resp_err_t code, const char *topic);
+/* Offsets that the account's own topic gave out before: one that is not above them is a loss.
+ */
+void topic_writer_reports_note_ends(struct topic_writer *writer, struct writer_account *account,
+                                    const int64_t *offsets, int32_t count);
 /* A thread that serves reports, until reporter_stops. */
 void *topic_writer_reports_loop(void *writer);

@@ -110,7 +110,8 @@ int kafka_topic_time_offsets(int64_t *ret, rd_kafka_t *rk, const char *topic, in
     return ask_offsets(ret, rk, &asked, err);
 }
 
-static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *err)
+static int create_result(bool *ret_made, rd_kafka_event_t *ev, const char *topic,
+                         struct error *err)
 {
     const rd_kafka_topic_result_t **results;
     rd_kafka_resp_err_t code = rd_kafka_event_error(ev);
@@ -128,6 +129,7 @@ static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *
     switch (code) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
     case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
+        *ret_made = code == RD_KAFKA_RESP_ERR_NO_ERROR;
         return 0;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
@@ -145,8 +147,8 @@ static int create_result(rd_kafka_event_t *ev, const char *topic, struct error *
     }
 }
 
-static int create_call(rd_kafka_t *rk, rd_kafka_NewTopic_t *topic, const char *name,
-                       struct error *err)
+static int create_call(bool *ret_made, rd_kafka_t *rk, rd_kafka_NewTopic_t *topic,
+                       const char *name, struct error *err)
 {
     rd_kafka_queue_t *q = rd_kafka_queue_new(rk);
     rd_kafka_AdminOptions_t *opt =
@@ -156,7 +158,7 @@ static int create_call(rd_kafka_t *rk, rd_kafka_NewTopic_t *topic, const char *n
 
     rd_kafka_CreateTopics(rk, &topic, 1, opt, q);
     ev = rd_kafka_queue_poll(q, ADMIN_TIMEOUT_MS);
-    result = ev ? create_result(ev, name, err)
+    result = ev ? create_result(ret_made, ev, name, err)
                 : error_set(err, ERR_RETRY, "create topic %s: no answer", name);
     if (ev)
         rd_kafka_event_destroy(ev);
@@ -165,26 +167,30 @@ static int create_call(rd_kafka_t *rk, rd_kafka_NewTopic_t *topic, const char *n
     return result;
 }
 
-int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err)
+int kafka_topic_create(bool *ret_made, rd_kafka_t *rk, const struct kafka_topic_spec *spec,
+                       struct error *err)
 {
     char reason[256];
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(
         spec->name, spec->partitions, spec->replication, reason, sizeof(reason));
-    int result = 0;
     int32_t seen = 0;
+    bool made = false;
+    int result;
 
     if (!topic)
         return error_fatal(err, EXIT_CONFIGURATION, "topic %s: %s", spec->name, reason);
     for (const struct kafka_setting *s = spec->configs; s && s->name; s++)
         rd_kafka_NewTopic_set_config(topic, s->name, s->value);
-    result = create_call(rk, topic, spec->name, err);
+    result = create_call(&made, rk, topic, spec->name, err);
     rd_kafka_NewTopic_destroy(topic);
-    for (int tries = 0; result == 0 && seen == 0; tries++) {
+    for (int tries = 0; result == 0 && seen < (made ? spec->partitions : 1); tries++) {
         if (tries > 0 && (tries > 100 || stop_wait_ms(100)))
             return error_set(err, ERR_RETRY, "topic %s was created but does not show up",
                              spec->name);
         result = kafka_topic_partition_count(&seen, rk, spec->name, err);
     }
+    if (result == 0)
+        *ret_made = made;
     return result;
 }
 
@@ -290,13 +296,15 @@ int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wante
 
 static int ensure_topic(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err)
 {
+    bool made = false;
     int32_t seen;
 
     if (kafka_topic_partition_count(&seen, rk, spec->name, err) < 0)
         return -1;
-    if (seen == 0)
-        return kafka_topic_create(rk, spec, err);
-    return kafka_topic_check_partitions(spec->name, seen, spec->partitions, err);
+    if (seen == 0 && (kafka_topic_create(&made, rk, spec, err) < 0 ||
+                      kafka_topic_partition_count(&seen, rk, spec->name, err) < 0))
+        return -1;
+    return made ? 0 : kafka_topic_check_partitions(spec->name, seen, spec->partitions, err);
 }
 
 static const struct kafka_setting ledger_settings[] = {{"cleanup.policy", "compact"},

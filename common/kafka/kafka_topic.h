@@ -27,9 +27,11 @@ struct kafka_topic_spec {
     int16_t replication;
     const struct kafka_setting *configs; /* ends with name NULL */
 };
-/* Creates it and waits until metadata shows all partitions. Existing already is well.
- * ERR_RETRY, or ERR_FATAL for a refusal (policy, authorization: 77). */
-int kafka_topic_create(rd_kafka_t *rk, const struct kafka_topic_spec *spec, struct error *err);
+/* Creates it and waits until metadata shows all partitions. *ret_made false: somebody else has
+ * made it, maybe otherwise. ERR_RETRY, or ERR_FATAL for a refusal (policy, authorization: 77).
+ */
+int kafka_topic_create(bool *ret_made, rd_kafka_t *rk, const struct kafka_topic_spec *spec,
+                       struct error *err);
 /* The topic's own setting, as the brokers have it; the caller frees. ERR_RETRY, ERR_DATA: these
  * brokers don't tell it, however often they are asked; or ERR_FATAL 77. */
 int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const char *name,

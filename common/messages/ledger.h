@@ -40,6 +40,7 @@ struct ledger_table {
     char *reason;       /* of gap, paused, gone, failed; "" else */
     bool renew;         /* of gap: a new generation begins by itself */
     bool forget;        /* of gone: its records are to be removed */
+    bool retry;         /* of gone, failed: somebody asked, and it is looked at again */
     int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase
                            and reason counts */
     char *table_id;

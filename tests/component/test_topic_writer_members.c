@@ -268,6 +268,20 @@ static void an_offset_that_goes_back_is_a_lost_log(void **state)
     shared_end(&s);
 }
 
+/* A topic made anew where this handle has appended nothing yet. */
+static void an_offset_that_an_earlier_handle_was_given_is_a_lost_log(void **state)
+{
+    static const int64_t begin[] = {0};
+    struct shared s;
+
+    (void)state;
+    shared_begin(&s);
+    topic_writer_note_ends(s.writer, &s.one.member, begin, 1);
+    append_to(s.writer, &s.one, TOPIC);
+    wait_told(&s.one, "lost(0: 0 after 0) aborted ");
+    shared_end(&s);
+}
+
 struct waiting_step { /* enters, once it may */
     struct step step;
     struct shared *s;
@@ -471,6 +485,7 @@ int main(void)
         cmocka_unit_test(a_transaction_without_records_is_no_commit),
         cmocka_unit_test(who_was_named_is_held_and_its_neighbour_goes_on),
         cmocka_unit_test(an_offset_that_goes_back_is_a_lost_log),
+        cmocka_unit_test(an_offset_that_an_earlier_handle_was_given_is_a_lost_log),
         cmocka_unit_test(a_step_gives_its_thread_back_and_is_woken),
         cmocka_unit_test(who_only_wrote_to_the_ledger_is_no_suspect),
         cmocka_unit_test(members_may_leave_in_a_callback),

@@ -179,6 +179,35 @@ def test_a_table_that_was_deleted_is_forgotten_and_what_is_printed_removes_the_r
     refused(bridge, REFUSED, "the ledger knows no table", "--forget", table.name)
 
 
+def test_a_table_that_stays_gone_ends_the_waiting_with_the_reason_and_one_that_came_back_goes_on(bridge):
+    table, writer = begin(bridge, seed=305)
+    bridge.dynamodb.delete_table(TableName=table.name)
+    wait_phase(bridge, table, "gone")
+    halted = f"table {table.name} is halted in phase gone: the table does not exist"
+    refused(bridge, REFUSED, halted, "--resume", table.name, "--wait")
+    assert "retry" not in record(bridge, table)
+    before = record(bridge, table)["generation"]
+    table.create(bridge.dynamodb)
+    done(bridge, "--resume", table.name, "--wait")
+    again = record(bridge, table)
+    assert again["phase"] in ("snapshot", "tail") and again["generation"] > before
+
+
+@pytest.mark.parametrize("flag", ["--resume", "--resnapshot"])
+def test_a_table_that_never_began_ends_the_waiting_when_it_was_looked_at_again(bridge, flag):
+    """What hinders it is there still; then it is mended."""
+    table = bridge.add_table(stream=None)
+    bridge.producer({"stream.enable": "false"})
+    wait_phase(bridge, table, "failed")
+    refused(bridge, REFUSED, "is halted in phase failed: it has no stream", flag, table.name, "--wait")
+    assert record(bridge, table)["generation"] == 0 and "retry" not in record(bridge, table)
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    bridge.dynamodb.update_table(TableName=table.name, StreamSpecification=stream)
+    done(bridge, flag, table.name, "--wait")
+    assert record(bridge, table)["generation"] > 0
+    assert flag == "--resume" or record(bridge, table)["finished_ms"] > 0
+
+
 def test_two_commands_at_once_are_both_answered(bridge):
     table, writer = begin(bridge, seed=304)
     programs = [bridge.program("producer", {}, (flag, table.name)).start() for flag in ("--pause", "--pause", "--resume")]

@@ -7,6 +7,7 @@ import re
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
+from fakes.kafka_proxy import CREATE_TOPICS, KafkaProxy
 from support.bridge import complain
 from support.generations import generation_of, settle_newest, wait_renewed
 from support.running import wait_until
@@ -362,6 +363,28 @@ def test_a_topic_made_by_somebody_else_that_does_not_suffice_fails_the_table_unt
     assert "max.message.bytes" in record_of(ferry, table)["reason"]
     ferry.limit_messages(table, 8388608)
     renewed_well(ferry, table, other, before)
+
+
+@pytest.mark.parametrize(
+    "partitions,size,reason", [(4, 1_000_000, "max.message.bytes"), (3, 8388608, "has 3 partitions")]
+)
+def test_a_topic_that_somebody_else_makes_at_the_same_moment_is_looked_at_like_one_that_was_there(
+    ferry, partitions, size, reason
+):
+    table = ferry.add_table()
+    put_many(ferry, table, 5, "before")
+
+    def make_first(frame):
+        if ferry.topic(table).encode() in frame and not made:
+            made.append(make_topic(ferry, table, partitions, **{"max.message.bytes": str(size)}))
+
+    made = []
+    with KafkaProxy(ferry.parts.kafka) as proxy:
+        proxy.before[CREATE_TOPICS] = make_first
+        ferry.producer({"kafka.bootstrap.servers": proxy.address})
+        wait_until(lambda: ferry.phase(table), 60, "a record of the table", ferry.running())
+        assert made and ferry.phase(table) == "failed" and reason in record_of(ferry, table)["reason"]
+        assert not [r for r in ferry.log(table)], "records in a topic that does not suffice"
 
 
 # --- a table that is gone, and comes back as another one ---

@@ -11,9 +11,11 @@ import subprocess
 
 import pytest
 from confluent_kafka import Producer
+from support.generations import generation_of
 from support.oracle import KeySchema
+from support.repair_requests import ask, handled
 from support.running import ROOT, bin_dir, build_or_skip, wait_until
-from support.scripted_source import held_cut_batch, told
+from support.scripted_source import from_producer, held_cut_batch, told
 from support.workload import NASTY_NUMBERS
 
 
@@ -347,6 +349,35 @@ def empty_answers(bridge, broken):
     return problems + (["complete to now, with a record unread"] if moved else [])
 
 
+def a_new_generation_asked_for(bridge, broken):
+    """With on_gap = fail only the record of the request's gap says that one begins."""
+    table = bridge.add_table()
+    put(bridge, table, 1)
+    producer = broken.producer({"on_gap": "fail"})
+    wait_until(lambda: bridge.phase(table) == "tail" and handled(bridge, table) >= 0, 60, "the table", [producer])
+    before = generation_of(bridge, table)
+    ask(bridge, table, "snapshot", generation=before)
+    begun = lambda: generation_of(bridge, table) > before and bridge.phase(table) == "tail"
+    return [] if within(begun, 30) else [f"no new generation: {bridge.phase(table)}"]
+
+
+def a_day_behind_the_look(bridge, broken):
+    """The machine stands still for a day between the look at a position and its iterator."""
+    control = bridge.fake.control
+    table = bridge.add_table()
+    put(bridge, table, 1)
+    held = control.fault("hold", op="GetShardIterator", when="before", predicate=from_producer)
+    broken.producer({"on_gap": "fail"})
+    assert control.wait_held(held)
+    put(bridge, table, 2)
+    control.set(clock_offset_s=25 * 3600, trust_boto=True)
+    put(bridge, table, 3, "y")
+    control.release(id=held)
+    gap = lambda: bridge.phase(table) == "gap"
+    wait_until(lambda: gap() or version_in_log(bridge, table, 3), 60, "a gap, or a record", bridge.running())
+    return [] if within(gap) else ["a record was trimmed unread, and no gap is told"]
+
+
 # name of the rule -> its scenario, and a complaint it must bring
 MUTATIONS = {
     "barrier": (slow_page, "a row as of"),
@@ -358,6 +389,8 @@ MUTATIONS = {
     "recorded": (a_first_record_in_an_abort, "after a newer change|never settled|position , the log ends"),
     "late_parent": (a_parent_listed_after_its_child, "after a newer change|after .* of its shard"),
     "service_time": (a_clock_a_day_behind, "no gap is told"),
+    "day_between": (a_day_behind_the_look, "no gap is told"),
+    "renew": (a_new_generation_asked_for, "no new generation"),
     "unproven": (empty_answers, "complete to now"),
     "canonical_key": (nasty_items, "canonical|wrong partition"),
     "number": (nasty_items, " expected, "),
@@ -377,6 +410,7 @@ NEED_FAKE = {
     a_first_record_in_an_abort,
     a_parent_listed_after_its_child,
     a_clock_a_day_behind,
+    a_day_behind_the_look,
     empty_answers,
 }
 
@@ -391,11 +425,11 @@ def run(request, name, scenario):
 
 def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
     """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py,
-    sweeps in test_sweep_rules.py; the model of generations and test_position_store.c see the rest."""
+    sweeps in test_sweep_rules.py; the models of a table and of generations, and test_position_store.c, see the rest."""
     sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
-    elsewhere = {"heal", "stray", "unacknowledged"} | {"note", "sweep_order"} | {"pass", "sweep_check", "take_pass"}
-    assert names == set(MUTATIONS) | elsewhere
+    scenes = {"heal", "stray", "unacknowledged", "note", "sweep_order"}
+    assert names == set(MUTATIONS) | scenes | {"pass", "sweep_check", "take_pass", "pause_at_end"}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

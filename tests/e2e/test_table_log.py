@@ -8,6 +8,7 @@ import pytest
 from support import topic_check
 from support.bridge import complain
 from support.delete_records import delete_records
+from support.repair_requests import ask, wait_outcome
 from support.running import wait_until
 from support.scripted_source import (
     asked, ferry, from_producer, ledger_messages, put, settle_log, wait_healthy, wait_phase, write_ledger,
@@ -89,6 +90,21 @@ def test_a_data_topic_made_anew_under_a_running_producer_is_a_lost_log(ferry, fi
     stands_in_a_gap(ferry, table)
     goes_on(ferry, other)
     assert producer.running
+
+
+@pytest.mark.parametrize("then", ["changes", "nothing"])
+def test_a_data_topic_made_anew_is_a_lost_log_where_this_producer_has_written_nothing(ferry, then):
+    """By the first change; and where none comes, by a look at the topic's ends now and then."""
+    table, other, producer = pair(ferry)
+    producer.sigterm()
+    producer = ferry.producer({"on_gap": "fail"})
+    resumed = lambda: f'event="table resumed" table={table.name} ' in producer.log()
+    wait_until(resumed, 60, "the table, resumed", [producer])
+    make_topic_anew(ferry, table)
+    if then == "changes":
+        put_many(ferry, table, 1, "second")
+    stands_in_a_gap(ferry, table, 120)
+    goes_on(ferry, other)
 
 
 @pytest.mark.parametrize("foreign", [0, 100], ids=["empty", "with messages of others"])
@@ -252,3 +268,23 @@ def test_a_table_record_that_can_not_be_read_is_never_written_over(ferry, how):
     ferry.wait_caught_up()
     goes_on(ferry, table, but=mine)
     wait_healthy(producer)
+
+
+def test_a_request_waits_for_a_table_whose_record_can_not_be_read(ferry):
+    """Another version's word, put right under the running producer. The request was sent before that was started."""
+    table, other, producer = pair(ferry)
+    producer.sigterm()
+    right = table_record(ferry, table)
+    write_ledger(ferry, f"table/{table.name}", {**right, "phase": "archived"})
+    written = newest_of(ferry, table)
+    mine = f"{written.topic()}/{written.partition()}/{written.offset()} "
+    offset = ask(ferry, table, "pause")
+    producer = ferry.producer()
+    wait_until(lambda: "its record in the ledger can't be read" in producer.log(), 60, "the word of it", [producer])
+    goes_on(ferry, other, but=mine)
+    write_ledger(ferry, f"table/{table.name}", right)
+    wait_outcome(ferry, table, offset)
+    assert ferry.phase(table) == "paused"
+    ask(ferry, table, "resume")
+    wait_phase(ferry, table, "tail")
+    goes_on(ferry, table, but=mine)

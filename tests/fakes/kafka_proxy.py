@@ -38,6 +38,7 @@ class KafkaProxy:
         self.refusal = None  # (part of the topic's name, code, how often)
         self.untold = ()  # names that no answer tells
         self.unanswered = ()  # kinds of requests that are carried out, and whose answers are lost
+        self.before = {}  # kind of request -> what is called with it before it goes on
         self.away = False  # no connection gets to the broker
         theirs, ours = ((b"127.0.0.1" + struct.pack(">i", p)) for p in (int(port), self.listener.getsockname()[1]))
         self.rename = lambda frame: frame.replace(theirs, ours)
@@ -90,6 +91,7 @@ class KafkaProxy:
 
     def asked(self, frame, refused):
         kind, _, number = struct.unpack(">hhi", frame[:8])
+        self.before.get(kind, lambda frame: None)(frame)
         if kind == PRODUCE and self.refusal and self.refusal[2] and self.refusal[0] in frame:
             self.refusal[2] -= 1
             refused[number] = self.refusal[1]

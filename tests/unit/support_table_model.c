@@ -30,11 +30,51 @@ static void record(struct model *m, struct model_state s)
     model_build(&t, m->c, &s);
     if (!t.now.begin_offsets)
         t.now.begin_offsets = xcalloc(1, sizeof(*t.now.begin_offsets));
-    if (table_state_all_scanned(&t)) {
-        t.now.phase = PHASE_TAIL;
-        t.now.finished_ms = 2;
-    }
     table_state_recorded(&t);
+    model_keep(&s, m->c, &t);
+    model_add(m, &s);
+}
+
+static void decide_end(struct model *m, struct model_state s)
+{
+    s.ending = 1;
+    model_add(m, &s);
+}
+
+/* In the same hold of the gate as the decision: no commit or abort comes between. */
+static void end_snapshot(struct model *m, struct model_state s)
+{
+    struct table_state t;
+
+    s.ending = 0;
+    model_build(&t, m->c, &s);
+    table_state_end_snapshot(&t.now, 2);
+    table_state_recorded(&t);
+    model_keep(&s, m->c, &t);
+    model_add(m, &s);
+}
+
+static void pause_table(struct model *m, struct model_state s)
+{
+    struct table_state t;
+
+    s.pauses--;
+    s.asked = 1;
+    model_build(&t, m->c, &s);
+    t.now.phase = PHASE_PAUSED;
+    table_state_recorded(&t);
+    model_keep(&s, m->c, &t);
+    model_add(m, &s);
+}
+
+static void resume_table(struct model *m, struct model_state s)
+{
+    struct table_state t;
+
+    model_build(&t, m->c, &s);
+    table_state_end_halt(&t.now);
+    table_state_recorded(&t);
+    s.stage = RESUMING;
     model_keep(&s, m->c, &t);
     model_add(m, &s);
 }
@@ -135,13 +175,13 @@ static bool anything_is_open(const struct model_state *s, const struct model_cas
     return open;
 }
 
-static bool record_is_due(const struct model_state *s, const struct model_case *c)
+static bool end_is_due(const struct model_state *s, const struct model_case *c)
 {
     bool scanned = true;
 
     for (int i = 0; i < c->items; i++)
         scanned = scanned && s->items[i].scanned;
-    return !s->offsets || s->record_due || (scanned && !s->ended);
+    return scanned && !s->ended && !s->ending;
 }
 
 static void run_steps(struct model *m, const struct model_state *s)
@@ -149,8 +189,10 @@ static void run_steps(struct model *m, const struct model_state *s)
     for (int i = 0; i < m->c->items; i++)
         if (!s->items[i].scanned)
             row(m, *s, i);
-    if (m->c->records && record_is_due(s, m->c))
+    if (m->c->records && (!s->offsets || s->record_due))
         record(m, *s);
+    if (m->c->records && end_is_due(s, m->c))
+        decide_end(m, *s);
     for (int at_once = 1; at_once <= 2; at_once++)
         append_unrecorded(m, *s, at_once);
     for (int i = 0; i < m->c->shards; i++)
@@ -183,7 +225,8 @@ static void check_end(struct model *m, const struct model_state *s)
         if (shard->place && !is_read(s, m->c, i))
             model_broken(m, "a shard is not read in the end");
     }
-    if (m->c->records && (!s->offsets_committed || !s->ended_committed || s->record_due))
+    if (m->c->records &&
+        (!s->offsets_committed || !s->ended_committed || s->record_due || s->paused_committed))
         model_broken(m, "the table's record does not come to its end");
     if (m->why && m->bad == SEARCH_NOBODY)
         m->bad = m->search.at;
@@ -191,7 +234,8 @@ static void check_end(struct model *m, const struct model_state *s)
 
 static void visit(struct model *m, const struct model_state *s)
 {
-    bool open = anything_is_open(s, m->c);
+    bool open = anything_is_open(s, m->c) && !s->ending;
+    bool runs = s->stage == RUNNING && !s->paused;
 
     m->moved = false;
     if (s->stage == STANDING)
@@ -202,15 +246,21 @@ static void visit(struct model *m, const struct model_state *s)
         next.script++;
         model_add(m, &next);
     }
-    if (s->stage == RUNNING)
+    if (runs)
         run_steps(m, s);
-    if (s->stage != ADOPTING)
+    if (runs || s->stage == STARTING)
         model_look(m, s);
+    if (s->ending)
+        end_snapshot(m, *s);
+    if (runs && s->pauses > 0)
+        pause_table(m, *s);
+    if (s->stage == HALTED)
+        resume_table(m, *s);
     if (open)
         model_commit(m, *s);
     if (!m->moved)
         check_end(m, s);
-    if (s->days > 0 && s->stage == RUNNING)
+    if (s->days > 0 && runs)
         forget(m, *s);
     if (open && s->faults > 0)
         model_abort(m, *s);
@@ -224,6 +274,7 @@ struct model_outcome table_model_run(const struct model_case *c, bool tell)
     struct model_state s = {.lies = (signed char)c->lies,
                             .faults = (signed char)c->faults,
                             .days = (signed char)c->days,
+                            .pauses = (signed char)c->pauses,
                             .script = (signed char)c->begun};
 
     search_init(&m.search, sizeof(s));

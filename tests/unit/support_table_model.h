@@ -8,6 +8,9 @@
  * appended when it pleases the readers, a row of each item once after the begin, with the
  * item's version of that moment.
  *
+ * A request pauses the table at any time, also between the decision that its snapshot ends and
+ * the record that says so, and another one ends the pause once it is committed.
+ *
  * Assumed: a listing that lies is followed by a true one before a doubt becomes a gap. */
 #pragma once
 
@@ -44,6 +47,7 @@ struct model_case {
     int first_page;   /* shards on the first of two pages; 0: one page */
     bool gap_ends;    /* a gap may be the end of a wrong order */
     bool records;     /* the table's own record goes its way too */
+    int pauses;       /* requests to pause the table; each is ended by another one */
     bool backwards;   /* shards come from the ledger in another order */
 };
 

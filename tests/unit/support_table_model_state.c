@@ -71,12 +71,19 @@ bool model_record(const struct model_state *s, const struct model_case *c, int s
 
 /* ---- a state, and the real one ---- */
 
-void model_table_record(struct ledger_table *t, bool offsets, bool ended)
+static enum ledger_phase phase_of(const struct model_record *from)
+{
+    if (from->paused)
+        return PHASE_PAUSED;
+    return from->ended ? PHASE_TAIL : PHASE_SNAPSHOT;
+}
+
+void model_table_record(struct ledger_table *t, const struct model_record *from)
 {
     *t = (struct ledger_table){
         .table = xstrdup("t"),
         .topic = xstrdup("dynaferry.t"),
-        .phase = ended ? PHASE_TAIL : PHASE_SNAPSHOT,
+        .phase = phase_of(from),
         .reason = xstrdup(""),
         .generation = 1,
         .table_id = xstrdup("id"),
@@ -85,16 +92,16 @@ void model_table_record(struct ledger_table *t, bool offsets, bool ended)
         .log_id = xstrdup("log"),
         .rows = true,
         .started_ms = 1,
-        .finished_ms = ended ? 2 : 0,
+        .finished_ms = from->ended ? 2 : 0,
         .signal_offset = -1,
     };
-    if (offsets)
+    if (from->offsets)
         t->begin_offsets = xcalloc(1, sizeof(*t->begin_offsets));
 }
 
 void model_blank_record(struct ledger_table *t)
 {
-    model_table_record(t, false, false);
+    model_table_record(t, &(struct model_record){0});
     t->generation = 0;
 }
 
@@ -160,10 +167,13 @@ static void build_segments(struct table_state *t, const struct model_case *c,
 
 void model_build(struct table_state *t, const struct model_case *c, const struct model_state *s)
 {
+    struct model_record now = {s->offsets, s->ended, s->paused};
+    struct model_record committed = {s->offsets_committed, s->ended_committed,
+                                     s->paused_committed};
     struct ledger_table record;
 
     if (s->stage >= RUNNING)
-        model_table_record(&record, s->offsets_committed, s->ended_committed);
+        model_table_record(&record, &committed);
     else
         model_blank_record(&record);
     record.segments = c->items;
@@ -171,7 +181,7 @@ void model_build(struct table_state *t, const struct model_case *c, const struct
     if (s->stage == STARTING)
         return;
     ledger_table_release(&t->now);
-    model_table_record(&t->now, s->offsets, s->ended);
+    model_table_record(&t->now, &now);
     t->now.segments = c->items;
     t->dirty = s->record_dirty;
     t->record_due = t->record_due_committed = s->record_due;
@@ -219,8 +229,10 @@ void model_keep(struct model_state *s, const struct model_case *c, struct table_
     s->listed = t->tree.listed;
     s->offsets = t->now.begin_offsets != NULL;
     s->offsets_committed = t->committed.begin_offsets != NULL;
-    s->ended = t->now.phase == PHASE_TAIL;
-    s->ended_committed = t->committed.phase == PHASE_TAIL;
+    s->ended = t->now.finished_ms > 0;
+    s->ended_committed = t->committed.finished_ms > 0;
+    s->paused = t->now.phase == PHASE_PAUSED;
+    s->paused_committed = t->committed.phase == PHASE_PAUSED;
     s->record_dirty = t->dirty;
     s->record_due = t->record_due;
     table_state_release(t, NULL);
@@ -276,10 +288,12 @@ static void tell_shard(const struct model_state *s, const struct model_case *c, 
 
 static void tell_state(const struct model *m, uint32_t number)
 {
-    static const char *const stages[] = {"starting", "adopting", "running", "standing"};
+    static const char *const stages[] = {"starting", "adopting", "running",
+                                         "halted",   "resuming", "standing"};
     const struct model_state *s = search_state(&m->search, number);
 
-    printf("  %s%s%s, script %d, lies %d, faults %d:", stages[s->stage],
+    printf("  %s%s%s%s%s%s, script %d, lies %d, faults %d:", stages[s->stage],
+           s->paused ? " paused" : "", s->ending ? " ending" : "", s->ended ? " ended" : "",
            s->listed ? " listed" : "", s->paged ? " paged" : "", s->script, s->lies, s->faults);
     for (int i = 0; i < m->c->shards; i++)
         tell_shard(s, m->c, i);

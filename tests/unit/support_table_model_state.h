@@ -11,6 +11,8 @@ enum stage {
     STARTING,
     ADOPTING,
     RUNNING,
+    HALTED,   /* paused, which is committed */
+    RESUMING, /* the end of that is appended */
     STANDING, /* a gap */
 };
 
@@ -41,6 +43,8 @@ struct model_item {
 struct model_state {
     signed char stage, script, lies, faults, days, paged, listed;
     signed char offsets, offsets_committed, ended, ended_committed, record_dirty, record_due;
+    signed char paused, paused_committed, pauses, asked; /* asked: in the open transaction */
+    signed char ending; /* it was decided that the snapshot ends, and nothing of it appended */
     struct model_shard shards[MODEL_SHARDS];
     struct model_item items[MODEL_ITEMS];
 };
@@ -64,7 +68,11 @@ bool model_exists(const struct model_state *s, const struct model_case *c, int s
 int model_version(const struct model_state *s, const struct model_case *c, int item);
 bool model_record(const struct model_state *s, const struct model_case *c, int shard, int after,
                   int *ret_item, int *ret_version);
-void model_table_record(struct ledger_table *t, bool offsets, bool ended);
+struct model_record {
+    bool offsets, ended, paused;
+};
+
+void model_table_record(struct ledger_table *t, const struct model_record *from);
 void model_blank_record(struct ledger_table *t);
 struct ledger_shard model_ledger_shard(const struct model_case *c, int shard,
                                        const struct position *p);

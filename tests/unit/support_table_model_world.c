@@ -33,8 +33,22 @@ static void check_ledger(struct model *m, const struct model_state *s)
     }
 }
 
+static void start_again(struct model *m, struct model_state s);
+
+/* What the record that was just committed means to the table's life. */
+static enum stage stage_after_commit(struct model *m, const struct model_state *s,
+                                     const struct table_state *t)
+{
+    bool is_paused = t->committed.phase == PHASE_PAUSED;
+
+    if (s->asked && !is_paused)
+        model_broken(m, "a pause was taken, and the table is not paused");
+    return s->stage == HALTED || is_paused ? HALTED : RUNNING;
+}
+
 void model_commit(struct model *m, struct model_state s)
 {
+    bool resumes = s.stage == RESUMING;
     struct table_state t;
 
     model_build(&t, m->c, &s);
@@ -50,10 +64,14 @@ void model_commit(struct model *m, struct model_state s)
         s.items[i].value_committed = s.items[i].value;
         s.items[i].change_committed = s.items[i].change;
     }
-    s.stage = MAX(s.stage, RUNNING);
+    s.stage = (signed char)stage_after_commit(m, &s, &t);
+    s.asked = 0;
     model_keep(&s, m->c, &t);
     check_ledger(m, &s);
-    model_add(m, &s);
+    if (resumes)
+        start_again(m, s);
+    else
+        model_add(m, &s);
 }
 
 static void take_back(struct model_state *s, const struct model_case *c)
@@ -64,6 +82,8 @@ static void take_back(struct model_state *s, const struct model_case *c)
         s->items[i].value = s->items[i].value_committed;
         s->items[i].change = s->items[i].change_committed;
     }
+    s->pauses += s->asked; /* the request is the next one again */
+    s->asked = 0;
 }
 
 void model_abort(struct model *m, struct model_state s)
@@ -75,6 +95,8 @@ void model_abort(struct model *m, struct model_state s)
     take_back(&s, m->c);
     if (table_state_aborted(&t, NULL))
         s.stage = STARTING;
+    else if (s.stage == RESUMING)
+        s.stage = HALTED;
     model_keep(&s, m->c, &t);
     model_add(m, &s);
 }
@@ -93,39 +115,58 @@ static void load_shards(struct table_state *t, const struct model_case *c,
     }
 }
 
-/* The program ends, and another one goes on from the ledger as table_start.c does. */
-void model_crash(struct model *m, struct model_state s)
+/* As table_resume.c does. */
+static void load(struct table_state *t, const struct model_case *c, const struct model_state *s)
 {
+    table_state_resume(t, NULL);
+    for (int i = 0; i < c->items; i++) {
+        struct ledger_segment seg = {1, i, NULL, 0, 0, s->items[i].scanned_committed};
+
+        table_state_load_segment(t, &seg);
+    }
+    load_shards(t, c, s);
+    table_state_loaded(t);
+}
+
+static enum stage stage_after_crash(const struct model_state *s)
+{
+    if (s->stage < RUNNING)
+        return STARTING;
+    return s->paused_committed ? HALTED : RUNNING;
+}
+
+/* From what is committed. */
+static void start_again(struct model *m, struct model_state s)
+{
+    struct model_record committed = {s.offsets_committed, s.ended_committed,
+                                     s.paused_committed};
     struct ledger_table record;
     struct table_state t;
 
+    s.stage = stage_after_crash(&s);
+    if (s.stage == STARTING)
+        model_blank_record(&record);
+    else
+        model_table_record(&record, &committed);
+    record.segments = m->c->items;
+    table_state_init(&t, &record);
+    if (s.stage == RUNNING)
+        load(&t, m->c, &s);
+    for (int i = 0; i < m->c->items && s.stage != RUNNING; i++)
+        s.items[i].scanned = s.items[i].scan_dirty = 0;
+    model_keep(&s, m->c, &t);
+    model_add(m, &s);
+}
+
+/* The program ends, and another one goes on from the ledger as table_start.c does. */
+void model_crash(struct model *m, struct model_state s)
+{
     s.faults--;
-    s.paged = 0;
+    s.paged = s.ending = 0;
     for (int i = 0; i < m->c->shards; i++)
         s.shards[i].page = UNSEEN;
     take_back(&s, m->c);
-    if (s.stage < RUNNING)
-        model_blank_record(&record);
-    else
-        model_table_record(&record, s.offsets_committed, s.ended_committed);
-    s.stage = s.stage < RUNNING ? STARTING : RUNNING;
-    record.segments = m->c->items;
-    table_state_init(&t, &record);
-    if (s.stage == RUNNING) {
-        table_state_resume(&t, NULL);
-        for (int i = 0; i < m->c->items; i++) {
-            struct ledger_segment seg = {1, i, NULL, 0, 0, s.items[i].scanned_committed};
-
-            table_state_load_segment(&t, &seg);
-        }
-        load_shards(&t, m->c, &s);
-        table_state_loaded(&t);
-    } else {
-        for (int i = 0; i < m->c->items; i++)
-            s.items[i].scanned = s.items[i].scan_dirty = 0;
-    }
-    model_keep(&s, m->c, &t);
-    model_add(m, &s);
+    start_again(m, s);
 }
 
 /* ---- listings ---- */
@@ -149,7 +190,7 @@ static void adopt(struct model *m, struct model_state s, const struct ddb_stream
     shard_listing_adopt(&tree, stream, 1, 0, NULL);
     for (struct tree_shard *shard = tree.shards; shard; shard = shard->hh.next)
         model_append(&s, shard);
-    model_table_record(&record, false, false);
+    model_table_record(&record, &(struct model_record){0});
     record.segments = m->c->items;
     table_state_adopt(&t, &record, &tree, NULL);
     s.stage = ADOPTING;

@@ -102,7 +102,9 @@ static void what_is_no_whole_command_is_refused_by_name(void **state)
 
 /* ---- when it is done ---- */
 
-#define GAP_RENEW 10
+/* A phase in which the table goes on by itself, or is about to be looked at again. */
+#define MOVES 10
+#define GAP_RENEW (MOVES + PHASE_GAP)
 
 static void a_command_is_done_when_the_ledger_shows_it(void **state)
 {
@@ -113,7 +115,7 @@ static void a_command_is_done_when_the_ledger_shows_it(void **state)
     };
     static const struct {
         int type;
-        int phase; /* GAP_RENEW: gap, and a new generation begins by itself */
+        int phase;
         int64_t generation;
         bool finished, rows;
         enum command_progress progress;
@@ -128,26 +130,31 @@ static void a_command_is_done_when_the_ledger_shows_it(void **state)
         {SNAPSHOT, PHASE_GAP, ASKED, true, true, COMMAND_STUCK},
         {SNAPSHOT, PHASE_FAILED, ASKED, true, true, COMMAND_STUCK},
         {SNAPSHOT, PHASE_GONE, ASKED, true, true, COMMAND_STUCK},
+        {SNAPSHOT, MOVES + PHASE_FAILED, ASKED, false, true, COMMAND_UNDER_WAY},
+        {SNAPSHOT, MOVES + PHASE_GONE, ASKED, false, true, COMMAND_UNDER_WAY},
         {PAUSE, PHASE_PAUSED, ASKED, true, true, COMMAND_DONE},
         {PAUSE, PHASE_TAIL, ASKED, true, true, COMMAND_UNDER_WAY},
         {PAUSE, GAP_RENEW, ASKED, true, true, COMMAND_UNDER_WAY},
         {PAUSE, PHASE_FAILED, ASKED, true, true, COMMAND_STUCK},
-        {RESUME, PHASE_PAUSED, ASKED, true, true, COMMAND_UNDER_WAY},
+        {RESUME, PHASE_PAUSED, ASKED, true, true, COMMAND_STUCK}, /* by somebody else */
         {RESUME, PHASE_TAIL, ASKED, true, true, COMMAND_DONE},
         {RESUME, PHASE_SNAPSHOT, ASKED, false, true, COMMAND_DONE},
         {RESUME, GAP_RENEW, ASKED, true, true, COMMAND_UNDER_WAY},
         {RESUME, PHASE_GAP, ASKED, true, true, COMMAND_STUCK},
-        {RESUME, PHASE_FAILED, ASKED, true, true, COMMAND_UNDER_WAY},
-        {RESUME, PHASE_GONE, ASKED, true, true, COMMAND_UNDER_WAY},
+        {RESUME, PHASE_FAILED, ASKED, true, true, COMMAND_STUCK},
+        {RESUME, PHASE_GONE, ASKED, true, true, COMMAND_STUCK},
+        {RESUME, MOVES + PHASE_FAILED, ASKED, true, true, COMMAND_UNDER_WAY},
+        {RESUME, MOVES + PHASE_GONE, ASKED, true, true, COMMAND_UNDER_WAY},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct command command = {.type = (enum table_signal_type)cases[i].type};
-        bool renew = cases[i].phase == GAP_RENEW;
-        const struct ledger_table record = {.phase = renew ? PHASE_GAP
-                                                           : (enum ledger_phase)cases[i].phase,
-                                            .renew = renew,
+        enum ledger_phase phase = (enum ledger_phase)(cases[i].phase % MOVES);
+        bool moves = cases[i].phase >= MOVES;
+        const struct ledger_table record = {.phase = phase,
+                                            .renew = moves && phase == PHASE_GAP,
+                                            .retry = moves && phase != PHASE_GAP,
                                             .generation = cases[i].generation,
                                             .finished_ms = cases[i].finished,
                                             .rows = cases[i].rows};
@@ -161,11 +168,13 @@ static void a_table_is_forgotten_when_record_and_place_are_gone(void **state)
 {
     const struct command forget = {.type = TABLE_SIGNAL_FORGET},
                          resume = {.type = TABLE_SIGNAL_RESUME};
-    const struct ledger_table record = {.phase = PHASE_GONE};
+    const struct ledger_table record = {.phase = PHASE_GONE, .forget = true};
+    const struct ledger_table came_back = {.phase = PHASE_TAIL};
 
     (void)state;
     assert_int_equal(command_progress(&forget, &record, true, ASKED), COMMAND_UNDER_WAY);
     assert_int_equal(command_progress(&forget, NULL, true, ASKED), COMMAND_UNDER_WAY);
+    assert_int_equal(command_progress(&forget, &came_back, true, ASKED), COMMAND_STUCK);
     assert_int_equal(command_progress(&forget, NULL, false, ASKED), COMMAND_DONE);
     assert_int_equal(command_progress(&resume, NULL, false, ASKED), COMMAND_STUCK);
 }

@@ -133,7 +133,7 @@ static void the_last_handled_requests_are_kept(void **state)
     assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
     for (int i = 0; i < LEDGER_HANDLED_MOST; i++)
         ledger_table_handled(&t, 100 + i, "a", i == 3 ? "no" : "");
-    t.renew = true;
+    t.renew = t.retry = true;
     t.gaps = 2;
     buf_init(&out, 65536);
     ledger_table_encode(&out, &t);
@@ -142,6 +142,7 @@ static void the_last_handled_requests_are_kept(void **state)
     assert_int_equal(again.handled[0].offset, 100);
     assert_string_equal(again.handled[3].refused, "no");
     assert_true(again.renew);
+    assert_true(again.retry);
     assert_int_equal(again.gaps, 2);
 }
 

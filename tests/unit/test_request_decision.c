@@ -17,6 +17,7 @@ enum life {
     RENEWS,      /* halted, and goes on by itself */
     BETWEEN,     /* it begins or halts */
     UNCOMMITTED, /* halted, which is not committed yet */
+    LEAVING,     /* halted, and something that read it has not ended */
 };
 
 struct row {
@@ -37,9 +38,9 @@ static struct request_decision decide(enum table_signal_type type, enum life lif
     const struct table_signal signal = {.type = type, .generation = generation};
     const struct request_situation at = {.table = t,
                                          .runs = life == RUNS,
-                                         .halted = life == HALTED || life == UNCOMMITTED ||
-                                                   life == RENEWS,
+                                         .halted = life != RUNS && life != BETWEEN,
                                          .renews = life == RENEWS,
+                                         .readers_ended = life != LEAVING,
                                          .is_committed = life != UNCOMMITTED};
     struct request_decision ret;
 
@@ -121,6 +122,19 @@ static void what_takes_a_halted_table_further_waits_for_the_commit_of_its_halt(v
         if (rows[i].life == HALTED)
             assert_int_equal(decide(rows[i].type, UNCOMMITTED, &t, 0).verdict,
                              further ? REQUEST_WAIT : rows[i].verdict);
+    }
+}
+
+static void what_starts_a_table_waits_for_the_end_of_its_readers(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct ledger_table t = record(rows[i].phase);
+        bool starts = rows[i].verdict == REQUEST_START;
+
+        if (rows[i].life == HALTED)
+            assert_int_equal(decide(rows[i].type, LEAVING, &t, 0).verdict,
+                             starts ? REQUEST_WAIT : rows[i].verdict);
     }
 }
 
@@ -213,6 +227,7 @@ int main(void)
         cmocka_unit_test(each_request_means_one_thing_in_each_phase),
         cmocka_unit_test(all_wait_for_a_table_that_begins_or_halts),
         cmocka_unit_test(what_takes_a_halted_table_further_waits_for_the_commit_of_its_halt),
+        cmocka_unit_test(what_starts_a_table_waits_for_the_end_of_its_readers),
         cmocka_unit_test(a_snapshot_is_void_when_another_generation_has_begun),
         cmocka_unit_test(a_table_that_goes_on_by_itself_is_not_refused_anything),
         cmocka_unit_test(a_table_that_never_began_is_looked_at_again),

@@ -151,6 +151,36 @@ static void a_lineage_ends_right_with_its_tables_record(void **state)
     holds(&c);
 }
 
+/* In the transaction of the snapshot's end, before and behind it, and in others. */
+static const struct model_case paused = {
+    .shards = 1,
+    .parent = {-1},
+    .items = 1,
+    .script = {WRITE(0, 0)},
+    .never_stale = true,
+    .records = true,
+    .pauses = 1,
+};
+
+static void
+a_table_that_is_paused_as_its_snapshot_ends_is_paused_and_goes_on_behind_it(void **state)
+{
+    struct model_case c = paused;
+
+    (void)state;
+    c.faults = 2;
+    holds(&c);
+    c.faults = 1;
+    c.pauses = 2;
+    holds(&c);
+}
+
+static void a_pause_that_the_end_of_the_snapshot_ends_is_found(void **state)
+{
+    (void)state;
+    fails(&paused, "pause_at_end");
+}
+
 static void a_lineage_ends_right_when_its_first_shards_are_forgotten(void **state)
 {
     struct model_case c = chain;
@@ -326,6 +356,9 @@ int main(void)
         cmocka_unit_test(a_lineage_that_rolls_twice_between_two_pages_ends_right_or_in_a_gap),
         cmocka_unit_test(a_larger_split_ends_right_when_a_listing_lies),
         cmocka_unit_test(a_larger_split_ends_right_when_a_transaction_is_lost),
+        cmocka_unit_test(
+            a_table_that_is_paused_as_its_snapshot_ends_is_paused_and_goes_on_behind_it),
+        cmocka_unit_test(a_pause_that_the_end_of_the_snapshot_ends_is_found),
         cmocka_unit_test(a_first_record_that_is_not_taken_back_is_found),
         cmocka_unit_test(a_late_parent_that_is_read_is_found),
         cmocka_unit_test(a_child_that_is_read_before_its_parent_is_found),

@@ -291,21 +291,6 @@ static void any_log_ends_right_when_all_of_it_befalls_one_owner_after_the_other(
         .faults = 1, .ends = 1, .replays = 1, .collects = 1, .lag = 1});
 }
 
-static void three_consumers_end_right(void **state)
-{
-    const struct generation_case *const logs[] = {&orphan, &same_key};
-
-    (void)state;
-    only_in_campaigns();
-    for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
-        struct generation_case c = case_of(logs[i]);
-
-        c.consumers = 3;
-        c.moves = c.ends = 1;
-        holds(&c);
-    }
-}
-
 /* ---- each rule is needed ---- */
 
 static void a_sweep_must_read_the_position_before_it_deletes(void **state)
@@ -462,7 +447,6 @@ int main(void)
         cmocka_unit_test(any_log_ends_right_when_it_is_replayed_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_notes_are_collected_and_one_writes_late),
         cmocka_unit_test(any_log_ends_right_when_all_of_it_befalls_one_owner_after_the_other),
-        cmocka_unit_test(three_consumers_end_right),
         cmocka_unit_test(a_sweep_must_read_the_position_before_it_deletes),
         cmocka_unit_test(going_back_to_the_begin_must_clear_the_pass),
         cmocka_unit_test(a_late_writer_must_be_healed),

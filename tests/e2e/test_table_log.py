@@ -5,7 +5,7 @@ data topic that was made anew, a table that was made anew while it is copied, a 
 import confluent_kafka
 import confluent_kafka.admin
 import pytest
-from support import topic_check
+from support import oracle, topic_check
 from support.bridge import complain
 from support.delete_records import delete_records
 from support.repair_requests import ask, wait_outcome
@@ -49,10 +49,10 @@ def goes_on(ferry, table, but="nothing"):
 # --- a data topic that was made anew ---
 
 
-def make_topic_anew(ferry, table):
-    """With as many partitions as before, by somebody who does not know what it is for."""
+def make_topic_anew(ferry, table, partitions=PARTITIONS):
+    """By somebody who does not know what it is for."""
     topic = ferry.topic(table)
-    new = confluent_kafka.admin.NewTopic(topic, PARTITIONS, 1, config={"max.message.bytes": "8388608"})
+    new = confluent_kafka.admin.NewTopic(topic, partitions, 1, config={"max.message.bytes": "8388608"})
     ferry.admin.delete_topics([topic], operation_timeout=20)[topic].result()
 
     def made():
@@ -105,6 +105,18 @@ def test_a_data_topic_made_anew_is_a_lost_log_where_this_producer_has_written_no
         put_many(ferry, table, 1, "second")
     stands_in_a_gap(ferry, table, 120)
     goes_on(ferry, other)
+
+
+def test_a_data_topic_made_anew_without_the_partition_of_a_change_is_a_lost_log(ferry):
+    """Nothing else comes, and so no offset shows it."""
+    table, other, producer = pair(ferry, on_gap="fail")
+    behind_the_first = lambda name: oracle.partition_of(f'{{"pk":{{"S":"{name}"}}}}'.encode(), PARTITIONS) > 0
+    item = next(name for name in map(str, range(100)) if behind_the_first(name))
+    make_topic_anew(ferry, table, partitions=1)
+    ferry.dynamodb.put_item(TableName=table.name, Item={"pk": {"S": item}})
+    stands_in_a_gap(ferry, table, 60)
+    goes_on(ferry, other)
+    assert producer.running
 
 
 @pytest.mark.parametrize("foreign", [0, 100], ids=["empty", "with messages of others"])

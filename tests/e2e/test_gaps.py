@@ -172,8 +172,9 @@ def test_what_is_lost_while_the_producer_is_away_begins_a_new_generation(ferry, 
     (line,) = lines(producer, table, "table has a gap")
     assert re.search(LOST[lose], line)
     generation = generation_of(ferry, table)
-    old = [k for k, v in ferry.ledger()[0].items() if f"/{table.name}/" in k and v["generation"] != generation]
-    assert not old, "records that nothing needs any more"
+    of_table = lambda: [v for k, v in ferry.ledger()[0].items() if f"/{table.name}/" in k]
+    forgotten = lambda: all(record["generation"] == generation for record in of_table())
+    wait_until(forgotten, 30, "no records that nothing needs any more", [producer])
 
 
 def test_changes_that_were_trimmed_unread_begin_a_new_generation(ferry):
@@ -225,8 +226,8 @@ def test_kills_between_the_gap_and_the_next_begin_change_nothing(ferry):
         fault = control.fault("hold", op=op, where=where, times=-1, predicate=from_producer)
         producer = ferry.producer()
         assert control.wait_held(fault)
-        record = record_of(ferry, table)
-        assert (record["phase"], record["renew"], record["generation"]) == ("gap", True, before)
+        state = lambda: [record_of(ferry, table).get(name) for name in ("phase", "renew", "generation")]
+        wait_until(lambda: state() == ["gap", True, before], 30, "the gap in the ledger", [producer])
         producer.kill9()
     control.clear()
     ferry.producer()

@@ -424,11 +424,12 @@ def run(request, name, scenario):
 
 
 def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
-    """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py;
-    what is broken by "pause_at_end" only the model of a table shows."""
+    """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py,
+    sweeps in test_sweep_rules.py; the models of a table and of generations, and test_position_store.c, see the rest."""
     sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
-    assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"} | {"pass", "sweep_check", "pause_at_end"}
+    scenes = {"heal", "stray", "unacknowledged", "note", "sweep_order"}
+    assert names == set(MUTATIONS) | scenes | {"pass", "sweep_check", "take_pass", "pause_at_end"}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -439,13 +440,22 @@ def test_a_broken_rule_is_noticed(request, name):
     assert any(re.search(complaint, str(problem)) for problem in problems), problems
 
 
-@pytest.mark.parametrize("name", [None, "unacknowledged", "stray", "heal"])
-def test_the_model_of_positions_notices(name):
-    """Every order of a small case, with no rule broken and with one."""
+@pytest.mark.parametrize(
+    "program,name",
+    [
+        ("test_position_model", "unacknowledged"),
+        ("test_position_model", "stray"),
+        ("test_position_model", "heal"),
+        ("test_position_store", None),
+        ("test_position_store", "take_pass"),
+    ],
+)
+def test_a_unit_test_notices(program, name):
+    """The model of positions tries every order of small cases (with no rule broken, as a unit test); the other
+    program sees what taking over compares."""
     build_or_skip()
     environment = {**os.environ, "DYNAFERRY_MUTATION": name or ""}
-    program = bin_dir("mutation") / "test_position"
-    done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([bin_dir("mutation") / program], env=environment, capture_output=True, text=True, timeout=600)
     assert (done.returncode == 0) == (name is None), done.stdout[-2000:] + done.stderr[-2000:]
 
 

@@ -7,10 +7,12 @@ import re
 
 from support.bridge import APPLIED
 
+from ..by_hand import REFUSAL
 from .event import Event
 
 LATE_S = 2.0  # after the client has given up, and within the grace
 UNKNOWN_CODE = 7654321  # of no server that is known
+VALIDATION_FAILED = 121
 CONFLICT = {"ok": 0.0, "code": 112, "codeName": "WriteConflict", "errmsg": "."}
 INTERRUPTED = {"ok": 0.0, "code": 11601, "codeName": "Interrupted", "errmsg": "."}
 SHUTTING_DOWN = {"ok": 0.0, "code": 91, "codeName": "ShutdownInProgress", "errmsg": "."}
@@ -134,6 +136,20 @@ class MongoDuplicate(OfMongo):
         self.collection = self.table.name
 
 
+class MongoRefuses(OfMongo):
+    """Single documents, as a validator would: dead letters."""
+
+    fault, more = "write_error", {"indexes": [0], "code": VALIDATION_FAILED, "message": REFUSAL}
+    ops = ("update",)
+
+    def draw(self, rng):
+        self.collection = self.table.name
+
+    def begin(self):
+        self.chain.by_hand.refused.add(self.table.name)
+        return super().begin()
+
+
 class MongoUnknownCode(OfMongo):
     """Of a whole command."""
 
@@ -215,6 +231,7 @@ KINDS = [
     MongoInterrupted,
     MongoShuttingDown,
     MongoDuplicate,
+    MongoRefuses,
     MongoUnknownCode,
     DropCollection,
     DropDatabase,

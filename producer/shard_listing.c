@@ -81,6 +81,7 @@ void shard_listing_adopt(struct shard_tree *tree, const struct ddb_stream *strea
     HASH_CLEAR(hh, parents);
     free(names);
     shard_tree_link(tree);
+    tree->listed_ms = now_ms;
 }
 
 /* ---- later listings ---- */
@@ -187,7 +188,7 @@ static void add_candidate(struct merge *merge, struct candidate *candidate,
                                                   : SHARD_NOT_PROCESS;
     struct ledger_shard shard_record =
         shard_new(candidate->from, merge->generation, status,
-                  parent ? parent->now.complete_to_ms : merge->now_ms, merge->now_ms);
+                  parent ? parent->now.complete_to_ms : merge->tree->listed_ms, merge->now_ms);
 
     shard_tree_add(merge->tree, &shard_record);
     candidate->added = true;
@@ -250,4 +251,6 @@ void shard_listing_merge(struct shard_tree *tree, const struct ddb_stream *strea
     if (ret->added > 0)
         shard_tree_link(tree);
     tree->listed = tree->listed || whole;
+    if (whole)
+        tree->listed_ms = now_ms;
 }

@@ -5,6 +5,7 @@ No write is executed after the grace: docs/positions.md leaves that out.
 
 import re
 
+import pymongo.errors
 from support.bridge import APPLIED
 
 from ..by_hand import REFUSAL
@@ -204,14 +205,22 @@ class RestoreOldCopy(Event):
             return  # one hangs or is silent, and may not be killed
         for slot in consumers:
             slot.program.kill9()
-        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
-        database = self.chain.bridge.target()
-        for name, documents in self.copy.items():
-            database.create_collection(name)
-            if documents:
-                database[name].insert_many(documents)
+        while not self.put_back():
+            self.chain.tell("a write of a killed consumer came between")
         for slot in consumers:
             slot.start()
+
+    def put_back(self):
+        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
+        database = self.chain.bridge.target()
+        try:
+            for name, documents in self.copy.items():
+                database.create_collection(name)
+                if documents:
+                    database[name].insert_many(documents)
+        except (pymongo.errors.CollectionInvalid, pymongo.errors.BulkWriteError):
+            return False
+        return True
 
     def about(self):
         return ""

@@ -180,6 +180,12 @@ static bool parent_is_known(const struct merge *merge, const struct candidate *c
     return *ret || !candidate->from->parent[0];
 }
 
+/* Of what has no parent. */
+static int64_t complete_to(const struct merge *merge)
+{
+    return MUTATED(late_root) ? merge->now_ms : merge->tree->listed_ms;
+}
+
 static void add_candidate(struct merge *merge, struct candidate *candidate,
                           const struct tree_shard *parent)
 {
@@ -188,7 +194,7 @@ static void add_candidate(struct merge *merge, struct candidate *candidate,
                                                   : SHARD_NOT_PROCESS;
     struct ledger_shard shard_record =
         shard_new(candidate->from, merge->generation, status,
-                  parent ? parent->now.complete_to_ms : merge->tree->listed_ms, merge->now_ms);
+                  parent ? parent->now.complete_to_ms : complete_to(merge), merge->now_ms);
 
     shard_tree_add(merge->tree, &shard_record);
     candidate->added = true;

@@ -218,7 +218,7 @@ class RestoreOldCopy(Event):
                 database.create_collection(name)
                 if documents:
                     database[name].insert_many(documents)
-        except (pymongo.errors.CollectionInvalid, pymongo.errors.BulkWriteError):
+        except (pymongo.errors.CollectionInvalid, pymongo.errors.OperationFailure):
             return False
         return True
 

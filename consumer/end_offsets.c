@@ -124,15 +124,14 @@ static void look(struct end_offsets *ends)
     rd_kafka_topic_partition_list_add(list, ends->ledger_topic, 0)->offset =
         RD_KAFKA_OFFSET_END;
     answered = ask(ends, list) == 0;
-    if (answered) {
-        atomic_store(&ends->answered_at, asked_at);
-        health_alive(ends->health);
-    }
     dispatcher_each(ends->setup.dispatcher, list_given_up, list);
     rd_kafka_topic_partition_list_sort(list, NULL, NULL);
     show(ends, list);
-    if (answered)
-        retention_look(ends->retention);
+    if (!answered)
+        return;
+    atomic_store(&ends->answered_at, asked_at); /* behind what was told: it proves that */
+    health_alive(ends->health);
+    retention_look(ends->retention);
 }
 
 /* ---- the thread ---- */

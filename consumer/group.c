@@ -239,19 +239,20 @@ static void count_one(void *arg, struct partition *p)
         census->busy++;
 }
 
-/* Everything was applied, and nothing came for that long, as the brokers said lately. */
+/* Everything was applied, and nothing came for that long when the brokers were last asked:
+ * brokers that are away say nothing of what came. */
 static bool is_idle_for(struct group *g, int64_t ms, int *halted)
 {
+    int64_t age_ms = end_offsets_age_ms(g->consumer->ends);
     struct census census = {0};
     int64_t now = clock_mono_ms();
 
     dispatcher_each(g->consumer->dispatcher, count_one, &census);
-    if (census.offsets != g->offsets || census.busy > 0 || !g->member ||
-        end_offsets_age_ms(g->consumer->ends) > ENDS_LIMIT_MS)
+    if (census.offsets != g->offsets || census.busy > 0 || !g->member || age_ms > ENDS_LIMIT_MS)
         g->moved_at = now;
     g->offsets = census.offsets;
     *halted = census.halted;
-    return now - g->moved_at >= ms;
+    return now - age_ms - g->moved_at >= ms;
 }
 
 static void list_assigned(void *arg, struct partition *p)

@@ -24,13 +24,14 @@ static int64_t lowest(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
-/* Who applies from there on passes the begin again, and brings in what was before the rows. */
+/* Who applies from there on passes the begin again, and brings in what was before the rows;
+ * what a pass was for is not swept yet. */
 static void go_back(char *pass, int64_t *rows_begin, int64_t begin, int64_t offset)
 {
+    if (offset < *rows_begin || (offset <= begin && pass[0]))
+        *rows_begin = POSITION_NONE;
     if (offset <= begin && !MUTATED(pass))
         pass[0] = '\0';
-    if (offset < *rows_begin)
-        *rows_begin = POSITION_NONE;
 }
 
 /* ---- taking over ---- */

@@ -5,7 +5,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/check.h"
-#include "common/mongo/bson_read.h"
+#include "common/base/mutation.h"
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
 
@@ -126,7 +126,8 @@ static void append_query(bson_t *q, const char *id, const struct position_change
         return;
     append_offset(q, "again", seen->again);
     append_offset(q, "offset", seen->offset);
-    append_pass(q, seen->pass);
+    if (!MUTATED(take_pass))
+        append_pass(q, seen->pass);
 }
 
 static void set_place(bson_t *set, const struct position_doc *next)

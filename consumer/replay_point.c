@@ -119,5 +119,8 @@ enum replay_verdict replay_point_judge(const struct replay_point *point,
 
 bool replay_point_is_back(const struct position_doc *then, const struct position_doc *now)
 {
-    return now->found && now->rewind == POSITION_NONE && now->offset >= then->offset;
+    bool another_log = now->offset != POSITION_NONE && strcmp(now->log_id, then->log_id) != 0;
+
+    return now->found && now->rewind == POSITION_NONE &&
+           (another_log || now->offset >= then->offset);
 }

@@ -45,5 +45,6 @@ enum replay_verdict replay_point_judge(const struct replay_point *point,
                                        const struct replay_place *place, int64_t *ret,
                                        const char **ret_why);
 
-/* Is the partition back beyond where it stood, by the document of then and of now? */
+/* Is the partition back beyond where it stood, by the document of then and of now? Or is it in
+ * another log, which is applied from its begin? */
 bool replay_point_is_back(const struct position_doc *then, const struct position_doc *now);

@@ -189,7 +189,7 @@ static struct partition_next write_batch(struct partition *p)
     dispatcher_timed_out(p->consumer->dispatcher, p, result == MONGO_UNKNOWN);
     if (result != MONGO_DONE)
         return write_failed(p, result, &job, &err);
-    if (pass_note(p, &err) < 0)
+    if (pass_note(p, &err) < 0 && !MUTATED(note))
         return partition_hold(p, MONGO_AGAIN, &err, "note");
     refuse_foreign(p);
     count(p, &job);

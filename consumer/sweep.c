@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/mutation.h"
 #include "common/kafka/kafka.h"
 #include "common/mongo/mongo_find.h"
 #include "common/run/log.h"
@@ -111,15 +112,24 @@ static int check_position(struct sweep *sweep, struct sweep_ask *ask, struct err
     return 0;
 }
 
+static int judge(struct sweep *sweep, struct sweep_ask *ask, struct error *err)
+{
+    size_t orphans;
+
+    if (MUTATED(sweep_order) && check_position(sweep, ask, err) < 0)
+        return -1;
+    if (find_orphans(sweep, ask, &orphans, err) < 0)
+        return -1;
+    return orphans > 0 && !MUTATED(sweep_order) ? check_position(sweep, ask, err) : 0;
+}
+
 static int judge_page(struct sweep *sweep, struct error *err)
 {
     struct sweep_ask *ask = sweep->asks, *next;
-    size_t orphans;
 
     for (; ask; ask = next) {
         next = ask->next;
-        if (find_orphans(sweep, ask, &orphans, err) < 0 ||
-            (orphans > 0 && check_position(sweep, ask, err) < 0))
+        if (judge(sweep, ask, err) < 0)
             return -1;
     }
     return 0;

@@ -81,6 +81,7 @@ void shard_listing_adopt(struct shard_tree *tree, const struct ddb_stream *strea
     HASH_CLEAR(hh, parents);
     free(names);
     shard_tree_link(tree);
+    tree->listed_ms = now_ms;
 }
 
 /* ---- later listings ---- */
@@ -179,6 +180,12 @@ static bool parent_is_known(const struct merge *merge, const struct candidate *c
     return *ret || !candidate->from->parent[0];
 }
 
+/* Of what has no parent. */
+static int64_t complete_to(const struct merge *merge)
+{
+    return MUTATED(late_root) ? merge->now_ms : merge->tree->listed_ms;
+}
+
 static void add_candidate(struct merge *merge, struct candidate *candidate,
                           const struct tree_shard *parent)
 {
@@ -187,7 +194,7 @@ static void add_candidate(struct merge *merge, struct candidate *candidate,
                                                   : SHARD_NOT_PROCESS;
     struct ledger_shard shard_record =
         shard_new(candidate->from, merge->generation, status,
-                  parent ? parent->now.complete_to_ms : merge->now_ms, merge->now_ms);
+                  parent ? parent->now.complete_to_ms : complete_to(merge), merge->now_ms);
 
     shard_tree_add(merge->tree, &shard_record);
     candidate->added = true;
@@ -250,4 +257,6 @@ void shard_listing_merge(struct shard_tree *tree, const struct ddb_stream *strea
     if (ret->added > 0)
         shard_tree_link(tree);
     tree->listed = tree->listed || whole;
+    if (whole)
+        tree->listed_ms = now_ms;
 }

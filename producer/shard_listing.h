@@ -12,6 +12,8 @@
  * - anything else that is open is read; what is closed waits until its own children are listed,
  *   since only they tell on which side of the adoption it stands.
  *
+ * A shard without a parent may hold changes since the last whole listing that lacked it.
+ *
  * Pure; the owner locks the tree. */
 #pragma once
 

@@ -236,6 +236,15 @@ size_t shard_tree_nearest(const struct shard_tree *tree, struct shard_nearest *r
     return count;
 }
 
+void shard_tree_loaded(struct shard_tree *tree)
+{
+    struct shard_nearest nearest;
+
+    shard_tree_link(tree);
+    if (shard_tree_nearest(tree, &nearest, 1) > 0)
+        tree->listed_ms = nearest.complete_to_ms;
+}
+
 /* ---- its records ---- */
 
 struct tree_shard *shard_tree_unrecorded(struct shard_tree *tree)

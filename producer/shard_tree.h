@@ -61,18 +61,23 @@ struct shard_tree {
     size_t unrecorded;
     struct tree_shard *cursor; /* all before it are recorded; NULL: look from the first on */
     size_t leaf_count;
-    bool listed; /* a whole listing of this life was merged */
+    bool listed;       /* a whole listing of this life was merged */
+    int64_t listed_ms; /* no shard without a parent that is not in the tree holds anything
+                          older: when a whole listing last lacked it; after loading, up to when
+                          all was read; 0: unknown */
 };
 
 void shard_tree_release(struct shard_tree *tree, void (*reader_free)(void *reader));
 struct tree_shard *shard_tree_find(const struct shard_tree *tree, const char *id);
 unsigned shard_tree_count(const struct shard_tree *tree);
 
-/* From the ledger: takes what shard_record points to. shard_tree_link follows the last one. */
+/* From the ledger: takes what shard_record points to. shard_tree_loaded follows the last one.
+ */
 void shard_tree_load(struct shard_tree *tree, struct ledger_shard *shard_record);
+void shard_tree_loaded(struct shard_tree *tree);
 /* Not yet recorded: takes what shard_record points to. shard_tree_link follows the last one. */
 struct tree_shard *shard_tree_add(struct shard_tree *tree, struct ledger_shard *shard_record);
-/* Finds the parents of what was loaded or added since. */
+/* Finds the parents of what was added since. */
 void shard_tree_link(struct shard_tree *tree);
 
 bool shard_is_finished(const struct tree_shard *shard);

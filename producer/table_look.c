@@ -336,11 +336,13 @@ static void halt_for_order(struct table_worker *w, const char *shard)
 static void take_listing(struct table_worker *w, const struct ddb_stream *stream, bool whole)
 {
     struct listing_result found;
-    int64_t started = clock_mono_ms();
+    int64_t started = clock_mono_ms(), now = ddb_source_now_ms(w->p->source);
 
     pthread_mutex_lock(&w->lock);
-    shard_listing_merge(&w->appended.tree, stream, whole, w->appended.now.generation,
-                        ddb_source_now_ms(w->p->source), &found);
+    if (w->appended.tree.listed_ms == 0) /* the generation began without shards, so long ago */
+        w->appended.tree.listed_ms = now - (clock_wall_ms() - w->appended.now.started_ms);
+    shard_listing_merge(&w->appended.tree, stream, whole, w->appended.now.generation, now,
+                        &found);
     w->look.stream_seen_ms = started;
     note_open_ends(w, &found, whole);
     if (strcmp(stream->status, "ENABLED") != 0)

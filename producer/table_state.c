@@ -152,7 +152,7 @@ static void count_done(struct table_state *state)
 void table_state_loaded(struct table_state *state)
 {
     count_done(state);
-    shard_tree_link(&state->tree);
+    shard_tree_loaded(&state->tree);
 }
 
 /* ---- appended ---- */

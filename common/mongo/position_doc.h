@@ -21,7 +21,8 @@ struct position_doc {
     int64_t generation;
     int64_t begin;      /* offset of the begin of that generation; POSITION_NONE: not known */
     int64_t rows_begin; /* the newest begin of a generation with rows: they bring every value
-                           again; POSITION_NONE: not known, or the offset went back behind it */
+                           again; POSITION_NONE: not known, or the offset went back behind it,
+                           or to it before its pass was swept */
     char log_id[POSITION_TEXT_MAX];
     struct uuid uuid; /* of the collection that was written */
     int64_t epoch;

@@ -20,6 +20,7 @@ from support.fullcheck_tool import STATIC, Checker
 from support.running import PATIENCE
 
 from . import log_truth
+from .by_hand import ByHand
 from .growth import Growth
 from .names import Names
 
@@ -40,14 +41,18 @@ class Slot:
         self.silent = False  # it stood still for longer than its session
 
     def start(self):
-        chain, settings = self.chain, {"kafka.bootstrap.servers": self.kafka.address}
+        self.program = self.run(self.role)
+        self.busy = self.silent = False
+
+    def run(self, role, arguments=(), **settings):
+        """A program that meets what befalls those here."""
+        chain, settings = self.chain, {"kafka.bootstrap.servers": self.kafka.address, **settings}
         env = {"DYNAFERRY_MUTATION": chain.options.mutation} if chain.options.mutation else {}
         if chain.names:
             env.update(chain.names.environment())
             settings["source.endpoint_url"] = f"http://source.test:{chain.gate.port}"
             settings["target.address"] = f"mongodb://target.test:{chain.mongo.port}/"
-        self.program = chain.bridge.program(self.role, settings, env=env).start()
-        self.busy = self.silent = False
+        return chain.bridge.program(role, settings, arguments, env=env).start()
 
     @property
     def at_work(self):
@@ -81,6 +86,7 @@ class Chain:
         self.add_tables()
         self.slots = [Slot(self, "producer", n) for n in range(options.producers)]
         self.slots += [Slot(self, "consumer", n) for n in range(options.consumers)]
+        self.by_hand = ByHand(self)
         self.growth = Growth()
         self.verified = {}  # what of the ledger was looked at
         for slot in self.slots:
@@ -195,6 +201,7 @@ class Chain:
         out = [line for table in self.tables for line in self.log_behind(table, ledger)]
         out = out or [line for table in self.tables for line in self.target_behind(table, ledger)]
         out = out or [line for slot in self.slots for line in self.ill(slot)]
+        out = out or self.by_hand.finish()
         return out or [line for table in self.tables for line in self.target_wrong(table)]
 
     def ill(self, slot):
@@ -267,7 +274,7 @@ class Chain:
             if table not in self.lossy and len(generations) > 1:
                 out.append(f"{table.name}: begun anew without a cause: generations {sorted(generations)}")
             out += [f"{table.name}: {line}" for line in log_truth.problems(tap, truth, self.bridge.items(table), arn)]
-        out += self.ledger_problems() + self.letters() + self.dead_programs()
+        out += self.ledger_problems() + self.by_hand.letter_problems() + self.dead_programs()
         for program in self.bridge.programs:
             out += [f"{program.name}: {line}" for line in program.sanitizer_reports()]
             if "CHECK failed" in program.log():
@@ -284,10 +291,6 @@ class Chain:
                 out += topic_check.schema_problems(checker, message.value(), place)
             self.verified[place] = True
         return out
-
-    def letters(self):
-        letters, problems = self.bridge.dead_letters()
-        return problems + [f"a dead letter: {letter['table']} {letter['reason']}" for letter in letters]
 
     def evidence(self, text):
         """What helps to find the cause, beside the programs' logs."""

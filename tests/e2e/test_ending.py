@@ -41,7 +41,9 @@ def test_sigterm_while_kafka_is_away(bridge, away, writes):
         at = bridge.writers[0].written
         wait_until(lambda: bridge.writers[0].written >= at + writes, 120, "writes meanwhile", programs)
         for program in programs:
-            program.sigterm(SECONDS)
+            program.signal(signal.SIGTERM)
+        for program in programs:
+            assert program.wait(SECONDS) == 0, program.story()
     finally:
         back()
     bridge.producer({"ledger.partitions": 3})

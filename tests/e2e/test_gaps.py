@@ -9,7 +9,7 @@ import confluent_kafka.admin
 import pytest
 from fakes.kafka_proxy import CREATE_TOPICS, KafkaProxy
 from support.bridge import complain
-from support.generations import generation_of, settle_newest, wait_renewed
+from support.generations import generation_of, places, settle_newest, wait_renewed
 from support.running import wait_until
 from support.scripted_source import (
     asked, ferry, from_producer, put, wait_healthy, wait_phase, write_ledger,
@@ -172,8 +172,9 @@ def test_what_is_lost_while_the_producer_is_away_begins_a_new_generation(ferry, 
     (line,) = lines(producer, table, "table has a gap")
     assert re.search(LOST[lose], line)
     generation = generation_of(ferry, table)
-    old = [k for k, v in ferry.ledger()[0].items() if f"/{table.name}/" in k and v["generation"] != generation]
-    assert not old, "records that nothing needs any more"
+    of_table = lambda: [v for k, v in ferry.ledger()[0].items() if f"/{table.name}/" in k]
+    forgotten = lambda: all(record["generation"] == generation for record in of_table())
+    wait_until(forgotten, 30, "no records that nothing needs any more", [producer])
 
 
 def test_changes_that_were_trimmed_unread_begin_a_new_generation(ferry):
@@ -189,6 +190,26 @@ def test_changes_that_were_trimmed_unread_begin_a_new_generation(ferry):
     renewed_well(ferry, table, other, before, lost)
     (line,) = lines(producer, table, "table has a gap")
     assert "older than 23 h" in line
+
+
+def test_a_shard_that_is_listed_first_after_a_day_begins_a_new_generation(ferry):
+    """It was there all the time, and its oldest changes are trimmed."""
+    control = ferry.fake.control
+    control.set(shards=2)
+    table = ferry.add_table()
+    hidden = control.shards(table.name)[1]["id"]
+    control.hide(table.name, [hidden])
+    ferry.producer()
+    wait_phase(ferry, table, "tail")
+    first = generation_of(ferry, table)
+    put_many(ferry, table, 40, "unseen")
+    unread = frozenset(c.place for c in ferry.source(table).changes if c.shard == hidden)
+    listed = frozenset(c.place for c in ferry.source(table).changes) - unread
+    wait_until(lambda: listed <= places(ferry.log(table)), 30, "what is listed in the log", ferry.running())
+    control.set(clock_offset_s=25 * HOUR_S, trust_boto=True)
+    control.show(table.name)
+    wait_renewed(ferry, table, first)
+    settle_newest(ferry, table, unread)
 
 
 def test_a_shard_whose_parent_nobody_knows_begins_a_new_generation(ferry):
@@ -225,8 +246,8 @@ def test_kills_between_the_gap_and_the_next_begin_change_nothing(ferry):
         fault = control.fault("hold", op=op, where=where, times=-1, predicate=from_producer)
         producer = ferry.producer()
         assert control.wait_held(fault)
-        record = record_of(ferry, table)
-        assert (record["phase"], record["renew"], record["generation"]) == ("gap", True, before)
+        state = lambda: [record_of(ferry, table).get(name) for name in ("phase", "renew", "generation")]
+        wait_until(lambda: state() == ["gap", True, before], 30, "the gap in the ledger", [producer])
         producer.kill9()
     control.clear()
     ferry.producer()

@@ -263,6 +263,28 @@ def a_parent_listed_after_its_child(bridge, broken):
     return settled_or_problem(bridge, consumer=False) + bridge.verify_log(table)
 
 
+def a_root_listed_first_after_a_day(bridge, broken):
+    """It was there when the generation began, and its oldest changes are trimmed by now: that is a gap."""
+    control = bridge.fake.control
+    control.set(shards=2)
+    table = bridge.add_table()
+    hidden = control.shards(table=table.name)[1]["id"]
+    control.hide(table=table.name, shards=[hidden])
+    broken.producer({"on_gap": "fail"})
+    wait_until(lambda: bridge.phase(table) == "tail", 60, "the snapshot's end", bridge.running())
+    for number in range(20):
+        put(bridge, table, 1, f"key {number}")
+    listed = [c.place for c in told(bridge.fake, table).changes if c.shard != hidden]
+    read = lambda: {r.place for r in bridge.log(table) if r.is_change} >= set(listed)
+    wait_until(read, 60, "what is listed in the log", bridge.running())
+    control.set(clock_offset_s=25 * 3600, check_signature=False)
+    control.show(table=table.name)
+    known = lambda: f"shard/{table.name}/{hidden}" in bridge.ledger()[0]
+    wait_until(known, 90, "the late shard's record", bridge.running())
+    gap = lambda: bridge.phase(table) == "gap"
+    return [] if within(gap) else ["changes were trimmed unread, and no gap is told"]
+
+
 def a_first_record_in_an_abort(bridge, broken):
     """First records of two shards are taken back by an abort, their child's is committed; killed, and gone on
     from the ledger while the two are not listed."""
@@ -388,6 +410,7 @@ MUTATIONS = {
     "parent": (slow_parent, "after a newer change|after .* of its shard"),
     "recorded": (a_first_record_in_an_abort, "after a newer change|never settled|position , the log ends"),
     "late_parent": (a_parent_listed_after_its_child, "after a newer change|after .* of its shard"),
+    "late_root": (a_root_listed_first_after_a_day, "no gap is told"),
     "service_time": (a_clock_a_day_behind, "no gap is told"),
     "day_between": (a_day_behind_the_look, "no gap is told"),
     "renew": (a_new_generation_asked_for, "no new generation"),
@@ -409,6 +432,7 @@ NEED_FAKE = {
     refused_in_company,
     a_first_record_in_an_abort,
     a_parent_listed_after_its_child,
+    a_root_listed_first_after_a_day,
     a_clock_a_day_behind,
     a_day_behind_the_look,
     empty_answers,
@@ -424,11 +448,12 @@ def run(request, name, scenario):
 
 
 def test_every_rule_that_can_be_broken_is_here_or_named_elsewhere():
-    """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py;
-    what is broken by "pause_at_end" only the model of a table shows."""
+    """Late writers have their own scenes in test_late_writer.py, a partition's owners in test_partition_life.py,
+    sweeps in test_sweep_rules.py; the models of a table and of generations, and test_position_store.c, see the rest."""
     sources = [path for stage in ("common", "producer", "consumer") for path in (ROOT / stage).rglob("*.c")]
     names = {name for path in sources for name in re.findall(r"MUTATED\((\w+)\)", path.read_text())}
-    assert names == set(MUTATIONS) | {"heal", "stray", "unacknowledged"} | {"pass", "sweep_check", "pause_at_end"}
+    scenes = {"heal", "stray", "unacknowledged", "note", "sweep_order"}
+    assert names == set(MUTATIONS) | scenes | {"pass", "sweep_check", "take_pass", "pause_at_end"}
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
@@ -439,13 +464,22 @@ def test_a_broken_rule_is_noticed(request, name):
     assert any(re.search(complaint, str(problem)) for problem in problems), problems
 
 
-@pytest.mark.parametrize("name", [None, "unacknowledged", "stray", "heal"])
-def test_the_model_of_positions_notices(name):
-    """Every order of a small case, with no rule broken and with one."""
+@pytest.mark.parametrize(
+    "program,name",
+    [
+        ("test_position_model", "unacknowledged"),
+        ("test_position_model", "stray"),
+        ("test_position_model", "heal"),
+        ("test_position_store", None),
+        ("test_position_store", "take_pass"),
+    ],
+)
+def test_a_unit_test_notices(program, name):
+    """The model of positions tries every order of small cases (with no rule broken, as a unit test); the other
+    program sees what taking over compares."""
     build_or_skip()
     environment = {**os.environ, "DYNAFERRY_MUTATION": name or ""}
-    program = bin_dir("mutation") / "test_position"
-    done = subprocess.run([program], env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run([bin_dir("mutation") / program], env=environment, capture_output=True, text=True, timeout=600)
     assert (done.returncode == 0) == (name is None), done.stdout[-2000:] + done.stderr[-2000:]
 
 

@@ -368,11 +368,13 @@ def test_the_end_at_idle_waits_for_a_mongodb_that_is_away(scene):
 
 def test_the_end_at_idle_waits_for_a_kafka_that_is_away(scene):
     scene.bridge.parts.need_ours("kafka")
-    scene.table(20, partitions=2)
+    table = scene.table(20, partitions=2)
     until_idle_s, leaving_s = 8, 10  # it takes its time to leave a group that does not answer
     scene.produce()
     consumer = scene.consumer(arguments=("--until-idle", str(until_idle_s)))
     scene.bridge.wait_applied()
+    told = f'dynaferry_consumer_retention_seconds{{table="{table.name}"}}'
+    wait_until(lambda: told in consumer.get("/metrics")[1], 30, "the brokers' word on the log's end", [consumer])
     try:
         scene.bridge.parts.script("kill", "kafka")
         stays(lambda: consumer.running, until_idle_s + leaving_s + 2)

@@ -20,33 +20,35 @@ from support.refusing import (
     wait_halted,
     wait_well,
 )
-from support.running import PATIENCE, wait_until
+from support.running import wait_until
 
 PASSING = [82, 365, 371, 16500, 189, 112]
 VALIDATION_FAILED = 121  # a record's own fault
 
 
-def applied(ferry, count=20, **settings):
-    """A table of one partition, all of which is in MongoDB; its consumer."""
-    ferry.settings.update(ONE_PARTITION, **settings)
-    table = ferry.add_table()
-    fill(ferry, table, count)
+def applied(ferry, tables=1, count=20):
+    """Tables of one partition each, all of which is in MongoDB; their consumer."""
+    ferry.settings.update(ONE_PARTITION)
+    tables = [ferry.add_table() for _ in range(tables)]
+    for table in tables:
+        fill(ferry, table, count)
     ferry.producer()
     ferry.wait_caught_up()
     consumer = ferry.consumer()
     ferry.wait_applied()
-    return table, consumer
+    return *tables, consumer
 
 
-def in_log(ferry, items):
-    """A table of one partition that nobody has applied yet, with these {key: attributes}."""
+def in_log(ferry, *items_of):
+    """Tables of one partition each that nobody has applied yet, with these {key: attributes}."""
     ferry.settings.update(ONE_PARTITION)
-    table = ferry.add_table()
-    for pk, attributes in items.items():
-        put(ferry, table, pk, **attributes)
+    tables = [ferry.add_table() for _ in items_of]
+    for table, items in zip(tables, items_of):
+        for pk, attributes in items.items():
+            put(ferry, table, pk, **attributes)
     ferry.producer()
     ferry.wait_caught_up()
-    return table
+    return tables
 
 
 def keys(ferry, table):
@@ -63,39 +65,46 @@ def refuse(ferry, table, code, op="update", **more):
 
 
 @pytest.mark.parametrize("op", ["update", "delete"])
-@pytest.mark.parametrize("code", [*PASSING, UNKNOWN_CODE])
-def test_a_passing_error_of_all_records_is_waited_out(ferry, code, op):
-    table, consumer = applied(ferry)
-    fault = refuse(ferry, table, code, op, times=3)
-    if op == "update":
-        fill(ferry, table, 20, version=2)
-    else:
-        for n in range(0, 20, 2):
+def test_a_passing_error_of_all_records_is_waited_out(ferry, op):
+    """One table for each code."""
+    codes = [*PASSING, UNKNOWN_CODE]
+    *tables, consumer = applied(ferry, len(codes))
+    faults = [refuse(ferry, table, code, op, times=3) for table, code in zip(tables, codes)]
+    for table in tables:
+        if op == "update":
+            fill(ferry, table, 20, version=2)
+        for n in range(0, 20, 2) if op == "delete" else ():
             ferry.dynamodb.delete_item(TableName=table.name, Key={"pk": {"S": f"k{n}"}})
-    used = lambda: find(ferry, fault).times == 0 or letters_of(ferry, table)
-    wait_until(used, 30, "the error to pass", ferry.running())
-    assert not letters_of(ferry, table)
+    letters = lambda: [letter for table in tables for letter in letters_of(ferry, table)]
+    used = lambda: all(find(ferry, fault).times == 0 for fault in faults) or letters()
+    wait_until(used, 60, "the errors to pass", ferry.running())
+    assert not letters()
     ferry.settle()
     ferry.verify()
-    assert not letters_of(ferry, table)
+    assert not letters()
     assert not lines(consumer, "halted")
 
 
-@pytest.mark.parametrize("code", [371, 16500])
-def test_an_error_of_the_server_never_makes_a_dead_letter(ferry, code):
+def test_an_error_of_the_server_never_makes_a_dead_letter(ferry):
     """However long it lasts, and though it is about one record only."""
-    table = in_log(ferry, {**{f"k{n}": {} for n in range(10)}, "late": {"t": {"S": "throttled"}}})
-    fault = refuse(ferry, table, code, times=-1, contains="throttled", text="throttled")
+    items = {**{f"k{n}": {} for n in range(10)}, "late": {"t": {"S": "throttled"}}}
+    tables = in_log(ferry, items, items)
+    faults = [
+        refuse(ferry, table, code, times=-1, contains="throttled", text="throttled")
+        for table, code in zip(tables, (371, 16500))
+    ]
     began = time.monotonic()
     ferry.consumer()
-    tried = lambda: find(ferry, fault).hits >= 6 and time.monotonic() - began > 15 * PATIENCE
-    wait_until(lambda: tried() or letters_of(ferry, table), 60, "many tries", ferry.running())
-    assert not letters_of(ferry, table)
-    assert keys(ferry, table) == {f"k{n}" for n in range(10)}
+    letters = lambda: [letter for table in tables for letter in letters_of(ferry, table)]
+    tried = lambda: all(find(ferry, fault).hits >= 6 for fault in faults) and time.monotonic() - began > 15
+    wait_until(lambda: tried() or letters(), 60, "many tries", ferry.running())
+    assert not letters()
+    for table in tables:
+        assert keys(ferry, table) == {f"k{n}" for n in range(10)}
     ferry.proxy.control.clear()
     ferry.wait_applied()
     ferry.verify()
-    assert not letters_of(ferry, table)
+    assert not letters()
 
 
 # --- codes that nobody knows ---
@@ -103,7 +112,7 @@ def test_an_error_of_the_server_never_makes_a_dead_letter(ferry, code):
 
 def test_a_record_with_an_unknown_code_is_given_up_when_its_neighbours_are_written(ferry):
     items = {f"k{n}": {} for n in range(10)}
-    table = in_log(ferry, {**items, "odd": {"t": {"S": "unlucky"}}})
+    (table,) = in_log(ferry, {**items, "odd": {"t": {"S": "unlucky"}}})
     fault = refuse(ferry, table, UNKNOWN_CODE, times=-1, contains="unlucky", text="unlucky")
     ferry.consumer()
     wait_until(lambda: keys(ferry, table) >= set(items), 30, "its neighbours", ferry.running())
@@ -127,19 +136,21 @@ def refuse_all(ferry, table, how):
     return ferry.proxy.control.fault("reply", op="update", where=where, times=-1, document=answer)
 
 
-@pytest.mark.parametrize("how", ["each record", "the command"])
-def test_an_unknown_code_for_everything_halts_the_partition(ferry, how):
-    table, consumer = applied(ferry)
-    refuse_all(ferry, table, how)
-    fill(ferry, table, 20, version=2)
-    line = wait_halted(consumer, table, "partition halted")
-    assert str(UNKNOWN_CODE) in line
-    assert not letters_of(ferry, table)
+def test_an_unknown_code_for_everything_halts_the_partition(ferry):
+    """Of each record, or of the command as a whole."""
+    *tables, consumer = applied(ferry, 2)
+    for table, how in zip(tables, ("each record", "the command")):
+        refuse_all(ferry, table, how)
+        fill(ferry, table, 20, version=2)
+    for table in tables:
+        assert str(UNKNOWN_CODE) in wait_halted(consumer, table, "partition halted")
+        assert not letters_of(ferry, table)
     ferry.proxy.control.clear()
     ferry.settle()
-    wait_well(consumer, [table])
+    wait_well(consumer, tables)
     ferry.verify()
-    assert not letters_of(ferry, table)
+    for table in tables:
+        assert not letters_of(ferry, table)
 
 
 def test_a_halted_partition_stops_no_other_table(ferry):

@@ -65,8 +65,8 @@ def test_a_paused_table_is_not_read_over_kills_and_restarts_until_it_is_resumed(
     pause(ferry, table, reason="maintenance")
     assert record(ferry, table)["reason"] == "asked for by test: maintenance"
     expect_unread(ferry, table, other)
-    status, text = producer.get("/healthz")
-    assert status == 200 and "paused: asked for by test: maintenance" in text
+    told = lambda: (health := producer.get("/healthz"))[0] == 200 and "paused: asked for by test: maintenance" in health[1]
+    wait_until(told, 20, "the pause in the health", [producer])
     for end in (producer.kill9, lambda: ferry.programs[-1].sigterm()):
         end()
         ferry.producer()
@@ -294,7 +294,7 @@ def test_a_table_that_comes_back_before_it_is_forgotten_stays(ferry):
     assert record(ferry, table)["forget"] is True
     ferry.fake.control.clear()
     wait_phase(ferry, table, "tail")
-    assert "forget" not in record(ferry, table)
+    wait_until(lambda: "forget" not in record(ferry, table), 20, "nothing to forget", ferry.running())
     put(ferry, table, 1)
     ferry.wait_caught_up()
     complain(ferry.verify_log(table))

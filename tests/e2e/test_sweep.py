@@ -30,7 +30,7 @@ def copy_once(bridge, settings=()):
 
 
 def apply_all(bridge, settings=()):
-    done = bridge.run("consumer", {**FULL, **dict(settings)}, ["--until-idle", "2"], seconds=90)
+    done = bridge.run("consumer", {**FULL, **dict(settings)}, ["--until-idle", "1"], seconds=90)
     assert done.process.returncode == 0, done.story()
     return done
 
@@ -68,9 +68,16 @@ def verify_beside_own(bridge, table, convert_type="raw", target_id="objectid"):
     complain(found.differences)
 
 
-@pytest.mark.parametrize("target_id", ["objectid", "key"])
-@pytest.mark.parametrize("convert_type", ["raw", "change"])
-@pytest.mark.parametrize("schema", SCHEMAS)
+# Each form of a key as each conversion and each identity write it: by itself, in one of two ways.
+FORMS = [
+    ("S", "raw", "objectid"), ("S", "change", "key"),
+    ("SN", "raw", "key"), ("SN", "change", "objectid"),
+    ("NB", "raw", "objectid"), ("NB", "change", "key"),
+    ("_id", "raw", "objectid"), ("_id", "change", "key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("schema,convert_type,target_id", FORMS)
 def test_full_again_removes_what_was_deleted_in_between(bridge, schema, convert_type, target_id):
     settings = {"convert.type": convert_type, "target.id": target_id}
     if schema == "_id":
@@ -181,7 +188,7 @@ def test_notes_that_somebody_dropped_delete_nothing(bridge):
     consumer = bridge.consumer()
     bridge.settle()
     producer.sigterm()
-    bridge.producer({"qps.full": 10, "qps.full.batch_num": 5})
+    bridge.producer({"qps.full": 4, "qps.full.batch_num": 5})  # so slow that all partitions are seen in its middle
     delete_some(bridge, table)
     generation = ledger_of(bridge, table)["generation"]
     request(bridge, table)
@@ -206,7 +213,7 @@ def test_a_record_that_says_no_key_keeps_a_partition_from_being_swept(bridge):
     consumer = bridge.consumer()
     bridge.settle()
     producer.sigterm()
-    bridge.producer({"qps.full": 10, "qps.full.batch_num": 5})
+    bridge.producer({"qps.full": 4, "qps.full.batch_num": 5})  # so slow that all partitions are seen in its middle
     generation = ledger_of(bridge, table)["generation"]
     request(bridge, table)
     wait_until(lambda: count_noted(bridge) == 4, 60, "notes", bridge.running())

@@ -1,5 +1,7 @@
 """Targets that can't be used as they are: each such table is halted, its neighbours go on."""
 
+import itertools
+
 import bson
 import pytest
 from support import workload
@@ -10,6 +12,7 @@ from support.refusing import (
     ONE_PARTITION,
     UNKNOWN_CODE,
     about,
+    about_table,
     failed,
     ferry,  # noqa: F401 (a fixture)
     fill,
@@ -49,17 +52,17 @@ OPERATIONS = ["listCollections", "create", "listIndexes", "createIndexes"]
 CODES = [13, 59, 72, 73, 166, 10107]
 
 
-@pytest.mark.parametrize("op", OPERATIONS)
-def test_a_preparation_that_is_always_refused_is_a_clear_state(ferry, op):
-    """One table for each code, and one that nobody refuses."""
-    *tables, good = begun(ferry, len(CODES) + 1)
-    for table, code in zip(tables, CODES):
-        answer = refused(code, f"refused with {code}")
-        ferry.proxy.control.fault("reply", op=op, times=-1, predicate=about(table.name), document=answer)
+def test_a_preparation_that_is_always_refused_is_a_clear_state(ferry):
+    """One table for each operation and code, and one that nobody refuses."""
+    refusals = list(itertools.product(OPERATIONS, CODES))
+    *tables, good = begun(ferry, len(refusals) + 1)
+    for table, (op, code) in zip(tables, refusals):
+        answer = refused(code, f"{op} refused with {code}")
+        ferry.proxy.control.fault("reply", op=op, times=-1, predicate=about_table(table), document=answer)
     consumer = ferry.consumer()
     ferry.wait_applied(tables=[good])
-    for table, code in zip(tables, CODES):
-        assert f"refused with {code}" in wait_halted(consumer, table)
+    for table, (op, code) in zip(tables, refusals):
+        assert f"{op} refused with {code}" in wait_halted(consumer, table)
     assert failed(consumer, good) == 0
     ferry.proxy.control.clear()
     ferry.wait_applied()
@@ -82,23 +85,27 @@ def test_a_target_that_is_away_while_a_table_is_prepared_is_no_healthy_one(ferry
     wait_well(consumer, [table])
 
 
-@pytest.mark.parametrize("op", ["listCollections", "listIndexes", "find"])
-def test_a_passing_refusal_of_a_look_halts_no_table(ferry, op):
-    """An unknown code while looking at a table that is ready; the same code in a write is waited out, too."""
-    (table,) = begun(ferry)
+def refuse_looks(ferry, table, op):
+    looks = lambda body: table.name in body and f"{ferry.topic(table)}/" not in body
+    more = {"predicate": lambda m: looks(str(m.body)), "document": refused(UNKNOWN_CODE)}
+    return ferry.proxy.control.fault("reply", op=op, times=2, **more)
+
+
+def test_a_passing_refusal_of_a_look_halts_no_table(ferry):
+    """An unknown code while looking at tables that are ready; the same code in a write is waited out, too."""
+    tables = begun(ferry, 3)
     consumer = ferry.consumer()
     ferry.wait_applied()
-    looks = lambda body: table.name in body and f"{ferry.topic(table)}/" not in body
-    answer = refused(UNKNOWN_CODE)
-    fault = ferry.proxy.control.fault(
-        "reply", op=op, times=2, predicate=lambda m: looks(str(m.body)), document=answer
-    )
-    assert ferry.proxy.control.wait_used(fault, 50 * PATIENCE)
-    put(ferry, table, "after", v={"N": "1"})
+    operations = ["listCollections", "listIndexes", "find"]
+    faults = [refuse_looks(ferry, table, op) for table, op in zip(tables, operations)]
+    for fault in faults:
+        assert ferry.proxy.control.wait_used(fault, 50 * PATIENCE)
+    for table in tables:
+        put(ferry, table, "after", v={"N": "1"})
     ferry.settle()
-    assert failed(consumer, table) == 0 and consumer.get("/healthz")[0] == 200
+    assert not any(failed(consumer, table) for table in tables) and consumer.get("/healthz")[0] == 200
     assert not lines(consumer, "halted") and not lines(consumer, "stopped")
-    verify(ferry, [table])
+    verify(ferry, tables)
 
 
 # --- collections that look right and are not ---
@@ -163,22 +170,24 @@ def test_every_process_tells_the_same_of_a_table(ferry):
         assert "view" in wait_halted(consumer, table)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_collection_that_becomes_another_kind_halts_its_table(ferry, kind):
-    table, good = begun(ferry, 2)
+def test_a_collection_that_becomes_another_kind_halts_its_table(ferry):
+    *tables, good = begun(ferry, len(KINDS) + 1)
     consumer = ferry.consumer()
     ferry.wait_applied()
-    show(ferry, table, kind)
-    wait_halted(consumer, table)
-    for each in table, good:
-        put(ferry, each, "after", v={"N": "1"})
+    for table, kind in zip(tables, KINDS):
+        show(ferry, table, kind)
+    for table, kind in zip(tables, KINDS):
+        assert kind in wait_halted(consumer, table).lower()
+    for table in ferry.tables:
+        put(ferry, table, "after", v={"N": "1"})
     ferry.wait_caught_up()
     ferry.wait_applied(tables=[good])
-    assert not ferry.target()[table.name].find_one({"pk": {"S": "after"}})
+    for table in tables:
+        assert not ferry.target()[table.name].find_one({"pk": {"S": "after"}})
     ferry.proxy.control.clear()
     ferry.settle()
-    wait_well(consumer, [table])
-    verify(ferry, [table, good])
+    wait_well(consumer, tables)
+    verify(ferry, ferry.tables)
 
 
 @pytest.mark.parametrize("target_id", ["key", "objectid"])

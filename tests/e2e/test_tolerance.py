@@ -60,7 +60,8 @@ def test_a_record_that_is_too_large_halts_its_table_alone(ferry, kind):
         put(ferry, table, "large", text=TOO_LARGE)
     reason = wait_phase(ferry, table, "failed")
     assert '{"pk":{"S":"large"}}' in reason and "larger than topic.max.message.bytes" in reason
-    assert lines(producer, "table halted", f"table={table.name} ", "large")
+    told = lambda: lines(producer, "table halted", f"table={table.name} ", "large")
+    wait_until(told, 20, "the halt in the log", [producer])
     wait_phase(ferry, other, "tail")
     put(ferry, other, "beside")
     wait_in_log(ferry, other, "beside")

@@ -24,73 +24,106 @@ static void execute(const struct model *m, struct state *s, const struct write *
     }
 }
 
-static void send_delete(struct consumer *c)
+static void send(struct state *s, int i, struct write write)
+{
+    s->o.w[i].writing = OUT;
+    s->work[i].write = write;
+}
+
+/* It is over, executed or not. */
+static void forget_write(struct state *s, int i)
+{
+    s->o.w[i].writing = NONE;
+    s->work[i].write = (struct write){0};
+}
+
+static void send_delete(struct state *s, int i)
 {
     for (int key = 0; key < KEYS; key++)
-        if (c->documents & 1u << key) {
-            c->write = (struct write){OUT, WRITE_SWEEP, generation_narrow(key), 0, 0};
+        if (s->work[i].documents & 1u << key) {
+            send(s, i, (struct write){WRITE_SWEEP, owners_narrow(key), 0, 0});
             return;
         }
 }
 
-static void event_done(struct consumer *c)
+static void event_done(struct owner *c)
 {
-    struct position p = generation_position_of(c);
+    struct position p = owners_position_of(c);
 
     position_written(&p, c->applied + 1);
-    generation_keep(c, &p);
+    owners_keep(c, &p);
 }
 
 /* All documents without a note are deleted. */
-static void swept(struct consumer *c)
+static void swept(struct state *s, int i)
 {
-    struct position p = generation_position_of(c);
+    struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
 
-    c->swept = c->pass;
-    c->sweeping = NOT_SWEEPING;
+    s->work[i].swept = c->pass;
+    s->work[i].sweeping = NOT_SWEEPING;
     position_swept(&p, c->applied + 1);
-    generation_keep(c, &p);
+    owners_keep(c, &p);
+}
+
+static struct write put_of(const struct model *m, const struct owner *c)
+{
+    const struct generation_event *e = event_at(m, c->applied);
+
+    return (struct write){WRITE_PUT, owners_narrow(e->key), owners_narrow(e->value), 0};
+}
+
+static void put_acknowledged(const struct model *m, struct state *s, int i, struct write put)
+{
+    struct owner *c = &s->o.w[i];
+    bool to_note = put.value && c->pass && !m->former->noted_first;
+
+    if (!to_note || m->former->note_unwaited)
+        event_done(c);
+    if (to_note)
+        send(s, i, (struct write){WRITE_NOTE, put.key, 0, c->pass});
+}
+
+static void note_acknowledged(const struct model *m, struct state *s, int i)
+{
+    if (m->former->noted_first)
+        send(s, i, put_of(m, &s->o.w[i]));
+    else if (!m->former->note_unwaited)
+        event_done(&s->o.w[i]);
 }
 
 /* What follows from its acknowledgement. */
-static void acknowledged(const struct model *m, struct consumer *c)
+static void acknowledged(const struct model *m, struct state *s, int i)
 {
-    struct write w = c->write;
+    struct write w = s->work[i].write;
 
-    c->write = (struct write){0};
+    forget_write(s, i);
     switch ((enum write_kind)w.kind) {
     case WRITE_PUT:
-        if (!w.value || !c->pass) {
-            event_done(c);
-            break;
-        }
-        if (m->former->note_unwaited)
-            event_done(c);
-        c->write = (struct write){OUT, WRITE_NOTE, w.key, 0, c->pass};
+        put_acknowledged(m, s, i, w);
         break;
     case WRITE_NOTE:
-        if (!m->former->note_unwaited)
-            event_done(c);
+        note_acknowledged(m, s, i);
         break;
     case WRITE_SWEEP:
-        c->documents &= (unsigned char)~(1u << w.key);
-        if (c->documents)
-            send_delete(c);
+        s->work[i].documents &= (unsigned char)~(1u << w.key);
+        if (s->work[i].documents)
+            send_delete(s, i);
         else
-            swept(c);
+            swept(s, i);
         break;
     }
 }
 
 static void cut(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
-    s.faults++;
+    s.o.faults++;
     position_unknown(&p, 0, GRACE_MS);
-    generation_keep(c, &p);
-    c->write.flight = CUT;
+    owners_keep(c, &p);
+    c->writing = CUT;
     if (c->stage == RUNNING)
         c->stage = HELD;
     generation_add(m, &s);
@@ -99,21 +132,20 @@ static void cut(struct model *m, struct state s, int i)
 void generation_write_step(struct model *m, const struct state *s, int i)
 {
     struct state never = *s, done = *s;
-    struct consumer *c = &done.w[i];
 
-    if (s->w[i].write.flight == NONE)
+    if (s->o.w[i].writing == NONE)
         return;
-    execute(m, &done, &s->w[i].write);
-    if (s->w[i].write.flight == OUT) {
-        acknowledged(m, c);
+    execute(m, &done, &s->work[i].write);
+    if (s->o.w[i].writing == OUT) {
+        acknowledged(m, &done, i);
         generation_add(m, &done);
-        if (s->faults < m->c->faults)
+        if (s->o.faults < m->c->faults)
             cut(m, *s, i);
         return;
     }
-    c->write = (struct write){0};
+    forget_write(&done, i);
     generation_add(m, &done);
-    never.w[i].write = (struct write){0};
+    forget_write(&never, i);
     generation_add(m, &never);
 }
 
@@ -150,54 +182,56 @@ static unsigned char held_at(const struct model *m, int end)
 /* The position is read again; only then may anything be deleted. */
 static void decide(struct model *m, struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
-    struct position p = generation_position_of(c);
-    struct position_doc doc = generation_doc_of(&s->doc);
+    struct owner *c = &s->o.w[i];
+    struct work *work = &s->work[i];
+    struct position p = owners_position_of(c);
+    struct position_doc doc = owners_doc_of(&s->o.doc);
 
-    if (!position_may_sweep(&p, &doc, generation_names[i])) {
+    if (!position_may_sweep(&p, &doc, owners_names[i])) {
         c->stage = HELD;
         return;
     }
-    c->documents &= (unsigned char)~c->notes;
-    c->notes = 0;
-    c->sweeping = DELETES;
-    if (c->documents & held_at(m, c->applied))
+    work->documents &= (unsigned char)~work->notes;
+    work->notes = 0;
+    work->sweeping = DELETES;
+    if (work->documents & held_at(m, c->applied))
         s->took = 1;
-    if (c->documents)
-        send_delete(c);
+    if (work->documents)
+        send_delete(s, i);
     else
-        swept(c);
+        swept(s, i);
 }
 
 static void sweep_on(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
-    bool documents = (c->sweeping == NOT_SWEEPING) != m->former->notes_first;
+    struct owner *c = &s.o.w[i];
+    struct work *work = &s.work[i];
+    struct position p = owners_position_of(c);
+    bool documents = (work->sweeping == NOT_SWEEPING) != m->former->notes_first;
 
-    if (c->sweeping == NOT_SWEEPING && !m->former->untold) {
+    if (work->sweeping == NOT_SWEEPING && !m->former->untold) {
         position_sending(&p, c->applied + 1);
-        generation_keep(c, &p);
+        owners_keep(c, &p);
     }
-    if (c->sweeping == KNOWS_BOTH) {
+    if (work->sweeping == KNOWS_BOTH) {
         decide(m, &s, i);
         generation_add(m, &s);
         return;
     }
     if (documents)
-        c->documents = documents_of(&s);
+        work->documents = documents_of(&s);
     else
-        c->notes = s.notes[generation_place(m, c->pass)];
-    c->sweeping++;
+        work->notes = s.notes[generation_place(m, c->pass)];
+    work->sweeping++;
     generation_add(m, &s);
 }
 
 /* ---- an owner that runs ---- */
 
-static bool needs_pass(const struct model *m, const struct consumer *c)
+static bool needs_pass(const struct model *m, const struct owner *c)
 {
     const struct generation_event *e = event_at(m, c->applied);
-    struct position p = generation_position_of(c);
+    struct position p = owners_position_of(c);
     bool first = e->kind == GENERATION_BEGIN_FIRST;
 
     if (e->kind == GENERATION_BEGIN_CHANGES)
@@ -209,8 +243,8 @@ static bool needs_pass(const struct model *m, const struct consumer *c)
 
 static void begin(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
     const struct generation_event *e = event_at(m, c->applied);
     int pass = needs_pass(m, c) ? generation_new_pass(&s) : 0;
 
@@ -219,42 +253,45 @@ static void begin(struct model *m, struct state s, int i)
     if (e->kind == GENERATION_BEGIN_CHANGES && !m->former->rows_expected)
         position_begun_without_rows(&p, e->generation, c->applied, "log");
     else
-        position_begun(&p, e->generation, c->applied, "log", generation_pass_name(pass));
+        position_begun(&p, e->generation, c->applied, "log", owners_passes[pass]);
     position_written(&p, c->applied + 1);
-    generation_keep(c, &p);
+    owners_keep(c, &p);
     generation_add(m, &s);
 }
 
 static void send_event(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
-    const struct generation_event *e = event_at(m, c->applied);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
+    struct write put = put_of(m, c);
 
     position_sending(&p, c->applied + 1);
-    generation_keep(c, &p);
-    c->write = (struct write){OUT, WRITE_PUT, generation_narrow(e->key),
-                              generation_narrow(e->value), 0};
+    owners_keep(c, &p);
+    if (m->former->noted_first && put.value && c->pass)
+        send(&s, i, (struct write){WRITE_NOTE, put.key, 0, c->pass});
+    else
+        send(&s, i, put);
     generation_add(m, &s);
 }
 
 static void pass_end(struct model *m, struct state s, int i)
 {
-    event_done(&s.w[i]);
+    event_done(&s.o.w[i]);
     generation_add(m, &s);
 }
 
 /* A pass, or that there is none any more, must be in the document before anything follows. */
-static bool waits_for_the_position(const struct model *m, const struct consumer *c)
+static bool waits_for_the_position(const struct model *m, const struct state *s, int i)
 {
+    const struct owner *c = &s->o.w[i];
     bool begun = c->applied > 0 && c->pass && c->begin == c->applied - 1;
 
-    return c->offset < c->applied && (c->swept || (begun && !m->former->early_notes));
+    return c->offset < c->applied && (s->work[i].swept || (begun && !m->former->early_notes));
 }
 
 static void apply_next(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
+    const struct owner *c = &s->o.w[i];
     const struct generation_event *e = event_at(m, c->applied);
     bool confirmed = c->offset == c->applied;
 
@@ -278,46 +315,30 @@ static void apply_next(struct model *m, const struct state *s, int i)
     }
 }
 
-static bool the_dead_may_still_write(const struct state *s)
-{
-    for (int i = 0; i < CONSUMERS_MAX; i++)
-        if (s->w[i].stage == DEAD && s->w[i].write.flight != NONE)
-            return true;
-    return false;
-}
-
 static void grace_is_over(struct model *m, struct state s, int i)
 {
-    s.w[i].late = 1;
-    for (int k = 0; k < CONSUMERS_MAX; k++)
-        if (s.w[k].epoch < s.w[i].epoch && s.w[k].epoch > 0 && s.w[k].stage != DEAD)
-            s.w[k].stale = 1;
+    owners_grace_is_over(&s.o, i);
     generation_add(m, &s);
 }
 
 /* An owner that has nothing to do reads its document now and then. */
 static void look_when_idle(struct model *m, struct state s, int i)
 {
-    struct position p = generation_position_of(&s.w[i]);
-    struct position_doc doc = generation_doc_of(&s.doc);
-    int64_t back;
-
-    if (position_judge(&p, &doc, generation_names[i], &back) == POSITION_MINE &&
-        position_agrees(&p, &doc, POSITION_NONE))
+    if (owners_agree(&s.o, i, POSITION_NONE))
         return;
-    s.w[i].stage = HELD;
+    s.o.w[i].stage = HELD;
     generation_add(m, &s);
 }
 
 void generation_run_on(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
-    struct position p = generation_position_of(c);
-    int64_t now = generation_now_of(c);
+    const struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    int64_t now = owners_now_of(c);
     bool due = position_again_due(&p, c->late ? GRACE_MS : 0);
-    bool idle = c->write.flight == NONE;
+    bool idle = c->writing == NONE;
 
-    if (c->again != NO && !c->late && !the_dead_may_still_write(s))
+    if (c->again != NO && !c->late && !owners_dead_may_write(&s->o))
         grace_is_over(m, *s, i);
     if (position_is_ahead(&p) && (idle || m->former->note_unwaited))
         generation_ask(m, *s, i, false);
@@ -326,7 +347,7 @@ void generation_run_on(struct model *m, const struct state *s, int i)
     if (due)
         generation_ask(m, *s, i, true);
     else if (c->applied < m->c->log_len && position_may_send(&p, now, now, 10) &&
-             !waits_for_the_position(m, c))
+             !waits_for_the_position(m, s, i))
         apply_next(m, s, i);
     if (c->offset == m->c->log_len && !position_is_ahead(&p))
         look_when_idle(m, *s, i);

@@ -6,17 +6,7 @@
 
 static void rest(struct model *m, struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
-    bool again = position_may_take_again(c->assigned);
-
-    generation_forget_position(c);
-    c->stage = RESTING;
-    if (!again)
-        return;
-    if (c->assigned && s->holder != i && s->undecided == m->c->undecided)
-        return; /* it is told before it comes to that */
-    s->undecided = generation_narrow(s->undecided + (c->assigned && s->holder != i));
-    c->stage = WAITING;
+    owners_rest(&s->o, i, m->c->undecided, false);
 }
 
 /* The newest begin in the log, as the ledger has it. */
@@ -39,34 +29,18 @@ static struct position_source newest(const struct model *m)
 void generation_take(struct model *m, struct state s, int i)
 {
     struct position_source source = newest(m);
-    struct position_doc old = generation_doc_of(&s.doc);
+    struct position_doc old = owners_doc_of(&s.o.doc);
     struct position_change change;
 
-    position_take(&change, &old, &source, generation_names[i]);
-    generation_issue(&s.w[i], &change);
-    s.w[i].stage = TAKING;
+    position_take(&change, &old, &source, owners_names[i]);
+    owners_issue(&s.o.w[i], &change);
+    s.o.w[i].stage = TAKING;
     generation_add(m, &s);
-}
-
-static void taken(struct consumer *c, const struct position_doc *stored)
-{
-    struct position p;
-
-    position_taken(&p, stored, 0, GRACE_MS);
-    generation_keep(c, &p);
-    c->late = c->stale = 0;
-    c->stage = RUNNING;
 }
 
 void generation_mark(struct model *m, struct state s, int i)
 {
-    struct position p = generation_position_of(&s.w[i]);
-    struct position_doc doc = generation_doc_of(&s.doc);
-    struct position_change change;
-
-    if (position_late_mark(&change, &p, &doc))
-        generation_issue(&s.w[i], &change);
-    else
+    if (!owners_mark(&s.o, i))
         rest(m, &s, i);
     generation_add(m, &s);
 }
@@ -74,94 +48,78 @@ void generation_mark(struct model *m, struct state s, int i)
 /* ---- answers ---- */
 
 /* What a sweep read before says nothing when its end is reached again. */
-static void forget_sweep(const struct model *m, struct consumer *c)
+static void forget_sweep(const struct model *m, struct work *work)
 {
     if (m->former->remembers)
         return;
-    c->sweeping = NOT_SWEEPING;
-    c->documents = c->notes = 0;
-    c->swept = 0;
+    work->sweeping = NOT_SWEEPING;
+    work->documents = work->notes = 0;
+    work->swept = 0;
 }
 
-static void confirmed(struct consumer *c, struct position *p, int64_t offset)
+static void confirmed(struct work *work, struct position *p, int64_t offset)
 {
     position_confirmed(p, offset);
-    if (c->swept && offset == p->applied) {
-        c->dropping |= (unsigned char)(1u << c->swept);
-        c->swept = 0;
+    if (work->swept && offset == p->applied) {
+        work->dropping |= (unsigned char)(1u << work->swept);
+        work->swept = 0;
     }
 }
 
 static void matched(struct model *m, struct state *s, int i, const struct command *command)
 {
-    struct consumer *c = &s->w[i];
-    struct position p = generation_position_of(c);
-    struct position_doc stored = generation_doc_of(&command->next);
+    struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    struct position_doc stored = owners_doc_of(&command->next);
 
-    generation_forget_command(c);
+    owners_forget_command(c);
     switch ((enum position_change_kind)command->kind) {
     case POSITION_CHANGE_TAKE:
-        taken(c, &stored);
+        owners_taken(c, &stored);
         return;
     case POSITION_CHANGE_GOODBYE:
     case POSITION_CHANGE_MARK:
         rest(m, s, i);
         return;
     case POSITION_CHANGE_MOVE:
-        confirmed(c, &p, stored.offset);
+        confirmed(&s->work[i], &p, stored.offset);
         break;
     case POSITION_CHANGE_SET_BACK:
         position_went_back(&p, stored.offset);
-        forget_sweep(m, c);
+        forget_sweep(m, &s->work[i]);
         break;
     case POSITION_CHANGE_BEGIN_AGAIN:
         position_begins_again(&p);
-        forget_sweep(m, c);
+        forget_sweep(m, &s->work[i]);
         break;
     }
-    generation_keep(c, &p);
+    owners_keep(c, &p);
     c->stage = RUNNING;
 }
 
 /* The document is read: was it executed? */
 static void look_after_move(struct state *s, int i, int64_t moved)
 {
-    struct consumer *c = &s->w[i];
-    struct position p = generation_position_of(c);
-    struct position_doc doc = generation_doc_of(&s->doc);
-    int64_t back;
+    struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
 
-    if (position_judge(&p, &doc, generation_names[i], &back) != POSITION_MINE ||
-        !position_agrees(&p, &doc, moved)) {
+    if (!owners_agree(&s->o, i, moved)) {
         c->stage = HELD;
         return;
     }
-    confirmed(c, &p, doc.offset);
-    generation_keep(c, &p);
-}
-
-static void look_after_take(struct state *s, int i, const struct command *command)
-{
-    struct consumer *c = &s->w[i];
-    struct position_change take = {.kind = POSITION_CHANGE_TAKE,
-                                   .next = generation_doc_of(&command->next)};
-    struct position_doc doc = generation_doc_of(&s->doc);
-
-    if (position_is_taken(&take, &doc))
-        taken(c, &doc);
-    else
-        c->stage = c->assigned ? WAITING : RESTING;
+    confirmed(&s->work[i], &p, s->o.doc.offset);
+    owners_keep(c, &p);
 }
 
 /* It matched nothing, or its answer does not say whether it was executed. */
 static void missed(struct state *s, int i, const struct command *command)
 {
-    struct consumer *c = &s->w[i];
+    struct owner *c = &s->o.w[i];
 
-    generation_forget_command(c);
+    owners_forget_command(c);
     switch ((enum position_change_kind)command->kind) {
     case POSITION_CHANGE_TAKE:
-        look_after_take(s, i, command);
+        owners_look_after_take(&s->o, i, command);
         break;
     case POSITION_CHANGE_MOVE:
         look_after_move(s, i, command->next.offset);
@@ -181,12 +139,12 @@ static void missed(struct state *s, int i, const struct command *command)
 
 static void cut(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
-    s.faults++;
+    s.o.faults++;
     position_unknown(&p, 0, GRACE_MS);
-    generation_keep(c, &p);
+    owners_keep(c, &p);
     c->command.flight = CUT;
     c->stage = c->command.kind == POSITION_CHANGE_GOODBYE ? MARKING : HELD;
     generation_add(m, &s);
@@ -194,8 +152,8 @@ static void cut(struct model *m, struct state s, int i)
 
 static void execute(struct model *m, struct state s, int i)
 {
-    struct command command = s.w[i].command;
-    bool found = generation_change(m, &s.doc, &command);
+    struct command command = s.o.w[i].command;
+    bool found = generation_change(m, &s.o.doc, &command);
     struct state unclear = s;
 
     if (found)
@@ -203,17 +161,17 @@ static void execute(struct model *m, struct state s, int i)
     else
         missed(&s, i, &command);
     generation_add(m, &s);
-    if (!found || unclear.faults == m->c->faults)
+    if (!found || unclear.o.faults == m->c->faults)
         return;
-    unclear.faults++;
+    unclear.o.faults++;
     missed(&unclear, i, &command);
     generation_add(m, &unclear);
 }
 
-static void issue(struct model *m, struct state s, int i, const struct position_change *change)
+/* What is issued. */
+static void send(struct model *m, struct state s, int i)
 {
-    generation_issue(&s.w[i], change);
-    if (s.faults < m->c->faults)
+    if (s.o.faults < m->c->faults)
         cut(m, s, i);
     execute(m, s, i);
 }
@@ -222,12 +180,12 @@ void generation_command_step(struct model *m, const struct state *s, int i)
 {
     struct state after = *s;
 
-    if (s->w[i].command.flight == OUT) {
+    if (s->o.w[i].command.flight == OUT) {
         execute(m, *s, i);
-    } else if (s->w[i].command.flight == CUT) {
-        generation_forget_command(&after.w[i]);
+    } else if (s->o.w[i].command.flight == CUT) {
+        owners_forget_command(&after.o.w[i]);
         generation_add(m, &after);
-        if (generation_change(m, &after.doc, &s->w[i].command))
+        if (generation_change(m, &after.o.doc, &s->o.w[i].command))
             generation_add(m, &after);
     }
 }
@@ -236,44 +194,34 @@ void generation_command_step(struct model *m, const struct state *s, int i)
 
 void generation_goodbye(struct model *m, struct state s, int i, bool in_doubt)
 {
-    struct position p = generation_position_of(&s.w[i]);
-    struct position_change change;
-
-    if (in_doubt)
-        position_doubt(&p);
-    position_goodbye(&change, &p, generation_names[i]);
-    issue(m, s, i, &change);
+    owners_say_goodbye(&s.o, i, in_doubt);
+    send(m, s, i);
 }
 
 void generation_ask(struct model *m, struct state s, int i, bool again)
 {
-    struct position p = generation_position_of(&s.w[i]);
-    struct position_change change;
-
-    if (again)
-        position_begin_again(&change, &p, generation_names[i]);
-    else
-        position_move(&change, &p, generation_names[i]);
-    issue(m, s, i, &change);
+    owners_ask(&s.o, i, again);
+    send(m, s, i);
 }
 
 void generation_read_held(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = generation_position_of(c);
-    struct position_doc doc = generation_doc_of(&s.doc);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
+    struct position_doc doc = owners_doc_of(&s.o.doc);
     struct position_change change;
     int64_t back;
 
-    switch (position_judge(&p, &doc, generation_names[i], &back)) {
+    switch (position_judge(&p, &doc, owners_names[i], &back)) {
     case POSITION_MINE:
-        position_adopt(&p, &doc, generation_now_of(c), GRACE_MS);
-        generation_keep(c, &p);
+        position_adopt(&p, &doc, owners_now_of(c), GRACE_MS);
+        owners_keep(c, &p);
         c->stage = RUNNING;
         break;
     case POSITION_REWIND:
         position_set_back(&change, &doc, back);
-        issue(m, s, i, &change);
+        owners_issue(c, &change);
+        send(m, s, i);
         return;
     case POSITION_LOST:
     case POSITION_GONE:

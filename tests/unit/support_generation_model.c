@@ -15,59 +15,33 @@
 
 static void assign(struct model *m, struct state s, int to)
 {
-    if (s.w[s.holder].stage != DEAD)
-        s.moves++;
-    s.holder = generation_narrow(to);
-    s.w[to].assigned = 1;
-    if (s.w[to].stage == RESTING)
-        s.w[to].stage = WAITING;
+    owners_assign(&s.o, to);
     generation_add(m, &s);
 }
 
 static void tell(struct model *m, struct state s, int i)
 {
-    s.w[i].assigned = 0;
-    if (s.w[i].stage == WAITING)
-        s.w[i].stage = RESTING;
+    owners_tell(&s.o, i);
     generation_add(m, &s);
 }
 
-/* What it sent may still come. */
 static void end_one(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-
-    s.ends++;
-    c->stage = DEAD;
-    c->assigned = 0;
-    generation_forget_position(c);
-    if (c->write.flight == OUT)
-        c->write.flight = CUT;
-    if (c->command.flight == OUT)
-        c->command.flight = CUT;
+    owners_end(&s.o, i);
     generation_add(m, &s);
-}
-
-static bool may_assign(const struct model *m, const struct state *s, int to)
-{
-    if (s->holder == to || (s->moves == m->c->moves && s->w[s->holder].stage != DEAD))
-        return false;
-    if (s->holder == 0 && s->moves == 0 && to == 2)
-        return false; /* what was never its own makes them alike: the lower one first */
-    return s->w[to].stage != DEAD;
 }
 
 static void step_group(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
+    const struct owner *c = &s->o.w[i];
 
     if (c->stage == DEAD)
         return;
-    if (may_assign(m, s, i))
+    if (owners_may_assign(&s->o, i, m->c->moves))
         assign(m, *s, i);
-    if (s->holder != i && c->assigned)
+    if (s->o.holder != i && c->assigned)
         tell(m, *s, i);
-    if (s->ends < m->c->ends && !c->stale && i + 1 < m->c->consumers && c->stage > WAITING)
+    if (s->o.ends < m->c->ends && !c->stale && i + 1 < m->c->consumers && c->stage > WAITING)
         end_one(m, *s, i);
 }
 
@@ -75,11 +49,10 @@ static void step_group(struct model *m, const struct state *s, int i)
 
 static void replay(struct model *m, struct state s)
 {
-    signed char *rewind = &s.doc.rewind;
+    signed char *rewind = &s.o.doc.rewind;
 
     s.replays++;
-    *rewind =
-        generation_narrow(*rewind == NO ? m->c->replay_to : MIN(*rewind, m->c->replay_to));
+    *rewind = owners_narrow(*rewind == NO ? m->c->replay_to : MIN(*rewind, m->c->replay_to));
     generation_add(m, &s);
 }
 
@@ -97,7 +70,7 @@ static void list_passes(struct model *m, struct state s)
 static void drop_listed(struct model *m, struct state s)
 {
     for (int pass = 1; pass < PASSES; pass++)
-        if (s.listed & 1u << pass && s.doc.pass != pass)
+        if (s.listed & 1u << pass && s.o.doc.pass != pass)
             s.notes[pass] = 0;
     s.listed = 0;
     generation_add(m, &s);
@@ -106,15 +79,15 @@ static void drop_listed(struct model *m, struct state s)
 static void drop_swept(struct model *m, struct state s, int i)
 {
     for (int pass = 1; pass < PASSES; pass++)
-        if (s.w[i].dropping & 1u << pass)
+        if (s.work[i].dropping & 1u << pass)
             s.notes[generation_place(m, pass)] = 0;
-    s.w[i].dropping = 0;
+    s.work[i].dropping = 0;
     generation_add(m, &s);
 }
 
 static void step_beside(struct model *m, const struct state *s)
 {
-    if (s->replays < m->c->replays && s->doc.found && s->doc.offset >= m->c->replay_to)
+    if (s->replays < m->c->replays && s->o.doc.found && s->o.doc.offset >= m->c->replay_to)
         replay(m, *s);
     if (s->listed)
         drop_listed(m, *s);
@@ -128,26 +101,25 @@ static void step_beside(struct model *m, const struct state *s)
  * come is marked. */
 static void leave_held(struct model *m, struct state s, int i)
 {
-    struct position p = generation_position_of(&s.w[i]);
+    struct position p = owners_position_of(&s.o.w[i]);
 
-    if (position_is_quiet(&p, generation_now_of(&s.w[i]))) {
+    if (position_is_quiet(&p, owners_now_of(&s.o.w[i]))) {
         generation_goodbye(m, s, i, true);
         return;
     }
-    s.w[i].stage = MARKING;
+    s.o.w[i].stage = MARKING;
     generation_add(m, &s);
 }
 
 static void step_consumer(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
-    struct position p = generation_position_of(c);
-    bool over =
-        generation_nothing_outstanding(c) && position_is_quiet(&p, generation_now_of(c));
+    const struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    bool over = owners_nothing_outstanding(c) && position_is_quiet(&p, owners_now_of(c));
 
     switch ((enum stage)c->stage) {
     case WAITING:
-        if (generation_nothing_outstanding(c))
+        if (owners_nothing_outstanding(c))
             generation_take(m, *s, i);
         break;
     case RUNNING:
@@ -164,6 +136,8 @@ static void step_consumer(struct model *m, const struct state *s, int i)
         break;
     case RESTING:
     case TAKING:
+    case REWINDING: /* these two take no time here */
+    case LEAVING:
     case DEAD:
         break;
     }
@@ -173,14 +147,14 @@ static void step_consumer(struct model *m, const struct state *s, int i)
 static bool step_alone(struct model *m, const struct state *s)
 {
     for (int i = 0; i < m->c->consumers; i++) {
-        const struct consumer *c = &s->w[i];
-        bool leaves = !c->assigned && generation_nothing_outstanding(c);
+        const struct owner *c = &s->o.w[i];
+        bool leaves = !c->assigned && owners_nothing_outstanding(c);
 
         if (leaves && c->stage == RUNNING)
             generation_goodbye(m, *s, i, false);
         else if (leaves && c->stage == HELD)
             leave_held(m, *s, i);
-        else if (c->assigned && s->holder != i && c->stage == RESTING)
+        else if (c->assigned && s->o.holder != i && c->stage == RESTING)
             tell(m, *s, i);
         else
             continue;
@@ -195,7 +169,7 @@ static void step(struct model *m, const struct state *s, int i)
     generation_command_step(m, s, i);
     step_group(m, s, i);
     step_consumer(m, s, i);
-    if (s->w[i].dropping)
+    if (s->work[i].dropping)
         drop_swept(m, *s, i);
 }
 
@@ -216,8 +190,8 @@ static bool is_right(const struct model *m, const struct state *s)
     for (int key = 0; key < KEYS; key++)
         if (s->values[key] != right[key])
             return false;
-    return s->doc.offset == m->c->log_len && s->doc.rewind == NO && s->doc.again == NO &&
-           s->doc.owner == s->holder && s->doc.pass == 0;
+    return s->o.doc.offset == m->c->log_len && s->o.doc.rewind == NO && s->o.doc.again == NO &&
+           s->o.doc.owner == s->o.holder && s->o.doc.pass == 0;
 }
 
 static void start(struct model *m)
@@ -225,17 +199,11 @@ static void start(struct model *m)
     struct state s;
 
     memset(&s, 0, sizeof(s));
-    s.doc = generation_no_doc;
+    owners_init(&s.o);
     if (!m->c->starts_at_begin) {
-        s.doc.found = 1;
-        s.doc.offset = 0;
+        s.o.doc.found = 1;
+        s.o.doc.offset = 0;
     }
-    for (int i = 0; i < CONSUMERS_MAX; i++) {
-        generation_forget_position(&s.w[i]);
-        generation_forget_command(&s.w[i]);
-    }
-    s.w[0].stage = WAITING;
-    s.w[0].assigned = 1;
     generation_add(m, &s);
 }
 
@@ -275,8 +243,8 @@ static void explore(struct model *m)
 /* How it came to that, from the end to the begin. */
 static void print_story(const struct model *m)
 {
-    static const char *const stages[] = {"rests", "waits", "takes", "runs",
-                                         "held",  "marks", "dead"};
+    static const char *const stages[] = {"rests",     "waits",  "takes", "runs", "held",
+                                         "rewinding", "leaves", "marks", "dead"};
     static const char *const sweeps[] = {"", " knows documents", " knows both", " deletes"};
     static const char *const writes[] = {"put", "note", "sweep"};
     static const char *const flights[] = {"", "out", "cut"};
@@ -289,19 +257,21 @@ static void print_story(const struct model *m)
             print_message(" %x", s->notes[pass]);
         print_message(", document: offset %d generation %d begin %d pass %d epoch %d owner %d "
                       "rewind %d again %d; the group: %d",
-                      s->doc.offset, s->doc.generation, s->doc.begin, s->doc.pass, s->doc.epoch,
-                      s->doc.owner, s->doc.rewind, s->doc.again, s->holder);
+                      s->o.doc.offset, s->o.doc.generation, s->o.doc.begin, s->o.doc.pass,
+                      s->o.doc.epoch, s->o.doc.owner, s->o.doc.rewind, s->o.doc.again,
+                      s->o.holder);
         for (int i = 0; i < m->c->consumers; i++) {
-            const struct consumer *c = &s->w[i];
+            const struct owner *c = &s->o.w[i];
+            const struct write *w = &s->work[i].write;
 
             print_message(" | %s%s%s epoch %d offset %d applied %d sent %d begin %d pass %d "
                           "again %d/%d",
                           stages[c->stage], c->assigned ? "" : " (not its own)",
-                          sweeps[c->sweeping], c->epoch, c->offset, c->applied, c->sent,
+                          sweeps[s->work[i].sweeping], c->epoch, c->offset, c->applied, c->sent,
                           c->begin, c->pass, c->again, c->late);
-            if (c->write.flight)
-                print_message(" %s %d=%d pass %d %s", writes[c->write.kind], c->write.key,
-                              c->write.value, c->write.pass, flights[c->write.flight]);
+            if (c->writing)
+                print_message(" %s %d=%d pass %d %s", writes[w->kind], w->key, w->value,
+                              w->pass, flights[c->writing]);
             if (c->command.flight)
                 print_message(" command %d to %d rewind %d pass %d %s", c->command.kind,
                               c->command.next.offset, c->command.next.rewind,

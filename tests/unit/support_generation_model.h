@@ -8,9 +8,9 @@
  * collected. The documents, their notes and the position document are separate, and so are the
  * steps that read and write them. All decisions about positions are those of position.c.
  *
- * What test_position.c tries in every order is left out here: batches of several events, and
- * position commands that are under way while events are applied. The same is assumed of time as
- * in support_position_model.h. */
+ * What test_position_model.c tries in every order is left out here: batches of several events,
+ * and position commands that are under way while events are applied. The same is assumed of
+ * time as in support_position_model.h. */
 #pragma once
 
 #include <stdbool.h>
@@ -50,10 +50,11 @@ struct generation_case {
     int collects;         /* passes are listed, and those that no position holds dropped */
 };
 
-/* Rules left out. All but notes_first are needed. */
+/* Rules left out. All but the first two are needed. */
 struct generation_former {
-    bool one_for_all;    /* notes are not kept per pass: a begin and a sweep drop all */
     bool notes_first;    /* a sweep reads the notes before the documents */
+    bool noted_first;    /* the note is written before the document that it stands for */
+    bool one_for_all;    /* notes are not kept per pass: a begin and a sweep drop all */
     bool early_notes;    /* the pass is not waited for before the first note is written */
     bool note_unwaited;  /* the position moves past an event before its note is written */
     bool untold;         /* a late delete of a sweep is not marked */

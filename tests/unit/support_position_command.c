@@ -7,30 +7,21 @@
 
 static void rest(struct model *m, struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
-    bool again = m->former->stray || position_may_take_again(c->assigned);
-
-    state_forget_position(c);
-    c->stage = RESTING;
-    if (!again)
-        return;
-    if (c->assigned && s->holder != i && s->undecided == m->c->undecided)
-        return; /* it is told before it comes to that */
-    s->undecided = state_narrow(s->undecided + (c->assigned && s->holder != i));
-    c->stage = WAITING;
+    owners_rest(&s->o, i, m->c->undecided, m->former->stray);
 }
 
 void command_take(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position_source source = {.log_id = "log", .generation = 1, .begin = 0};
-    struct position_doc old = state_doc_of(&s.doc);
+    struct owner *c = &s.o.w[i];
+    struct position_source source = {
+        .log_id = "log", .uuid = {.known = true}, .generation = 1, .begin = 0, .rows = true};
+    struct position_doc old = owners_doc_of(&s.o.doc);
     struct position_change change;
 
-    position_take(&change, &old, &source, state_names[i]);
+    position_take(&change, &old, &source, owners_names[i]);
     if (m->former->no_again)
         change.next.again = POSITION_NONE;
-    state_issue(c, &change);
+    owners_issue(c, &change);
     c->stage = TAKING;
     if (!c->assigned) {
         m->outcome.strayed = true;
@@ -40,99 +31,62 @@ void command_take(struct model *m, struct state s, int i)
     state_add(m, &s);
 }
 
-static void taken(struct consumer *c, const struct position_doc *stored)
-{
-    struct position p;
-
-    position_taken(&p, stored, 0, GRACE_MS);
-    state_keep(c, &p);
-    c->late = c->stale = 0;
-    c->stage = RUNNING;
-}
-
 static void look_after_take(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position_change take = {.kind = POSITION_CHANGE_TAKE,
-                                   .next = state_doc_of(&c->command.next)};
-    struct position_doc doc = state_doc_of(&s.doc);
-
-    if (position_is_taken(&take, &doc))
-        taken(c, &doc);
-    else
-        c->stage = c->assigned ? WAITING : RESTING;
-    state_forget_command(c);
+    owners_look_after_take(&s.o, i, &s.o.w[i].command);
+    owners_forget_command(&s.o.w[i]);
     state_add(m, &s);
 }
 
 void command_say_goodbye(struct model *m, struct state s, int i, bool in_doubt)
 {
-    struct position p = state_position_of(&s.w[i]);
-    struct position_change change;
-
-    if (in_doubt)
-        position_doubt(&p);
-    position_goodbye(&change, &p, state_names[i]);
-    state_issue(&s.w[i], &change);
-    s.w[i].stage = LEAVING;
+    owners_say_goodbye(&s.o, i, in_doubt);
+    s.o.w[i].stage = LEAVING;
     state_add(m, &s);
 }
 
 void command_mark(struct model *m, struct state s, int i)
 {
-    struct position p = state_position_of(&s.w[i]);
-    struct position_doc doc = state_doc_of(&s.doc);
-    struct position_change change;
-
-    if (!m->former->no_marks && position_late_mark(&change, &p, &doc))
-        state_issue(&s.w[i], &change);
-    else
+    if (m->former->no_marks || !owners_mark(&s.o, i))
         rest(m, &s, i);
     state_add(m, &s);
 }
 
 void command_ask(struct model *m, struct state s, int i, bool again)
 {
-    struct position p = state_position_of(&s.w[i]);
-    struct position_change change;
-
-    if (again)
-        position_begin_again(&change, &p, state_names[i]);
-    else
-        position_move(&change, &p, state_names[i]);
-    state_issue(&s.w[i], &change);
+    owners_ask(&s.o, i, again);
     state_add(m, &s);
 }
 
 /* ---- what a document that was read says ---- */
 
-static void adopt(const struct model *m, struct consumer *c, const struct position_doc *doc)
+static void adopt(const struct model *m, struct owner *c, const struct position_doc *doc)
 {
-    struct position p = state_position_of(c);
+    struct position p = owners_position_of(c);
 
     if (m->former->memory)
         p.applied = p.offset;
     else
-        position_adopt(&p, doc, state_now_of(c), GRACE_MS);
-    state_keep(c, &p);
+        position_adopt(&p, doc, owners_now_of(c), GRACE_MS);
+    owners_keep(c, &p);
     c->stage = RUNNING;
 }
 
 void command_read_held(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = state_position_of(c);
-    struct position_doc doc = state_doc_of(&s.doc);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
+    struct position_doc doc = owners_doc_of(&s.o.doc);
     struct position_change change;
     int64_t back;
 
-    switch (position_judge(&p, &doc, state_names[i], &back)) {
+    switch (position_judge(&p, &doc, owners_names[i], &back)) {
     case POSITION_MINE:
         adopt(m, c, &doc);
         break;
     case POSITION_REWIND:
         position_set_back(&change, &doc, back);
-        state_issue(c, &change);
+        owners_issue(c, &change);
         c->stage = REWINDING;
         break;
     case POSITION_LOST:
@@ -145,33 +99,31 @@ void command_read_held(struct model *m, struct state s, int i)
 
 static void look_after_move(struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
-    struct position p = state_position_of(c);
-    struct position_doc doc = state_doc_of(&s->doc);
-    int64_t moved = c->command.next.offset, back;
+    struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    int64_t moved = c->command.next.offset;
 
-    state_forget_command(c);
-    if (position_judge(&p, &doc, state_names[i], &back) != POSITION_MINE ||
-        !position_agrees(&p, &doc, moved)) {
+    owners_forget_command(c);
+    if (!owners_agree(&s->o, i, moved)) {
         c->stage = HELD;
         return;
     }
-    position_confirmed(&p, doc.offset);
-    state_keep(c, &p);
+    position_confirmed(&p, s->o.doc.offset);
+    owners_keep(c, &p);
 }
 
 /* ---- answers of position commands ---- */
 
 static void command_matched(struct model *m, struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
-    struct position p = state_position_of(c);
-    struct position_doc stored = state_doc_of(&c->command.next);
+    struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    struct position_doc stored = owners_doc_of(&c->command.next);
     enum position_change_kind kind = (enum position_change_kind)c->command.kind;
 
-    state_forget_command(c);
+    owners_forget_command(c);
     if (kind == POSITION_CHANGE_TAKE) {
-        taken(c, &stored);
+        owners_taken(c, &stored);
         return;
     }
     if (kind == POSITION_CHANGE_GOODBYE || kind == POSITION_CHANGE_MARK) {
@@ -184,7 +136,7 @@ static void command_matched(struct model *m, struct state *s, int i)
         position_went_back(&p, stored.offset);
     else
         position_begins_again(&p);
-    state_keep(c, &p);
+    owners_keep(c, &p);
     if (c->stage == REWINDING)
         c->stage = RUNNING;
 }
@@ -192,7 +144,7 @@ static void command_matched(struct model *m, struct state *s, int i)
 /* It matched nothing, or whether it was executed is not known: unclear. */
 static void command_missed(struct model *m, struct state *s, int i, bool unclear)
 {
-    struct consumer *c = &s->w[i];
+    struct owner *c = &s->o.w[i];
 
     switch ((enum position_change_kind)c->command.kind) {
     case POSITION_CHANGE_TAKE:
@@ -222,29 +174,29 @@ static void command_missed(struct model *m, struct state *s, int i, bool unclear
     case POSITION_CHANGE_MARK:
         break;
     }
-    state_forget_command(c);
+    owners_forget_command(c);
 }
 
 /* Executed or not. A taker asks which; everyone else reads the document in any case. */
 static void over_after_cut(struct model *m, struct state *s, int i)
 {
-    struct consumer *c = &s->w[i];
+    struct owner *c = &s->o.w[i];
     bool lost = c->stage == MARKING && c->command.kind == POSITION_CHANGE_GOODBYE;
 
     if (c->stage == TAKING) {
         c->command.flight = UNCLEAR;
         return;
     }
-    state_forget_command(c);
+    owners_forget_command(c);
     if (lost && m->former->goodbye_lost)
         rest(m, s, i);
 }
 
 void command_execute(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
+    struct owner *c = &s.o.w[i];
     struct state unclear;
-    bool matched = state_change(m, &s.doc, &c->command);
+    bool matched = state_change(m, &s.o.doc, &c->command);
 
     if (c->command.flight == CUT) {
         over_after_cut(m, &s, i);
@@ -257,8 +209,8 @@ void command_execute(struct model *m, struct state s, int i)
     else
         command_missed(m, &s, i, false);
     state_add(m, &s);
-    if (matched && unclear.faults < m->c->faults) {
-        unclear.faults++;
+    if (matched && unclear.o.faults < m->c->faults) {
+        unclear.o.faults++;
         command_missed(m, &unclear, i, true);
         state_add(m, &unclear);
     }
@@ -266,12 +218,12 @@ void command_execute(struct model *m, struct state s, int i)
 
 static void cut_command(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = state_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
-    s.faults++;
+    s.o.faults++;
     position_unknown(&p, 0, GRACE_MS);
-    state_keep(c, &p);
+    owners_keep(c, &p);
     c->command.flight = CUT;
     if (c->stage == RUNNING || c->stage == REWINDING)
         c->stage = HELD;
@@ -288,11 +240,11 @@ static void never_executed(struct model *m, struct state s, int i)
 
 void command_step(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
+    const struct owner *c = &s->o.w[i];
 
     if (c->command.flight == OUT) {
         command_execute(m, *s, i);
-        if (s->faults < m->c->faults)
+        if (s->o.faults < m->c->faults)
             cut_command(m, *s, i);
     } else if (c->command.flight == CUT) {
         command_execute(m, *s, i);
@@ -302,7 +254,7 @@ void command_step(struct model *m, const struct state *s, int i)
 
 void command_step_unclear(struct model *m, struct state s, int i)
 {
-    if (s.w[i].stage == TAKING) {
+    if (s.o.w[i].stage == TAKING) {
         look_after_take(m, s, i);
         return;
     }

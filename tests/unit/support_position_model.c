@@ -15,82 +15,58 @@
 
 static void assign(struct model *m, struct state s, int to)
 {
-    if (s.w[s.holder].stage != DEAD)
-        s.moves++;
-    s.holder = state_narrow(to);
-    s.w[to].assigned = 1;
-    if (s.w[to].stage == RESTING)
-        s.w[to].stage = WAITING;
+    owners_assign(&s.o, to);
     state_add(m, &s);
 }
 
 static void tell(struct model *m, struct state s, int i)
 {
-    s.w[i].assigned = 0;
-    if (s.w[i].stage == WAITING)
-        s.w[i].stage = RESTING;
+    owners_tell(&s.o, i);
     state_add(m, &s);
 }
 
 static void end_one(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-
-    s.ends++;
-    c->stage = DEAD;
-    c->assigned = 0;
-    state_forget_position(c);
-    if (c->write.flight == OUT)
-        c->write.flight = CUT;
-    if (c->command.flight == OUT)
-        c->command.flight = CUT;
-    else if (c->command.flight == UNCLEAR)
-        state_forget_command(c);
+    owners_end(&s.o, i);
     state_add(m, &s);
 }
 
 /* A signal while something may still come: marked at once, and no goodbye. */
 static void end_with_mark(struct model *m, struct state s, int i)
 {
-    struct position p = state_position_of(&s.w[i]);
-    struct position_doc doc = state_doc_of(&s.doc);
-    struct position_change mark;
-    struct command command;
+    struct owner *c = &s.o.w[i];
+    struct command command = c->command;
 
-    if (!position_late_mark(&mark, &p, &doc))
+    if (!owners_mark(&s.o, i))
         return;
-    command = s.w[i].command;
-    state_issue(&s.w[i], &mark);
-    state_change(m, &s.doc, &s.w[i].command);
-    s.w[i].command = command;
+    state_change(m, &s.o.doc, &c->command);
+    c->command = command;
     end_one(m, s, i);
 }
 
 static bool may_assign(const struct model *m, const struct state *s, int to)
 {
-    if (s->holder == to || (s->moves == m->c->moves && s->w[s->holder].stage != DEAD))
+    if (!owners_may_assign(&s->o, to, m->c->moves))
         return false;
-    if (s->holder == 0 && s->moves == 0 && to == 2)
-        return false; /* what was never its own makes them alike: the lower one first */
     for (int i = 0; m->c->told && i < m->c->consumers; i++)
-        if (s->w[i].assigned && i != s->holder)
+        if (s->o.w[i].assigned && i != s->o.holder)
             return false;
     return true;
 }
 
 static void step_group(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
+    const struct owner *c = &s->o.w[i];
 
     if (c->stage == DEAD)
         return;
     if (may_assign(m, s, i))
         assign(m, *s, i);
-    if (s->holder != i && c->assigned)
+    if (s->o.holder != i && c->assigned)
         tell(m, *s, i);
-    if (s->ends < m->c->ends && !c->stale && i + 1 < m->c->consumers && c->stage > WAITING) {
+    if (s->o.ends < m->c->ends && !c->stale && i + 1 < m->c->consumers && c->stage > WAITING) {
         end_one(m, *s, i);
-        if (state_now_of(c) < GRACE_MS && !m->former->no_marks)
+        if (owners_now_of(c) < GRACE_MS && !m->former->no_marks)
             end_with_mark(m, *s, i);
     }
 }
@@ -101,21 +77,21 @@ static void step_group(struct model *m, const struct state *s, int i)
  * come is marked. */
 static void leave_held(struct model *m, struct state s, int i)
 {
-    struct position p = state_position_of(&s.w[i]);
+    struct position p = owners_position_of(&s.o.w[i]);
 
-    if (m->former->goodbye_held || position_is_quiet(&p, state_now_of(&s.w[i]))) {
+    if (m->former->goodbye_held || position_is_quiet(&p, owners_now_of(&s.o.w[i]))) {
         command_say_goodbye(m, s, i, !m->former->goodbye_held);
         return;
     }
-    s.w[i].stage = MARKING;
+    s.o.w[i].stage = MARKING;
     state_add(m, &s);
 }
 
 static void step_consumer(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
-    struct position p = state_position_of(c);
-    bool over = state_nothing_outstanding(c) && position_is_quiet(&p, state_now_of(c));
+    const struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
+    bool over = owners_nothing_outstanding(c) && position_is_quiet(&p, owners_now_of(c));
 
     switch ((enum stage)c->stage) {
     case WAITING:
@@ -146,8 +122,8 @@ static void step_consumer(struct model *m, const struct state *s, int i)
 static bool step_alone(struct model *m, const struct state *s)
 {
     for (int i = 0; i < m->c->consumers; i++) {
-        const struct consumer *c = &s->w[i];
-        bool leaves = !c->assigned && state_nothing_outstanding(c);
+        const struct owner *c = &s->o.w[i];
+        bool leaves = !c->assigned && owners_nothing_outstanding(c);
         bool asked = c->command.flight == OUT && c->command.kind != POSITION_CHANGE_TAKE;
 
         if (m->c->at_once && asked)
@@ -158,7 +134,7 @@ static bool step_alone(struct model *m, const struct state *s)
             command_say_goodbye(m, *s, i, false);
         else if (leaves && c->stage == HELD)
             leave_held(m, *s, i);
-        else if (c->assigned && s->holder != i && c->stage == RESTING)
+        else if (c->assigned && s->o.holder != i && c->stage == RESTING)
             tell(m, *s, i);
         else
             continue;
@@ -172,7 +148,7 @@ static void step(struct model *m, const struct state *s, int i)
     write_step(m, s, i);
     command_step(m, s, i);
     step_group(m, s, i);
-    if (s->w[i].command.flight == UNCLEAR)
+    if (s->o.w[i].command.flight == UNCLEAR)
         command_step_unclear(m, *s, i);
     else
         step_consumer(m, s, i);
@@ -189,8 +165,8 @@ static bool is_right(const struct model *m, const struct state *s)
     for (int key = 0; key < KEYS; key++)
         if (s->values[key] != right[key])
             return false;
-    return s->doc.offset == m->c->log_len && s->doc.rewind == NO && s->doc.again == NO &&
-           s->doc.owner == s->holder;
+    return s->o.doc.offset == m->c->log_len && s->o.doc.rewind == NO && s->o.doc.again == NO &&
+           s->o.doc.owner == s->o.holder;
 }
 
 static void explore(struct model *m)
@@ -198,13 +174,7 @@ static void explore(struct model *m)
     struct state s;
 
     memset(&s, 0, sizeof(s));
-    s.doc = state_no_doc;
-    for (int i = 0; i < CONSUMERS_MAX; i++) {
-        state_forget_position(&s.w[i]);
-        state_forget_command(&s.w[i]);
-    }
-    s.w[0].stage = WAITING;
-    s.w[0].assigned = 1;
+    owners_init(&s.o);
     state_add(m, &s);
     while (m->bad == SEARCH_NOBODY && search_next(&m->search, &s)) {
         size_t steps = m->search.steps;
@@ -235,17 +205,17 @@ static void print_story(const struct model *m)
 
         print_message("  values %d %d, document: offset %d epoch %d owner %d rewind %d again "
                       "%d; the group: %d",
-                      s->values[0], s->values[1], s->doc.offset, s->doc.epoch, s->doc.owner,
-                      s->doc.rewind, s->doc.again, s->holder);
+                      s->values[0], s->values[1], s->o.doc.offset, s->o.doc.epoch,
+                      s->o.doc.owner, s->o.doc.rewind, s->o.doc.again, s->o.holder);
         for (int i = 0; i < m->c->consumers; i++) {
-            const struct consumer *c = &s->w[i];
+            const struct owner *c = &s->o.w[i];
 
             print_message(" | %s%s epoch %d offset %d applied %d sent %d again %d/%d",
                           stages[c->stage], c->assigned ? "" : " (not its own)", c->epoch,
                           c->offset, c->applied, c->sent, c->again, c->late);
-            if (c->write.flight)
-                print_message(" write %d-%d %s", c->write.from, c->write.end,
-                              flights[c->write.flight]);
+            if (c->writing)
+                print_message(" write %d-%d %s", s->writes[i].from, s->writes[i].end,
+                              flights[c->writing]);
             if (c->command.flight)
                 print_message(" command %d to %d rewind %d %s", c->command.kind,
                               c->command.next.offset, c->command.next.rewind,

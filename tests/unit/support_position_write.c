@@ -24,39 +24,47 @@ static void write_key(struct state *s, const struct write *w, int key)
 
 static void send(struct model *m, struct state s, int i, int end)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = state_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
-    c->write = (struct write){OUT, c->applied, state_narrow(end),
-                              state_narrow(keys_between(c->applied, end))};
+    c->writing = OUT;
+    s.writes[i] = (struct write){c->applied, owners_narrow(end),
+                                 owners_narrow(keys_between(c->applied, end))};
     position_sending(&p, end);
-    state_keep(c, &p);
+    owners_keep(c, &p);
     state_add(m, &s);
+}
+
+/* It is over, executed or not. */
+static void forget_write(struct state *s, int i)
+{
+    s->o.w[i].writing = NONE;
+    s->writes[i] = (struct write){0};
 }
 
 static void written(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = state_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
     for (int key = 0; key < KEYS; key++)
-        if (c->write.keys & 1 << key)
-            write_key(&s, &c->write, key);
-    position_written(&p, c->write.end);
-    state_keep(c, &p);
-    c->write = (struct write){0};
+        if (s.writes[i].keys & 1 << key)
+            write_key(&s, &s.writes[i], key);
+    position_written(&p, s.writes[i].end);
+    owners_keep(c, &p);
+    forget_write(&s, i);
     state_add(m, &s);
 }
 
 static void cut_write(struct model *m, struct state s, int i)
 {
-    struct consumer *c = &s.w[i];
-    struct position p = state_position_of(c);
+    struct owner *c = &s.o.w[i];
+    struct position p = owners_position_of(c);
 
-    s.faults++;
+    s.o.faults++;
     position_unknown(&p, 0, GRACE_MS);
-    state_keep(c, &p);
-    c->write.flight = CUT;
+    owners_keep(c, &p);
+    c->writing = CUT;
     if (c->stage == RUNNING)
         c->stage = HELD;
     state_add(m, &s);
@@ -65,12 +73,12 @@ static void cut_write(struct model *m, struct state s, int i)
 /* Key by key, as an unordered command that the server breaks off may be. */
 static void write_late(struct model *m, struct state s, int i, int key)
 {
-    struct write *w = &s.w[i].write;
+    struct write *w = &s.writes[i];
 
     write_key(&s, w, key);
-    w->keys = state_narrow(w->keys & ~(1 << key));
+    w->keys = owners_narrow(w->keys & ~(1 << key));
     if (!w->keys)
-        *w = (struct write){0};
+        forget_write(&s, i);
     state_add(m, &s);
 }
 
@@ -78,61 +86,45 @@ void write_step(struct model *m, const struct state *s, int i)
 {
     struct state never = *s;
 
-    if (s->w[i].write.flight == OUT) {
+    if (s->o.w[i].writing == OUT) {
         written(m, *s, i);
-        if (s->faults < m->c->faults)
+        if (s->o.faults < m->c->faults)
             cut_write(m, *s, i);
-    } else if (s->w[i].write.flight == CUT) {
+    } else if (s->o.w[i].writing == CUT) {
         for (int key = 0; key < KEYS; key++)
-            if (s->w[i].write.keys & 1 << key)
+            if (s->writes[i].keys & 1 << key)
                 write_late(m, *s, i, key);
-        never.w[i].write = (struct write){0};
+        forget_write(&never, i);
         state_add(m, &never);
     }
 }
 
 /* ---- an owner that runs ---- */
 
-static bool the_dead_may_still_write(const struct state *s)
-{
-    for (int i = 0; i < CONSUMERS_MAX; i++)
-        if (s->w[i].stage == DEAD && s->w[i].write.flight != NONE)
-            return true;
-    return false;
-}
-
 static void grace_is_over(struct model *m, struct state s, int i)
 {
-    s.w[i].late = 1;
-    for (int k = 0; k < CONSUMERS_MAX; k++)
-        if (s.w[k].epoch < s.w[i].epoch && s.w[k].epoch > 0 && s.w[k].stage != DEAD)
-            s.w[k].stale = 1;
+    owners_grace_is_over(&s.o, i);
     state_add(m, &s);
 }
 
 /* An owner that has nothing to do reads its document now and then. */
 static void look_when_idle(struct model *m, struct state s, int i)
 {
-    struct position p = state_position_of(&s.w[i]);
-    struct position_doc doc = state_doc_of(&s.doc);
-    int64_t back;
-
-    if (position_judge(&p, &doc, state_names[i], &back) == POSITION_MINE &&
-        position_agrees(&p, &doc, POSITION_NONE))
+    if (owners_agree(&s.o, i, POSITION_NONE))
         return;
-    s.w[i].stage = HELD;
+    s.o.w[i].stage = HELD;
     state_add(m, &s);
 }
 
 void write_run_on(struct model *m, const struct state *s, int i)
 {
-    const struct consumer *c = &s->w[i];
-    struct position p = state_position_of(c);
+    const struct owner *c = &s->o.w[i];
+    struct position p = owners_position_of(c);
     bool due = position_again_due(&p, c->late ? GRACE_MS : 0);
-    bool idle = c->write.flight == NONE && c->command.flight == NONE;
+    bool idle = c->writing == NONE && c->command.flight == NONE;
 
-    if (c->write.flight == NONE && !due &&
-        position_may_send(&p, state_now_of(c), state_now_of(c), 10))
+    if (c->writing == NONE && !due &&
+        position_may_send(&p, owners_now_of(c), owners_now_of(c), 10))
         for (int end = c->applied + 1; end <= MIN(m->c->log_len, c->applied + m->c->batch_max);
              end++)
             send(m, *s, i, end);
@@ -140,7 +132,7 @@ void write_run_on(struct model *m, const struct state *s, int i)
         command_ask(m, *s, i, false);
     if (idle && due)
         command_ask(m, *s, i, true);
-    if (c->again != NO && !c->late && !the_dead_may_still_write(s))
+    if (c->again != NO && !c->late && !owners_dead_may_write(&s->o))
         grace_is_over(m, *s, i);
     if (idle && c->offset == m->c->log_len && !position_is_ahead(&p))
         look_when_idle(m, *s, i);

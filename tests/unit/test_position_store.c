@@ -181,11 +181,11 @@ static void each_change_of_the_offset_sets_the_pass(void **state)
          "\"$unset\" : { \"rewind\" : true }");
     position_set_back(&c, &doc, 100);
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
-    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }");
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : -1, \"pass\" : \"\" }");
     p.again = 100;
     position_begin_again(&c, &p, "me");
     change_one(&c, "{\"ok\":1,\"n\":1}", &all);
-    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : 90, \"pass\" : \"\" }, "
+    sent("\"$set\" : { \"offset\" : 100, \"rows_begin\" : -1, \"pass\" : \"\" }, "
          "\"$unset\" : { \"again\" : true }");
     position_swept(&p, 510);
     position_goodbye(&c, &p, "me");

@@ -210,6 +210,18 @@ static void a_partition_is_back_when_it_went_back_and_came_again(void **state)
     assert_false(replay_point_is_back(&then, &now));
 }
 
+static void nobody_waits_for_an_offset_of_a_log_that_was_replaced(void **state)
+{
+    const struct position_doc then = {
+        .found = true, .offset = 200, .rewind = NONE, .log_id = "one"};
+    struct position_doc now = {.found = true, .offset = 3, .rewind = NONE, .log_id = "other"};
+
+    (void)state;
+    assert_true(replay_point_is_back(&then, &now));
+    now.offset = NONE;
+    assert_false(replay_point_is_back(&then, &now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +233,7 @@ int main(void)
         cmocka_unit_test(a_generation_that_the_ledger_did_not_tell_yet_counts_too),
         cmocka_unit_test(a_position_in_another_log_means_nothing),
         cmocka_unit_test(a_partition_is_back_when_it_went_back_and_came_again),
+        cmocka_unit_test(nobody_waits_for_an_offset_of_a_log_that_was_replaced),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

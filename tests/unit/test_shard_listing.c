@@ -404,6 +404,75 @@ static void only_a_whole_listing_says_what_is_not_there(void **state)
     shard_tree_release(&t, NULL);
 }
 
+/* ---- from when a shard without a parent may hold changes ---- */
+
+static int64_t complete_to(const struct shard_tree *t, const char *id)
+{
+    return shard_complete_to(t, shard_tree_find(t, id));
+}
+
+/* A day without a listing: its oldest changes may be gone. */
+static void
+a_shard_without_a_parent_may_be_as_old_as_the_last_listing_that_lacked_it(void **state)
+{
+    struct ddb_stream first = STREAM(shard("a", "", ""));
+    struct ddb_stream second = STREAM(shard("a", "", ""), shard("b", "", ""));
+    struct ddb_stream third =
+        STREAM(shard("a", "", ""), shard("b", "", ""), shard("c", "", ""), shard("d", "c", ""));
+    struct shard_tree t = adopted(&first);
+
+    (void)state;
+    advance(&t, "a", NOW + 25 * HOUR);
+    merge(&t, &second, NOW + 25 * HOUR);
+    assert_int_equal(complete_to(&t, "b"), NOW);
+    merge(&t, &third, NOW + 26 * HOUR);
+    assert_int_equal(complete_to(&t, "c"), NOW + 25 * HOUR);
+    assert_int_equal(complete_to(&t, "d"), NOW + 25 * HOUR);
+    shard_tree_release(&t, NULL);
+}
+
+static void a_late_ancestor_makes_no_shard_younger(void **state)
+{
+    struct ddb_stream first = STREAM(shard("a", "above", ""));
+    struct ddb_stream second = STREAM(shard("above", "", "9"), shard("a", "above", ""));
+    struct shard_tree t = adopted(&first);
+
+    (void)state;
+    merge(&t, &second, NOW + 25 * HOUR);
+    assert_int_equal(status(&t, "above"), SHARD_NO_NEED);
+    assert_int_equal(complete_to(&t, "a"), NOW);
+    shard_tree_release(&t, NULL);
+}
+
+static void load(struct shard_tree *t, const char *id, int64_t complete_to_ms)
+{
+    struct ledger_shard record = {.generation = 1,
+                                  .id = xstrdup(id),
+                                  .parent = xstrdup(""),
+                                  .status = SHARD_IN_PROCESSING,
+                                  .sequence = xstrdup("17"),
+                                  .complete_to_ms = complete_to_ms};
+
+    shard_tree_load(t, &record);
+}
+
+static void after_a_restart_it_may_be_as_old_as_what_is_read_least_far(void **state)
+{
+    struct ddb_stream stream =
+        STREAM(shard("a", "", ""), shard("b", "", ""), shard("c", "", ""));
+    struct shard_tree t = {0};
+
+    (void)state;
+    load(&t, "a", NOW + 3 * HOUR);
+    load(&t, "b", NOW + 2 * HOUR);
+    shard_tree_loaded(&t);
+    advance(&t, "a", NOW + 30 * HOUR);
+    advance(&t, "b", NOW + 30 * HOUR);
+    merge(&t, &stream, NOW + 30 * HOUR);
+    assert_int_equal(complete_to(&t, "c"), NOW + 2 * HOUR);
+    shard_tree_release(&t, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,6 +493,10 @@ int main(void)
         cmocka_unit_test(parents_in_a_circle_end_as_orphans),
         cmocka_unit_test(a_shard_that_is_listed_twice_is_one),
         cmocka_unit_test(only_a_whole_listing_says_what_is_not_there),
+        cmocka_unit_test(
+            a_shard_without_a_parent_may_be_as_old_as_the_last_listing_that_lacked_it),
+        cmocka_unit_test(a_late_ancestor_makes_no_shard_younger),
+        cmocka_unit_test(after_a_restart_it_may_be_as_old_as_what_is_read_least_far),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

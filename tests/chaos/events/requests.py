@@ -1,6 +1,7 @@
-"""What somebody asks for by hand, through the signal topic or in the target's positions."""
+"""What somebody asks for by hand: through the signal topic, in the target's positions, or with a program."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 from support import topic_check
 from support.bridge import APPLIED
@@ -75,4 +76,51 @@ class Resnapshot(Request):
         return True
 
 
-KINDS = [Repair, Rewind, Pause, Resnapshot]
+class ByProgram(Event):
+    """Run beside the others, and interrupted when the event ends first."""
+
+    lasts = (1, 10)
+
+    def begin(self):
+        return self.chain.by_hand.start(self.slot, self.arguments(), self.table)
+
+    def end(self):
+        self.chain.by_hand.end(self.slot)
+
+    def arguments(self):
+        raise NotImplementedError
+
+
+class Replay(ByProgram):
+    weight = 3
+
+    def draw(self, rng):
+        self.point = rng.choice(("beginning", "time", "offset"))
+        self.back, self.wait = rng.randint(1, 30), rng.random() < 0.5
+
+    def arguments(self):
+        point = self.point
+        if point == "time":
+            point = (datetime.now(timezone.utc) - timedelta(seconds=self.back)).isoformat()
+        if point == "offset":
+            point = f"0:{max(self.chain.bridge.position(self.table, 0).get('offset', 0) - self.back, 0)}"
+        return "--replay", self.table.name, "--from", point, *(["--wait"] if self.wait else [])
+
+    def about(self):
+        return f"{self.slot.name} {self.table.name} {self.point}{' and waits' if self.wait else ''}"
+
+
+class ReplayLetters(ByProgram):
+    """Of one table, or of all."""
+
+    def draw(self, rng):
+        self.all = rng.random() < 0.5
+
+    def arguments(self):
+        return ("--replay-dead-letters", *([] if self.all else [self.table.name]))
+
+    def about(self):
+        return f"{self.slot.name} {'all' if self.all else self.table.name}"
+
+
+KINDS = [Repair, Rewind, Pause, Resnapshot, Replay, ReplayLetters]

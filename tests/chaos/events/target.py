@@ -5,12 +5,15 @@ No write is executed after the grace: docs/positions.md leaves that out.
 
 import re
 
+import pymongo.errors
 from support.bridge import APPLIED
 
+from ..by_hand import REFUSAL
 from .event import Event
 
 LATE_S = 2.0  # after the client has given up, and within the grace
 UNKNOWN_CODE = 7654321  # of no server that is known
+VALIDATION_FAILED = 121
 CONFLICT = {"ok": 0.0, "code": 112, "codeName": "WriteConflict", "errmsg": "."}
 INTERRUPTED = {"ok": 0.0, "code": 11601, "codeName": "Interrupted", "errmsg": "."}
 SHUTTING_DOWN = {"ok": 0.0, "code": 91, "codeName": "ShutdownInProgress", "errmsg": "."}
@@ -134,6 +137,20 @@ class MongoDuplicate(OfMongo):
         self.collection = self.table.name
 
 
+class MongoRefuses(OfMongo):
+    """Single documents, as a validator would: dead letters."""
+
+    fault, more = "write_error", {"indexes": [0], "code": VALIDATION_FAILED, "message": REFUSAL}
+    ops = ("update",)
+
+    def draw(self, rng):
+        self.collection = self.table.name
+
+    def begin(self):
+        self.chain.by_hand.refused.add(self.table.name)
+        return super().begin()
+
+
 class MongoUnknownCode(OfMongo):
     """Of a whole command."""
 
@@ -188,14 +205,22 @@ class RestoreOldCopy(Event):
             return  # one hangs or is silent, and may not be killed
         for slot in consumers:
             slot.program.kill9()
-        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
-        database = self.chain.bridge.target()
-        for name, documents in self.copy.items():
-            database.create_collection(name)
-            if documents:
-                database[name].insert_many(documents)
+        while not self.put_back():
+            self.chain.tell("a write of a killed consumer came between")
         for slot in consumers:
             slot.start()
+
+    def put_back(self):
+        self.chain.parts.mongo.drop_database(self.chain.bridge.database)
+        database = self.chain.bridge.target()
+        try:
+            for name, documents in self.copy.items():
+                database.create_collection(name)
+                if documents:
+                    database[name].insert_many(documents)
+        except (pymongo.errors.CollectionInvalid, pymongo.errors.OperationFailure):
+            return False
+        return True
 
     def about(self):
         return ""
@@ -215,6 +240,7 @@ KINDS = [
     MongoInterrupted,
     MongoShuttingDown,
     MongoDuplicate,
+    MongoRefuses,
     MongoUnknownCode,
     DropCollection,
     DropDatabase,

@@ -46,6 +46,12 @@ def about(name):
     return lambda request: name in str(request.body)
 
 
+def about_table(table):
+    """A predicate: the command names this table's collection or topic, and not one whose name goes on."""
+    named = re.compile(re.escape(table.name) + r"(?!\d)")
+    return lambda request: named.search(str(request.body))
+
+
 def refused(code, message="."):
     return {"ok": 0.0, "code": code, "errmsg": message}
 

@@ -42,8 +42,9 @@ def wait_until(predicate, seconds, what, alive=()):
 
 
 def stays(predicate, seconds):
-    """True at every look for so long."""
-    deadline = time.monotonic() + seconds * PATIENCE
+    """True at every look for so long: the time in which the programs would do what they must not, by their own
+    intervals. Patience changes nothing of those."""
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         assert predicate()
         time.sleep(0.1)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/mongo/mongo_find.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 
 #define NAMESPACE_EXISTS 48
 #define NAMESPACE_NOT_FOUND 26

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/mongo/mongo_find.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 
 struct wanted_indexes {
     bson_t keys[2];

@@ -8,7 +8,7 @@
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
 #include "common/run/log.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 #include "consumer/position_store.h"
 
 #define LOOKS_MAX 4 /* a look, a claim, a source, and one for who comes in between */

@@ -6,7 +6,7 @@
 #include "common/base/exit_code.h"
 #include "common/json/json_reader.h"
 #include "common/json/json_text.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 
 static void read_text(char *ret, size_t size, struct json_reader *r)
 {

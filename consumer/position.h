@@ -26,28 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "consumer/uuid.h"
-
-#define POSITION_NONE (-1)
-#define POSITION_TEXT_MAX 128
-
-/* The document `<topic>/<partition>`. */
-struct position_doc {
-    bool found;
-    int64_t offset; /* the next one to apply; POSITION_NONE: there was no start yet */
-    int64_t generation;
-    int64_t begin;      /* offset of the begin of that generation; POSITION_NONE: not known */
-    int64_t rows_begin; /* the newest begin of a generation with rows: they bring every value
-                           again; POSITION_NONE: not known, or the offset went back behind it,
-                           or to it before its pass was swept */
-    char log_id[POSITION_TEXT_MAX];
-    struct uuid uuid; /* of the collection that was written */
-    int64_t epoch;
-    char owner[POSITION_TEXT_MAX]; /* "" after a goodbye */
-    char pass[POSITION_TEXT_MAX];  /* of its generation; "": none, or it is swept */
-    int64_t rewind;                /* POSITION_NONE: none */
-    int64_t again;                 /* POSITION_NONE: none */
-};
+#include "common/mongo/position_doc.h"
 
 /* What the target must hold for its offset to mean something here. */
 struct position_source {

@@ -8,31 +8,8 @@
 #include "common/base/mutation.h"
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
-#include "consumer/bson_read.h"
 
 /* ---- reading ---- */
-
-static const struct position_doc absent = {.offset = POSITION_NONE,
-                                           .begin = POSITION_NONE,
-                                           .rows_begin = POSITION_NONE,
-                                           .rewind = POSITION_NONE,
-                                           .again = POSITION_NONE};
-
-static void doc_from_bson(struct position_doc *ret, const bson_t *doc)
-{
-    *ret = (struct position_doc){.found = true,
-                                 .offset = bson_read_int64(doc, "offset", POSITION_NONE),
-                                 .generation = bson_read_int64(doc, "generation", 0),
-                                 .begin = bson_read_int64(doc, "begin", POSITION_NONE),
-                                 .epoch = bson_read_int64(doc, "epoch", 0),
-                                 .rewind = bson_read_int64(doc, "rewind", POSITION_NONE),
-                                 .again = bson_read_int64(doc, "again", POSITION_NONE)};
-    ret->rows_begin = bson_read_int64(doc, "rows_begin", POSITION_NONE);
-    bson_read_text(ret->log_id, sizeof(ret->log_id), doc, "log_id");
-    bson_read_text(ret->owner, sizeof(ret->owner), doc, "owner");
-    bson_read_text(ret->pass, sizeof(ret->pass), doc, "pass");
-    uuid_read(&ret->uuid, doc, "uuid");
-}
 
 /* Where each id stands, sorted by id. */
 struct place {
@@ -56,7 +33,7 @@ static void take_doc(struct position_doc *ret, const struct place *places, size_
     wanted.id = bson_iter_utf8(&id, NULL);
     found = bsearch(&wanted, places, count, sizeof(*places), compare_places);
     if (found)
-        doc_from_bson(&ret[found->index], doc);
+        position_doc_read(&ret[found->index], doc);
 }
 
 static void take_reply(struct position_doc *ret, const char *const *ids, size_t count,
@@ -67,7 +44,7 @@ static void take_reply(struct position_doc *ret, const char *const *ids, size_t 
     bson_t doc;
 
     for (size_t i = 0; i < count; i++) {
-        ret[i] = absent;
+        ret[i] = position_doc_absent;
         places[i] = (struct place){ids[i], i};
     }
     qsort(places, count, sizeof(*places), compare_places);

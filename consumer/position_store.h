@@ -7,8 +7,6 @@
 #include "common/mongo/mongo.h"
 #include "consumer/position.h"
 
-/* Positions and table documents: a name no table can have. */
-#define POSITION_COLLECTION "dynaferry:applied"
 /* At most so many in one command: every server takes as many. */
 #define POSITION_MANY_MAX 1000
 

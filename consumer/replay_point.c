@@ -1,101 +1,13 @@
 #include "consumer/replay_point.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/auto.h"
+#include "common/base/time_text.h"
 
 /* ---- the text ---- */
-
-/* Exactly so many digits. */
-static bool take_digits(const char **at, int count, int *ret)
-{
-    int value = 0;
-
-    for (int i = 0; i < count; i++, (*at)++) {
-        if (!isdigit((unsigned char)**at))
-            return false;
-        value = value * 10 + (**at - '0');
-    }
-    *ret = value;
-    return true;
-}
-
-static bool take_char(const char **at, const char *allowed)
-{
-    if (!**at || !strchr(allowed, **at))
-        return false;
-    (*at)++;
-    return true;
-}
-
-static bool take_date(const char **at, struct tm *tm)
-{
-    static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day;
-    bool leap;
-
-    if (!take_digits(at, 4, &year) || !take_char(at, "-") || !take_digits(at, 2, &month) ||
-        !take_char(at, "-") || !take_digits(at, 2, &day))
-        return false;
-    leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days[month - 1] ||
-        (month == 2 && day == 29 && !leap))
-        return false;
-    tm->tm_year = year - 1900;
-    tm->tm_mon = month - 1;
-    tm->tm_mday = day;
-    return true;
-}
-
-static bool take_clock(const char **at, struct tm *tm, int *ret_ms)
-{
-    int unit = 100;
-
-    if (!take_digits(at, 2, &tm->tm_hour) || !take_char(at, ":") ||
-        !take_digits(at, 2, &tm->tm_min) || !take_char(at, ":") ||
-        !take_digits(at, 2, &tm->tm_sec))
-        return false;
-    *ret_ms = 0;
-    if (take_char(at, ".")) {
-        if (!isdigit((unsigned char)**at))
-            return false;
-        for (; isdigit((unsigned char)**at); (*at)++, unit /= 10)
-            *ret_ms += (**at - '0') * unit;
-    }
-    return tm->tm_hour <= 23 && tm->tm_min <= 59 && tm->tm_sec <= 60;
-}
-
-static bool take_zone(const char **at, int64_t *ret_ms)
-{
-    int sign = **at == '-' ? -1 : 1, hours, minutes;
-
-    *ret_ms = 0;
-    if (take_char(at, "Zz"))
-        return true;
-    if (!take_char(at, "+-") || !take_digits(at, 2, &hours) || !take_char(at, ":") ||
-        !take_digits(at, 2, &minutes) || hours > 23 || minutes > 59)
-        return false;
-    *ret_ms = sign * (hours * 60 + minutes) * INT64_C(60000);
-    return true;
-}
-
-/* RFC 3339. */
-static bool parse_time(int64_t *ret, const char *text)
-{
-    struct tm tm = {0};
-    int64_t zone_ms;
-    int ms;
-
-    if (!take_date(&text, &tm) || !take_char(&text, "Tt ") || !take_clock(&text, &tm, &ms) ||
-        !take_zone(&text, &zone_ms) || *text)
-        return false;
-    *ret = (int64_t)timegm(&tm) * 1000 + ms - zone_ms;
-    return true;
-}
 
 static bool parse_number(int64_t *ret, const char *text, size_t length, int64_t max)
 {
@@ -128,7 +40,7 @@ bool replay_point_parse(struct replay_point *ret, const char *text)
 
     if (strcmp(text, "beginning") == 0)
         point.kind = REPLAY_FROM_BEGINNING;
-    else if (parse_time(&point.time_ms, text))
+    else if (time_text_read(&point.time_ms, text))
         point.kind = REPLAY_FROM_TIME;
     else if (parse_place(&point, text))
         point.kind = REPLAY_FROM_OFFSET;

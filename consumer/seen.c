@@ -9,7 +9,7 @@
 #include "common/base/check.h"
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 #include "consumer/position_store.h"
 
 #define NAMES "dynaferry:seen:"

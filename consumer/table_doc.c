@@ -4,7 +4,7 @@
 
 #include "common/mongo/mongo_find.h"
 #include "common/mongo/mongo_update.h"
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 #include "consumer/position_store.h"
 
 static const char *const state_names[] = {"none", "clearing", "building", "ready"};

@@ -8,7 +8,7 @@
 #include "common/base/bytes.h"
 #include "common/mongo/mongo.h"
 #include "consumer/converter.h"
-#include "consumer/uuid.h"
+#include "common/mongo/uuid.h"
 
 enum table_doc_state {
     TABLE_DOC_NONE,     /* there is no document */

@@ -134,6 +134,7 @@ enum command_progress command_progress(const struct command *command,
         return going_on(record);
     case TABLE_SIGNAL_FORGET:
     case TABLE_SIGNAL_REPAIR:
+    case TABLE_SIGNAL_REPORT:
         break;
     }
     return COMMAND_DONE;

@@ -71,6 +71,14 @@ static void decide_resume(struct request_decision *ret, const struct request_sit
         decide(ret, REQUEST_RENEW, "");
 }
 
+static void decide_report(struct request_decision *ret, const struct request_situation *at)
+{
+    if (at->runs)
+        decide(ret, REQUEST_REPORT, "");
+    else
+        refuse_phase(ret, at);
+}
+
 static void decide_forget(struct request_decision *ret, const struct request_situation *at)
 {
     if (at->table->phase != PHASE_GONE)
@@ -118,6 +126,9 @@ void request_decision_make(struct request_decision *ret, const struct table_sign
         break;
     case TABLE_SIGNAL_FORGET:
         decide_forget(ret, at);
+        break;
+    case TABLE_SIGNAL_REPORT:
+        decide_report(ret, at);
         break;
     }
     if (waits_for_the_end(ret->verdict, at))

@@ -24,6 +24,7 @@ enum request_verdict {
     REQUEST_RENEW,  /* phase gap: a new generation begins by itself */
     REQUEST_START,  /* what halted it is looked at again, or its pause is over */
     REQUEST_FORGET, /* its records are to be removed */
+    REQUEST_REPORT, /* its shards are to say how far they are read */
     REQUEST_PASS,   /* there is nothing to do: why */
     REQUEST_REFUSE, /* why */
 };

@@ -38,8 +38,13 @@ void request_offset_note(struct table_worker *w, const struct pending_signal *pe
 {
     AUTO(free_charp) char *id = xasprintf("%.*s", ID_BYTES, pending->signal.id);
 
+    const struct ledger_handled handled = {.offset = pending->offset,
+                                           .id = id,
+                                           .refused = (char *)refused,
+                                           .ts_ms = ddb_source_now_ms(w->p->source)};
+
     w->appended.now.signal_offset = pending->offset + 1;
-    ledger_table_handled(&w->appended.now, pending->offset, id, refused);
+    ledger_table_handled(&w->appended.now, &handled);
 }
 
 static bool note_done(struct table_worker *w, void *arg)

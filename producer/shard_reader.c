@@ -14,6 +14,7 @@
 #include "producer/append.h"
 #include "producer/guarded_read.h"
 #include "producer/shard_tip.h"
+#include "producer/topic_writer_commit.h"
 
 #define FIRST_BATCH_BYTES (2 * 1024 * 1024)
 #define IDLE_RECORD_MS (10 * 60 * 1000) /* an idle shard's record is renewed that often */
@@ -90,6 +91,15 @@ static void note_answer(struct shard_reader *reader, int64_t seen, int64_t sourc
     shard_tip_answer(&reader->tip, seen, source_ms, reader->asked_ms, clock_mono_ms());
 }
 
+/* Somebody waits to hear that it is read past the time at which he asked. */
+static bool report_is_due(const struct shard_reader *reader)
+{
+    int64_t asked_for = atomic_load(&reader->w->report_ms);
+
+    return asked_for > 0 && reader->shard->now.complete_to_ms <= asked_for &&
+           reader->asked_ms > asked_for;
+}
+
 /* The ledger learns now and then that there was nothing. */
 static bool idle_record_is_due(const struct shard_reader *reader)
 {
@@ -97,7 +107,7 @@ static bool idle_record_is_due(const struct shard_reader *reader)
 
     return reader->tip.proven &&
            (reader->asked_ms - shard_record->updated_ms > IDLE_RECORD_MS ||
-            shard_record->status != SHARD_IN_PROCESSING);
+            shard_record->status != SHARD_IN_PROCESSING || report_is_due(reader));
 }
 
 /* Moves the shard's position and appends its record, if there is something to say. */
@@ -113,6 +123,8 @@ static int append_position(struct batch *batch, bool closed, struct error *err)
 
     if (batch->records == 0 && !closed && !idle)
         return 0;
+    if (idle && report_is_due(reader))
+        topic_writer_commit_soon(w->writer);
     AUTO_LOCK(&w->record_lock); /* the control step may write the shard's first record */
     pthread_mutex_lock(&w->lock);
     if (batch->records > 0)

@@ -37,8 +37,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
     if (t->signal_offset < 0)
         t->signal_offset = signal_topic_start_of(w->requests.subscription);
     for (size_t i = 0; i < w->known.handled_count; i++)
-        ledger_table_handled(t, w->known.handled[i].offset, w->known.handled[i].id,
-                             w->known.handled[i].refused);
+        ledger_table_handled(t, &w->known.handled[i]);
     if (w->known.phase == PHASE_GAP || w->known.renew)
         t->gaps = w->known.gaps;
 }

@@ -130,6 +130,9 @@ static void carry_out(struct table_worker *w, const struct handling *handling)
     case REQUEST_FORGET:
         w->appended.now.forget = true;
         break;
+    case REQUEST_REPORT:
+        atomic_store(&w->report_ms, ddb_source_now_ms(w->p->source));
+        break;
     default:
         break;
     }

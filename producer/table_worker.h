@@ -111,6 +111,8 @@ struct table_worker {
     struct health *health;
     atomic_int refs;
     atomic_bool stopping;
+    atomic_llong report_ms; /* each shard that is read past it says so in the ledger; the
+                               service's time */
 
     /* of the control step until WORKER_RUNNING; then read by all, not changed within a
      * generation */

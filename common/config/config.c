@@ -61,6 +61,14 @@ void config_store(struct config_setting *s, const char *value, const char *origi
     s->line = line;
 }
 
+void config_forget_lines(struct config *c)
+{
+    CONFIG_OPTIONS_EACH(o)
+        config_setting_of(c, o->name)->line = 0;
+    for (size_t i = 0; i < c->kafka_count; i++)
+        c->kafka[i].line = 0;
+}
+
 const char *config_string(const struct config *c, const char *key)
 {
     return config_setting_of(c, key)->value;

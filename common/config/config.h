@@ -70,4 +70,6 @@ void config_each_notice(const struct config *c, void (*each)(void *arg, const ch
 
 /* For those who read values in; a name that is not in the table is a CHECK. */
 struct config_setting *config_setting_of(const struct config *c, const char *key);
+/* Of the files read so far: the next one may set the same keys. */
+void config_forget_lines(struct config *c);
 void config_store(struct config_setting *s, const char *value, const char *origin, int line);

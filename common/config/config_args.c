@@ -166,7 +166,7 @@ static bool print_text(struct config_args *a, enum config_program program, const
              (config_program_takes_v(program) && strcmp(arg, "-v") == 0))
         printf("%s %s\n", config_program_name(program), DYNAFERRY_VERSION);
     else if (strcmp(arg, "--print-options") == 0)
-        config_print_options(stdout);
+        config_print_options(stdout, program, a->extras);
     else
         return false;
     return a->done = true;
@@ -175,8 +175,8 @@ static bool print_text(struct config_args *a, enum config_program program, const
 /* Of all long names. */
 static char *suggestion(const struct config_args *a, const char *name)
 {
-    static const char *const own_names[] = {"--conf", "--set", "--print-config", "--help",
-                                            "--version"};
+    static const char *const own_names[] = {"--conf",         "--nimoshake-conf", "--set",
+                                            "--print-config", "--help",           "--version"};
     struct config_suggestion suggestion;
 
     config_suggestion_init(&suggestion, name);
@@ -200,17 +200,26 @@ static int refuse_argument(const struct config_args *a, const char *arg, struct 
     return usage(err, what, shown);
 }
 
+static int take_file(struct config_args *a, const char *name, char *inner, const char **ret,
+                     struct error *err)
+{
+    char *file = NULL;
+
+    if (take_value(a, name, inner, &file, err) < 0)
+        return -1;
+    *ret = file;
+    return 0;
+}
+
 static int take_argument(struct config_args *a, struct error *err)
 {
-    char *arg = a->argv[a->at], *inner = NULL, *file = NULL;
+    char *arg = a->argv[a->at], *inner = NULL;
     struct config_extra *x;
 
-    if (arg_is(arg, "conf", &inner)) {
-        if (take_value(a, "--conf", inner, &file, err) < 0)
-            return -1;
-        a->file = file;
-        return 0;
-    }
+    if (arg_is(arg, "conf", &inner))
+        return take_file(a, "--conf", inner, &a->file, err);
+    if (arg_is(arg, "nimoshake-conf", &inner))
+        return take_file(a, "--nimoshake-conf", inner, &a->nimoshake, err);
     if (arg_is(arg, "set", &inner))
         return take_set(a, inner, err);
     if (strcmp(arg, "--print-config") == 0) {

@@ -23,6 +23,7 @@ struct config_args {
     int at;
 
     const char *file;        /* NULL: none was given */
+    const char *nimoshake;   /* the same: a file of NimoShake, below the other one */
     struct config_arg *sets; /* in their order */
     size_t set_count;
     bool print_values;

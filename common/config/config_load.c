@@ -32,6 +32,15 @@ static int finish_printing(struct error *err)
     return 0;
 }
 
+/* What NimoShake's file says holds where nothing else is said. */
+static int read_files(struct config *c, const struct config_args *a, struct error *err)
+{
+    if (a->nimoshake && config_file_read(c, a->nimoshake, err) < 0)
+        return -1;
+    config_forget_lines(c);
+    return a->file ? config_file_read(c, a->file, err) : 0;
+}
+
 int config_load(struct config **ret, enum config_program program, int argc, char **argv,
                 struct config_extra *extras, struct error *err)
 {
@@ -43,9 +52,8 @@ int config_load(struct config **ret, enum config_program program, int argc, char
         return -1;
     if (a.done)
         return finish_printing(err);
-    if ((a.file && config_file_read(c, a.file, err) < 0) ||
-        config_env_read(c, environ, err) < 0 || apply_sets(c, &a, err) < 0 ||
-        config_derive(c, err) < 0)
+    if (read_files(c, &a, err) < 0 || config_env_read(c, environ, err) < 0 ||
+        apply_sets(c, &a, err) < 0 || config_derive(c, err) < 0)
         return -1;
     if (a.print_values) {
         config_print_values(stdout, c);

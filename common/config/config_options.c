@@ -4,7 +4,8 @@ enum {
     P = CONFIG_PRODUCER,
     C = CONFIG_CONSUMER,
     F = CONFIG_FULLCHECK,
-    ALL = P | C | F,
+    S = CONFIG_STATUS,
+    ALL = P | C | F | S,
 };
 
 #define MIB (INT64_C(1024) * 1024)
@@ -25,7 +26,7 @@ enum {
 
 const struct config_option config_options[] = {
     {.section = "General",
-     TEXT("id", C | F, "dynamo-shake"),
+     TEXT("id", C | F | S, "dynamo-shake"),
      .pattern = DATABASE_NAME,
      .allowed = DATABASE_WORDS,
      .help = "Name of this replication: the database in MongoDB that the tables go to."},
@@ -198,14 +199,14 @@ const struct config_option config_options[] = {
          "start."},
 
     {.section = "Target: MongoDB",
-     TEXT("target.address", C | F, ""),
+     TEXT("target.address", C | F | S, ""),
      .secrecy = CONFIG_ADDRESS,
      .required_by = C | F,
      .pattern = "^(mongodb(\\+srv)?://.+)?$",
      .allowed = "a connection string that begins with mongodb:// or mongodb+srv://",
      .help = "Connection string. Write concern is always majority; one that asks for less is "
              "refused."},
-    {CHOICE("target.mongodb.type", C | F, "replica", "|replica|sharding"),
+    {CHOICE("target.mongodb.type", C | F | S, "replica", "|replica|sharding"),
      .help = "sharding: collections are sharded by the hashed partition key."},
     {CHOICE("target.mongodb.exist", C, "", "|drop|rename"),
      .help = "What to do when a table's collection exists before its first snapshot: drop it, "
@@ -216,7 +217,7 @@ const struct config_option config_options[] = {
              "the primary key, without a second index."},
     {MAP("map.collection", C | F),
      .help = "Another name for a table's collection: table=name;table=name."},
-    {TEXT("consumer.group", C, ""),
+    {TEXT("consumer.group", C | S, ""),
      .derived = "topic.prefix, id and a hash of the target's hosts",
      .pattern = "^[A-Za-z0-9._-]{0,249}$", .allowed = "letters, digits, . _ and -, at most 249",
      .help = "Kafka group of the consumers of one target. Two targets must never share one."},
@@ -231,11 +232,11 @@ const struct config_option config_options[] = {
     {NUMBER("target.batch.ms", C, "20", 0, 10000),
      .help =
          "A smaller batch is written when its oldest event has waited so many milliseconds."},
-    {NUMBER("target.max_time_ms", C | F, "10000", 100, 600000),
+    {NUMBER("target.max_time_ms", C | F | S, "10000", 100, 600000),
      .help =
          "maxTimeMS of each command. After a write of unknown outcome the consumer waits for "
          "this time and target.socket.timeout.ms together."},
-    {NUMBER("target.socket.timeout.ms", C | F, "10000", 100, 600000),
+    {NUMBER("target.socket.timeout.ms", C | F | S, "10000", 100, 600000),
      .help = "How long to wait for an answer of MongoDB, in milliseconds."},
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
      .help = "With target.id = objectid: create the unique index on the primary key and, for a "

@@ -47,8 +47,11 @@ static void print_extra_head(FILE *out, const struct config_extra *x)
     fputs("  ", out);
     if (x->letter)
         fprintf(out, "-%c, ", x->letter);
-    fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
-            x->wanted ? x->wanted : "");
+    if (x->form == CONFIG_MAY_TAKE_VALUE && x->wanted)
+        fprintf(out, "--%s [%s]\n", x->name, x->wanted);
+    else
+        fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
+                x->wanted ? x->wanted : "");
 }
 
 static void print_extras(FILE *out, const struct config_extra *extras)
@@ -77,6 +80,9 @@ static void print_arguments(FILE *out, enum config_program program,
     print_extras(out, extras);
     fprintf(out,
             "  --conf FILE\n      The configuration.\n"
+            "  --nimoshake-conf FILE\n      A configuration of NimoShake. Its keys are taken; "
+            "what has no meaning here is named\n      in the log, or refused with what to do "
+            "instead. --conf, the environment and --set\n      are above it.\n"
             "  --set KEY=VALUE\n      One value, over all others. May be repeated.\n"
             "  --print-config\n      Show the values that would hold, without secrets, and "
             "end.\n"
@@ -87,10 +93,16 @@ static void print_arguments(FILE *out, enum config_program program,
 void config_print_help(FILE *out, enum config_program program,
                        const struct config_extra *extras)
 {
-    AUTO(free_charp) char *title = NULL;
+    const struct config_about *about = config_program_about(program);
 
-    fprintf(out, "Usage: %s %s[--conf FILE] [--set KEY=VALUE ...]\n\n",
-            config_program_name(program), extras && extras->name ? "[OPTION ...] " : "");
+    fprintf(out, "%s %s.\n\nUsage: %s %s[--conf FILE] [--set KEY=VALUE ...]\n\n",
+            config_program_name(program), about->line, config_program_name(program),
+            extras && extras->name ? "[OPTION ...] " : "");
+    print_wrapped(out, "", about->text);
+    fputs("\nExamples:\n\n", out);
+    for (const char *const *example = about->examples; *example; example++)
+        fprintf(out, "  %s\n", *example);
+    fputc('\n', out);
     print_arguments(out, program, extras);
     print_wrapped(out, "",
                   "Keys. A value is taken from the command line, else from the environment "
@@ -184,8 +196,34 @@ static void print_option(FILE *out, const struct config_option *o)
             print_field(out, "reader", config_program_name((enum config_program)p));
 }
 
-void config_print_options(FILE *out)
+static void print_flag(FILE *out, const struct config_extra *x)
 {
+    const char letter[] = {x->letter, '\0'};
+
+    print_field(out, "flag", x->name);
+    print_field(out, "letter", x->letter ? letter : NULL);
+    print_field(out, "value",
+                x->form == CONFIG_FLAG     ? NULL
+                : x->form == CONFIG_SWITCH ? "on|off"
+                : x->wanted                ? x->wanted
+                                           : "VALUE");
+    print_field(out, "sets", x->key);
+    print_field(out, "help", x->help);
+    print_field(out, "default", x->fallback);
+}
+
+void config_print_options(FILE *out, enum config_program program,
+                          const struct config_extra *extras)
+{
+    const struct config_about *about = config_program_about(program);
+
+    print_field(out, "program", config_program_name(program));
+    print_field(out, "line", about->line);
+    print_field(out, "text", about->text);
+    for (const char *const *example = about->examples; *example; example++)
+        print_field(out, "example", *example);
+    CONFIG_EXTRAS_EACH(x, extras)
+        print_flag(out, x);
     CONFIG_OPTIONS_EACH(o)
         print_option(out, o);
     for (const struct config_reserved *reserved = config_options_reserved; reserved->name;

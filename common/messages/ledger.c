@@ -23,6 +23,11 @@ static const char *const status_names[] = {"not process",        "no need to pro
                                            "prepare stage",      "in processing",
                                            "wait father finish", "done"};
 
+const char *ledger_shard_status_name(enum shard_status status)
+{
+    return status_names[status];
+}
+
 static const struct json_kind status_kind = {.names = status_names,
                                              .name_count = ARRAY_LEN(status_names)};
 
@@ -147,6 +152,7 @@ static const struct json_field handled_list[] = {
     JSON_FIELD("offset", struct ledger_handled, offset, &json_fields_count),
     JSON_FIELD("id", struct ledger_handled, id, &json_fields_text),
     JSON_FIELD("refused", struct ledger_handled, refused, &json_fields_text),
+    JSON_FIELD("ts_ms", struct ledger_handled, ts_ms, &json_fields_count_or_none),
 };
 static const struct json_fields handled_fields =
     JSON_FIELDS("a handled request", struct ledger_handled, handled_list);
@@ -356,15 +362,17 @@ void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t)
     json_fields_copy(ret, t, &table_fields);
 }
 
-void ledger_table_handled(struct ledger_table *t, int64_t offset, const char *id,
-                          const char *refused)
+void ledger_table_handled(struct ledger_table *t, const struct ledger_handled *handled)
 {
+    struct ledger_handled *kept;
+
     if (t->handled_count == LEDGER_HANDLED_MOST) {
         json_fields_release(&t->handled[0], &handled_fields);
         memmove(t->handled, t->handled + 1, --t->handled_count * sizeof(*t->handled));
     }
-    t->handled[t->handled_count++] =
-        (struct ledger_handled){offset, xstrdup(id), xstrdup(refused)};
+    kept = &t->handled[t->handled_count++];
+    *kept = *handled;
+    json_fields_copy(kept, handled, &handled_fields);
 }
 
 void ledger_segment_encode(struct buf *out, const struct ledger_segment *segment)

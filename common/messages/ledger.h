@@ -31,6 +31,7 @@ struct ledger_handled {
     int64_t offset; /* in the signal topic */
     char *id;       /* the sender's */
     char *refused;  /* why; "": it was done, or is under way */
+    int64_t ts_ms;  /* when, by the source's clock; 0: an earlier version wrote it */
 };
 
 struct ledger_table {
@@ -118,9 +119,8 @@ void ledger_source_release(struct ledger_source *source);
 void ledger_carrier_release(struct ledger_carrier *carrier);
 void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
-/* Notes a handled request; the oldest is forgotten. refused: "" for none. */
-void ledger_table_handled(struct ledger_table *t, int64_t offset, const char *id,
-                          const char *refused);
+/* Notes a handled request, of which it keeps a copy; the oldest is forgotten. */
+void ledger_table_handled(struct ledger_table *t, const struct ledger_handled *handled);
 void ledger_segment_release(struct ledger_segment *segment);
 void ledger_shard_release(struct ledger_shard *shard);
 void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *shard);
@@ -145,3 +145,4 @@ int ledger_table_decode(struct ledger_table *ret, struct bytes json, struct erro
 int ledger_segment_decode(struct ledger_segment *ret, struct bytes json, struct error *err);
 int ledger_shard_decode(struct ledger_shard *ret, struct bytes json, struct error *err);
 const char *ledger_phase_name(enum ledger_phase p);
+const char *ledger_shard_status_name(enum shard_status status);

@@ -9,7 +9,8 @@
 
 /* ---- what fields hold ---- */
 
-static const char *const type_names[] = {"snapshot", "repair", "pause", "resume", "forget"};
+static const char *const type_names[] = {"snapshot", "repair", "pause",
+                                         "resume",   "forget", "report"};
 
 const char *table_signal_type_name(enum table_signal_type type)
 {

@@ -21,6 +21,8 @@ enum table_signal_type {
     TABLE_SIGNAL_PAUSE,    /* "pause" */
     TABLE_SIGNAL_RESUME,   /* "resume" */
     TABLE_SIGNAL_FORGET,   /* "forget": the table is gone for good */
+    TABLE_SIGNAL_REPORT,   /* "report": write how far each shard is read, as soon as that is
+                              past the time of the request */
 };
 
 struct table_signal {

@@ -160,6 +160,13 @@ static int run_logged(const struct program *program, const struct config *c)
     return ended_badly(program, c, &err);
 }
 
+static enum log_level level_of(const struct program *program, const struct config *c)
+{
+    if (program->quiet && !config_is_set(c, "log.level"))
+        return LOG_LEVEL_WARN;
+    return log_level_of(config_string(c, "log.level"));
+}
+
 int program_main(const struct program *program, int argc, char **argv)
 {
     struct config *c = NULL;
@@ -171,7 +178,7 @@ int program_main(const struct program *program, int argc, char **argv)
     if (!c)
         return EXIT_WELL;
     stop_install_signals();
-    if (log_open(config_string(c, "log.file"), log_level_of(config_string(c, "log.level")),
+    if (log_open(config_string(c, "log.file"), level_of(program, c),
                  strcmp(config_string(c, "log.format"), "json") == 0, program->name, &err) < 0)
         code = refused(program, &err);
     else

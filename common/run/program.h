@@ -14,6 +14,8 @@ struct program {
     /* Not 0: the exit code in the place of every other of a failure, but for 64 and 78, and
      * also of an ERR_RETRY during a stop, which else counts as a good end. */
     int fatal_code;
+    /* It answers a question: what goes well is not logged, unless log.level was set. */
+    bool quiet;
     /* A part that does not answer any more may hold up the end only so long after a stop was
      * requested (or program_ends); what is open then is as after a crash, which loses nothing.
      * 0: no such bound. */

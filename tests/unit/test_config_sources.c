@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/base/bytes.h"
+#include "common/base/exit_code.h"
 #include "common/base/text.h"
 #include "common/config/config_file.h"
 #include "common/config/config_options.h"
@@ -37,6 +38,29 @@ static void set_beats_environment_beats_file_beats_default(void **state)
     assert_true(config_is_set(c, "threads"));
     unsetenv("DYNAFERRY_TOPIC_PARTITIONS");
     unsetenv("DYNAFERRY_LEDGER_PARTITIONS");
+}
+
+/* Its keys hold where nothing else is said; what it says twice is still refused. */
+static void a_file_of_nimoshake_is_below_all_others(void **state)
+{
+    static const char text[] = "id = nimo\nqps.full = 1000\nqps.incr = 900\nlog.buffer = true\n"
+                               "kafka.linger.ms = 3\n";
+    char path[] = "/tmp/dynaferry-nimo-XXXXXX";
+    const char *const args[] = {"--nimoshake-conf", path, "--set=qps.incr=5", NULL};
+    AUTO(config_freep) struct config *c = NULL;
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    c = config_loaded("qps.full = 7\nkafka.linger.ms = 4\n", args);
+    assert_string_equal(config_string(c, "id"), "nimo");
+    assert_int_equal(config_int(c, "qps.full"), 7);
+    assert_int_equal(config_int(c, "qps.incr"), 5);
+    assert_int_equal(c->notice_count, 1);
+    assert_int_equal(write(fd, "id = twice\n", 11), 11);
+    close(fd);
+    config_refused(CONFIG_PRODUCER, "", args, EXIT_CONFIGURATION, ":6: id stands in line 1");
+    unlink(path);
 }
 
 static char *printed(void (*print)(FILE *, const struct config *), const struct config *c)
@@ -281,6 +305,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set_beats_environment_beats_file_beats_default),
+        cmocka_unit_test(a_file_of_nimoshake_is_below_all_others),
         cmocka_unit_test(print_config_shows_no_secret_and_reads_back_the_same),
         cmocka_unit_test(a_secret_may_come_from_a_file_that_a_variable_names),
         cmocka_unit_test(a_variable_of_ours_that_stands_for_no_key_is_an_error),

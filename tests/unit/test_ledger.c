@@ -131,8 +131,11 @@ static void the_last_handled_requests_are_kept(void **state)
     (void)state;
     vector_read_message(&text, "ledger-table");
     assert_int_equal(ledger_table_decode(&t, buf_slice(&text), &err), 0);
-    for (int i = 0; i < LEDGER_HANDLED_MOST; i++)
-        ledger_table_handled(&t, 100 + i, "a", i == 3 ? "no" : "");
+    for (int i = 0; i < LEDGER_HANDLED_MOST; i++) {
+        const struct ledger_handled handled = {100 + i, "a", i == 3 ? "no" : "", 1000 + i};
+
+        ledger_table_handled(&t, &handled);
+    }
     t.renew = t.retry = true;
     t.gaps = 2;
     buf_init(&out, 65536);
@@ -141,6 +144,7 @@ static void the_last_handled_requests_are_kept(void **state)
     assert_int_equal(again.handled_count, LEDGER_HANDLED_MOST);
     assert_int_equal(again.handled[0].offset, 100);
     assert_string_equal(again.handled[3].refused, "no");
+    assert_int_equal(again.handled[3].ts_ms, 1003);
     assert_true(again.renew);
     assert_true(again.retry);
     assert_int_equal(again.gaps, 2);

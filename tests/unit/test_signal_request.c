@@ -11,6 +11,14 @@
 
 #define OFFSET 7
 
+static void note(struct ledger_table *record, int64_t offset, const char *id,
+                 const char *refused)
+{
+    const struct ledger_handled handled = {offset, (char *)id, (char *)refused, 0};
+
+    ledger_table_handled(record, &handled);
+}
+
 static void a_request_is_found_by_its_id_and_else_by_its_offset(void **state)
 {
     static const struct {
@@ -39,7 +47,7 @@ static void a_request_is_found_by_its_id_and_else_by_its_offset(void **state)
         const char *refused = NULL;
 
         if (cases[i].id)
-            ledger_table_handled(&record, 3, cases[i].id, cases[i].refused);
+            note(&record, 3, cases[i].id, cases[i].refused);
         if (signal_request_outcome(&record, &signal, OFFSET, &refused) != cases[i].outcome)
             fail_msg("%s", cases[i].what);
         if (cases[i].outcome == SIGNAL_REFUSED)
@@ -55,8 +63,8 @@ static void of_a_request_that_was_sent_twice_the_first_counts(void **state)
     const char *refused = NULL;
 
     (void)state;
-    ledger_table_handled(&record, 7, "mine", "");
-    ledger_table_handled(&record, 8, "mine", "another generation has begun since");
+    note(&record, 7, "mine", "");
+    note(&record, 8, "mine", "another generation has begun since");
     assert_int_equal(signal_request_outcome(&record, &signal, 8, &refused), SIGNAL_TAKEN);
 }
 

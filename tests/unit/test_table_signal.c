@@ -35,7 +35,7 @@ static void an_example_is_what_is_written(void **state)
     static const char *const names[] = {
         "messages/signal-repair.json", "messages/signal-snapshot.json",
         "messages/signal-pause.json", "messages/signal-resume.json",
-        "messages/signal-forget.json"};
+        "messages/signal-forget.json", "messages/signal-report.json"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

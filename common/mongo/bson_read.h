@@ -1,4 +1,4 @@
-/* consumer/bson_read.h - members of small documents that the target holds or answers, by dotted
+/* common/mongo/bson_read.h - members of small documents that the target holds or answers, by dotted
  * paths. Pure. */
 #pragma once
 

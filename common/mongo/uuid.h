@@ -1,4 +1,4 @@
-/* consumer/uuid.h - the UUID by which a collection is known from another one of its name. Pure.
+/* common/mongo/uuid.h - the UUID by which a collection is known from another one of its name. Pure.
  */
 #pragma once
 

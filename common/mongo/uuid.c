@@ -1,4 +1,4 @@
-#include "consumer/uuid.h"
+#include "common/mongo/uuid.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "consumer/bson_read.h"
+#include "common/mongo/bson_read.h"
 
 #include <stdio.h>
 

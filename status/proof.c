@@ -1,0 +1,114 @@
+#include "status/proof.h"
+
+#include <inttypes.h>
+
+#include "common/base/time_text.h"
+#include "status/applied.h"
+
+static enum proof missing(enum proof verdict, struct buf *out, const char *text)
+{
+    buf_bytes(out, bytes_of(text));
+    return verdict;
+}
+
+/* ---- the producer ---- */
+
+static enum proof proof_of_phase(const struct bridge_table *table, struct buf *out)
+{
+    const struct ledger_table *record = &table->record;
+
+    if (!table->has_record)
+        return missing(PROOF_WAIT, out, "no producer has begun it");
+    switch (record->phase) {
+    case PHASE_TAIL:
+        return PROOF_HELD;
+    case PHASE_SNAPSHOT:
+        return missing(PROOF_WAIT, out, "its snapshot has not ended");
+    case PHASE_GAP:
+        if (record->renew)
+            return missing(PROOF_WAIT, out, "it has a gap, and is copied again");
+        break;
+    default:
+        break;
+    }
+    buf_printf(out, "it is halted in phase %s: %s", ledger_phase_name(record->phase),
+               record->reason);
+    return PROOF_NEVER;
+}
+
+static enum proof proof_of_shards(const struct bridge_table *table, int64_t before_ms,
+                                  struct buf *out)
+{
+    const struct ledger_shard *oldest = NULL;
+    char time[TIME_TEXT_SIZE];
+    size_t behind = 0;
+
+    for (size_t i = 0; i < table->shard_count; i++) {
+        const struct ledger_shard *shard = &table->shards[i];
+
+        if (!bridge_shard_is_open(shard) || shard->complete_to_ms > before_ms)
+            continue;
+        behind++;
+        if (!oldest || shard->complete_to_ms < oldest->complete_to_ms)
+            oldest = shard;
+    }
+    if (!oldest)
+        return PROOF_HELD;
+    time_text_write(time, oldest->complete_to_ms);
+    buf_printf(out, "%zu shard%s not proven to be read so far: %s is read to %s", behind,
+               behind == 1 ? " is" : "s are", oldest->id, time);
+    return PROOF_ASK;
+}
+
+/* ---- the consumer ---- */
+
+static enum proof proof_of_partitions(const struct bridge_table *table, struct buf *out)
+{
+    int64_t all = 0;
+    int32_t behind = 0;
+
+    for (int32_t p = 0; p < table->record.partitions; p++) {
+        const struct bridge_partition *at = &table->partitions[p];
+        int64_t lag = applied_lag(table, p);
+
+        if (lag < 0)
+            return missing(PROOF_UNKNOWN, out, "its positions or topic can't be read");
+        if (lag == 0 && at->position.found)
+            continue;
+        behind++;
+        all += lag;
+    }
+    if (behind == 0)
+        return PROOF_HELD;
+    buf_printf(out, "%" PRId32 " partition%s not applied to the end: %" PRId64 " records left",
+               behind, behind == 1 ? " is" : "s are", all);
+    return PROOF_WAIT;
+}
+
+static enum proof proof_of_letters(const struct bridge *bridge,
+                                   const struct bridge_table *table, struct buf *out)
+{
+    int64_t count = 0;
+
+    if (!bridge->letters_known)
+        return missing(PROOF_UNKNOWN, out, "the dead letters can't be read");
+    for (size_t i = 0; i < table->letters_count; i++)
+        count += table->letters[i].count;
+    if (count == 0)
+        return PROOF_HELD;
+    buf_printf(out, "%" PRId64 " dead letters are not handled (%s)", count,
+               table->letters[0].reason);
+    return PROOF_NEVER;
+}
+
+enum proof proof_of(const struct bridge *bridge, const struct bridge_table *table,
+                    int64_t before_ms, struct buf *ret_why)
+{
+    enum proof verdict = proof_of_phase(table, ret_why);
+
+    if (verdict == PROOF_HELD)
+        verdict = proof_of_shards(table, before_ms, ret_why);
+    if (verdict == PROOF_HELD)
+        verdict = proof_of_partitions(table, ret_why);
+    return verdict == PROOF_HELD ? proof_of_letters(bridge, table, ret_why) : verdict;
+}

@@ -1,0 +1,232 @@
+#include "status/wait.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/time_text.h"
+#include "common/messages/signal_sender.h"
+#include "common/run/stop.h"
+#include "status/proof.h"
+
+#define LOOK_MS 300
+#define ASK_AGAIN_MS 10000
+#define TELL_EVERY_MS 5000
+#define WHY_BYTES ((size_t)64 << 10)
+
+struct asked { /* of a table */
+    char *table;
+    char *id;          /* of the last request; NULL: none was sent */
+    int64_t sent_ms;   /* monotonic */
+    int64_t before_ms; /* -1: its owner has not said yet what time it is at the source */
+    bool was_refused;
+};
+
+struct waiting {
+    const struct wait_for *wait;
+    struct bridge_reader *reader;
+    const struct config *config;
+    struct signal_sender *sender; /* NULL: nothing was asked yet */
+    struct asked *asked;
+    size_t count;
+    int64_t began_ms, told_ms; /* monotonic */
+};
+
+static void waiting_release(struct waiting *waiting)
+{
+    for (size_t i = 0; i < waiting->count; i++) {
+        free(waiting->asked[i].table);
+        free(waiting->asked[i].id);
+    }
+    free(waiting->asked);
+    signal_sender_free(waiting->sender);
+}
+
+/* ---- asking ---- */
+
+static struct asked *asked_of(struct waiting *waiting, const char *table)
+{
+    for (size_t i = 0; i < waiting->count; i++)
+        if (strcmp(waiting->asked[i].table, table) == 0)
+            return &waiting->asked[i];
+    waiting->asked = xrealloc(waiting->asked, (waiting->count + 1) * sizeof(*waiting->asked));
+    waiting->asked[waiting->count] =
+        (struct asked){.table = xstrdup(table), .before_ms = waiting->wait->before_ms};
+    return &waiting->asked[waiting->count++];
+}
+
+static int send(struct waiting *waiting, struct asked *asked, struct error *err)
+{
+    const struct table_signal signal = {
+        .id = asked->id, .type = TABLE_SIGNAL_REPORT, .table = asked->table};
+    int64_t offset;
+
+    if (!waiting->sender &&
+        (signal_sender_new(&waiting->sender, waiting->config, "dynaferry-status", err) < 0 ||
+         signal_sender_wait(waiting->sender, err) < 0)) {
+        signal_sender_free(TAKE(waiting->sender));
+        return -1;
+    }
+    return signal_sender_send(waiting->sender, &signal, &offset, err);
+}
+
+/* What could not be sent is sent later. A request that was taken may have met a producer that
+ * has ended since, so it is repeated. */
+static void ask(struct waiting *waiting, struct asked *asked)
+{
+    int64_t now = clock_mono_ms();
+    struct error err;
+
+    if (asked->id && now - asked->sent_ms < ASK_AGAIN_MS)
+        return;
+    free(asked->id);
+    asked->id = signal_sender_id();
+    asked->sent_ms = now;
+    if (send(waiting, asked, &err) < 0)
+        fprintf(stderr, "dynaferry-status: %s can't be asked now: %s\n", asked->table,
+                err.message);
+}
+
+/* The first answer says what time "now" is. */
+static void take_answer(struct asked *asked, const struct ledger_table *record)
+{
+    for (size_t i = 0; i < record->handled_count && asked->id; i++) {
+        const struct ledger_handled *handled = &record->handled[i];
+
+        if (strcmp(handled->id, asked->id) != 0)
+            continue;
+        asked->was_refused = *handled->refused != '\0';
+        if (!asked->was_refused && asked->before_ms < 0 && handled->ts_ms > 0)
+            asked->before_ms = handled->ts_ms;
+    }
+}
+
+/* ---- a look ---- */
+
+/* While the owner has not told the time, whatever hinders it from answering is told. */
+static enum proof judge_unanswered(const struct bridge *bridge,
+                                   const struct bridge_table *table, struct buf *out)
+{
+    enum proof verdict = proof_of(bridge, table, INT64_MAX, out);
+
+    if (verdict != PROOF_ASK && verdict != PROOF_HELD)
+        return verdict;
+    buf_reset(out);
+    buf_printf(out, "%s",
+               table->producer || !bridge->producers_known ? "its producer has not answered yet"
+                                                           : "no producer carries it");
+    return PROOF_ASK;
+}
+
+static enum proof judge(struct waiting *waiting, const struct bridge *bridge,
+                        const struct bridge_table *table, struct buf *out)
+{
+    struct asked *asked = asked_of(waiting, table->name);
+    enum proof verdict;
+
+    take_answer(asked, &table->record);
+    verdict = asked->before_ms < 0 ? judge_unanswered(bridge, table, out)
+                                   : proof_of(bridge, table, asked->before_ms, out);
+    if (verdict == PROOF_ASK)
+        ask(waiting, asked);
+    return verdict;
+}
+
+struct found {
+    size_t tables, held, never;
+};
+
+static bool is_of_wait(const struct waiting *waiting, const struct bridge_table *table)
+{
+    return waiting->wait->table || table->is_wanted;
+}
+
+/* In ret_why a line for each table that is not held. */
+static void look(struct waiting *waiting, struct found *ret, struct buf *ret_why)
+{
+    AUTO(bridge_release) struct bridge bridge;
+    AUTO(buf_release) struct buf why;
+
+    *ret = (struct found){0};
+    buf_init(&why, WHY_BYTES);
+    bridge_reader_look(&bridge, waiting->reader, waiting->wait->table);
+    for (size_t i = 0; i < bridge.count; i++) {
+        const struct bridge_table *table = &bridge.tables[i];
+        enum proof verdict;
+
+        if (!is_of_wait(waiting, table))
+            continue;
+        buf_reset(&why);
+        verdict = judge(waiting, &bridge, table, &why);
+        ret->tables++;
+        ret->held += verdict == PROOF_HELD;
+        ret->never += verdict == PROOF_NEVER;
+        if (verdict != PROOF_HELD)
+            buf_printf(ret_why, "%s: " BYTES_FMT "\n", table->name, BYTES_ARG(why));
+    }
+    for (size_t i = 0; i < bridge.unread_count; i++)
+        buf_printf(ret_why, "not read: %s: %s\n", bridge.unread[i].part,
+                   bridge.unread[i].reason);
+    if (ret->tables == 0 && bridge.unread_count == 0)
+        buf_lit(ret_why, "there is no table yet\n");
+}
+
+/* ---- waiting ---- */
+
+static void tell(struct waiting *waiting, const struct buf *why)
+{
+    if (waiting->wait->quiet || clock_mono_ms() - waiting->told_ms < TELL_EVERY_MS)
+        return;
+    waiting->told_ms = clock_mono_ms();
+    fprintf(stderr, "waiting for\n  ");
+    for (size_t i = 0; i < why->len; i++)
+        fprintf(stderr, "%c%s", why->p[i], why->p[i] == '\n' && i + 1 < why->len ? "  " : "");
+}
+
+static void tell_held(const struct waiting *waiting, const struct found *found)
+{
+    int64_t earliest = INT64_MAX;
+    char time[TIME_TEXT_SIZE];
+
+    for (size_t i = 0; i < waiting->count; i++)
+        earliest = MIN(earliest, waiting->asked[i].before_ms);
+    time_text_write(time, earliest);
+    printf("the target holds everything that was written before %s: %zu tables\n", time,
+           found->tables);
+    fflush(stdout);
+}
+
+static bool is_over(const struct waiting *waiting)
+{
+    return waiting->wait->timeout_ms > 0 &&
+           clock_mono_ms() - waiting->began_ms >= waiting->wait->timeout_ms;
+}
+
+int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
+             const struct config *config, struct buf *ret_why, struct error *err)
+{
+    AUTO(waiting_release)
+    struct waiting waiting = {.wait = wait,
+                              .reader = reader,
+                              .config = config,
+                              .began_ms = clock_mono_ms(),
+                              .told_ms = clock_mono_ms()};
+    struct found found;
+
+    for (;;) {
+        buf_reset(ret_why);
+        look(&waiting, &found, ret_why);
+        if (found.tables > 0 && found.held == found.tables) {
+            if (!wait->quiet)
+                tell_held(&waiting, &found);
+            return 0;
+        }
+        if (is_over(&waiting) || (found.never > 0 && found.held + found.never == found.tables))
+            return 1;
+        tell(&waiting, ret_why);
+        if (stop_wait_ms(LOOK_MS))
+            return error_set(err, ERR_RETRY, "interrupted");
+    }
+}

@@ -1,0 +1,18 @@
+/* status/wait.h - waits until the target provably holds what was written to the source before a
+ * time (proof.h). Of the main thread. */
+#pragma once
+
+#include "common/config/config.h"
+#include "status/bridge_reader.h"
+
+struct wait_for {
+    const char *table;  /* NULL: all that the configuration carries */
+    int64_t before_ms;  /* by the source's clock; -1: the time at which an owner is asked */
+    int64_t timeout_ms; /* 0: none */
+    bool quiet;         /* nothing on standard output */
+};
+
+/* 0: it holds all; 1: not within the time, or it never will without a person; -1: ERR_FATAL 2
+ * when something could not be read, ERR_RETRY at a stop. *ret_why says what is missing. */
+int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
+             const struct config *config, struct buf *ret_why, struct error *err);

@@ -105,18 +105,19 @@ static json_t *json_oracle_number(struct json_reader *r, struct json_oracle_walk
     struct bytes text = {0};
     int64_t n = 0;
     json_t *number;
-    bool integer;
+    bool integer, whole, fits;
     char *copy;
 
     if (!json_number(r, &text))
         return json_oracle_null();
     integer = json_int64(&again, &n);
-    CHECK(integer ==
-          (!memchr(text.p, '.', text.len) && !memchr(text.p, 'e', text.len) &&
-           !memchr(text.p, 'E', text.len) && !strstr(again.failed ? again.failed : "", "fit")));
+    whole = !memchr(text.p, '.', text.len) && !memchr(text.p, 'e', text.len) &&
+            !memchr(text.p, 'E', text.len);
+    fits = !strstr(again.failed ? again.failed : "", "fit");
+    CHECK(integer == (whole && fits));
     if (integer)
         return json_integer(n);
-    if (strstr(again.failed, "fit")) {
+    if (whole) { /* to jansson a fraction or an exponent makes a real */
         w->number_out_of_range = true;
         return json_oracle_null();
     }

@@ -11,6 +11,7 @@
 #include "common/messages/ledger_cache.h"
 #include "common/run/log.h"
 #include "common/run/metrics.h"
+#include "common/run/notify.h"
 #include "common/run/progress.h"
 #include "common/run/stop.h"
 #include "consumer/dead_letters.h"
@@ -207,6 +208,7 @@ static int poll_once(struct group *g, struct error *err)
 {
     AUTO(rd_kafka_messagep) rd_kafka_message_t *m = rd_kafka_consumer_poll(g->rk, POLL_MS);
 
+    notify_turn();
     atomic_store(&g->consumer->last_poll, clock_mono_ms());
     rd_kafka_poll(fetch_handle(g->consumer->fetch), 0);
     dead_letters_poll(g->consumer->letters, 0);

@@ -18,6 +18,7 @@
 #include "common/mongo/mongo_target.h"
 #include "common/run/health.h"
 #include "common/run/log.h"
+#include "common/run/notify.h"
 #include "common/run/program.h"
 #include "common/run/stop.h"
 #include "consumer/adopt_restored.h"
@@ -252,10 +253,13 @@ static int serve(struct consumer *c, struct group **g, int64_t idle_ms, struct e
 
 static int apply(const struct config *config, int64_t idle_ms, struct error *err)
 {
+    AUTO(notify_freep) struct notify *notify = NULL;
     struct consumer consumer = {.config = config};
     struct group *g = NULL;
     int result, code;
 
+    if (notify_start(&notify, err) < 0)
+        return -1;
     if (config_is_set(config, "checkpoint.db"))
         log_warn("checkpoint.db is not read yet", NULL);
     result = serve(&consumer, &g, idle_ms, err);

@@ -11,6 +11,7 @@
 #include "common/kafka/kafka_topic.h"
 #include "common/run/health.h"
 #include "common/run/log.h"
+#include "common/run/notify.h"
 #include "common/run/program.h"
 #include "producer/command_run.h"
 #include "producer/owner.h"
@@ -150,14 +151,14 @@ static void close_all(struct producer *p)
 
 /* ---- the program ---- */
 
-static int run(const struct config *c, const struct config_extra *extras, struct error *err)
+static int carry(const struct config *c, struct error *err)
 {
+    AUTO(notify_freep) struct notify *notify = NULL;
     struct producer p = {.config = c};
-    struct command command;
-    int result = command_read(&command, extras, err);
+    int result;
 
-    if (result != 0)
-        return result < 0 ? -1 : command_run(&command, c, err);
+    if (notify_start(&notify, err) < 0)
+        return -1;
     result = open_all(&p, err);
     if (result == 0) {
         health_ready(true);
@@ -166,6 +167,16 @@ static int run(const struct config *c, const struct config_extra *extras, struct
     }
     close_all(&p);
     return result;
+}
+
+static int run(const struct config *c, const struct config_extra *extras, struct error *err)
+{
+    struct command command;
+    int asked = command_read(&command, extras, err);
+
+    if (asked < 0)
+        return -1;
+    return asked ? command_run(&command, c, err) : carry(c, err);
 }
 
 /* A command is run beside the producer whose file it reads. */

@@ -7,6 +7,7 @@
 #include "common/base/clock.h"
 #include "common/run/health.h"
 #include "common/run/log.h"
+#include "common/run/notify.h"
 #include "common/run/progress.h"
 #include "common/run/stop.h"
 #include "producer/full_end.h"
@@ -383,6 +384,7 @@ static int loop(struct owner *o, struct error *err)
     while (!stop_requested()) {
         int over = 0;
 
+        notify_turn();
         if (owner_group_poll(&o->group, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
         show_progress(&progress, o);

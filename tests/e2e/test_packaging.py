@@ -1,0 +1,170 @@
+"""What is installed and packaged: where it goes, the pages of the manual, the units, and what systemd is told."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from support.running import PATIENCE, ROOT, bin_dir, wait_until
+
+PROGRAMS = ["producer", "consumer", "fullcheck", "status"]
+
+
+def release_build():
+    """The build folder that is installed from; another build has none."""
+    build = bin_dir().parent
+    if not (build / "packaging").is_dir():
+        pytest.skip("the programs are not those of the release build")
+    return build
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    build, root = release_build(), tmp_path_factory.mktemp("root")
+    subprocess.run(["ninja", "-C", build, "man"], check=True, capture_output=True)
+    subprocess.run(["cmake", "--install", build], check=True, capture_output=True, env={**os.environ, "DESTDIR": str(root)})
+    return root
+
+
+def test_everything_goes_where_it_belongs(installed):
+    found = {str(path.relative_to(installed)) for path in installed.rglob("*") if path.is_file()}
+    for name in PROGRAMS:
+        assert {f"usr/bin/dynaferry-{name}", f"usr/share/man/man1/dynaferry-{name}.1"} <= found
+    for name in ("producer", "consumer"):
+        assert f"usr/lib/systemd/system/dynaferry-{name}.service" in found
+    assert {
+        "etc/dynaferry/dynaferry.conf", "etc/logrotate.d/dynaferry", "usr/lib/sysusers.d/dynaferry.conf",
+        "usr/share/dynaferry/schemas/status.schema.json", "usr/share/doc/dynaferry/README.md",
+    } <= found  # fmt: skip
+    assert not [path for path in found if path.split("/")[0] not in ("usr", "etc")]
+    assert (installed / "etc/dynaferry/dynaferry.conf").stat().st_mode & 0o007 == 0, "it may hold passwords"
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_manual_page_has_what_the_help_has(installed, name):
+    page = (installed / f"usr/share/man/man1/dynaferry-{name}.1").read_text().replace("\\-", "-").replace("\\e", "\\")
+    told = subprocess.run([bin_dir() / f"dynaferry-{name}", "--help"], check=True, capture_output=True, text=True).stdout
+    flags = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", told, re.M))
+    keys = set(re.findall(r"^  ([a-z_]+(?:\.[A-Za-z_]+)*)$", told, re.M))
+    assert len(flags) > 5 and "topic.prefix" in keys
+    missing = [word for word in flags | keys if word not in page]
+    assert not missing
+    if shutil.which("man"):
+        shown = subprocess.run(
+            ["man", "--warnings", "-l", installed / f"usr/share/man/man1/dynaferry-{name}.1"],
+            check=True, capture_output=True, text=True, env={**os.environ, "MANPAGER": "cat", "MANROFFSEQ": ""},
+        )  # fmt: skip
+        assert not shown.stderr and "EXIT STATUS" in shown.stdout
+
+
+@pytest.mark.parametrize("name", ["producer", "consumer"])
+def test_a_unit_starts_what_is_installed_and_is_hardened(installed, name):
+    path = installed / f"usr/lib/systemd/system/dynaferry-{name}.service"
+    unit = path.read_text()
+    assert f"ExecStart=/usr/bin/dynaferry-{name} --conf /etc/dynaferry/dynaferry.conf\n" in unit
+    assert "Type=notify\n" in unit and "@" not in unit.replace("@system-service", "").replace("@privileged @resources", "")
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("there is no systemd-analyze")
+    judged = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", path], capture_output=True, text=True
+    )
+    level = re.search(r"Overall exposure level for .*: ([\d.]+)", judged.stdout)
+    assert level and float(level[1]) < 2.5, judged.stdout + judged.stderr
+
+
+# --- what systemd is told ---
+
+
+@pytest.fixture
+def told(directory):
+    """A socket as systemd's, and what has come there; its path is short, as sockets need."""
+    path = f"/tmp/dynaferry-notify-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(path)
+        listener.setblocking(False)
+        found = []
+
+        def look():
+            while True:
+                try:
+                    found.append(listener.recv(100).decode())
+                except BlockingIOError:
+                    return found
+
+        look.path = path
+        yield look
+    os.unlink(path)
+
+
+def started(bridge, told, role, watchdog_ms=1500):
+    env = {"NOTIFY_SOCKET": told.path, "WATCHDOG_USEC": str(watchdog_ms * 1000)}
+    return bridge.program(role, env=env.items()).start()
+
+
+@pytest.mark.parametrize("role", ["producer", "consumer"])
+def test_systemd_is_told_that_a_program_is_ready_lives_and_ends(bridge, told, role):
+    bridge.add_table()
+    if role == "consumer":
+        bridge.producer()
+    program = started(bridge, told, role)
+    wait_until(lambda: "READY=1" in told(), 60, "READY=1", [program])
+    assert program.get("/readyz")[0] == 200
+    wait_until(lambda: told().count("WATCHDOG=1") >= 3, 30, "signs of life", [program])
+    program.sigterm()
+    assert told()[-1] == "STOPPING=1" and told().count("READY=1") == 1
+
+
+def test_a_program_that_stands_still_gives_no_sign_of_life(bridge, told):
+    bridge.add_table()
+    program = started(bridge, told, "producer")
+    wait_until(lambda: "WATCHDOG=1" in told(), 60, "signs of life", [program])
+    program.hang()
+    told()
+    before = len(told())
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.process.wait(3)
+    assert len(told()) == before
+    program.signal(signal.SIGCONT)
+    wait_until(lambda: len(told()) > before, 30 * PATIENCE, "signs of life again", [program])
+
+
+def test_an_outage_is_no_reason_to_be_restarted(bridge, told):
+    """MongoDB is away: health says so, and the program lives."""
+    bridge.add_table()
+    bridge.producer()
+    program = started(bridge, told, "consumer")
+    wait_until(lambda: "READY=1" in told(), 60, "READY=1", [program])
+    bridge.parts.need_ours("mongodb")
+    bridge.parts.script("stop", "mongodb")
+    try:
+        before = len(told())
+        wait_until(lambda: len(told()) >= before + 6, 30, "signs of life", [program])
+    finally:
+        bridge.parts.script("start", "mongodb")
+
+
+def test_a_command_by_hand_says_nothing_to_systemd(bridge, told):
+    program = bridge.run(
+        "producer", {"start.timeout": 2}, ("--pause", "nobody-knows-it"), env={"NOTIFY_SOCKET": told.path}.items()
+    )
+    assert program.process.returncode != 0 and told() == []
+
+
+def test_the_programs_are_hardened():
+    """Position independent, relocations read only, stack protected, sources fortified."""
+    release_build()
+    for name in PROGRAMS:
+        path = bin_dir() / f"dynaferry-{name}"
+        said = subprocess.run(["readelf", "-hdlW", "--dyn-syms", path], check=True, capture_output=True, text=True).stdout
+        assert "DYN (Position-Independent Executable" in said or "Type:                              DYN" in said
+        assert "GNU_RELRO" in said and "BIND_NOW" in said
+        assert re.search(r"GNU_STACK +\S+ \S+ \S+ \S+ \S+ RW +0x", said), "an executable stack"
+        assert "__stack_chk_fail" in said and re.search(r"__\w+_chk\b", said)
+
+
+def test_the_package_script_knows_no_argument():
+    answer = subprocess.run([ROOT / "scripts" / "package", "--help"], capture_output=True, text=True)
+    assert answer.returncode == 64 and "scripts/package" in answer.stderr

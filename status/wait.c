@@ -21,7 +21,7 @@ struct asked { /* of a table */
     char *id;          /* of the last request; NULL: none was sent */
     int64_t sent_ms;   /* monotonic */
     int64_t before_ms; /* -1: its owner has not said yet what time it is at the source */
-    bool was_refused;
+    char *refused;     /* why; NULL: the last request was not */
 };
 
 struct waiting {
@@ -39,6 +39,7 @@ static void waiting_release(struct waiting *waiting)
     for (size_t i = 0; i < waiting->count; i++) {
         free(waiting->asked[i].table);
         free(waiting->asked[i].id);
+        free(waiting->asked[i].refused);
     }
     free(waiting->asked);
     signal_sender_free(waiting->sender);
@@ -97,8 +98,10 @@ static void take_answer(struct asked *asked, const struct ledger_table *record)
 
         if (strcmp(handled->id, asked->id) != 0)
             continue;
-        asked->was_refused = *handled->refused != '\0';
-        if (!asked->was_refused && asked->before_ms < 0 && handled->ts_ms > 0)
+        free(TAKE(asked->refused));
+        if (*handled->refused)
+            asked->refused = xstrdup(handled->refused);
+        else if (asked->before_ms < 0 && handled->ts_ms > 0)
             asked->before_ms = handled->ts_ms;
     }
 }
@@ -106,7 +109,7 @@ static void take_answer(struct asked *asked, const struct ledger_table *record)
 /* ---- a look ---- */
 
 /* While the owner has not told the time, whatever hinders it from answering is told. */
-static enum proof judge_unanswered(const struct bridge *bridge,
+static enum proof judge_unanswered(const struct asked *asked, const struct bridge *bridge,
                                    const struct bridge_table *table, struct buf *out)
 {
     enum proof verdict = proof_of(bridge, table, INT64_MAX, out);
@@ -114,6 +117,10 @@ static enum proof judge_unanswered(const struct bridge *bridge,
     if (verdict != PROOF_ASK && verdict != PROOF_HELD)
         return verdict;
     buf_reset(out);
+    if (asked->refused) {
+        buf_printf(out, "its producer can't tell: %s", asked->refused);
+        return PROOF_NEVER;
+    }
     buf_printf(out, "%s",
                table->producer || !bridge->producers_known ? "its producer has not answered yet"
                                                            : "no producer carries it");
@@ -127,7 +134,7 @@ static enum proof judge(struct waiting *waiting, const struct bridge *bridge,
     enum proof verdict;
 
     take_answer(asked, &table->record);
-    verdict = asked->before_ms < 0 ? judge_unanswered(bridge, table, out)
+    verdict = asked->before_ms < 0 ? judge_unanswered(asked, bridge, table, out)
                                    : proof_of(bridge, table, asked->before_ms, out);
     if (verdict == PROOF_ASK)
         ask(waiting, asked);

@@ -221,6 +221,20 @@ def test_waiting_without_a_producer(bridge):
     assert answer.returncode == NOT_SO and f"{table.name}: no producer carries it" in answer.stderr, story(answer)
 
 
+def test_a_table_without_a_stream_can_not_be_waited_for(bridge):
+    """A copy holds what was there while it was made; nobody reads what was written since."""
+    table = bridge.add_table(stream=None)
+    put(bridge, table, "a row")
+    bridge.settings["sync_mode"] = "full"
+    assert bridge.producer().wait(60) == SO
+    bridge.consumer()
+    bridge.wait_applied()
+    one = the_table(status(bridge), table)
+    assert (one["phase"], one["lag"], one["shards"]) == ("tail", 0, [])
+    answer = run(bridge, "--wait-for", "now", "--timeout", "4")
+    assert answer.returncode == NOT_SO and "no producer carries it" in answer.stderr, story(answer)
+
+
 def test_what_lies_with_the_dead_letters_is_not_held(bridge):
     """It is no use waiting: that is told at once. Once they are replayed, all is there."""
     bridge.settings["topic.max.message.bytes"] = 69632

@@ -112,11 +112,18 @@ static enum log_verdict judge_position(struct judgement *judgement)
     return oldest->offset > position ? LOG_TRUNCATED : LOG_OTHER;
 }
 
+/* Who has not applied a begin stands before it. Else the log lost its end, and has grown again
+ * over the position since: what was appended there was never applied. */
+static bool lost_its_end(const struct log_claim *claim)
+{
+    return claim->newest != POSITION_NONE && claim->newest < claim->position;
+}
+
 enum log_verdict topic_identity_judge(enum log_place *ret, const struct log_claim *claim,
                                       const struct log_sight sights[LOG_PLACES])
 {
     struct judgement judgement = {.claim = claim, .sights = sights};
-    enum log_verdict verdict = judge_begin(&judgement);
+    enum log_verdict verdict = lost_its_end(claim) ? LOG_OTHER : judge_begin(&judgement);
 
     if (verdict == LOG_SAME && claim->doubted)
         verdict = judge_position(&judgement);

@@ -14,7 +14,9 @@
 #define CLAIM .log_id = "log", .generation = 5, .begin = 10, .position = 100
 #define NEWER .newest = 60, .newest_generation = 6
 static const struct log_claim plain = {CLAIM, .newest = POSITION_NONE};
-static const struct log_claim newer = {CLAIM, NEWER};
+static const struct log_claim newer = {
+    .log_id = "log", .generation = 5, .begin = 10, .position = 55, NEWER};
+static const struct log_claim beyond = {CLAIM, NEWER}; /* 100 is behind the newer begin, at 60 */
 static const struct log_claim doubted = {CLAIM, .newest = POSITION_NONE, .doubted = true};
 static const struct log_claim blind = {
     .log_id = "log", .generation = 5, .begin = POSITION_NONE, .newest = POSITION_NONE};
@@ -98,6 +100,11 @@ static const struct {
     {"retention took both begins", &newer, SAME, {OUTSIDE, [3] = RECORD(80, 6)}},
     {"too old for behind the later begin", &newer, OTHER, {OUTSIDE, [3] = RECORD(80, 5)}},
 
+    {"a position behind a later begin that it has not applied: the log had lost its end",
+     &beyond,
+     OTHER,
+     {{0}}},
+
     {"no begin is known", &blind, LOOK(OLDEST), {{0}}},
     {"no begin is known, and what is there fits", &blind, SAME, {[3] = RECORD(0, 5)}},
     {"no begin is known, and what is there does not fit", &blind, OTHER, {[3] = RECORD(0, 4)}},
@@ -141,7 +148,7 @@ static void a_look_comes_to_an_end(void **state)
                                             RECORD(80, 6),
                                             END(0),
                                             END(200)};
-    const struct log_claim *claims[] = {&plain, &newer, &doubted, &blind};
+    const struct log_claim *claims[] = {&plain, &newer, &beyond, &doubted, &blind};
 
     (void)state;
     for (size_t run = 0; run < ARRAY_LEN(claims) * 7 * 7 * 7; run++) {

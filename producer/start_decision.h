@@ -7,6 +7,8 @@
 #include "producer/producer.h"
 
 #define START_OTHER_LOG "the data topic was made anew, or lost its end"
+/* What every reason begins with for which the next generation is in another log. */
+#define START_LOST_LOG "the data topic"
 
 enum start_verdict {
     START_NEW,    /* a new generation */

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/kafka/kafka_topic.h"
@@ -10,6 +11,7 @@
 #include "producer/ledger_dues.h"
 #include "producer/segment_reader.h"
 #include "producer/shard_reader.h"
+#include "producer/start_decision.h"
 #include "producer/start_trouble.h"
 #include "producer/table_health.h"
 #include "producer/table_look.h"
@@ -140,6 +142,8 @@ static bool set_halted(struct table_worker *w, void *arg)
     t->phase = w->halt_phase;
     t->retry = false;
     if (t->phase == PHASE_GAP) {
+        t->lost_log =
+            t->lost_log || strncmp(w->halt_reason, START_LOST_LOG, strlen(START_LOST_LOG)) == 0;
         t->renew = w->p->renews_gaps;
         t->gaps = gap_pace_count(t, ddb_source_now_ms(w->p->source));
     }

@@ -142,7 +142,8 @@ static int has_grown(const struct table_worker *w, struct error *err)
 /* It takes the place of one that is lost, or of none. */
 static int check_other_log(struct table_worker *w, int64_t *ret_newest, struct error *err)
 {
-    int32_t wanted = (int32_t)config_int(w->p->config, "topic.partitions");
+    int32_t wanted = w->known.lost_log ? w->known.partitions
+                                       : (int32_t)config_int(w->p->config, "topic.partitions");
 
     if (topic_search_generation(ret_newest, w->p->config, w->topic, w->partitions, err) < 0)
         return -1;
@@ -151,12 +152,15 @@ static int check_other_log(struct table_worker *w, int64_t *ret_newest, struct e
     return kafka_topic_check_partitions(w->topic, w->partitions, wanted, err);
 }
 
-/* *ret_newest: the newest generation that it is known to hold. */
+/* *ret_newest: the newest generation that it is known to hold. One that lost its end begins as
+ * another log, though the begin of the last generation still stands there: positions that are
+ * behind that end, the target's and the shards', mean nothing. */
 static int look_at_topic(struct table_worker *w, bool *ret_same, int64_t *ret_newest,
                          struct error *err)
 {
     if (check_topic(w, err) < 0 || table_topic_is_same_log(w, ret_same, NULL, err) < 0)
         return -1;
+    *ret_same = *ret_same && !w->known.lost_log;
     if (!*ret_same)
         return check_other_log(w, ret_newest, err);
     return w->partitions == w->known.partitions ? 0 : has_grown(w, err);

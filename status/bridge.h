@@ -16,6 +16,7 @@
 #define NOT_KNOWN (-1)
 
 struct bridge_partition { /* of a data topic */
+    int64_t low;          /* the first offset that the log still has */
     int64_t end;          /* behind its last committed record */
     struct position_doc position;
     bool position_known; /* the target was asked; .found: it has one */

@@ -84,8 +84,10 @@ static void add_partitions(struct bridge_table *table)
 {
     table->partitions = xcalloc((size_t)table->record.partitions, sizeof(*table->partitions));
     for (int32_t p = 0; p < table->record.partitions; p++)
-        table->partitions[p] = (struct bridge_partition){
-            .end = NOT_KNOWN, .waits_ms = NOT_KNOWN, .position = position_doc_absent};
+        table->partitions[p] = (struct bridge_partition){.low = NOT_KNOWN,
+                                                         .end = NOT_KNOWN,
+                                                         .waits_ms = NOT_KNOWN,
+                                                         .position = position_doc_absent};
 }
 
 static void read_table(struct reading *reading, struct ledger_cache *ledger)

@@ -20,10 +20,10 @@ struct group { /* of letters that share table, stage and reason */
     struct group *next;
 };
 
-struct letter { /* known by its message key, which a mark and a second try have too */
+struct letter {
+    int64_t offset; /* a mark names it; keys of messages are those of several items */
     struct group *group;
     UT_hash_handle hh;
-    char key[];
 };
 
 struct letter_side {
@@ -102,26 +102,25 @@ static struct group *find_group(struct letter_side *side, const char *table, con
     return group;
 }
 
-static void add_letter(struct letter_side *side, struct bytes key, struct bytes raw_table,
+static void add_letter(struct letter_side *side, int64_t offset, struct bytes raw_table,
                        struct bytes message)
 {
     AUTO(free_charp) char *table = json_unescape_dup(raw_table, NULL);
     AUTO(free_charp) char *stage = text_of(message, "stage");
     AUTO(free_charp) char *reason = text_of(message, "reason");
-    struct letter *letter = xcalloc(1, sizeof(*letter) + key.len);
+    struct letter *letter = xcalloc(1, sizeof(*letter));
 
     reason[text_cut(bytes_of(reason), REASON_BYTES)] = '\0';
-    memcpy(letter->key, key.p, key.len);
+    letter->offset = offset;
     letter->group = find_group(side, table, stage, reason);
     letter->group->count++;
-    HASH_ADD_KEYPTR(hh, side->letters, letter->key, key.len, letter);
+    HASH_ADD(hh, side->letters, offset, sizeof(letter->offset), letter);
 }
 
 static bool take_record(void *arg, struct kafka_range *range, const rd_kafka_message_t *message)
 {
     struct letter_side *side = arg;
     struct bytes text = {message->payload, message->len};
-    struct bytes key = {message->key, message->key_len};
     struct dead_letter_seen seen;
     struct letter *letter;
     struct error err;
@@ -130,13 +129,15 @@ static bool take_record(void *arg, struct kafka_range *range, const rd_kafka_mes
     if (HASH_COUNT(side->letters) >= LETTERS_MOST)
         return false;
     side->next = message->offset + 1;
-    if (key.len == 0 || dead_letter_see(&seen, text, &err) < 0)
+    if (dead_letter_see(&seen, text, &err) < 0)
         return true; /* somebody else's */
-    HASH_FIND(hh, side->letters, key.p, key.len, letter);
+    if (!seen.is_mark) {
+        add_letter(side, message->offset, seen.table, text);
+        return true;
+    }
+    HASH_FIND(hh, side->letters, &seen.offset, sizeof(seen.offset), letter);
     if (letter)
         letter_remove(side, letter);
-    if (!seen.is_mark)
-        add_letter(side, key, seen.table, text);
     return true;
 }
 

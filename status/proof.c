@@ -1,6 +1,7 @@
 #include "status/proof.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "common/base/time_text.h"
 #include "status/applied.h"
@@ -36,12 +37,36 @@ static enum proof proof_of_phase(const struct bridge_table *table, struct buf *o
     return PROOF_NEVER;
 }
 
+/* A shard that was read to its end goes on in others. */
+static bool goes_on(const struct bridge_table *table, const struct ledger_shard *shard)
+{
+    for (size_t i = 0; i < table->shard_count; i++)
+        if (strcmp(table->shards[i].parent, shard->id) == 0)
+            return true;
+    return false;
+}
+
+static const struct ledger_shard *end_without_child(const struct bridge_table *table)
+{
+    for (size_t i = 0; i < table->shard_count; i++)
+        if (table->shards[i].status == SHARD_DONE && !goes_on(table, &table->shards[i]))
+            return &table->shards[i];
+    return NULL;
+}
+
 static enum proof proof_of_shards(const struct bridge_table *table, int64_t before_ms,
                                   struct buf *out)
 {
-    const struct ledger_shard *oldest = NULL;
+    const struct ledger_shard *oldest = NULL, *closed = end_without_child(table);
     char time[TIME_TEXT_SIZE];
     size_t behind = 0;
+
+    if (table->shard_count == 0)
+        return missing(PROOF_ASK, out, "no shard of its stream is known");
+    if (closed) {
+        buf_printf(out, "the shard that follows %s is not listed yet", closed->id);
+        return PROOF_ASK;
+    }
 
     for (size_t i = 0; i < table->shard_count; i++) {
         const struct ledger_shard *shard = &table->shards[i];

@@ -15,16 +15,21 @@ void topic_side_read_ends(struct bridge *bridge, rd_kafka_t *rk, int64_t timeout
     for (size_t i = 0; i < bridge->count; i++) {
         struct bridge_table *table = &bridge->tables[i];
         int32_t count = table->record.partitions;
-        int64_t *ends = xcalloc((size_t)MAX(count, 1), sizeof(*ends));
+        int64_t *offsets = xcalloc(2 * (size_t)MAX(count, 1), sizeof(*offsets));
+        const char *topic = table->record.topic;
         struct error err;
 
-        if (count > 0 && kafka_topic_end_offsets(ends, rk, table->record.topic, 0, count,
-                                                 timeout_ms, &err) < 0)
+        if (count > 0 &&
+            (kafka_topic_begin_offsets(offsets, rk, topic, 0, count, timeout_ms, &err) < 0 ||
+             kafka_topic_end_offsets(offsets + count, rk, topic, 0, count, timeout_ms, &err) <
+                 0))
             bridge_not_read(bridge, "topics", err.message);
         else
-            for (int32_t p = 0; p < count; p++)
-                table->partitions[p].end = ends[p];
-        free(ends);
+            for (int32_t p = 0; p < count; p++) {
+                table->partitions[p].low = offsets[p];
+                table->partitions[p].end = offsets[count + p];
+            }
+        free(offsets);
     }
 }
 
@@ -58,7 +63,7 @@ static void list_firsts(const struct bridge *bridge, struct firsts *firsts)
         for (int32_t p = 0; p < table->record.partitions; p++) {
             struct bridge_partition *partition = &table->partitions[p];
 
-            if (!partition->position_known || partition->end < 0)
+            if (applied_lag(table, p) == NOT_KNOWN)
                 continue;
             firsts->partitions[firsts->count] = partition;
             firsts->ranges[firsts->count++] =

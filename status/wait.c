@@ -11,7 +11,10 @@
 #include "common/run/stop.h"
 #include "status/proof.h"
 
-#define LOOK_MS 300
+#define LOOK_MS 500
+/* In a row. The parts are read one after another, and a transaction is not seen in all
+ * partitions at once: what one look finds held, two have to. */
+#define LOOKS 2
 #define ASK_AGAIN_MS 10000
 #define TELL_EVERY_MS 5000
 #define WHY_BYTES ((size_t)64 << 10)
@@ -143,6 +146,7 @@ static enum proof judge(struct waiting *waiting, const struct bridge *bridge,
 
 struct found {
     size_t tables, held, never;
+    bool all_read;
 };
 
 static bool is_of_wait(const struct waiting *waiting, const struct bridge_table *table)
@@ -159,6 +163,7 @@ static void look(struct waiting *waiting, struct found *ret, struct buf *ret_why
     *ret = (struct found){0};
     buf_init(&why, WHY_BYTES);
     bridge_reader_look(&bridge, waiting->reader, waiting->wait->table);
+    ret->all_read = bridge.unread_count == 0;
     for (size_t i = 0; i < bridge.count; i++) {
         const struct bridge_table *table = &bridge.tables[i];
         enum proof verdict;
@@ -221,11 +226,13 @@ int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
                               .began_ms = clock_mono_ms(),
                               .told_ms = clock_mono_ms()};
     struct found found;
+    int held = 0;
 
     for (;;) {
         buf_reset(ret_why);
         look(&waiting, &found, ret_why);
-        if (found.tables > 0 && found.held == found.tables) {
+        held = found.all_read && found.tables > 0 && found.held == found.tables ? held + 1 : 0;
+        if (held == LOOKS) {
             if (!wait->quiet)
                 tell_held(&waiting, &found);
             return 0;

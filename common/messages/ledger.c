@@ -262,6 +262,7 @@ static const struct json_field table_list[] = {
     JSON_FIELD("indexes", struct ledger_table, indexes, &indexes_kind),
     JSON_FIELD("renew", struct ledger_table, renew, &json_fields_mark),
     JSON_FIELD("forget", struct ledger_table, forget, &json_fields_mark),
+    JSON_FIELD("lost_log", struct ledger_table, lost_log, &json_fields_mark),
     JSON_FIELD("retry", struct ledger_table, retry, &json_fields_mark),
     JSON_FIELD("gaps", struct ledger_table, gaps, &json_fields_count_or_none),
     {BYTES_LIT("handled"), &handled_kind}, /* at: the record */

@@ -38,10 +38,11 @@ struct ledger_table {
     char *table;
     char *topic;
     enum ledger_phase phase;
-    char *reason;       /* of gap, paused, gone, failed; "" else */
-    bool renew;         /* of gap: a new generation begins by itself */
-    bool forget;        /* of gone: its records are to be removed */
-    bool retry;         /* of gone, failed: somebody asked, and it is looked at again */
+    char *reason;  /* of gap, paused, gone, failed; "" else */
+    bool renew;    /* of gap: a new generation begins by itself */
+    bool forget;   /* of gone: its records are to be removed */
+    bool lost_log; /* of gap: its topic is not the log any more that it was, or lost its end */
+    bool retry;    /* of gone, failed: somebody asked, and it is looked at again */
     int64_t generation; /* 0: none has begun (a table that could not start); nothing but phase
                            and reason counts */
     char *table_id;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,11 @@ void notify_turn(void)
     atomic_store_explicit(&turned_ms, clock_mono_ms(), memory_order_relaxed);
 }
 
-/* Nobody waits for it: systemd that is busy is told again. */
-static void say(const struct notify *notify, const char *what)
+/* Nobody waits for it. False: systemd was busy. */
+static bool say(const struct notify *notify, const char *what)
 {
-    sendto(notify->socket, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT,
-           (const struct sockaddr *)&notify->address, notify->address_len);
+    return sendto(notify->socket, what, strlen(what), MSG_NOSIGNAL | MSG_DONTWAIT,
+                  (const struct sockaddr *)&notify->address, notify->address_len) >= 0;
 }
 
 /* ---- the thread ---- */
@@ -55,8 +56,8 @@ static void ping(const struct notify *notify, int64_t *next_ms)
     if (notify->watchdog_ms == 0 || now < *next_ms ||
         now - atomic_load(&turned_ms) > notify->watchdog_ms)
         return;
-    say(notify, "WATCHDOG=1");
-    *next_ms = now + notify->watchdog_ms / 3;
+    if (say(notify, "WATCHDOG=1"))
+        *next_ms = now + notify->watchdog_ms / 3;
 }
 
 static void *notify_loop(void *arg)
@@ -67,10 +68,8 @@ static void *notify_loop(void *arg)
 
     AUTO_LOCK(&notify->lock);
     while (!notify->over && !stop_requested()) {
-        if (!ready && health_is_ready()) {
-            say(notify, "READY=1");
-            ready = true;
-        }
+        if (!ready && health_is_ready())
+            ready = say(notify, "READY=1");
         ping(notify, &next_ms);
         clock_cond_wait(&notify->changed, &notify->lock, clock_mono_ms() + LOOK_MS);
     }

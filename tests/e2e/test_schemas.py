@@ -73,7 +73,7 @@ def test_the_documents_examples_are_these():
 def optional_members(example):
     return {
         "event-update": {"before"},
-        "ledger-table": {"indexes", "renew", "gaps", "handled"},
+        "ledger-table": {"indexes", "renew", "lost_log", "gaps", "handled"},
         "ledger-place": {"forget"},
         "ledger-shard": {"adopted"},
         "signal-snapshot": {"reason"},

@@ -136,7 +136,7 @@ static void the_last_handled_requests_are_kept(void **state)
 
         ledger_table_handled(&t, &handled);
     }
-    t.renew = t.retry = true;
+    t.renew = t.retry = t.lost_log = true;
     t.gaps = 2;
     buf_init(&out, 65536);
     ledger_table_encode(&out, &t);
@@ -147,6 +147,7 @@ static void the_last_handled_requests_are_kept(void **state)
     assert_int_equal(again.handled[3].ts_ms, 1003);
     assert_true(again.renew);
     assert_true(again.retry);
+    assert_true(again.lost_log);
     assert_int_equal(again.gaps, 2);
 }
 

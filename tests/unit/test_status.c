@@ -29,7 +29,8 @@ struct scene {
 
 static void place(struct bridge_partition *at, int64_t offset, int64_t end)
 {
-    *at = (struct bridge_partition){.end = end,
+    *at = (struct bridge_partition){.low = 0,
+                                    .end = end,
                                     .position = position_doc_absent,
                                     .position_known = true,
                                     .waits_ms = offset < end ? NOW - 2000 : 0};
@@ -143,6 +144,20 @@ static void markers_alone_are_no_lag(void **state)
     assert_int_equal(applied_lag(scene.table, 0), NOT_KNOWN);
 }
 
+/* Retention took what comes next; or the topic is another one, or lost its end. */
+static void what_the_log_does_not_hold_is_not_known_to_be_applied(void **state)
+{
+    AUTO(scene_close) struct scene scene;
+
+    (void)state;
+    scene_open(&scene);
+    scene.table->partitions[0].low = 101;
+    scene.table->partitions[0].end = 101;
+    assert_int_equal(applied_lag(scene.table, 0), NOT_KNOWN);
+    place(&scene.table->partitions[0], 100, 99);
+    assert_int_equal(applied_lag(scene.table, 0), NOT_KNOWN);
+}
+
 /* ---- figures ---- */
 
 static struct totals totals(const struct scene *scene, const struct bridge *before)
@@ -251,8 +266,31 @@ static void a_shard_that_waits_for_its_parent_counts(void **state)
     scene.table->shards[scene.table->shard_count++] =
         shard("child", SHARD_WAIT_FATHER, NOW - HOUR);
     assert_int_equal(proof(&scene, NOW - 1000, "1 shard is not proven"), PROOF_ASK);
-    scene.table->shards[1].status = SHARD_DONE;
+    scene.table->shards[1].status = SHARD_NO_NEED;
     assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
+}
+
+static void a_closed_shard_without_a_child_is_not_the_end(void **state)
+{
+    AUTO(scene_close) struct scene scene;
+
+    (void)state;
+    scene_open(&scene);
+    scene.table->shards[scene.table->shard_count++] = shard("closed", SHARD_DONE, NOW);
+    assert_int_equal(proof(&scene, NOW - 1000, "that follows closed is not listed"), PROOF_ASK);
+    set_text(&scene.table->shards[0].parent, "closed");
+    assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
+}
+
+static void a_table_without_shards_is_not_followed(void **state)
+{
+    AUTO(scene_close) struct scene scene;
+
+    (void)state;
+    scene_open(&scene);
+    ledger_shard_release(&scene.table->shards[0]);
+    scene.table->shard_count = 0;
+    assert_int_equal(proof(&scene, NOW - 1000, "no shard of its stream"), PROOF_ASK);
 }
 
 static void a_partition_that_is_behind_is_waited_for(void **state)
@@ -358,8 +396,10 @@ static void fill_example(struct scene *scene)
     strcpy(table->partitions[0].position.log_id, "9f86d081884c7d65");
     strcpy(table->partitions[0].position.owner, "host-b-77-1");
     table->partitions[0].consumer = xstrdup("host-b");
-    table->partitions[1] = (struct bridge_partition){
-        .end = NOT_KNOWN, .waits_ms = NOT_KNOWN, .position = position_doc_absent};
+    table->partitions[1] = (struct bridge_partition){.low = NOT_KNOWN,
+                                                     .end = NOT_KNOWN,
+                                                     .waits_ms = NOT_KNOWN,
+                                                     .position = position_doc_absent};
     add_letters(scene, 2);
     add_member(&scene->bridge, "producer", "host-a", "/10.0.0.1");
     add_member(&scene->bridge, "consumer", "host-b", "/10.0.0.2");
@@ -399,11 +439,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_applied_again_is_not_held),
         cmocka_unit_test(markers_alone_are_no_lag),
+        cmocka_unit_test(what_the_log_does_not_hold_is_not_known_to_be_applied),
         cmocka_unit_test(a_snapshot_shows_how_far_it_is),
         cmocka_unit_test(the_oldest_open_shard_counts),
         cmocka_unit_test(one_partition_that_is_not_known_makes_the_lag_unknown),
         cmocka_unit_test(all_is_held_when_all_is_read_and_applied),
         cmocka_unit_test(a_shard_that_waits_for_its_parent_counts),
+        cmocka_unit_test(a_closed_shard_without_a_child_is_not_the_end),
+        cmocka_unit_test(a_table_without_shards_is_not_followed),
         cmocka_unit_test(a_partition_that_is_behind_is_waited_for),
         cmocka_unit_test(a_partition_without_a_position_is_not_held),
         cmocka_unit_test(each_phase_says_what_is_missing),

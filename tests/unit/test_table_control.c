@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "producer/start_decision.h"
 #include "support_table_bench.h"
 
 static void a_table_that_stops_gives_its_place_among_the_scans_back(void **state)
@@ -48,6 +49,30 @@ static void a_stop_that_an_abort_took_back_is_written_again(void **state)
     bench_control(&b);
     assert_string_equal(world.last_value, "");
     bench_end(&b);
+}
+
+static void a_lost_log_is_in_the_record_of_the_gap(void **state)
+{
+    static const struct {
+        const char *why;
+        bool lost;
+    } cases[] = {{START_OTHER_LOG, true},
+                 {"the data topic is gone", true},
+                 {"the data topic was made anew: partition 1 went from 7 to 3", true},
+                 {"the table was deleted and made again", false}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct ledger_table known = bench_record(PHASE_TAIL, 1);
+        struct bench b;
+
+        bench_begin(&b, SYNC_FULL, &known);
+        bench_resume(&b);
+        table_worker_halt(b.w, PHASE_GAP, cases[i].why);
+        bench_control(&b);
+        assert_int_equal(strstr(world.last_value, "\"lost_log\":true") != NULL, cases[i].lost);
+        bench_end(&b);
+    }
 }
 
 static void
@@ -295,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_that_stops_gives_its_place_among_the_scans_back),
         cmocka_unit_test(a_stop_that_an_abort_took_back_is_written_again),
+        cmocka_unit_test(a_lost_log_is_in_the_record_of_the_gap),
         cmocka_unit_test(
             a_gap_is_committed_and_left_by_all_readers_before_the_table_starts_again),
         cmocka_unit_test(a_second_gap_in_a_row_waits),

@@ -34,7 +34,7 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
 static int open_handle(struct owner_group *group, struct error *err)
 {
     const struct config *c = group->p->config;
-    AUTO(free_charp) char *id = xasprintf("%s-producer", group->p->prefix);
+    AUTO(free_charp) char *id = kafka_producer_group(c);
     AUTO(free_charp) char *session = xasprintf("%d", OWNER_GROUP_SESSION_MS);
     bool is_static = config_is_set(c, "instance.id");
     const struct kafka_setting settings[] = {

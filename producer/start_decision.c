@@ -50,7 +50,7 @@ static struct start_decision decide_tail(const struct start_asked *asked)
 static struct start_decision decide_topic(const struct start_asked *asked)
 {
     if (asked->topic_partitions == 0)
-        return halt_with(PHASE_GAP, "the data topic is gone");
+        return halt_with(PHASE_GAP, START_NO_LOG);
     if (asked->is_other_log)
         return halt_with(PHASE_GAP, START_OTHER_LOG);
     if (asked->topic_partitions != asked->known->partitions)

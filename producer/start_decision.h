@@ -6,9 +6,10 @@
 #include "common/messages/ledger.h"
 #include "producer/producer.h"
 
-#define START_OTHER_LOG "the data topic was made anew, or lost its end"
 /* What every reason begins with for which the next generation is in another log. */
-#define START_LOST_LOG "the data topic"
+#define START_LOST_LOG "the data topic "
+#define START_NO_LOG START_LOST_LOG "is gone"
+#define START_OTHER_LOG START_LOST_LOG "was made anew, or lost its end"
 
 enum start_verdict {
     START_NEW,    /* a new generation */

@@ -87,8 +87,7 @@ static void look_at_topic(struct table_worker *w)
     if (!due || kafka_topic_partition_count(&partitions, w->p->admin, w->topic, &err) < 0)
         return;
     pthread_mutex_lock(&w->lock);
-    gone =
-        partitions == 0 && doubt_said(&w->topic_doubt, "the data topic is gone", now, doubt_ms);
+    gone = partitions == 0 && doubt_said(&w->topic_doubt, START_NO_LOG, now, doubt_ms);
     if (partitions > 0)
         doubt_clear(&w->topic_doubt);
     w->topic_at_ms = now + MAX(doubt_again_ms(&w->topic_doubt, doubt_ms), CONTROL_MS);
@@ -96,7 +95,7 @@ static void look_at_topic(struct table_worker *w)
     if (!gone)
         return;
     topic_writer_gate_try_now(w->writer, &w->member); /* what follows is for another topic */
-    table_worker_halt(w, PHASE_GAP, "the data topic is gone");
+    table_worker_halt(w, PHASE_GAP, START_NO_LOG);
 }
 
 static int64_t run(struct append_context *a)

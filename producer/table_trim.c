@@ -9,7 +9,6 @@
 #include "common/run/log.h"
 
 #define SHOW_EVERY_MS 2000
-#define STREAM_KEEPS_MS (24 * 3600 * 1000LL)
 
 struct trim_series {
     char *shard;
@@ -140,7 +139,7 @@ static void look_at(struct table_worker *w, struct trim_look *ret)
                      : 0;
     for (size_t i = 0; i < ret->count; i++) {
         ret->nearest[i].shard = xstrdup(nearest[i].shard->now.id);
-        ret->nearest[i].left_ms = nearest[i].complete_to_ms + STREAM_KEEPS_MS - now;
+        ret->nearest[i].left_ms = nearest[i].complete_to_ms + LEDGER_STREAM_KEEPS_MS - now;
     }
 }
 

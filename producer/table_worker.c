@@ -365,8 +365,8 @@ static void on_log_lost(void *arg, int32_t partition, int64_t offset, int64_t be
 {
     struct table_worker *w = arg;
     AUTO(free_charp)
-    char *why = xasprintf("the data topic was made anew: partition %" PRId32
-                          " gave offset %" PRId64 " after %" PRId64,
+    char *why = xasprintf(START_LOST_LOG "was made anew: partition %" PRId32
+                                         " gave offset %" PRId64 " after %" PRId64,
                           partition, offset, before);
 
     table_worker_halt(w, PHASE_GAP, why);

@@ -21,11 +21,10 @@ int64_t applied_offset(const struct bridge_table *table, int32_t partition)
 int64_t applied_lag(const struct bridge_table *table, int32_t partition)
 {
     const struct bridge_partition *at = &table->partitions[partition];
-
     int64_t applied = applied_offset(table, partition);
 
     if (!at->position_known || at->low < 0 || at->end < 0 || applied < at->low ||
         applied > at->end)
         return NOT_KNOWN;
-    return at->is_applied ? 0 : at->end - applied;
+    return at->waits_ms == 0 ? 0 : at->end - applied;
 }

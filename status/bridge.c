@@ -8,6 +8,25 @@ bool bridge_shard_is_open(const struct ledger_shard *shard)
     return shard->status != SHARD_DONE && shard->status != SHARD_NO_NEED;
 }
 
+int64_t bridge_shard_read_lag_ms(const struct bridge *bridge, const struct ledger_shard *shard)
+{
+    return MAX(bridge->at_ms - shard->complete_to_ms, 0);
+}
+
+int64_t bridge_shard_trim_ms(const struct bridge *bridge, const struct ledger_shard *shard)
+{
+    return shard->complete_to_ms + LEDGER_STREAM_KEEPS_MS - bridge->at_ms;
+}
+
+int64_t bridge_table_letters(const struct bridge_table *table)
+{
+    int64_t count = 0;
+
+    for (size_t i = 0; i < table->letters_count; i++)
+        count += table->letters[i].count;
+    return count;
+}
+
 struct bridge_table *bridge_find(const struct bridge *bridge, const char *table)
 {
     for (size_t i = 0; i < bridge->count; i++)

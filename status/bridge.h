@@ -22,8 +22,7 @@ struct bridge_partition { /* of a data topic */
     bool position_known; /* the target was asked; .found: it has one */
     char *consumer;      /* who has it in the group; NULL: nobody, or not known */
     int64_t waits_ms; /* the source's time of the first record that is not applied; 0: there is
-                         none */
-    bool is_applied;  /* there is no record behind the position, whatever the offsets say */
+                         none behind the position, whatever the offsets say */
 };
 
 struct bridge_letters { /* unhandled dead letters of one stage and reason */
@@ -74,6 +73,12 @@ struct bridge {
 
 /* "in processing" and everything before it: changes may come from it. */
 bool bridge_shard_is_open(const struct ledger_shard *shard);
+/* Everything older is read from it; until then is left before what is not read may be trimmed
+ * (below 0: it may be already). */
+int64_t bridge_shard_read_lag_ms(const struct bridge *bridge, const struct ledger_shard *shard);
+int64_t bridge_shard_trim_ms(const struct bridge *bridge, const struct ledger_shard *shard);
+/* Of all stages and reasons. */
+int64_t bridge_table_letters(const struct bridge_table *table);
 /* NULL: no such table. */
 struct bridge_table *bridge_find(const struct bridge *bridge, const char *table);
 /* part: once, with the first reason. */

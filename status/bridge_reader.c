@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/kafka/kafka_ranges.h"
 #include "common/kafka/kafka_topic.h"
+#include "common/messages/ledger_cache.h"
 #include "common/mongo/mongo.h"
 #include "status/group_side.h"
 #include "status/ledger_side.h"
@@ -55,11 +56,6 @@ void bridge_reader_free(struct bridge_reader *reader)
         rd_kafka_destroy(reader->rk);
     }
     free(reader);
-}
-
-struct ledger_cache *bridge_reader_ledger(const struct bridge_reader *reader)
-{
-    return reader->ledger;
 }
 
 /* ---- a look ---- */

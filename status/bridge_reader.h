@@ -5,7 +5,6 @@
 #pragma once
 
 #include "common/config/config.h"
-#include "common/messages/ledger_cache.h"
 #include "status/bridge.h"
 
 struct bridge_reader;
@@ -18,5 +17,3 @@ DEFINE_FREEP(struct bridge_reader, bridge_reader_freep, bridge_reader_free)
 
 /* table: only this one; NULL: all. The caller releases. */
 void bridge_reader_look(struct bridge *ret, struct bridge_reader *reader, const char *table);
-/* NULL until a look has read it. */
-struct ledger_cache *bridge_reader_ledger(const struct bridge_reader *reader);

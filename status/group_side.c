@@ -59,7 +59,7 @@ static void take_consumer(void *arg, const struct kafka_group_member *member)
 void group_side_read(struct bridge *bridge, rd_kafka_t *rk, const struct config *config,
                      int timeout_ms)
 {
-    AUTO(free_charp) char *producers = xasprintf("%s-producer", bridge->prefix);
+    AUTO(free_charp) char *producers = kafka_producer_group(config);
     AUTO(free_charp) char *ledger = kafka_ledger_topic(config);
     struct reading reading = {.bridge = bridge, .role = "producer", .ledger = ledger};
     struct error err;

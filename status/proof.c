@@ -67,7 +67,6 @@ static enum proof proof_of_shards(const struct bridge_table *table, int64_t befo
         buf_printf(out, "the shard that follows %s is not listed yet", closed->id);
         return PROOF_ASK;
     }
-
     for (size_t i = 0; i < table->shard_count; i++) {
         const struct ledger_shard *shard = &table->shards[i];
 
@@ -113,12 +112,10 @@ static enum proof proof_of_partitions(const struct bridge_table *table, struct b
 static enum proof proof_of_letters(const struct bridge *bridge,
                                    const struct bridge_table *table, struct buf *out)
 {
-    int64_t count = 0;
+    int64_t count = bridge_table_letters(table);
 
     if (!bridge->letters_known)
         return missing(PROOF_UNKNOWN, out, "the dead letters can't be read");
-    for (size_t i = 0; i < table->letters_count; i++)
-        count += table->letters[i].count;
     if (count == 0)
         return PROOF_HELD;
     buf_printf(out, "%" PRId64 " dead letters are not handled (%s)", count,

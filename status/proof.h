@@ -1,8 +1,9 @@
 /* status/proof.h - does the target hold everything that was written to a table before a time?
  *
- * It does when the snapshot has ended, each open shard was read past the time, and each
- * partition is applied to an end that was asked for after that, with nothing to be applied
- * again. Then a shard's position was committed with its records, before the end. Pure. */
+ * It does when the snapshot has ended, each open shard was read past the time, the successor of
+ * each closed one is known, each partition is applied to an end that was asked for after that,
+ * with nothing to be applied again, and no dead letter waits. Then a shard's position was
+ * committed with its records, before the end. Pure. */
 #pragma once
 
 #include "common/base/bytes.h"

@@ -51,6 +51,7 @@ static bool take_first(void *arg, struct kafka_range *range, const rd_kafka_mess
     partition->waits_ms = rd_kafka_message_timestamp(message, NULL);
     if (event_decode(&event, (struct bytes){message->payload, message->len}, &err) == 0)
         partition->waits_ms = event.source.ts_ms > 0 ? event.source.ts_ms : event.ts_ms;
+    partition->waits_ms = MAX(partition->waits_ms, 1); /* also when nobody tells the time */
     return false;
 }
 
@@ -80,10 +81,8 @@ static void settle(const struct firsts *firsts)
     for (size_t i = 0; i < firsts->count; i++) {
         struct bridge_partition *partition = firsts->partitions[i];
 
-        if (!firsts->ranges[i].over || partition->waits_ms != NOT_KNOWN)
-            continue;
-        partition->waits_ms = 0;
-        partition->is_applied = true;
+        if (firsts->ranges[i].over && partition->waits_ms == NOT_KNOWN)
+            partition->waits_ms = 0;
     }
 }
 

@@ -8,5 +8,5 @@
 /* Fills the ends. Before they are asked for the positions should have been read: then nothing
  * counts as applied that was appended later. */
 void topic_side_read_ends(struct bridge *bridge, rd_kafka_t *rk, int64_t timeout_ms);
-/* After positions and ends; rk is of kafka_ranges_handle. Fills waits_ms and is_applied. */
+/* After positions and ends; rk is of kafka_ranges_handle. Fills waits_ms. */
 void topic_side_read_first(struct bridge *bridge, rd_kafka_t *rk, int64_t timeout_ms);

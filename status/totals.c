@@ -2,8 +2,6 @@
 
 #include "status/applied.h"
 
-#define STREAM_KEEPS_MS (24 * 3600 * 1000LL)
-
 /* ---- the snapshot ---- */
 
 static bool is_finished(const struct bridge_table *table)
@@ -59,7 +57,7 @@ static int64_t eta_of(const struct bridge_table *table, int64_t rows_per_s)
 static void read_shards(struct totals *ret, const struct bridge *bridge,
                         const struct bridge_table *table)
 {
-    int64_t oldest = INT64_MAX;
+    const struct ledger_shard *oldest = NULL;
 
     for (size_t i = 0; i < table->shard_count; i++) {
         const struct ledger_shard *shard = &table->shards[i];
@@ -67,12 +65,13 @@ static void read_shards(struct totals *ret, const struct bridge *bridge,
         if (!bridge_shard_is_open(shard))
             continue;
         ret->open_shards++;
-        oldest = MIN(oldest, shard->complete_to_ms);
+        if (!oldest || shard->complete_to_ms < oldest->complete_to_ms)
+            oldest = shard;
     }
-    if (ret->open_shards == 0)
+    if (!oldest)
         return;
-    ret->read_lag_ms = MAX(bridge->at_ms - oldest, 0);
-    ret->trim_ms = oldest + STREAM_KEEPS_MS - bridge->at_ms;
+    ret->read_lag_ms = bridge_shard_read_lag_ms(bridge, oldest);
+    ret->trim_ms = bridge_shard_trim_ms(bridge, oldest);
 }
 
 /* ---- the target ---- */
@@ -104,10 +103,9 @@ void totals_of(struct totals *ret, const struct bridge *bridge,
                            .read_lag_ms = NOT_KNOWN,
                            .trim_ms = NOT_KNOWN,
                            .apply_lag_ms = NOT_KNOWN,
-                           .letters = bridge->letters_known ? 0 : NOT_KNOWN};
+                           .letters =
+                               bridge->letters_known ? bridge_table_letters(table) : NOT_KNOWN};
     ret->eta_s = eta_of(table, ret->rows_per_s);
     read_shards(ret, bridge, table);
     read_partitions(ret, bridge, table);
-    for (size_t i = 0; i < table->letters_count && bridge->letters_known; i++)
-        ret->letters += table->letters[i].count;
 }

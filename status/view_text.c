@@ -162,15 +162,13 @@ static void write_tables(struct buf *out, const struct bridge *bridge,
 static void fill_shard(struct layout_cell *cells, const struct bridge *bridge,
                        const struct ledger_shard *shard)
 {
-    int64_t read_ms = MAX(bridge->at_ms - shard->complete_to_ms, 0);
-
     cells[0].text = xstrdup(shard->id);
     cells[1].text = xstrdup(ledger_shard_status_name(shard->status));
     cells[2].text = count_text(shard->records);
     if (!bridge_shard_is_open(shard))
         return;
-    cells[3].text = time_text(read_ms);
-    cells[4].text = time_text(MAX(24 * INT64_C(3600000) - read_ms, 0));
+    cells[3].text = time_text(bridge_shard_read_lag_ms(bridge, shard));
+    cells[4].text = time_text(MAX(bridge_shard_trim_ms(bridge, shard), 0));
 }
 
 static void write_shards(struct buf *out, const struct bridge *bridge,

@@ -96,17 +96,16 @@ static void ask(struct waiting *waiting, struct asked *asked)
 /* The first answer says what time "now" is. */
 static void take_answer(struct asked *asked, const struct ledger_table *record)
 {
-    for (size_t i = 0; i < record->handled_count && asked->id; i++) {
-        const struct ledger_handled *handled = &record->handled[i];
+    const struct ledger_handled *handled =
+        asked->id ? ledger_table_find_handled(record, asked->id) : NULL;
 
-        if (strcmp(handled->id, asked->id) != 0)
-            continue;
-        free(TAKE(asked->refused));
-        if (*handled->refused)
-            asked->refused = xstrdup(handled->refused);
-        else if (asked->before_ms < 0 && handled->ts_ms > 0)
-            asked->before_ms = handled->ts_ms;
-    }
+    if (!handled)
+        return;
+    free(TAKE(asked->refused));
+    if (*handled->refused)
+        asked->refused = xstrdup(handled->refused);
+    else if (asked->before_ms < 0 && handled->ts_ms > 0)
+        asked->before_ms = handled->ts_ms;
 }
 
 /* ---- a look ---- */

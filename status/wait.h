@@ -12,7 +12,7 @@ struct wait_for {
     bool quiet;         /* nothing on standard output */
 };
 
-/* 0: it holds all; 1: not within the time, or it never will without a person; -1: ERR_FATAL 2
- * when something could not be read, ERR_RETRY at a stop. *ret_why says what is missing. */
+/* 0: it holds all; 1: not within the time, or it never will without a person; -1: ERR_RETRY at
+ * a stop. What can't be read is waited for, too. *ret_why says what is missing. */
 int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
              const struct config *config, struct buf *ret_why, struct error *err);

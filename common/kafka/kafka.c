@@ -173,6 +173,11 @@ char *kafka_dead_letter_topic(const struct config *c)
     return xasprintf("%s-dead-letter", config_string(c, "topic.prefix"));
 }
 
+char *kafka_producer_group(const struct config *c)
+{
+    return xasprintf("%s-producer", config_string(c, "topic.prefix"));
+}
+
 /* ---- the partitioner of Java's client ---- */
 
 static uint32_t murmur2(struct bytes key)

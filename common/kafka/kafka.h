@@ -46,6 +46,7 @@ char *kafka_data_topic(const struct config *c, const char *table);
 char *kafka_ledger_topic(const struct config *c);
 char *kafka_signal_topic(const struct config *c);
 char *kafka_dead_letter_topic(const struct config *c);
+char *kafka_producer_group(const struct config *c);
 
 /* The partition that Java's client computes (murmur2). */
 int32_t kafka_partition_of(struct bytes key, int32_t partitions);

@@ -376,6 +376,15 @@ void ledger_table_handled(struct ledger_table *t, const struct ledger_handled *h
     json_fields_copy(kept, handled, &handled_fields);
 }
 
+const struct ledger_handled *ledger_table_find_handled(const struct ledger_table *t,
+                                                       const char *id)
+{
+    for (size_t i = 0; i < t->handled_count; i++)
+        if (strcmp(t->handled[i].id, id) == 0)
+            return &t->handled[i];
+    return NULL;
+}
+
 void ledger_segment_encode(struct buf *out, const struct ledger_segment *segment)
 {
     json_fields_encode(out, segment, &segment_fields);

@@ -83,6 +83,9 @@ enum shard_status {      /* NimoShake's words in the ledger */
     SHARD_DONE,          /* "done" */
 };
 
+/* How long a stream keeps a change. */
+#define LEDGER_STREAM_KEEPS_MS (24 * 3600 * INT64_C(1000))
+
 struct ledger_shard {
     int64_t generation; /* the adoption it belongs to */
     char *id;
@@ -122,6 +125,10 @@ void ledger_table_release(struct ledger_table *t);
 void ledger_table_copy(struct ledger_table *ret, const struct ledger_table *t);
 /* Notes a handled request, of which it keeps a copy; the oldest is forgotten. */
 void ledger_table_handled(struct ledger_table *t, const struct ledger_handled *handled);
+/* NULL: it was not, or so many came later. Of a request that was sent twice the first counts.
+ */
+const struct ledger_handled *ledger_table_find_handled(const struct ledger_table *t,
+                                                       const char *id);
 void ledger_segment_release(struct ledger_segment *segment);
 void ledger_shard_release(struct ledger_shard *shard);
 void ledger_shard_copy(struct ledger_shard *ret, const struct ledger_shard *shard);

@@ -11,20 +11,12 @@
 
 #define LOOK_MS 50
 
-/* Of a request that was sent twice the first counts. */
-static const struct ledger_handled *find(const struct ledger_table *record, const char *id)
-{
-    for (size_t i = 0; i < record->handled_count; i++)
-        if (strcmp(record->handled[i].id, id) == 0)
-            return &record->handled[i];
-    return NULL;
-}
-
 enum signal_outcome signal_request_outcome(const struct ledger_table *record,
                                            const struct table_signal *signal, int64_t offset,
                                            const char **ret_refused)
 {
-    const struct ledger_handled *handled = record ? find(record, signal->id) : NULL;
+    const struct ledger_handled *handled =
+        record ? ledger_table_find_handled(record, signal->id) : NULL;
 
     if (!record)
         return signal->type == TABLE_SIGNAL_FORGET ? SIGNAL_TAKEN : SIGNAL_UNKNOWN;

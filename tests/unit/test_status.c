@@ -138,7 +138,7 @@ static void markers_alone_are_no_lag(void **state)
     scene_open(&scene);
     place(&scene.table->partitions[0], 100, 102);
     assert_int_equal(applied_lag(scene.table, 0), 2);
-    scene.table->partitions[0].is_applied = true;
+    scene.table->partitions[0].waits_ms = 0;
     assert_int_equal(applied_lag(scene.table, 0), 0);
     scene.table->partitions[0].position_known = false;
     assert_int_equal(applied_lag(scene.table, 0), NOT_KNOWN);
@@ -304,6 +304,7 @@ static void a_partition_that_is_behind_is_waited_for(void **state)
                      PROOF_WAIT);
     place(&scene.table->partitions[1], 200, 200);
     scene.table->partitions[1].position.again = 150; /* a late write may lie there */
+    scene.table->partitions[1].waits_ms = NOW - 2000;
     assert_int_equal(proof(&scene, NOW - 1000, "50 records left"), PROOF_WAIT);
     scene.table->partitions[1].position_known = false;
     assert_int_equal(proof(&scene, NOW - 1000, "can't be read"), PROOF_UNKNOWN);

@@ -37,57 +37,90 @@ static const char *default_words(const struct config_option *o)
 
 /* --- help --- */
 
-static void print_extra_head(FILE *out, const struct config_extra *x)
-{
-    static const char *const words[] = {[CONFIG_TAKES_VALUE] = " VALUE",
-                                        [CONFIG_FLAG] = "",
-                                        [CONFIG_SWITCH] = "[=on|off]",
-                                        [CONFIG_MAY_TAKE_VALUE] = " [VALUE]"};
+/* Of every program. */
+static const struct config_extra common_extras[] = {
+    {.name = "conf", .wanted = "FILE", .help = "The configuration."},
+    {.name = "nimoshake-conf",
+     .wanted = "FILE",
+     .help = "A configuration of NimoShake. Its keys are taken; what has no meaning here is "
+             "named in the log, or refused with what to do instead. --conf, the environment "
+             "and --set are above it."},
+    {.name = "set",
+     .wanted = "KEY=VALUE",
+     .help = "One value, over all others. May be repeated."},
+    {.name = "print-config",
+     .form = CONFIG_FLAG,
+     .help = "Show the values that would hold, without secrets, and end."},
+    {.name = "help", .letter = 'h', .form = CONFIG_FLAG, .help = ""},
+    {0},
+};
 
-    fputs("  ", out);
+/* "-t, --table TABLE" */
+static void write_head(struct buf *out, const struct config_extra *x)
+{
+    const char *value = x->wanted ? x->wanted : "VALUE";
+
     if (x->letter)
-        fprintf(out, "-%c, ", x->letter);
-    if (x->form == CONFIG_MAY_TAKE_VALUE && x->wanted)
-        fprintf(out, "--%s [%s]\n", x->name, x->wanted);
-    else
-        fprintf(out, "--%s%s%s\n", x->name, x->wanted ? " " : words[x->form],
-                x->wanted ? x->wanted : "");
-}
-
-static void print_extras(FILE *out, const struct config_extra *extras)
-{
-    CONFIG_EXTRAS_EACH(x, extras) {
-        const struct config_option *o = x->key ? config_option_find(x->key) : NULL;
-        const char *fallback = x->fallback || !o ? x->fallback : default_words(o);
-        AUTO(buf_release) struct buf text;
-
-        buf_init(&text, 4096);
-        if (o)
-            buf_printf(&text, "Sets %s. ", o->name);
-        buf_printf(&text, "%s", x->help ? x->help : o->help);
-        if (x->scheme)
-            buf_printf(&text, " Without ://, %s is put before it.", x->scheme);
-        if (fallback)
-            buf_printf(&text, " Default: %s.", fallback);
-        print_extra_head(out, x);
-        print_wrapped(out, "      ", buf_cstr(&text));
+        buf_printf(out, "-%c, ", x->letter);
+    buf_printf(out, "--%s", x->name);
+    switch (x->form) {
+    case CONFIG_FLAG:
+        break;
+    case CONFIG_TAKES_VALUE:
+        buf_printf(out, " %s", value);
+        break;
+    case CONFIG_SWITCH:
+        buf_lit(out, "[=on|off]");
+        break;
+    case CONFIG_MAY_TAKE_VALUE:
+        buf_printf(out, " [%s]", value);
+        break;
     }
 }
 
-static void print_arguments(FILE *out, enum config_program program,
-                            const struct config_extra *extras)
+static void write_help(struct buf *out, const struct config_extra *x)
 {
-    print_extras(out, extras);
-    fprintf(out,
-            "  --conf FILE\n      The configuration.\n"
-            "  --nimoshake-conf FILE\n      A configuration of NimoShake. Its keys are taken; "
-            "what has no meaning here is named\n      in the log, or refused with what to do "
-            "instead. --conf, the environment and --set\n      are above it.\n"
-            "  --set KEY=VALUE\n      One value, over all others. May be repeated.\n"
-            "  --print-config\n      Show the values that would hold, without secrets, and "
-            "end.\n"
-            "  -h, --help\n  %s--version\n\n",
-            config_program_takes_v(program) ? "-v, " : "");
+    const struct config_option *o = x->key ? config_option_find(x->key) : NULL;
+    const char *fallback = x->fallback || !o ? x->fallback : default_words(o);
+
+    if (o)
+        buf_printf(out, "Sets %s. ", o->name);
+    buf_printf(out, "%s", x->help ? x->help : o->help);
+    if (x->scheme)
+        buf_printf(out, " Without ://, %s is put before it.", x->scheme);
+    if (fallback)
+        buf_printf(out, " Default: %s.", fallback);
+}
+
+/* The program's own first. */
+static void each_flag(FILE *out, enum config_program program, const struct config_extra *extras,
+                      void (*print)(FILE *out, const char *head, const char *help))
+{
+    const struct config_extra version[] = {
+        {.name = "version",
+         .letter = config_program_takes_v(program) ? 'v' : '\0',
+         .form = CONFIG_FLAG,
+         .help = ""},
+        {0}};
+    const struct config_extra *const tables[] = {extras, common_extras, version};
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+        CONFIG_EXTRAS_EACH(x, tables[i]) {
+            AUTO(buf_release) struct buf head, help;
+
+            buf_init(&head, 4096);
+            buf_init(&help, 4096);
+            write_head(&head, x);
+            write_help(&help, x);
+            print(out, buf_cstr(&head), buf_cstr(&help));
+        }
+}
+
+static void print_flag_help(FILE *out, const char *head, const char *help)
+{
+    fprintf(out, "  %s\n", head);
+    if (*help)
+        print_wrapped(out, "      ", help);
 }
 
 void config_print_help(FILE *out, enum config_program program,
@@ -103,7 +136,8 @@ void config_print_help(FILE *out, enum config_program program,
     for (const char *const *example = about->examples; *example; example++)
         fprintf(out, "  %s\n", *example);
     fputc('\n', out);
-    print_arguments(out, program, extras);
+    each_flag(out, program, extras, print_flag_help);
+    fputc('\n', out);
     print_wrapped(out, "",
                   "Keys. A value is taken from the command line, else from the environment "
                   "(DYNAFERRY_ID for id, DYNAFERRY_TOPIC_PREFIX for topic.prefix; for a secret "
@@ -196,20 +230,10 @@ static void print_option(FILE *out, const struct config_option *o)
             print_field(out, "reader", config_program_name((enum config_program)p));
 }
 
-static void print_flag(FILE *out, const struct config_extra *x)
+static void print_flag(FILE *out, const char *head, const char *help)
 {
-    const char letter[] = {x->letter, '\0'};
-
-    print_field(out, "flag", x->name);
-    print_field(out, "letter", x->letter ? letter : NULL);
-    print_field(out, "value",
-                x->form == CONFIG_FLAG     ? NULL
-                : x->form == CONFIG_SWITCH ? "on|off"
-                : x->wanted                ? x->wanted
-                                           : "VALUE");
-    print_field(out, "sets", x->key);
-    print_field(out, "help", x->help);
-    print_field(out, "default", x->fallback);
+    print_field(out, "flag", head);
+    print_field(out, "help", help);
 }
 
 void config_print_options(FILE *out, enum config_program program,
@@ -222,8 +246,7 @@ void config_print_options(FILE *out, enum config_program program,
     print_field(out, "text", about->text);
     for (const char *const *example = about->examples; *example; example++)
         print_field(out, "example", *example);
-    CONFIG_EXTRAS_EACH(x, extras)
-        print_flag(out, x);
+    each_flag(out, program, extras, print_flag);
     CONFIG_OPTIONS_EACH(o)
         print_option(out, o);
     for (const struct config_reserved *reserved = config_options_reserved; reserved->name;

@@ -97,7 +97,7 @@ static bool report_is_due(const struct shard_reader *reader)
     int64_t asked_for = atomic_load(&reader->w->report_ms);
 
     return asked_for > 0 && reader->shard->now.complete_to_ms <= asked_for &&
-           reader->asked_ms > asked_for;
+           shard_tip_complete_to(reader->asked_ms) > asked_for;
 }
 
 /* The ledger learns now and then that there was nothing. */
@@ -130,7 +130,7 @@ static int append_position(struct batch *batch, bool closed, struct error *err)
     if (batch->records > 0)
         shard_advance(tree, shard, batch->last, batch->records, batch->source_ms, now);
     if (idle)
-        shard_idle(tree, shard, reader->asked_ms, now);
+        shard_idle(tree, shard, shard_tip_complete_to(reader->asked_ms), now);
     if (closed)
         shard_finish(tree, shard, now);
     ledger_shard_copy(&copy, &shard->now);

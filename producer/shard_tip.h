@@ -15,6 +15,9 @@
 
 #define TIP_RECORD_MS (2 * 60 * 1000) /* DynamoDB Local tells a record's time to the minute */
 #define TIP_QUIET_MS (5 * 60 * 1000)
+/* A stream shows a change a moment after the write was acknowledged, usually well below a
+ * second (no bound is documented), and the service's time is known to a second. */
+#define TIP_DELAY_MS 3000
 
 struct shard_tip {    /* zeroed: nothing is known */
     bool young;       /* the last record was about as young as its request */
@@ -27,5 +30,7 @@ struct shard_tip {    /* zeroed: nothing is known */
  * time, asked_ms: the request's, both the service's; mono_ms: now. */
 void shard_tip_answer(struct shard_tip *tip, int64_t records, int64_t source_ms,
                       int64_t asked_ms, int64_t mono_ms);
+/* Up to when a shard is complete whose tip is proven by an answer without records. */
+int64_t shard_tip_complete_to(int64_t asked_ms);
 /* Another iterator is asked for. */
 void shard_tip_chain_ends(struct shard_tip *tip);

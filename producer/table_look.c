@@ -11,6 +11,7 @@
 #include "producer/log_look.h"
 #include "producer/start_decision.h"
 #include "producer/stream_listing.h"
+#include "producer/table_report.h"
 
 #define CHILD_FIRST_MS 50 /* a closed shard's child is looked for, then ever more slowly */
 #define CHILD_SLOWEST_MS 2000
@@ -84,9 +85,12 @@ static struct tree_shard *due_leaf(const struct table_worker *w, int64_t now, si
     return first;
 }
 
-static bool list_is_due(const struct worker_look *l, bool listed, int64_t now, int64_t *next_ms)
+static bool list_is_due(const struct table_worker *w, int64_t now, int64_t *next_ms)
 {
-    if (l->listing)
+    const struct worker_look *l = &w->look;
+    bool listed = w->appended.tree.listed;
+
+    if (l->listing || table_report_wants_list(w))
         return true;
     if (listed && !l->wants_list && !doubt_is_on(&l->shards))
         return false;
@@ -107,7 +111,7 @@ static enum look choose_shards(struct looking *looking, int64_t now, int64_t *ne
         *next_ms = MIN(*next_ms, w->look.stream_at_ms);
         return LOOK_NONE;
     }
-    if (list_is_due(&w->look, tree->listed, now, next_ms))
+    if (list_is_due(w, now, next_ms))
         return LOOK_LIST;
     leaf = due_leaf(w, now, &leaves, next_ms);
     if (!leaf)
@@ -375,13 +379,22 @@ static int64_t stream_failed(struct looking *looking, struct error *err)
     return 0;
 }
 
+static void list_begins(struct table_worker *w)
+{
+    AUTO_LOCK(&w->lock);
+    table_report_list_begins(w);
+}
+
 static int64_t look_at_list(struct looking *looking)
 {
     struct table_worker *w = looking->a->w;
     struct error err;
     bool done;
-    int64_t delay = stream_listing_page(looking->a, looking->arn, &done, &err);
+    int64_t delay;
 
+    if (!w->look.listing)
+        list_begins(w);
+    delay = stream_listing_page(looking->a, looking->arn, &done, &err);
     if (delay < 0)
         return stream_failed(looking, &err);
     if (!done)
@@ -390,6 +403,7 @@ static int64_t look_at_list(struct looking *looking)
     take_listing(w, w->look.listing, true);
     stream_listing_drop(w);
     pthread_mutex_lock(&w->lock);
+    table_report_listed(w);
     leaves_asked(w);
     pthread_mutex_unlock(&w->lock);
     return 0;

@@ -11,6 +11,7 @@
 #include "producer/shard_reader.h"
 #include "producer/table_record.h"
 #include "producer/table_repair.h"
+#include "producer/table_report.h"
 
 #define WAIT_MS 200   /* for a table that begins, or is about to halt */
 #define IDLE_MS 10000 /* a request that comes wakes the step */
@@ -131,7 +132,7 @@ static void carry_out(struct table_worker *w, const struct handling *handling)
         w->appended.now.forget = true;
         break;
     case REQUEST_REPORT:
-        atomic_store(&w->report_ms, ddb_source_now_ms(w->p->source));
+        table_report_ask(w);
         break;
     default:
         break;
@@ -273,7 +274,7 @@ static int64_t handle_next(struct append_context *a)
     if (offset < 0)
         return takes_requests(w) ? take_start(a) : WAIT_MS;
     if (!pending)
-        return IDLE_MS;
+        return table_report_go_on(a, IDLE_MS);
     if (verdict == REQUEST_WAIT)
         return WAIT_MS;
     return verdict == REQUEST_REPAIR ? repair_of_next(a, pending)

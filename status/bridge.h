@@ -18,11 +18,13 @@
 struct bridge_partition { /* of a data topic */
     int64_t low;          /* the first offset that the log still has */
     int64_t end;          /* behind its last committed record */
+    int64_t high;         /* behind the last one of all, open transactions included */
     struct position_doc position;
     bool position_known; /* the target was asked; .found: it has one */
     char *consumer;      /* who has it in the group; NULL: nobody, or not known */
-    int64_t waits_ms; /* the source's time of the first record that is not applied; 0: there is
-                         none behind the position, whatever the offsets say */
+    int64_t first;       /* the first record that is not applied; `end`: there is none, whatever
+                            the position says */
+    int64_t waits_ms;    /* its time at the source; 0: there is none */
 };
 
 struct bridge_letters { /* unhandled dead letters of one stage and reason */

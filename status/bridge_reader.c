@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/base/clock.h"
-#include "common/kafka/kafka_ranges.h"
 #include "common/kafka/kafka_topic.h"
 #include "common/messages/ledger_cache.h"
 #include "common/mongo/mongo.h"
@@ -19,7 +18,7 @@
 struct bridge_reader {
     const struct config *config;
     int64_t limit_ms;
-    rd_kafka_t *rk;
+    struct topic_side_handles handles;
     struct ledger_cache *ledger; /* NULL: not reached yet */
     struct letter_side *letters;
     struct mongo_target *target; /* NULL: there is no address */
@@ -34,7 +33,7 @@ int bridge_reader_new(struct bridge_reader **ret, const struct config *config,
     reader->config = config;
     reader->limit_ms = MIN(config_int(config, "start.timeout") * 1000, LIMIT_MS);
     reader->letters = letter_side_new(config);
-    if (kafka_ranges_handle(&reader->rk, config, "status", err) < 0)
+    if (topic_side_handles_new(&reader->handles, config, err) < 0)
         return -1;
     if (*config_string(config, "target.address")) {
         if (mongo_target_new(&reader->target, config, "dynaferry-status", err) < 0)
@@ -51,10 +50,7 @@ void bridge_reader_free(struct bridge_reader *reader)
     mongo_target_free(reader->target);
     letter_side_free(reader->letters);
     ledger_cache_free(reader->ledger);
-    if (reader->rk) {
-        rd_kafka_consumer_close(reader->rk);
-        rd_kafka_destroy(reader->rk);
-    }
+    topic_side_handles_release(&reader->handles);
     free(reader);
 }
 
@@ -67,8 +63,9 @@ static int open_ledger(struct bridge_reader *reader, struct error *err)
 
     if (reader->ledger)
         return 0;
-    if (kafka_wait_broker(reader->rk, reader->config, reader->limit_ms, err) < 0 ||
-        kafka_topic_partition_count(&partitions, reader->rk, topic, err) < 0)
+    if (kafka_wait_broker(reader->handles.committed, reader->config, reader->limit_ms, err) <
+            0 ||
+        kafka_topic_partition_count(&partitions, reader->handles.committed, topic, err) < 0)
         return -1;
     if (partitions == 0)
         return error_set(err, ERR_RETRY,
@@ -111,12 +108,12 @@ void bridge_reader_look(struct bridge *ret, struct bridge_reader *reader, const 
     if (!read_ledger(ret, reader))
         return;
     drop_other_tables(ret, table);
-    group_side_read(ret, reader->rk, reader->config, (int)reader->limit_ms);
+    group_side_read(ret, reader->handles.committed, reader->config, (int)reader->limit_ms);
     if (reader->mongo)
         target_side_read(ret, reader->mongo);
     else
         bridge_not_read(ret, "MongoDB", "target.address is not set");
-    topic_side_read_ends(ret, reader->rk, reader->limit_ms);
-    topic_side_read_first(ret, reader->rk, reader->limit_ms);
-    letter_side_read(reader->letters, ret, reader->rk, reader->limit_ms);
+    topic_side_read_ends(ret, &reader->handles, reader->limit_ms);
+    topic_side_read_first(ret, reader->handles.committed, reader->limit_ms);
+    letter_side_read(reader->letters, ret, reader->handles.committed, reader->limit_ms);
 }

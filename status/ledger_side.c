@@ -86,6 +86,8 @@ static void add_partitions(struct bridge_table *table)
     for (int32_t p = 0; p < table->record.partitions; p++)
         table->partitions[p] = (struct bridge_partition){.low = NOT_KNOWN,
                                                          .end = NOT_KNOWN,
+                                                         .high = NOT_KNOWN,
+                                                         .first = NOT_KNOWN,
                                                          .waits_ms = NOT_KNOWN,
                                                          .position = position_doc_absent};
 }

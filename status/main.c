@@ -146,7 +146,7 @@ static int run_max_lag(const struct status_options *options, struct bridge_reade
     const struct wait_for wait = {.table = options->table,
                                   .before_ms = clock_wall_ms() - options->max_lag_ms,
                                   .timeout_ms = LAG_WAIT_MS,
-                                  .quiet = true};
+                                  .is_alarm = true};
     int result = wait_for(options, &wait, reader, config, err);
     int shown = result < 0 ? -1 : look_once(options, reader, err);
 

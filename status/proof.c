@@ -54,6 +54,14 @@ static const struct ledger_shard *end_without_child(const struct bridge_table *t
     return NULL;
 }
 
+static enum proof proof_of_list(const struct bridge_table *table, int64_t before_ms,
+                                struct buf *out)
+{
+    if (table->record.listed_ms >= before_ms)
+        return PROOF_HELD;
+    return missing(PROOF_ASK, out, "its shards have not been listed since then");
+}
+
 static enum proof proof_of_shards(const struct bridge_table *table, int64_t before_ms,
                                   struct buf *out)
 {
@@ -84,9 +92,28 @@ static enum proof proof_of_shards(const struct bridge_table *table, int64_t befo
     return PROOF_ASK;
 }
 
+enum proof proof_of_log(const struct bridge_table *table, int64_t before_ms, bool is_strict,
+                        struct buf *ret_why)
+{
+    enum proof verdict = proof_of_phase(table, ret_why);
+
+    if (verdict == PROOF_HELD)
+        verdict = proof_of_shards(table, before_ms, ret_why);
+    return verdict == PROOF_HELD && is_strict ? proof_of_list(table, before_ms, ret_why)
+                                              : verdict;
+}
+
 /* ---- the consumer ---- */
 
-static enum proof proof_of_partitions(const struct bridge_table *table, struct buf *out)
+/* Behind the position there may be nothing but markers, but only up to the end of what is
+ * committed. */
+static bool is_applied_to(const struct bridge_table *table, int32_t partition, int64_t end)
+{
+    return applied_offset(table, partition) >= end || table->partitions[partition].first >= end;
+}
+
+static enum proof proof_of_partitions(const struct bridge_table *table, const int64_t *ends,
+                                      struct buf *out)
 {
     int64_t all = 0;
     int32_t behind = 0;
@@ -97,10 +124,10 @@ static enum proof proof_of_partitions(const struct bridge_table *table, struct b
 
         if (lag < 0)
             return missing(PROOF_UNKNOWN, out, "its positions or topic can't be read");
-        if (lag == 0 && at->position.found)
+        if (is_applied_to(table, p, ends[p]) && at->position.found)
             continue;
         behind++;
-        all += lag;
+        all += MAX(ends[p] - applied_offset(table, p), 0);
     }
     if (behind == 0)
         return PROOF_HELD;
@@ -123,14 +150,10 @@ static enum proof proof_of_letters(const struct bridge *bridge,
     return PROOF_NEVER;
 }
 
-enum proof proof_of(const struct bridge *bridge, const struct bridge_table *table,
-                    int64_t before_ms, struct buf *ret_why)
+enum proof proof_of_target(const struct bridge *bridge, const struct bridge_table *table,
+                           const int64_t *ends, struct buf *ret_why)
 {
-    enum proof verdict = proof_of_phase(table, ret_why);
+    enum proof verdict = proof_of_partitions(table, ends, ret_why);
 
-    if (verdict == PROOF_HELD)
-        verdict = proof_of_shards(table, before_ms, ret_why);
-    if (verdict == PROOF_HELD)
-        verdict = proof_of_partitions(table, ret_why);
     return verdict == PROOF_HELD ? proof_of_letters(bridge, table, ret_why) : verdict;
 }

@@ -10,27 +10,72 @@
 
 /* ---- ends ---- */
 
-void topic_side_read_ends(struct bridge *bridge, rd_kafka_t *rk, int64_t timeout_ms)
+static void handle_freep(rd_kafka_t **rk)
 {
-    for (size_t i = 0; i < bridge->count; i++) {
-        struct bridge_table *table = &bridge->tables[i];
-        int32_t count = table->record.partitions;
-        int64_t *offsets = xcalloc(2 * (size_t)MAX(count, 1), sizeof(*offsets));
-        const char *topic = table->record.topic;
-        struct error err;
+    if (!*rk)
+        return;
+    rd_kafka_consumer_close(*rk);
+    rd_kafka_destroy(*rk);
+    *rk = NULL;
+}
 
-        if (count > 0 &&
-            (kafka_topic_begin_offsets(offsets, rk, topic, 0, count, timeout_ms, &err) < 0 ||
-             kafka_topic_end_offsets(offsets + count, rk, topic, 0, count, timeout_ms, &err) <
-                 0))
-            bridge_not_read(bridge, "topics", err.message);
-        else
-            for (int32_t p = 0; p < count; p++) {
-                table->partitions[p].low = offsets[p];
-                table->partitions[p].end = offsets[count + p];
-            }
-        free(offsets);
+int topic_side_handles_new(struct topic_side_handles *ret, const struct config *config,
+                           struct error *err)
+{
+    static const struct kafka_setting settings[] = {{"group.id", "dynaferry-status"},
+                                                    {"isolation.level", "read_uncommitted"},
+                                                    {"enable.auto.commit", "false"},
+                                                    {NULL, NULL}};
+    rd_kafka_conf_t *conf = NULL;
+
+    if (kafka_ranges_handle(&ret->committed, config, "status", err) < 0 ||
+        kafka_conf_new(&conf, config, "status-ends", settings, err) < 0)
+        return -1;
+    return kafka_handle_new(&ret->all, RD_KAFKA_CONSUMER, &conf, err);
+}
+
+void topic_side_handles_release(struct topic_side_handles *handles)
+{
+    handle_freep(&handles->committed);
+    handle_freep(&handles->all);
+}
+
+static void free_offsets(int64_t **p)
+{
+    free(*p);
+}
+
+static int read_ends_of(struct bridge_table *table, const struct topic_side_handles *handles,
+                        int64_t timeout_ms, struct error *err)
+{
+    const char *topic = table->record.topic;
+    int32_t count = table->record.partitions;
+    AUTO(free_offsets) int64_t *offsets = xcalloc(3 * (size_t)count, sizeof(*offsets));
+    int64_t *low = offsets, *end = low + count, *high = end + count;
+
+    if (kafka_topic_begin_offsets(low, handles->committed, topic, 0, count, timeout_ms, err) <
+            0 ||
+        kafka_topic_end_offsets(end, handles->committed, topic, 0, count, timeout_ms, err) <
+            0 ||
+        kafka_topic_end_offsets(high, handles->all, topic, 0, count, timeout_ms, err) < 0)
+        return -1;
+    for (int32_t p = 0; p < count; p++) {
+        table->partitions[p].low = low[p];
+        table->partitions[p].end = end[p];
+        table->partitions[p].high = high[p];
     }
+    return 0;
+}
+
+void topic_side_read_ends(struct bridge *bridge, const struct topic_side_handles *handles,
+                          int64_t timeout_ms)
+{
+    struct error err;
+
+    for (size_t i = 0; i < bridge->count; i++)
+        if (bridge->tables[i].record.partitions > 0 &&
+            read_ends_of(&bridge->tables[i], handles, timeout_ms, &err) < 0)
+            bridge_not_read(bridge, "topics", err.message);
 }
 
 /* ---- the first record that is not applied ---- */
@@ -48,6 +93,7 @@ static bool take_first(void *arg, struct kafka_range *range, const rd_kafka_mess
     struct event event;
     struct error err;
 
+    partition->first = message->offset;
     partition->waits_ms = rd_kafka_message_timestamp(message, NULL);
     if (event_decode(&event, (struct bytes){message->payload, message->len}, &err) == 0)
         partition->waits_ms = event.source.ts_ms > 0 ? event.source.ts_ms : event.ts_ms;
@@ -81,8 +127,10 @@ static void settle(const struct firsts *firsts)
     for (size_t i = 0; i < firsts->count; i++) {
         struct bridge_partition *partition = firsts->partitions[i];
 
-        if (firsts->ranges[i].over && partition->waits_ms == NOT_KNOWN)
-            partition->waits_ms = 0;
+        if (!firsts->ranges[i].over || partition->waits_ms != NOT_KNOWN)
+            continue;
+        partition->first = partition->end;
+        partition->waits_ms = 0;
     }
 }
 

@@ -25,6 +25,11 @@ struct asked { /* of a table */
     int64_t sent_ms;   /* monotonic */
     int64_t before_ms; /* -1: its owner has not said yet what time it is at the source */
     char *refused;     /* why; NULL: the last request was not */
+    /* What the target has to hold, one per partition, since the log held all; NULL: it does
+     * not. More may be appended meanwhile. */
+    int64_t *ends;
+    int64_t generation; /* whose they are */
+    char *log_id;
 };
 
 struct waiting {
@@ -37,9 +42,16 @@ struct waiting {
     int64_t began_ms, told_ms; /* monotonic */
 };
 
+static void drop_ends(struct asked *asked)
+{
+    free(TAKE(asked->ends));
+    free(TAKE(asked->log_id));
+}
+
 static void waiting_release(struct waiting *waiting)
 {
     for (size_t i = 0; i < waiting->count; i++) {
+        drop_ends(&waiting->asked[i]);
         free(waiting->asked[i].table);
         free(waiting->asked[i].id);
         free(waiting->asked[i].refused);
@@ -110,37 +122,72 @@ static void take_answer(struct asked *asked, const struct ledger_table *record)
 
 /* ---- a look ---- */
 
-/* While the owner has not told the time, whatever hinders it from answering is told. */
+/* Of this look, if there are none yet. False: they could not be read. */
+static bool fix_ends(struct asked *asked, const struct bridge_table *table)
+{
+    const struct ledger_table *record = &table->record;
+
+    if (asked->ends && asked->generation == record->generation &&
+        strcmp(asked->log_id, record->log_id) == 0)
+        return true;
+    drop_ends(asked);
+    for (int32_t p = 0; p < record->partitions; p++)
+        if (table->partitions[p].high < 0)
+            return false;
+    asked->ends = xcalloc((size_t)MAX(record->partitions, 1), sizeof(*asked->ends));
+    for (int32_t p = 0; p < record->partitions; p++)
+        asked->ends[p] = table->partitions[p].high;
+    asked->generation = record->generation;
+    asked->log_id = xstrdup(record->log_id);
+    return true;
+}
+
+static enum proof judge_target(struct asked *asked, const struct bridge *bridge,
+                               const struct bridge_table *table, struct buf *out)
+{
+    if (fix_ends(asked, table))
+        return proof_of_target(bridge, table, asked->ends, out);
+    buf_lit(out, "the ends of its topic can't be read");
+    return PROOF_UNKNOWN;
+}
+
+/* Only its owner can tell what is missing. */
 static enum proof judge_unanswered(const struct asked *asked, const struct bridge *bridge,
                                    const struct bridge_table *table, struct buf *out)
 {
-    enum proof verdict = proof_of(bridge, table, INT64_MAX, out);
-
-    if (verdict != PROOF_ASK && verdict != PROOF_HELD)
-        return verdict;
-    buf_reset(out);
     if (asked->refused) {
+        buf_reset(out);
         buf_printf(out, "its producer can't tell: %s", asked->refused);
         return PROOF_NEVER;
     }
-    buf_printf(out, "%s",
-               table->producer || !bridge->producers_known ? "its producer has not answered yet"
-                                                           : "no producer carries it");
+    if (!table->producer && bridge->producers_known) {
+        buf_reset(out);
+        buf_lit(out, "no producer carries it");
+    } else if (asked->before_ms < 0) {
+        buf_reset(out);
+        buf_lit(out, "its producer has not answered yet");
+    }
     return PROOF_ASK;
 }
 
+/* While the owner has not told the time, no shard is read so far. */
 static enum proof judge(struct waiting *waiting, const struct bridge *bridge,
                         const struct bridge_table *table, struct buf *out)
 {
     struct asked *asked = asked_of(waiting, table->name);
+    int64_t before_ms;
     enum proof verdict;
 
     take_answer(asked, &table->record);
-    verdict = asked->before_ms < 0 ? judge_unanswered(asked, bridge, table, out)
-                                   : proof_of(bridge, table, asked->before_ms, out);
-    if (verdict == PROOF_ASK)
-        ask(waiting, asked);
-    return verdict;
+    before_ms = asked->before_ms < 0 ? INT64_MAX : asked->before_ms;
+    verdict = proof_of_log(table, before_ms, !waiting->wait->is_alarm, out);
+    if (verdict == PROOF_HELD)
+        return judge_target(asked, bridge, table, out);
+    drop_ends(asked);
+    if (verdict != PROOF_ASK)
+        return verdict;
+    ask(waiting, asked);
+    return judge_unanswered(asked, bridge, table, out);
 }
 
 struct found {
@@ -188,7 +235,7 @@ static void look(struct waiting *waiting, struct found *ret, struct buf *ret_why
 
 static void tell(struct waiting *waiting, const struct buf *why)
 {
-    if (waiting->wait->quiet || clock_mono_ms() - waiting->told_ms < TELL_EVERY_MS)
+    if (waiting->wait->is_alarm || clock_mono_ms() - waiting->told_ms < TELL_EVERY_MS)
         return;
     waiting->told_ms = clock_mono_ms();
     fprintf(stderr, "waiting for\n  ");
@@ -230,9 +277,11 @@ int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
     for (;;) {
         buf_reset(ret_why);
         look(&waiting, &found, ret_why);
+        if (found.tables == 0 && found.all_read && wait->table)
+            return error_fatal(err, 0, "the ledger knows no table %s", wait->table);
         held = found.all_read && found.tables > 0 && found.held == found.tables ? held + 1 : 0;
         if (held == LOOKS) {
-            if (!wait->quiet)
+            if (!wait->is_alarm)
                 tell_held(&waiting, &found);
             return 0;
         }

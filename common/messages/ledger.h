@@ -60,7 +60,9 @@ struct ledger_table {
     int64_t finished_ms;        /* of the snapshot; 0: not yet */
     int64_t signal_offset;      /* the next one to handle; -1: none yet */
     struct ddb_indexes indexes; /* secondary ones, as they were when the generation began */
-    int64_t gaps;               /* generations in a row that began because of a gap */
+    int64_t listed_ms; /* all shards that a whole listing of then (the source's time) has are in
+                          the ledger: told to whoever asked; 0: nobody has */
+    int64_t gaps;      /* generations in a row that began because of a gap */
     struct ledger_handled handled[LEDGER_HANDLED_MOST]; /* the last ones, the newest last */
     size_t handled_count;
 };

@@ -91,6 +91,14 @@ static void an_old_record_after_a_young_one_takes_the_proof_back(void **state)
                   {.records = 1, .age_ms = 20 * 60 * MINUTE}, {.after_ms = SECOND});
 }
 
+/* What was written a moment before it was asked may show a moment later. */
+static void it_is_complete_to_a_moment_before_it_was_asked(void **state)
+{
+    (void)state;
+    assert_int_equal(shard_tip_complete_to(INT64_C(1760000000000)),
+                     INT64_C(1760000000000) - TIP_DELAY_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,6 +108,7 @@ int main(void)
         cmocka_unit_test(a_young_record_and_then_nothing_do),
         cmocka_unit_test(an_old_record_and_then_nothing_prove_nothing),
         cmocka_unit_test(an_old_record_after_a_young_one_takes_the_proof_back),
+        cmocka_unit_test(it_is_complete_to_a_moment_before_it_was_asked),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

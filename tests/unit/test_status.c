@@ -31,6 +31,8 @@ static void place(struct bridge_partition *at, int64_t offset, int64_t end)
 {
     *at = (struct bridge_partition){.low = 0,
                                     .end = end,
+                                    .high = end,
+                                    .first = offset,
                                     .position = position_doc_absent,
                                     .position_known = true,
                                     .waits_ms = offset < end ? NOW - 2000 : 0};
@@ -75,6 +77,7 @@ static void scene_open(struct scene *scene)
                                           .partitions = 2,
                                           .log_id = xstrdup("log"),
                                           .rows = true,
+                                          .listed_ms = NOW,
                                           .started_ms = BEGAN,
                                           .finished_ms = NOW - 1000};
     table->partitions = xcalloc(2, sizeof(*table->partitions));
@@ -235,11 +238,14 @@ static void one_partition_that_is_not_known_makes_the_lag_unknown(void **state)
 
 static enum proof proof(const struct scene *scene, int64_t before_ms, const char *why)
 {
+    const int64_t ends[] = {scene->table->partitions[0].high, scene->table->partitions[1].high};
     AUTO(buf_release) struct buf out;
     enum proof verdict;
 
     buf_init(&out, 4096);
-    verdict = proof_of(&scene->bridge, scene->table, before_ms, &out);
+    verdict = proof_of_log(scene->table, before_ms, true, &out);
+    if (verdict == PROOF_HELD)
+        verdict = proof_of_target(&scene->bridge, scene->table, ends, &out);
     if (why && !strstr(buf_cstr(&out), why))
         fail_msg("\"%s\" is not in \"%s\"", why, buf_cstr(&out));
     if (!why)
@@ -304,10 +310,63 @@ static void a_partition_that_is_behind_is_waited_for(void **state)
                      PROOF_WAIT);
     place(&scene.table->partitions[1], 200, 200);
     scene.table->partitions[1].position.again = 150; /* a late write may lie there */
+    scene.table->partitions[1].first = 150;
     scene.table->partitions[1].waits_ms = NOW - 2000;
     assert_int_equal(proof(&scene, NOW - 1000, "50 records left"), PROOF_WAIT);
     scene.table->partitions[1].position_known = false;
     assert_int_equal(proof(&scene, NOW - 1000, "can't be read"), PROOF_UNKNOWN);
+}
+
+/* A shard that nobody knows of may hold something, whatever the others say. */
+static void shards_that_were_listed_earlier_are_not_all(void **state)
+{
+    AUTO(scene_close) struct scene scene;
+    AUTO(buf_release) struct buf out;
+
+    (void)state;
+    scene_open(&scene);
+    scene.table->record.listed_ms = NOW - 1001;
+    assert_int_equal(proof(&scene, NOW - 1000, "have not been listed since"), PROOF_ASK);
+    buf_init(&out, 4096);
+    assert_int_equal(proof_of_log(scene.table, NOW - 1000, false, &out), PROOF_HELD);
+    scene.table->record.listed_ms = NOW - 1000;
+    assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
+}
+
+/* A transaction is committed, as its shard's position shows, and its marker has not reached this
+ * partition: what is committed there ends before its records. */
+static void records_whose_marker_is_under_way_count(void **state)
+{
+    AUTO(scene_close) struct scene scene;
+
+    (void)state;
+    scene_open(&scene);
+    scene.table->partitions[0].high = 105;
+    assert_int_equal(proof(&scene, NOW - 1000, "1 partition is not applied to the end: 5 "),
+                     PROOF_WAIT);
+    place(&scene.table->partitions[0], 104, 106);
+    scene.table->partitions[0].first = 106; /* two markers */
+    scene.table->partitions[0].waits_ms = 0;
+    assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
+}
+
+/* Writes go on: what comes behind the ends is not asked for. */
+static void what_is_appended_later_is_not_waited_for(void **state)
+{
+    static const int64_t ends[] = {100, 200};
+    AUTO(scene_close) struct scene scene;
+    AUTO(buf_release) struct buf out;
+
+    (void)state;
+    scene_open(&scene);
+    buf_init(&out, 4096);
+    place(&scene.table->partitions[0], 99, 5000);
+    assert_int_equal(proof_of_target(&scene.bridge, scene.table, ends, &out), PROOF_WAIT);
+    place(&scene.table->partitions[0], 100, 5000);
+    assert_int_equal(proof_of_target(&scene.bridge, scene.table, ends, &out), PROOF_HELD);
+    place(&scene.table->partitions[0], 99, 5000);
+    scene.table->partitions[0].first = 101; /* at 99 and 100 stand markers */
+    assert_int_equal(proof_of_target(&scene.bridge, scene.table, ends, &out), PROOF_HELD);
 }
 
 /* An empty topic of another target: nobody has applied even its begin. */
@@ -449,6 +508,9 @@ int main(void)
         cmocka_unit_test(a_closed_shard_without_a_child_is_not_the_end),
         cmocka_unit_test(a_table_without_shards_is_not_followed),
         cmocka_unit_test(a_partition_that_is_behind_is_waited_for),
+        cmocka_unit_test(shards_that_were_listed_earlier_are_not_all),
+        cmocka_unit_test(records_whose_marker_is_under_way_count),
+        cmocka_unit_test(what_is_appended_later_is_not_waited_for),
         cmocka_unit_test(a_partition_without_a_position_is_not_held),
         cmocka_unit_test(each_phase_says_what_is_missing),
         cmocka_unit_test(dead_letters_are_not_held),

@@ -1,0 +1,21 @@
+/* producer/table_report.h - somebody waits to hear how far a table is read (a request of type
+ * report).
+ *
+ * Each shard then says in its own record up to when it is read. That is worth only as much as
+ * the list of shards: so all of them are listed anew, and once the ledger has every one that
+ * was found, the table's record says when that listing began. Lost with the program; who waits
+ * asks again. */
+#pragma once
+
+#include "producer/table_worker.h"
+
+/* Under lock. A listing that is under way does not count: it may have passed by a shard. */
+void table_report_ask(struct table_worker *w);
+/* Under lock: all shards are to be listed. */
+bool table_report_wants_list(const struct table_worker *w);
+/* Under lock: a listing begins; the whole of it is in the tree. */
+void table_report_list_begins(struct table_worker *w);
+void table_report_listed(struct table_worker *w);
+/* Of the requests' step: writes the table's record when there is something to say. Returns when
+ * to come again, at the latest after idle_ms; STEP_END: fenced. */
+int64_t table_report_go_on(struct append_context *a, int64_t idle_ms);

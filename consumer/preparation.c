@@ -134,6 +134,14 @@ static int look_at_collection(struct attempt *try, struct error *err)
     return collection_index_look(&facts->collection.indexed, try->m, &coll, err);
 }
 
+/* Without rows nothing comes in the place of what stands there. */
+static enum table_doc_clear exist_of(const struct preparation *prep)
+{
+    return prep->ledger->rows
+               ? table_doc_clear_of(config_string(prep->config, "target.mongodb.exist"))
+               : CLEAR_NOTHING;
+}
+
 static int look(struct attempt *try, struct error *err)
 {
     struct prepare_facts *facts = &try->facts;
@@ -141,7 +149,7 @@ static int look(struct attempt *try, struct error *err)
     if (table_doc_read(&try->doc, try->m, try->prep->table->topic, err) < 0)
         return -1;
     facts->preparer = try->prep->preparer;
-    facts->exist = table_doc_clear_of(config_string(try->prep->config, "target.mongodb.exist"));
+    facts->exist = exist_of(try->prep);
     facts->doc.state = try->doc.state;
     facts->doc.clear = try->doc.clear;
     facts->doc.uuid = try->doc.uuid;

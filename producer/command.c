@@ -5,6 +5,7 @@
 #include "common/base/exit_code.h"
 
 #define TAKES "TABLE"
+#define TAKE_OVER "take-over-nimoshake"
 
 struct config_extra command_extras[] = {
     {.name = "resnapshot",
@@ -34,6 +35,15 @@ struct config_extra command_extras[] = {
     {.name = "reason",
      .wanted = "TEXT",
      .help = "With one of these: why, for the log and the ledger."},
+    {.name = TAKE_OVER,
+     .wanted = "URI",
+     .key = "target.address",
+     .scheme = "mongodb://",
+     .help =
+         "Go on where a stopped NimoShake was, whose checkpoints are in the database "
+         "checkpoint.db of this MongoDB: a table that was never carried begins without a copy, "
+         "if its shards still hold all that NimoShake has not read; else it is copied. Its "
+         "checkpoints are moved aside, to collections named nimoshake:TABLE."},
     {0}};
 
 static const struct flag {
@@ -69,8 +79,16 @@ int command_read(struct command *ret, const struct config_extra *extras, struct 
         return error_fatal(err, EXIT_USAGE_ERROR, "--wait and --reason belong to " ALL_FLAGS);
     if (!command.table)
         return 0;
+    if (command_takes_over(extras))
+        return error_fatal(err, EXIT_USAGE_ERROR,
+                           "--" TAKE_OVER " is for the producer that carries the tables");
     *ret = command;
     return 1;
+}
+
+bool command_takes_over(const struct config_extra *extras)
+{
+    return config_extra_given(extras, TAKE_OVER);
 }
 
 /* ---- when it is done ---- */

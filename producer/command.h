@@ -21,6 +21,9 @@ struct command { /* borrows from the command line */
 /* 1: the program is to run this command, and nothing else; 0: there is none. ERR_FATAL 64. */
 int command_read(struct command *ret, const struct config_extra *extras, struct error *err);
 
+/* No command: --take-over-nimoshake, of the producer that carries tables. */
+bool command_takes_over(const struct config_extra *extras);
+
 enum command_progress {
     COMMAND_UNDER_WAY,
     COMMAND_DONE,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/base/exit_code.h"
 #include "common/dynamodb/ddb_names.h"
 #include "common/dynamodb/ddb_table.h"
 #include "common/kafka/kafka.h"
@@ -14,6 +15,7 @@
 #include "common/run/notify.h"
 #include "common/run/program.h"
 #include "producer/command_run.h"
+#include "producer/nimoshake.h"
 #include "producer/owner.h"
 #include "producer/poison.h"
 #include "producer/signal_topic.h"
@@ -140,6 +142,7 @@ static void close_all(struct producer *p)
     free(p->poison);
     throttle_free(p->throttle);
     source_identity_free(p->identity);
+    nimoshake_free(p->nimoshake);
     ddb_names_free(p->listed, p->listed_count);
     ledger_cache_free(p->cache);
     if (p->admin)
@@ -151,7 +154,16 @@ static void close_all(struct producer *p)
 
 /* ---- the program ---- */
 
-static int carry(const struct config *c, struct error *err)
+/* Without rows to copy there is nothing to spare; and changes alone may not begin later. */
+static int load_nimoshake(struct producer *p, struct error *err)
+{
+    if (p->mode != SYNC_ALL)
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "--take-over-nimoshake needs sync_mode = all");
+    return nimoshake_load(&p->nimoshake, p->config, err);
+}
+
+static int carry(const struct config *c, bool takes_over, struct error *err)
 {
     AUTO(notify_freep) struct notify *notify = NULL;
     struct producer p = {.config = c};
@@ -160,6 +172,8 @@ static int carry(const struct config *c, struct error *err)
     if (notify_start(&notify, err) < 0)
         return -1;
     result = open_all(&p, err);
+    if (result == 0 && takes_over)
+        result = load_nimoshake(&p, err);
     if (result == 0) {
         health_ready(true);
         result = owner_run(&p, err);
@@ -176,7 +190,7 @@ static int run(const struct config *c, const struct config_extra *extras, struct
 
     if (asked < 0)
         return -1;
-    return asked ? command_run(&command, c, err) : carry(c, err);
+    return asked ? command_run(&command, c, err) : carry(c, command_takes_over(extras), err);
 }
 
 /* A command is run beside the producer whose file it reads. */

@@ -40,7 +40,9 @@ struct producer { /* set once, before any thread starts, but for atomics */
     struct throttle *throttle;
     struct signal_topic *signals;
     struct source_identity *identity;
-    char **listed; /* the source's tables that pass the filters, at the start */
+    struct nimoshake
+        *nimoshake; /* whose positions tables without a generation go on from; NULL */
+    char **listed;  /* the source's tables that pass the filters, at the start */
     size_t listed_count;
     struct poison **poison; /* one a ledger partition */
     int32_t poison_count;

@@ -29,10 +29,11 @@ static struct start_decision decide_full(const struct start_asked *asked)
         .verdict = known->finished_ms < asked->program_started_ms ? START_NEW : START_OVER};
 }
 
-/* A generation of sync_mode full had no stream, one of incr no rows. */
+/* A generation of sync_mode full had no stream, one of incr no rows; of one that was taken over
+ * the target has them. */
 static bool lacks_a_half(enum sync_mode mode, const struct ledger_table *known)
 {
-    return !known->stream_arn[0] || (mode == SYNC_ALL && !known->rows);
+    return !known->stream_arn[0] || (mode == SYNC_ALL && !known->rows && !known->taken_over);
 }
 
 static struct start_decision decide_tail(const struct start_asked *asked)

@@ -7,8 +7,10 @@
 #include "common/base/exit_code.h"
 #include "common/run/log.h"
 #include "producer/append.h"
+#include "producer/nimoshake.h"
 #include "producer/old_records.h"
 #include "producer/segment_reader.h"
+#include "producer/shard_take_over.h"
 #include "producer/signal_topic.h"
 #include "producer/start_trouble.h"
 #include "producer/stream_listing.h"
@@ -171,6 +173,32 @@ static void adopt_listing(struct table_worker *w, const struct ledger_table *t,
     shard_tree_release(&old, NULL);
 }
 
+/* The first generation of the table goes on where NimoShake was. False: it does not, or can't.
+ */
+static bool take_over(struct table_worker *w, struct ledger_table *t, struct shard_tree *tree)
+{
+    const struct nimoshake_table *checkpoints = nimoshake_find(w->p->nimoshake, w->table);
+    AUTO(free_charp) char *why = NULL;
+
+    if (!w->p->nimoshake || w->known.generation > 0)
+        return false;
+    why = checkpoints ? shard_take_over(tree, w->look.listing, checkpoints, t->generation,
+                                        ddb_source_now_ms(w->p->source))
+                      : xstrdup("it had none of this table");
+    if (why) {
+        log_warn("NimoShake's positions can't be taken over, the table is copied",
+                 "table=%s reason=%s", w->table, why);
+        shard_tree_release(tree, NULL);
+        return false;
+    }
+    log_info("NimoShake's positions taken over", "table=%s", w->table);
+    t->rows = false;
+    t->taken_over = true;
+    t->phase = PHASE_TAIL;
+    t->segments = 0;
+    return true;
+}
+
 /* A new log, and a handle that has written to the one before: another writer is opened, and
  * comes here with a handle that knows nothing. */
 static bool handle_is_of_old_log(const struct table_worker *w, const struct ledger_table *t)
@@ -199,7 +227,7 @@ static int64_t begin_generation(struct append_context *a, struct ledger_table *t
             topic_writer_outdate(w->writer, w->topic);
             return WRITER_OPENS_MS;
         }
-        if (t->stream_arn[0])
+        if (t->stream_arn[0] && !take_over(w, t, &tree))
             adopt_listing(w, t, &tree);
         begun = table_adopt_append(a, t, &tree, &err);
         shard_tree_release(&tree, NULL);

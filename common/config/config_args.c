@@ -6,6 +6,7 @@
 
 #include "common/base/auto.h"
 #include "common/base/exit_code.h"
+#include "common/base/version.h"
 #include "common/config/config_address.h"
 #include "common/config/config_option.h"
 #include "common/config/config_print.h"
@@ -164,7 +165,7 @@ static bool print_text(struct config_args *a, enum config_program program, const
         config_print_help(stdout, program, a->extras);
     else if (strcmp(arg, "--version") == 0 ||
              (config_program_takes_v(program) && strcmp(arg, "-v") == 0))
-        printf("%s %s\n", config_program_name(program), DYNAFERRY_VERSION);
+        printf("%s %s\n", config_program_name(program), version_text);
     else if (strcmp(arg, "--print-options") == 0)
         config_print_options(stdout, program, a->extras);
     else

@@ -17,6 +17,11 @@ static const struct config_extra *extra_of(const struct config_extra *extras, co
     return extras;
 }
 
+bool config_extra_given(const struct config_extra *extras, const char *name)
+{
+    return *extra_of(extras, name)->typed;
+}
+
 const char *config_extra_value(const struct config_extra *extras, const char *name)
 {
     return extra_of(extras, name)->value;

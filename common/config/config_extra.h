@@ -3,6 +3,7 @@
  * A program gives its table to config_load, which fills it in, and then asks for the values. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/base/error.h"
@@ -35,6 +36,7 @@ struct config_extra {
 
 /* By the extra's name, which must be in the table. NULL, false or an untouched *ret when it was
  * not given; ERR_FATAL 64 with the flag as it was typed and what is allowed. */
+bool config_extra_given(const struct config_extra *extras, const char *name);
 const char *config_extra_value(const struct config_extra *extras, const char *name);
 int config_extra_int(const struct config_extra *extras, const char *name, int64_t min,
                      int64_t max, int64_t *ret, struct error *err);

@@ -26,7 +26,7 @@ enum {
 
 const struct config_option config_options[] = {
     {.section = "General",
-     TEXT("id", C | F | S, "dynamo-shake"),
+     TEXT("id", ALL, "dynamo-shake"),
      .pattern = DATABASE_NAME,
      .allowed = DATABASE_WORDS,
      .help = "Name of this replication: the database in MongoDB that the tables go to."},
@@ -199,14 +199,14 @@ const struct config_option config_options[] = {
          "start."},
 
     {.section = "Target: MongoDB",
-     TEXT("target.address", C | F | S, ""),
+     TEXT("target.address", ALL, ""),
      .secrecy = CONFIG_ADDRESS,
      .required_by = C | F,
      .pattern = "^(mongodb(\\+srv)?://.+)?$",
      .allowed = "a connection string that begins with mongodb:// or mongodb+srv://",
      .help = "Connection string. Write concern is always majority; one that asks for less is "
              "refused."},
-    {CHOICE("target.mongodb.type", C | F | S, "replica", "|replica|sharding"),
+    {CHOICE("target.mongodb.type", ALL, "replica", "|replica|sharding"),
      .help = "sharding: collections are sharded by the hashed partition key."},
     {CHOICE("target.mongodb.exist", C, "", "|drop|rename"),
      .help = "What to do when a table's collection exists before its first snapshot: drop it, "
@@ -232,11 +232,11 @@ const struct config_option config_options[] = {
     {NUMBER("target.batch.ms", C, "20", 0, 10000),
      .help =
          "A smaller batch is written when its oldest event has waited so many milliseconds."},
-    {NUMBER("target.max_time_ms", C | F | S, "10000", 100, 600000),
+    {NUMBER("target.max_time_ms", ALL, "10000", 100, 600000),
      .help =
          "maxTimeMS of each command. After a write of unknown outcome the consumer waits for "
          "this time and target.socket.timeout.ms together."},
-    {NUMBER("target.socket.timeout.ms", C | F | S, "10000", 100, 600000),
+    {NUMBER("target.socket.timeout.ms", ALL, "10000", 100, 600000),
      .help = "How long to wait for an answer of MongoDB, in milliseconds."},
     {BOOLEAN("full.enable_index.primary", C | F, "true"),
      .help = "With target.id = objectid: create the unique index on the primary key and, for a "
@@ -244,10 +244,12 @@ const struct config_option config_options[] = {
     {BOOLEAN("full.enable_index.user", C, "true"),
      .help = "Create a plain index, dynaferry_index_<name>, for each secondary index of the "
              "table. Changes are applied meanwhile."},
-    {TEXT("checkpoint.db", C, ""), .derived = "id and -checkpoint",
+    {TEXT("checkpoint.db", P | C, ""), .derived = "id and -checkpoint",
      .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS " (or empty)",
-     .help = "A database of the target that shows how far each shard is applied, as NimoShake's "
-             "checkpoints do: for scripts, dynaferry itself never reads it. Empty: none."},
+     .help =
+         "A database of the target that shows how far each shard is applied, as NimoShake's "
+         "checkpoints do, for scripts. Empty: none. --take-over-nimoshake finds NimoShake's "
+         "own there."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),
@@ -294,7 +296,9 @@ const struct config_replaced config_options_replaced[] = {
     {"checkpoint.type", "|mongodb",
      "positions are kept in the ledger topic and in the target, never in a file"},
     {"checkpoint.address", "",
-     "positions are kept in the ledger topic and in the target database; leave it out"},
+     "positions are kept in the ledger topic and in the target database: leave it out, and "
+     "give it "
+     "once to dynaferry-producer --take-over-nimoshake"},
     {0},
 };
 

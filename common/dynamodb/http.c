@@ -11,6 +11,7 @@
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
+#include "common/base/version.h"
 #include "common/run/stop.h"
 
 #define STOP_PATIENCE_MS 2000        /* a request that is nearly done may finish */
@@ -278,6 +279,8 @@ static void slist_release(struct curl_slist **list)
 /* What is refused and checked in every request. */
 static void set_policy(struct http *h)
 {
+    AUTO(free_charp) char *user_agent = xasprintf("dynaferry/%s", version_number);
+
     SET(h, CURLOPT_PROTOCOLS_STR, "http,https");
     SET(h, CURLOPT_FOLLOWLOCATION, 0L);
     SET(h, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -288,7 +291,7 @@ static void set_policy(struct http *h)
     SET(h, CURLOPT_HTTP09_ALLOWED, 0L);
     (void)curl_easy_setopt(h->curl, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER_BYTES); /* a wish */
     SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
-    SET(h, CURLOPT_USERAGENT, "dynaferry/" DYNAFERRY_VERSION);
+    SET(h, CURLOPT_USERAGENT, user_agent);
 }
 
 static void set_callbacks(struct http *h, struct receiving *receiving)

@@ -266,6 +266,7 @@ static const struct json_field table_list[] = {
     JSON_FIELD("retry", struct ledger_table, retry, &json_fields_mark),
     JSON_FIELD("gaps", struct ledger_table, gaps, &json_fields_count_or_none),
     {BYTES_LIT("handled"), &handled_kind}, /* at: the record */
+    JSON_FIELD("taken_over", struct ledger_table, taken_over, &json_fields_mark),
     JSON_FIELD("listed_ms", struct ledger_table, listed_ms, &json_fields_count_or_none),
 };
 static const struct json_fields table_fields =

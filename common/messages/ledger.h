@@ -53,7 +53,8 @@ struct ledger_table {
                            rows */
     int32_t partitions; /* of the data topic */
     char *log_id;
-    bool rows; /* the generation has rows */
+    bool rows;       /* the generation has rows */
+    bool taken_over; /* it has none, since they are in the target: of another tool */
     /* one per partition; NULL until known (one transaction after the begin) */
     int64_t *begin_offsets;
     int64_t started_ms;

@@ -12,6 +12,7 @@
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
+#include "common/base/version.h"
 #include "common/config/config_load.h"
 #include "common/run/health.h"
 #include "common/run/log.h"
@@ -145,7 +146,7 @@ static int run_logged(const struct program *program, const struct config *c)
     struct error err = {0};
     int result;
 
-    log_info("started", "version=%s", DYNAFERRY_VERSION);
+    log_info("started", "version=%s commit=%s", version_number, version_commit);
     config_each_notice(c, log_notice, NULL);
     deadline_begin(&deadline, program);
     result = run_with_metrics(program, c, &err);

@@ -6,6 +6,7 @@ import re
 
 import pytest
 from support.bridge import complain
+from support.nimoshake import NimoShake
 from support.refusing import fill, lines, proxy, put, refused  # noqa: F401
 from support.running import wait_until
 from support.scripted_source import ferry, wait_phase  # noqa: F401
@@ -189,6 +190,23 @@ def test_documents_of_nimoshake_stay_as_they_are(bridge):
     wait_shown(bridge, table, seconds=60)
     wait_until(lambda: status(bridge) == "incr_sync", 60, "the status", [consumer])
     assert consumer.metric("dynaferry_consumer_checkpoints_stale") == 0
+
+
+def test_behind_a_take_over_they_are_written_where_nimoshakes_were(bridge):
+    """The consumer was there before: it leaves NimoShake's alone until they are moved aside."""
+    table, nimoshake = bridge.add_table(), NimoShake(bridge)
+    put(bridge, table, "before")
+    nimoshake.copy(table)
+    nimoshake.stop(table)
+    nimoshake.stage()
+    theirs = list(database(bridge)[table.name].find())
+    bridge.consumer()
+    bridge.producer((), ("--take-over-nimoshake", bridge.parts.mongodb))
+    put(bridge, table, "behind")
+    bridge.settle()
+    wait_shown(bridge, table, seconds=60)
+    wait_until(lambda: status(bridge) == "incr_sync", 60, "the status", bridge.running())
+    assert list(database(bridge)[f"nimoshake:{table.name}"].find()) == theirs
 
 
 def test_what_somebody_changed_or_removed_comes_back(bridge):

@@ -168,3 +168,56 @@ def test_the_programs_are_hardened():
 def test_the_package_script_knows_no_argument():
     answer = subprocess.run([ROOT / "scripts" / "package", "--help"], capture_output=True, text=True)
     assert answer.returncode == 64 and "scripts/package" in answer.stderr
+
+
+# --- which version, and how it was compiled ---
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_version_names_the_commit(name):
+    told = subprocess.run([bin_dir() / f"dynaferry-{name}", "--version"], check=True, capture_output=True, text=True).stdout
+    git = ["git", "-C", ROOT, "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty"]
+    commit = subprocess.run(git, check=True, capture_output=True, text=True).stdout.strip().removesuffix("-dirty")
+    assert re.fullmatch(rf"dynaferry-{name} \d+\.\d+\.\d+ \({commit}(-dirty)?\)\n", told), told
+
+
+@pytest.mark.parametrize("commit, told", [("0123abcd", "1.2.3 (0123abcd)"), ("", "1.2.3")])
+def test_a_version_without_git(tmp_path, commit, told):
+    """Of a package build the commit is given; of a bare source tree nobody knows it."""
+    made = tmp_path / "version_values.h"
+    define = {"FILE": made, "VERSION": "1.2.3", "COMMIT": commit, "SOURCE": tmp_path}
+    script = [f"-D{name}={value}" for name, value in define.items()]
+    subprocess.run(["cmake", *script, "-P", ROOT / "scripts/version.cmake"], check=True)
+    assert f'VERSION_TEXT "{told}"' in made.read_text()
+
+
+def hardening_problems(program):
+    """What the compiler and the linker can do against an attacker, and have not done."""
+    read = lambda *flags: subprocess.run(["readelf", "-W", *flags, program], check=True, capture_output=True, text=True).stdout
+    segments, dynamic, symbols = read("-lh"), read("-d"), read("--dyn-syms")
+    main = subprocess.run(["objdump", "-d", "--disassemble=main", program], check=True, capture_output=True, text=True).stdout
+    checks = {
+        "position-independent": "Type:                              DYN" in segments,
+        "stack not executable": re.search(r"GNU_STACK .* RW +0x", segments),
+        "relocations read-only": "GNU_RELRO" in segments and "NOW" in dynamic,
+        "stack protector": "__stack_chk_fail" in symbols,
+        "checked functions": re.search(r"__\w+_chk@", symbols),
+        "indirect branches marked": "endbr64" in main,
+        "no search path of libraries": "RPATH" not in dynamic and "RUNPATH" not in dynamic,
+    }
+    return [name for name, good in checks.items() if not good]
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_is_hardened(name):
+    release_build()
+    assert hardening_problems(bin_dir() / f"dynaferry-{name}") == []
+
+
+def test_a_program_that_is_not_hardened_is_seen(tmp_path):
+    source, program = tmp_path / "bare.c", tmp_path / "bare"
+    source.write_text('#include <stdio.h>\nint main(void) { char t[9]; return sprintf(t, "%d", 7) - 1; }\n')
+    weak = ["-O0", "-no-pie", "-fno-stack-protector", "-fcf-protection=none", "-U_FORTIFY_SOURCE"]
+    weak += ["-z", "execstack", "-Wl,-z,norelro,-z,lazy,-rpath,/tmp", "-o", program]
+    subprocess.run(["cc", source, *weak], check=True, capture_output=True)
+    assert len(hardening_problems(program)) == 7

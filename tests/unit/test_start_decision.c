@@ -297,6 +297,9 @@ static void a_generation_without_rows_is_no_start_for_all(void **state)
     expect(SYNC_INCR, &k, &s, 12, START_RESUME, 0);
     expect(SYNC_ALL, &k, &s, 12, START_NEW, 0);
     expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
+    k.taken_over = true; /* the target has them */
+    expect(SYNC_ALL, &k, &s, 12, START_RESUME, 0);
+    expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
     k.stream_arn = "";
     expect(SYNC_FULL, &k, &s, 12, START_NEW, 0);
 }

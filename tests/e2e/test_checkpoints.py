@@ -73,6 +73,7 @@ def check_spellings(docs):
 # --- what they say ---
 
 
+@pytest.mark.asan
 def test_each_shard_of_each_table_is_shown_and_the_status_of_all(bridge):
     tables = [on(bridge).add_table(), bridge.add_table()]
     bridge.producer()
@@ -168,6 +169,7 @@ def test_another_consumer_goes_on_with_them(bridge):
     wait_until(lambda: status(bridge) == "incr_sync", 30, "the status", bridge.running())
 
 
+@pytest.mark.asan
 def test_documents_of_nimoshake_stay_as_they_are(bridge):
     table, other = on(bridge).add_table(), bridge.add_table()
     theirs = {table.name: NIMOSHAKE, "status_table": {"Key": "status_key", "StatusValue": "full_sync"}}

@@ -27,6 +27,5 @@ struct consumer { /* set once, but for the atomics */
     int64_t session_ms;     /* of the group */
     bool errors_halt;       /* errors.tolerance = none */
     atomic_llong last_poll; /* of the group, clock_mono_ms */
-    atomic_llong records;   /* written or deleted */
     atomic_bool ending;     /* nothing waits for a grace any more */
 };

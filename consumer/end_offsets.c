@@ -24,7 +24,6 @@ struct end_offsets {
     struct retention *retention;
 
     atomic_llong answered_at;
-    atomic_llong lag;
 
     /* under lock */
     pthread_mutex_t lock;
@@ -92,7 +91,7 @@ static void show_end(struct partition *p, const rd_kafka_topic_partition_t *tp)
 /* The list is sorted by topic. */
 static void show(struct end_offsets *ends, const rd_kafka_topic_partition_list_t *list)
 {
-    int64_t all = 0, of_topic = 0;
+    int64_t of_topic = 0;
 
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *tp = &list->elems[i];
@@ -107,10 +106,8 @@ static void show(struct end_offsets *ends, const rd_kafka_topic_partition_list_t
             continue;
         if (p)
             show_topic_lag(ends, tp->topic, of_topic);
-        all += of_topic;
         of_topic = 0;
     }
-    atomic_store(&ends->lag, all);
 }
 
 static void look(struct end_offsets *ends)
@@ -209,9 +206,4 @@ void end_offsets_free(struct end_offsets *ends)
 int64_t end_offsets_age_ms(struct end_offsets *ends)
 {
     return clock_mono_ms() - atomic_load(&ends->answered_at);
-}
-
-int64_t end_offsets_lag(struct end_offsets *ends)
-{
-    return atomic_load(&ends->lag);
 }

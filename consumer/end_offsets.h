@@ -31,5 +31,3 @@ void end_offsets_free(struct end_offsets *ends);
 
 /* How long ago the brokers answered for all partitions. */
 int64_t end_offsets_age_ms(struct end_offsets *ends);
-/* Records that are not applied yet, over all assigned partitions. */
-int64_t end_offsets_lag(struct end_offsets *ends);

@@ -33,6 +33,7 @@ struct group {
     char *prefix; /* of data topics: "<topic.prefix>." */
     bool member;  /* the last word of the group was an assignment */
     struct health *health;
+    struct progress *progress;
     int64_t commit_at;
     int64_t moved_at; /* when the sum of the offsets last changed */
     int64_t offsets;  /* that sum */
@@ -171,6 +172,7 @@ int group_new(struct group **ret, struct consumer *c, struct error *err)
     g->consumer = c;
     g->name = xstrdup(config_string(c->config, "consumer.group"));
     g->prefix = xasprintf("%s.", config_string(c->config, "topic.prefix"));
+    g->progress = progress_new(true);
     if (open_handle(g, err) < 0)
         return -1;
     *ret = TAKE(g);
@@ -183,6 +185,7 @@ void group_free(struct group *g)
         return;
     if (g->rk)
         rd_kafka_destroy(g->rk);
+    progress_free(g->progress);
     free(g->name);
     free(g->prefix);
     free(g);
@@ -303,34 +306,61 @@ static void wait_for_tables(struct group *g)
     } while (!(first_at && clock_mono_ms() - first_at > TABLES_WAIT_MS) && !stop_wait_ms(100));
 }
 
-static void show_progress(struct progress *progress, struct consumer *c)
+/* What a halted partition has left is not known to go on. */
+static void note_table(void *progress, const struct table *table)
 {
-    if (progress_is_due(progress))
-        progress_show(progress, "records applied", atomic_load(&c->records),
-                      end_offsets_lag(c->ends));
+    const struct table_metrics *metrics = &table->metrics;
+    bool halted = metric_value(metrics->failed) != 0;
+
+    progress_note(progress,
+                  &(struct progress_work){
+                      .table = table->name,
+                      .what = "records",
+                      .did = "applied",
+                      .done = metric_value(metrics->applied) + metric_value(metrics->deleted),
+                      .left = halted ? PROGRESS_NOT_KNOWN : metric_value(metrics->lag),
+                      .state = halted ? PROGRESS_STANDS : PROGRESS_RUNS});
+}
+
+static void look_at_progress(struct group *g)
+{
+    progress_begin_look(g->progress);
+    tables_each(g->consumer->tables, note_table, g->progress);
+    progress_end_look(g->progress);
+}
+
+/* How many partitions are halted, or -1. */
+static int serve(struct group *g, int64_t until_idle_ms, struct error *err)
+{
+    int halted = 0;
+
+    while (!stop_requested()) {
+        if (poll_once(g, err) < 0)
+            return -1;
+        commit_now_and_then(g);
+        if (progress_is_due(g->progress))
+            look_at_progress(g);
+        if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &halted))
+            break;
+    }
+    return halted;
 }
 
 int group_run(struct group *g, int64_t until_idle_ms, struct error *err)
 {
-    struct progress progress = {0};
-    int halted = 0;
+    int halted;
 
     wait_for_tables(g);
     if (subscribe(g, err) < 0)
         return -1;
     log_info("joining the group", "group=%s owner=%s", g->name, g->consumer->me);
     g->health = health_get("group", HEALTH_LIMIT_MS);
-    while (!stop_requested()) {
-        if (poll_once(g, err) < 0)
-            return -1;
-        commit_now_and_then(g);
-        show_progress(&progress, g->consumer);
-        if (until_idle_ms >= 0 && is_idle_for(g, until_idle_ms, &halted))
-            break;
-    }
+    halted = serve(g, until_idle_ms, err);
+    look_at_progress(g);
+    progress_end(g->progress);
     if (halted > 0)
         return error_fatal(err, EXIT_FATAL, "%d partitions are halted", halted);
-    return 0;
+    return halted;
 }
 
 bool group_leave(struct group *g, int64_t timeout_ms)

@@ -129,7 +129,6 @@ static void count(struct partition *p, const struct mongo_write_job *job)
     metric_add(metrics->applied, (int64_t)job->written);
     metric_add(metrics->deleted, (int64_t)job->deleted);
     metric_add(metrics->batches, 1);
-    atomic_fetch_add(&p->consumer->records, (long long)(job->written + job->deleted));
 }
 
 /* All of the batch is in the target or with the dead letters. */

@@ -125,6 +125,15 @@ struct table *tables_of_topic(struct tables *tables, const char *topic)
     return found->table;
 }
 
+void tables_each(struct tables *tables, void (*each)(void *arg, const struct table *table),
+                 void *arg)
+{
+    AUTO_LOCK(&tables->lock);
+    for (struct table_entry *found = tables->entries; found; found = found->next)
+        if (!found->table->filtered)
+            each(arg, found->table);
+}
+
 /* ---- two tables, one collection ---- */
 
 static void add_mapped(void *arg, struct bytes rest, struct bytes value, int32_t partition)

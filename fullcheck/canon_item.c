@@ -1,6 +1,7 @@
 #include "fullcheck/canon_item.h"
 
 #include "common/base/base64.h"
+#include "common/base/check.h"
 #include "common/json/json_reader.h"
 #include "common/json/json_text.h"
 
@@ -89,11 +90,13 @@ static struct canon *read_set(struct canon_arena *a, struct json_reader *r, char
                               struct error *err)
 {
     struct canon *set = canon_new(a, CANON_SET), *last = NULL;
+    const struct scalar *scalar = scalar_of(letter);
 
+    CHECK(scalar);
     set->element = letter;
     json_array_begin(r);
     while (json_array_next(r)) {
-        struct canon *element = read_scalar(a, r, scalar_of(letter), err);
+        struct canon *element = read_scalar(a, r, scalar, err);
 
         if (!element)
             return NULL;
@@ -157,8 +160,10 @@ static struct canon *read_null(struct canon_arena *a, struct json_reader *r, str
 static struct canon *read_typed(struct canon_arena *a, struct json_reader *r, struct bytes type,
                                 struct error *err)
 {
-    if (type.len == 1 && scalar_of(type.p[0]))
-        return read_scalar(a, r, scalar_of(type.p[0]), err);
+    const struct scalar *scalar = type.len == 1 ? scalar_of(type.p[0]) : NULL;
+
+    if (scalar)
+        return read_scalar(a, r, scalar, err);
     if (bytes_is(type, "BOOL"))
         return read_bool(a, r, err);
     if (bytes_is(type, "NULL"))

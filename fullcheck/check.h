@@ -12,6 +12,7 @@
 #include "fullcheck/mongo_side.h"
 #include "fullcheck/report.h"
 
+struct progress;
 struct repair;
 struct table_check;
 
@@ -26,6 +27,7 @@ struct check { /* set once */
     struct repair *repair;  /* NULL: not asked for */
     int64_t retry_limit_ms; /* how long one end may stay away */
     struct report report;
+    struct progress *progress; /* of the main thread */
 };
 
 /* A thread's own connections and memory. */

@@ -278,6 +278,8 @@ int ddb_side_count(int64_t *ret, struct ddb_side *side, const char *table, int64
     do {
         if (count_page(&count, &start, side, &scan, err) < 0)
             return -1;
+        if (side->counted)
+            side->counted(side->arg, count);
     } while (start);
     *ret = count;
     return 0;

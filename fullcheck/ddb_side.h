@@ -14,6 +14,9 @@ struct ddb_side {
     int64_t retry_limit_ms;
     size_t expected; /* bytes of the next answer, by the last one */
     size_t keys;     /* ddb_side_keys; 0: nothing is known yet */
+    /* Told how many items ddb_side_count has counted, with each page; NULL: nobody is. */
+    void (*counted)(void *arg, int64_t items);
+    void *arg;
 };
 
 struct ddb_side_answer {

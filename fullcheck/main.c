@@ -9,6 +9,7 @@
 #include "common/dynamodb/ddb_names.h"
 #include "common/run/log.h"
 #include "common/run/program.h"
+#include "common/run/progress.h"
 #include "common/run/retry.h"
 #include "common/run/stop.h"
 #include "fullcheck/repair.h"
@@ -181,6 +182,7 @@ static void check_tables(struct check *check, struct tables *tables, struct work
 {
     for (size_t i = 0; i < tables->count; i++) {
         if (!stop_requested()) {
+            progress_set_place(check->progress, i + 1, tables->count);
             table_passes_run(&tables->results[i], check, workers);
             continue;
         }
@@ -209,6 +211,7 @@ static void check_release(struct check *check)
 
     if (check->report.differences)
         report_close(&check->report, &ignored); /* the check has failed already */
+    progress_free(check->progress);
     repair_free(check->repair);
     throttle_free(check->throttle);
     ddb_source_free(check->source);
@@ -255,6 +258,7 @@ static int run(const struct config *config, const struct config_extra *extras,
     if (check.options.sample > 0)
         log_info("sampling started", "items=%" PRId64 " seed=%" PRIu64, check.options.sample,
                  check.options.seed);
+    check.progress = progress_new(false);
     workers = workers_new(&check);
     result = check_with(&check, workers, err);
     workers_free(workers, &check);

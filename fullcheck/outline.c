@@ -44,13 +44,30 @@ int outline_documents(int64_t *ret, struct worker *w, struct error *err)
     return result;
 }
 
+static void show_counted(void *t, int64_t items)
+{
+    table_check_show(t, "items", "counted", items, table_check_left(t, items));
+}
+
+static int count_items(int64_t *ret, struct worker *w, struct error *err)
+{
+    int result;
+
+    w->ddb.counted = show_counted;
+    w->ddb.arg = w->table;
+    result = ddb_side_count(ret, &w->ddb, w->table->name, 0, 1, err);
+    w->ddb.counted = NULL;
+    table_check_pass_over(w->table);
+    return result;
+}
+
 int outline_count(struct outline_counts *ret, struct worker *w, struct error *err)
 {
     int64_t limit = w->check->options.settle_ms, end = clock_mono_ms() + limit;
     struct outline_counts counts;
 
     for (unsigned level = 0;; level++) {
-        if (ddb_side_count(&counts.items, &w->ddb, w->table->name, 0, 1, err) < 0 ||
+        if (count_items(&counts.items, w, err) < 0 ||
             target_keys_read(w, &counts.documents, &counts.foreign, err) < 0)
             return -1;
         if (counts.items == counts.documents - counts.foreign || clock_mono_ms() >= end ||

@@ -102,7 +102,10 @@ static int pair_of_answer(struct pair **ret, struct canon **ret_item, struct pai
     if (read_item(ret_item, pairs, json, err) < 0)
         return -1;
     *ret = find_pair(pairs, buf_slice(&pairs->text));
-    return *ret ? 0 : error_set(err, ERR_FATAL, "DynamoDB: an item that was not asked for");
+    if (*ret)
+        return 0;
+    error_set(err, ERR_FATAL, "DynamoDB: an item that was not asked for");
+    return -1;
 }
 
 static int take_items(struct pairs *pairs, struct error *err)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
+#include "common/run/progress.h"
 #include "common/run/stop.h"
 
 #define WAIT_AT_MOST_MS 200 /* how late a stop may be noticed */
@@ -61,6 +62,33 @@ void table_check_wait(struct table_check *t, int64_t until_ms)
     int64_t now = clock_mono_ms(), end = MAX(MIN(until_ms, now + WAIT_AT_MOST_MS), now + 1);
 
     clock_cond_wait(&t->changed, &t->lock, end);
+}
+
+void table_check_show(const struct table_check *t, const char *what, const char *did,
+                      int64_t done, int64_t left)
+{
+    struct progress *progress = t->check->progress;
+
+    if (!progress_is_due(progress))
+        return;
+    progress_begin_look(progress);
+    progress_note(progress, &(struct progress_work){.table = t->name,
+                                                    .what = what,
+                                                    .did = did,
+                                                    .done = done,
+                                                    .left = left,
+                                                    .state = PROGRESS_RUNS});
+    progress_end_look(progress);
+}
+
+void table_check_pass_over(const struct table_check *t)
+{
+    progress_clear(t->check->progress);
+}
+
+int64_t table_check_left(const struct table_check *t, int64_t done)
+{
+    return t->estimate > 0 ? MAX(t->estimate - done, 0) : PROGRESS_NOT_KNOWN;
 }
 
 bool table_check_add(struct table_check *t, struct bytes key, enum pending_origin origin)

@@ -28,7 +28,7 @@ struct table_check {
     char *collection;
     struct key_schema schema;
     struct key_form key;
-    int64_t estimate; /* of the items, for the progress line */
+    int64_t estimate; /* of the items; 0: not known */
     struct fingerprint *of_items;
     struct fingerprint *of_documents; /* NULL: no reverse direction */
     struct misplaced misplaced;       /* not changed while threads run */
@@ -62,5 +62,12 @@ bool table_check_goes_on(const struct table_check *t);
 /* Under the lock: until something changes or the time has come. Returns early now and then,
  * because nobody wakes it when a stop is requested. */
 void table_check_wait(struct table_check *t, int64_t until_ms);
+/* Of the main thread: what a pass does, how much of it was done and is left. Shown once a
+ * second, until the pass ends (table_check_pass_over). */
+void table_check_show(const struct table_check *t, const char *what, const char *did,
+                      int64_t done, int64_t left);
+void table_check_pass_over(const struct table_check *t);
+/* Of the items, as the service counted them (every six hours: none yet of a new table). */
+int64_t table_check_left(const struct table_check *t, int64_t done);
 /* Adds a key to be checked as soon as there is room. false: the check does not go on. */
 bool table_check_add(struct table_check *t, struct bytes key, enum pending_origin origin);

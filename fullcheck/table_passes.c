@@ -5,7 +5,6 @@
 
 #include "common/base/clock.h"
 #include "common/run/log.h"
-#include "common/run/progress.h"
 #include "common/run/retry.h"
 #include "common/run/stop.h"
 #include "fullcheck/outline.h"
@@ -94,31 +93,39 @@ static void end_threads(struct table_check *t, struct worker *workers)
 /* ---- what the main thread waits for ---- */
 
 /* Under lock. */
-static bool is_idle(const struct table_check *t)
+static bool is_scanned(const struct table_check *t)
 {
     for (int64_t i = 0; i < t->segment_count; i++)
         if (t->segments[i].busy || !t->segments[i].done) /* done is the busy thread's */
             return false;
-    return pending_is_empty(&t->pending);
+    return true;
 }
 
-static void show_progress(const struct table_check *t, struct progress *progress)
+/* Under lock. */
+static bool is_idle(const struct table_check *t)
 {
-    int64_t items = atomic_load(&t->items);
+    return is_scanned(t) && pending_is_empty(&t->pending);
+}
 
-    if (progress_is_due(progress))
-        progress_show(progress, "items", items, t->estimate - items);
+/* Under lock. */
+static void show_progress(const struct table_check *t)
+{
+    int64_t items = atomic_load(&t->items), sampled = (int64_t)t->sample.count;
+
+    if (t->sample.most && is_scanned(t))
+        table_check_show(t, "items", "compared", t->checked, MAX(sampled - t->checked, 0));
+    else
+        table_check_show(t, "items", t->sample.most ? "read" : "compared", items,
+                         table_check_left(t, items));
 }
 
 /* Until all segments are read and no key is pending. false: failed, or to be stopped. */
 static bool await_threads(struct table_check *t)
 {
-    struct progress progress = {0};
-
     AUTO_LOCK(&t->lock);
     for (; table_check_goes_on(t) && !is_idle(t); table_check_wait(t, INT64_MAX))
-        show_progress(t, &progress);
-    progress_end(&progress);
+        show_progress(t);
+    table_check_pass_over(t);
     return table_check_goes_on(t);
 }
 

@@ -1,6 +1,5 @@
 #include "fullcheck/target_keys.h"
 
-#include "common/run/progress.h"
 #include "common/run/retry.h"
 #include "fullcheck/canon_document.h"
 
@@ -14,7 +13,6 @@ struct keys_reading {
     int64_t foreign;
     struct buf text;
     bool too_many; /* under another _id */
-    struct progress progress;
 };
 
 /* ---- a document ---- */
@@ -41,9 +39,9 @@ static bool doubt_key(struct keys_reading *reading)
 
 static void show_progress(struct keys_reading *reading)
 {
-    if (reading->documents % CLOCK_EVERY == 0 && progress_is_due(&reading->progress))
-        progress_show(&reading->progress, "documents' keys", reading->documents,
-                      reading->t->estimate - reading->documents);
+    if (reading->documents % CLOCK_EVERY == 0)
+        table_check_show(reading->t, "documents", reading->doubt ? "read again" : "read",
+                         reading->documents, table_check_left(reading->t, reading->documents));
 }
 
 static bool each_document(void *arg, const bson_t *document)
@@ -104,7 +102,7 @@ static int read_all(struct keys_reading *reading, struct error *err)
     do {
         result = read_once(reading, &projection, err);
     } while (result < 0 && may_begin_anew(reading) && retry_again(&retry, false, err));
-    progress_end(&reading->progress);
+    table_check_pass_over(reading->t);
     bson_destroy(&projection);
     buf_release(&reading->text);
     if (result == 0 && reading->too_many)

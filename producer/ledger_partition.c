@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "common/run/progress.h"
 #include "producer/carried_table.h"
 #include "producer/ledger_keeper.h"
 
@@ -157,8 +158,12 @@ bool ledger_partition_is_idle(const struct ledger_partition *lp)
     return lp->count == 0 && lp->leaving_count == 0;
 }
 
-void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left)
+void ledger_partition_note_progress(struct ledger_partition *lp, struct progress *progress)
 {
-    for (size_t i = 0; i < lp->count; i++)
-        table_worker_add_progress(lp->tables[i], rows, left);
+    for (size_t i = 0; i < lp->count; i++) {
+        struct progress_work work;
+
+        table_worker_work(lp->tables[i], &work);
+        progress_note(progress, &work);
+    }
 }

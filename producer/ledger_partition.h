@@ -7,6 +7,7 @@
 #include "producer/ledger_handle.h"
 
 struct ledger_partition;
+struct progress;
 struct table_worker;
 
 int ledger_partition_open(struct ledger_partition **ret, struct producer *p, int32_t partition,
@@ -29,4 +30,4 @@ struct ledger_handle *ledger_partition_handle(struct ledger_partition *lp);
 struct table_worker *ledger_partition_table(struct ledger_partition *lp, const char *table);
 /* It has no tables. */
 bool ledger_partition_is_idle(const struct ledger_partition *lp);
-void ledger_partition_add_progress(struct ledger_partition *lp, int64_t *rows, int64_t *left);
+void ledger_partition_note_progress(struct ledger_partition *lp, struct progress *progress);

@@ -46,6 +46,7 @@ struct owner {
     bool view_is_old;
     uint64_t seen_version; /* of the cache's places, for the view */
 
+    struct progress *progress;
     int64_t full_looked_ms;
 };
 
@@ -347,16 +348,13 @@ static int full_is_over(struct owner *o, struct error *err)
 
 /* ---- the loop ---- */
 
-static void show_progress(struct progress *progress, struct owner *o)
+static void look_at_progress(struct owner *o)
 {
-    int64_t rows = 0, left = 0;
-
-    if (!progress_is_due(progress))
-        return;
+    progress_begin_look(o->progress);
     for (int32_t p = 0; p < o->count; p++)
         if (o->slots[p].open)
-            ledger_partition_add_progress(o->slots[p].open, &rows, &left);
-    progress_show(progress, "rows", rows, left);
+            ledger_partition_note_progress(o->slots[p].open, o->progress);
+    progress_end_look(o->progress);
 }
 
 /* Requests, and the age of positions, go by the service's clock. */
@@ -379,15 +377,14 @@ static void tell_skew(struct owner *o)
 
 static int loop(struct owner *o, struct error *err)
 {
-    struct progress progress = {0};
-
     while (!stop_requested()) {
         int over = 0;
 
         notify_turn();
         if (owner_group_poll(&o->group, err) < 0 || tend_partitions(o, err) < 0)
             return -1;
-        show_progress(&progress, o);
+        if (progress_is_due(o->progress))
+            look_at_progress(o);
         tell_skew(o);
         if (o->p->mode == SYNC_FULL)
             over = full_is_over(o, err);
@@ -401,6 +398,9 @@ static int loop(struct owner *o, struct error *err)
 
 static void leave(struct owner *o)
 {
+    look_at_progress(o);
+    progress_end(o->progress);
+    progress_free(o->progress);
     for (int32_t p = 0; p < o->count; p++)
         close_partition(o, p);
     owner_group_leave(&o->group);
@@ -425,6 +425,7 @@ int owner_run(struct producer *p, struct error *err)
     for (int32_t i = 0; i < o.count; i++)
         backoff_init(&o.slots[i].backoff, 100, 5000, NULL, NULL);
     o.halted = halted_new();
+    o.progress = progress_new(false);
     read_view(&o);
     result = owner_group_join(&o.group, err);
     if (result == 0)

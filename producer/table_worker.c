@@ -387,16 +387,28 @@ void table_worker_member_init(struct table_worker *w)
 
 /* ---- how far it is ---- */
 
-void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left)
+/* Under lock. */
+static enum progress_state progress_state_of(const struct table_worker *w)
 {
-    int64_t appended = 0;
+    const struct ledger_table *t = &w->appended.now;
 
+    if (t->generation > 0 && t->phase == PHASE_SNAPSHOT && w->state == WORKER_RUNNING)
+        return w->scan_slot ? PROGRESS_RUNS : PROGRESS_WAITS;
+    return t->phase == PHASE_TAIL ? PROGRESS_OVER : PROGRESS_STANDS;
+}
+
+/* The service counts the items of a table every six hours: a new one has none so far. */
+void table_worker_work(struct table_worker *w, struct progress_work *ret)
+{
+    const struct ledger_table *t = &w->appended.now;
+
+    *ret = (struct progress_work){.table = w->table, .what = "rows", .did = "copied"};
     AUTO_LOCK(&w->lock);
     for (int64_t i = 0; i < w->appended.segment_count; i++)
-        appended += w->appended.segments[i].now.rows;
-    *rows += appended;
-    if (w->appended.now.phase == PHASE_SNAPSHOT)
-        *left += MAX(w->appended.now.item_count - appended, 0);
+        ret->done += w->appended.segments[i].now.rows;
+    ret->state = progress_state_of(w);
+    if (ret->state == PROGRESS_RUNS || ret->state == PROGRESS_WAITS)
+        ret->left = t->item_count > 0 ? MAX(t->item_count - ret->done, 0) : PROGRESS_NOT_KNOWN;
 }
 
 bool table_worker_is_over(struct table_worker *w)

@@ -18,6 +18,7 @@
 
 #include "common/messages/event.h"
 #include "common/run/health.h"
+#include "common/run/progress_tables.h"
 #include "producer/barrier.h"
 #include "producer/doubt.h"
 #include "producer/producer.h"
@@ -229,9 +230,8 @@ bool table_worker_stuck(struct table_worker *w, int64_t for_ms, char *reason, si
 
 /* ---- how far it is ---- */
 
-/* Rows appended in this generation, and about how many are to come; nothing once its snapshot
- * has ended. */
-void table_worker_add_progress(struct table_worker *w, int64_t *rows, int64_t *left);
+/* Its snapshot: rows appended in this generation, and about how many are to come. */
+void table_worker_work(struct table_worker *w, struct progress_work *ret);
 /* sync_mode full: the snapshot is committed; or the table is halted, for more than the time
  * until a new generation begins. */
 bool table_worker_is_over(struct table_worker *w);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/auto.h"
+#include "common/base/check.h"
 #include "common/base/exit_code.h"
 #include "common/base/version.h"
 #include "common/config/config_address.h"
@@ -88,9 +89,12 @@ static bool has_value(const struct config_args *a, const char *inner)
 static int take_value(struct config_args *a, const char *name, char *inner, char **ret,
                       struct error *err)
 {
-    if (!has_value(a, inner))
-        return usage(err, "a value is missing", name);
+    if (!has_value(a, inner)) {
+        usage(err, "a value is missing", name);
+        return -1;
+    }
     *ret = inner ? inner : a->argv[++a->at];
+    CHECK(*ret);
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/bytes.h"
+#include "common/base/check.h"
 #include "common/config/config_address.h"
 #include "common/config/config_option.h"
 
@@ -83,6 +84,7 @@ static void write_help(struct buf *out, const struct config_extra *x)
     const struct config_option *o = x->key ? config_option_find(x->key) : NULL;
     const char *fallback = x->fallback || !o ? x->fallback : default_words(o);
 
+    CHECK(o || x->help);
     if (o)
         buf_printf(out, "Sets %s. ", o->name);
     buf_printf(out, "%s", x->help ? x->help : o->help);

@@ -278,10 +278,11 @@ int kafka_topic_setting(char **ret, rd_kafka_t *rk, const char *topic, const cha
 
     if (kafka_topic_settings(&value, rk, topic, &name, 1, ADMIN_TIMEOUT_MS, err) < 0)
         return -1;
-    if (!value)
-        return error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
     *ret = value;
-    return 0;
+    if (value)
+        return 0;
+    error_set(err, ERR_DATA, "topic %s: the brokers tell no %s", topic, name);
+    return -1;
 }
 
 int kafka_topic_check_partitions(const char *topic, int32_t found, int32_t wanted,

@@ -19,6 +19,7 @@
 #include "common/base/check.h"
 #include "common/base/exit_code.h"
 #include "common/base/text.h"
+#include "common/run/bottom_line.h"
 
 enum {
     LINE_BYTES = 4000, /* the newline included */
@@ -80,6 +81,7 @@ int log_open(const char *path, enum log_level level, bool json, const char *prog
 
 void log_close(void)
 {
+    bottom_line_remove();
     AUTO_LOCK(&logger.lock);
     if (logger.fd != STDERR_FILENO)
         close(logger.fd);
@@ -90,6 +92,12 @@ void log_close(void)
 bool log_enabled(enum log_level level)
 {
     return (int)level >= atomic_load_explicit(&logger.level, memory_order_relaxed);
+}
+
+bool log_is_on_stderr(void)
+{
+    AUTO_LOCK(&logger.lock);
+    return logger.fd == STDERR_FILENO;
 }
 
 /* A character that may be printed as it is: well formed, and no C1 control. Its length, or 0.
@@ -292,7 +300,7 @@ static void end_line(struct line *l)
 }
 
 /* A full disk can't be reported in the log: the loss is counted and told by the next line. */
-static void write_line(const char *p, size_t n)
+static void write_to_file(const char *p, size_t n)
 {
     size_t done = 0;
 
@@ -311,6 +319,17 @@ static void write_line(const char *p, size_t n)
         done += (size_t)w;
     }
     logger.lost = 0;
+}
+
+static void write_line(const char *p, size_t n)
+{
+    bool on_stderr = logger.fd == STDERR_FILENO;
+
+    if (on_stderr)
+        bottom_line_lift();
+    write_to_file(p, n);
+    if (on_stderr)
+        bottom_line_lower();
 }
 
 void log_event(enum log_level level, const char *event, const char *fields, ...)

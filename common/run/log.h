@@ -20,10 +20,13 @@ enum log_level {
  * opened. */
 int log_open(const char *path, enum log_level level, bool json, const char *program,
              struct error *err);
+/* Also takes the line at the bottom of the terminal away (bottom_line.h). */
 void log_close(void);
 /* A value of log.level; anything else: info. */
 enum log_level log_level_of(const char *name);
 bool log_enabled(enum log_level level);
+/* Lines stand on standard error. */
+bool log_is_on_stderr(void);
 
 /* log_event(LOG_LEVEL_INFO, "snapshot ended", "table=%s rows=%" PRId64, name, rows): fields is
  * a printf format of key=value pairs separated by single spaces. A value with other characters

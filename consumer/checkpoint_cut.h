@@ -54,7 +54,7 @@ struct checkpoint_census { /* of the tables that count */
     int tables;
     int uncopied; /* the ledger says so, or their last applied cut */
     int unknown;  /* the ledger says that they are copied, and nobody has seen yet that the
-                     target  holds it */
+                     target holds it */
 };
 
 /* NimoShake's word for all tables together; NULL: it can't be told yet, so whatever was said

@@ -238,9 +238,10 @@ static void show_all(struct checkpoint_view *view)
         checkpoint_writer_clean(view->writer, view->to_clean, is_wanted, view);
         view->to_clean = false;
     }
+    if (goes_on(view))
+        metric_set(view->looked, clock_wall_ms() / 1000);
     if (!ends(view))
         checkpoint_writer_round_ends(view->writer);
-    metric_set(view->looked, clock_wall_ms() / 1000);
 }
 
 /* The first time: most consumers never need it. */

@@ -19,6 +19,7 @@ struct consumer { /* set once, but for the atomics */
     struct snapshot_request *snapshots;
     struct dispatcher *dispatcher;
     struct end_offsets *ends;
+    struct checkpoint_view *checkpoints; /* NULL: checkpoint.db is empty */
     char me[POSITION_TEXT_MAX];
     size_t batch_count;     /* keys in a batch */
     size_t batch_bytes;     /* of its messages */

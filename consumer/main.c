@@ -22,6 +22,7 @@
 #include "common/run/program.h"
 #include "common/run/stop.h"
 #include "consumer/adopt_restored.h"
+#include "consumer/checkpoint_view.h"
 #include "consumer/consumer_options.h"
 #include "consumer/database_owner.h"
 #include "consumer/dead_letters.h"
@@ -187,6 +188,11 @@ static void start_threads(struct consumer *c)
                                      .arg = c};
     struct end_offsets_setup ends = {
         .config = c->config, .rk = fetch_handle(c->fetch), .ledger = c->ledger};
+    const struct checkpoint_view_setup view = {.config = c->config,
+                                               .target = c->target,
+                                               .ledger = c->ledger,
+                                               .owns_first = owns_first,
+                                               .arg = c};
 
     c->tables = prepare.tables = ends.tables = tables_new(c->config, c->ledger);
     c->keeper = keeper_new(c->target, partition_answered);
@@ -195,6 +201,7 @@ static void start_threads(struct consumer *c)
     c->preparer = preparer_new(&prepare);
     ends.dispatcher = c->dispatcher;
     c->ends = end_offsets_new(&ends);
+    c->checkpoints = checkpoint_view_new(&view);
 }
 
 /* ---- closing ---- */
@@ -206,12 +213,14 @@ static bool stop_threads(struct consumer *c, int64_t timeout_ms)
            (!c->preparer || preparer_stop(c->preparer, timeout_ms)) &&
            (!c->sweeper || sweeper_stop(c->sweeper, timeout_ms)) &&
            (!c->dispatcher || dispatcher_stop(c->dispatcher, timeout_ms)) &&
-           (!c->keeper || keeper_stop(c->keeper, timeout_ms));
+           (!c->keeper || keeper_stop(c->keeper, timeout_ms)) &&
+           checkpoint_view_stop(c->checkpoints, timeout_ms);
 }
 
 static void close_all(struct consumer *c, struct group *g)
 {
     group_free(g);
+    checkpoint_view_free(c->checkpoints);
     end_offsets_free(c->ends);
     preparer_free(c->preparer);
     fetch_stop(c->fetch);
@@ -260,8 +269,6 @@ static int apply(const struct config *config, int64_t idle_ms, struct error *err
 
     if (notify_start(&notify, err) < 0)
         return -1;
-    if (config_is_set(config, "checkpoint.db"))
-        log_warn("checkpoint.db is not read yet", NULL);
     result = serve(&consumer, &g, idle_ms, err);
     code = result == 0 || stop_requested() ? EXIT_WELL : err->code ? err->code : EXIT_FATAL;
     program_ends(code);

@@ -262,6 +262,10 @@ static int load_from(struct nimoshake *nimoshake, const struct config *config,
     AUTO(mongo_freep) struct mongo *m = NULL;
     AUTO(free_names) struct loading loading = {.nimoshake = nimoshake};
 
+    if (!*config_string(config, "checkpoint.db"))
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "checkpoint.db is empty: it names the database of NimoShake's "
+                           "checkpoints");
     if (mongo_target_new(&target, config, "dynaferry-producer", err) < 0 ||
         mongo_wait(target, timeout_ms, err) < 0)
         return -1;

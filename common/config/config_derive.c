@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/base/exit_code.h"
@@ -52,7 +53,7 @@ static void fill_in(struct config *c)
 {
     if (is_open(c, "instance.id"))
         derive(c, "instance.id", random_instance());
-    if (is_open(c, "checkpoint.db"))
+    if (!config_is_set(c, "checkpoint.db"))
         derive(c, "checkpoint.db", xasprintf("%s-checkpoint", config_string(c, "id")));
     if (is_open(c, "consumer.group") && *config_string(c, "target.address"))
         derive(c, "consumer.group", group_of(c));
@@ -95,6 +96,11 @@ static int check_together(const struct config *c, struct error *err)
         return error_fatal(err, EXIT_CONFIGURATION,
                            "filter.collection.white and filter.collection.black: at most one "
                            "of them may be given");
+    if (strcasecmp(config_string(c, "checkpoint.db"), config_string(c, "id")) == 0)
+        return error_fatal(err, EXIT_CONFIGURATION,
+                           "checkpoint.db and id are both %s: the checkpoints have collections "
+                           "of the tables' names, and need a database of their own",
+                           config_string(c, "id"));
     if (strlen(config_string(c, "checkpoint.db")) > 63)
         return error_fatal(err, EXIT_CONFIGURATION,
                            "checkpoint.db = %s: allowed are 63 bytes; set it, or a shorter id",
@@ -108,4 +114,10 @@ int config_derive(struct config *c, struct error *err)
     if (resolve_mchange(c, err) < 0)
         return -1;
     return check_together(c, err);
+}
+
+void config_derive_from_nimoshake(struct config *c)
+{
+    if (!*config_string(c, "checkpoint.db"))
+        config_store(config_setting_of(c, "checkpoint.db"), "", NULL, 0);
 }

@@ -37,6 +37,7 @@ static int read_files(struct config *c, const struct config_args *a, struct erro
 {
     if (a->nimoshake && config_file_read(c, a->nimoshake, err) < 0)
         return -1;
+    config_derive_from_nimoshake(c);
     config_forget_lines(c);
     return a->file ? config_file_read(c, a->file, err) : 0;
 }

@@ -245,10 +245,11 @@ const struct config_option config_options[] = {
      .help = "Create a plain index, dynaferry_index_<name>, for each secondary index of the "
              "table. Changes are applied meanwhile."},
     {TEXT("checkpoint.db", P | C, ""), .derived = "id and -checkpoint",
-     .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS,
+     .pattern = "^[^]/\\\\. \"$*<>:|?[]{0,63}$", .allowed = DATABASE_WORDS " (or empty)",
      .help =
-         "Not used yet: nothing is written there. Meant for a database that shows the position "
-         "of each shard."},
+         "A database of the target that shows how far each shard is applied, as NimoShake's "
+         "checkpoints do, for scripts. Empty: none. --take-over-nimoshake finds NimoShake's "
+         "own there."},
 
     {.section = "Conversion",
      CHOICE("convert.type", C | F, "raw", "raw|change|mchange"),

@@ -88,6 +88,16 @@ int mongo_target_new(struct mongo_target **ret, const struct config *c, const ch
     return 0;
 }
 
+struct mongo_target *mongo_target_beside(const struct mongo_target *t, const char *database)
+{
+    struct mongo_target *ret = xcalloc(1, sizeof(*ret));
+
+    *ret = *t;
+    ret->uri = mongoc_uri_copy(t->uri);
+    ret->database = xstrdup(database);
+    return ret;
+}
+
 void mongo_target_free(struct mongo_target *t)
 {
     if (!t)

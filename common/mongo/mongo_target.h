@@ -23,6 +23,8 @@ struct mongo_target {
  * or a malformed target.address, or one whose write concern asks for less than majority. */
 int mongo_target_new(struct mongo_target **ret, const struct config *c, const char *application,
                      struct error *err);
+/* The same server, and the same limits, for another database. */
+struct mongo_target *mongo_target_beside(const struct mongo_target *t, const char *database);
 void mongo_target_free(struct mongo_target *t);
 DEFINE_FREEP(struct mongo_target, mongo_target_freep, mongo_target_free)
 

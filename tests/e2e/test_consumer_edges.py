@@ -155,20 +155,3 @@ def test_a_dead_letter_producer_that_met_a_fatal_error_is_made_anew(bridge):
         bridge.settle()
         assert {letter["keys"]["pk"]["S"] for letter in letters_of(bridge, table)} == {"first", "second"}
         complain(bridge.verify_target(table, "raw"))
-
-
-# --- settings ---
-
-
-@pytest.mark.parametrize("given", [True, False], ids=["set", "not set"])
-def test_a_setting_that_is_not_built_yet_says_so(bridge, given):
-    bridge.settings.update(ONE_PARTITION)
-    table = bridge.add_table()
-    fill(bridge, table, 3)
-    bridge.producer()
-    bridge.wait_caught_up()
-    consumer = bridge.consumer({"checkpoint.db": "checkpoints"} if given else {})
-    bridge.wait_applied()
-    told = lines(consumer, "checkpoint.db", "level=warn")
-    assert bool(told) == given
-    assert all(re.search(r"not .*\byet\b", line) for line in told)

@@ -174,6 +174,7 @@ def test_checkpoints_of_two_take_overs_are_not_mixed(bridge):
     [
         ({"sync_mode": "incr"}, (), CONFIGURATION),
         ({"sync_mode": "full"}, (), CONFIGURATION),
+        ({"checkpoint.db": ""}, (), CONFIGURATION),
         ({}, ("--pause", "orders"), USAGE),
     ],
 )

@@ -123,6 +123,7 @@ static void what_is_wrong_is_said_with_its_line_and_what_is_allowed(void **state
         {"kafka. = 1", "there is no key kafka."},
         {"checkpoint.db = abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcd",
          "1 to 63 bytes"},
+        {"id = a\ncheckpoint.db = A", "checkpoint.db and id are both a"},
         {"id = abcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabcdefghijabc",
          "allowed are 63 bytes; set it, or a shorter id"},
     };
@@ -203,7 +204,7 @@ static void a_file_of_nimoshake_is_read_and_what_has_no_effect_is_named(void **s
     AUTO(config_freep) struct config *c = config_loaded(file, NULL);
 
     (void)state;
-    assert_string_equal(config_string(c, "checkpoint.db"), "nimo-shake-checkpoint");
+    assert_string_equal(config_string(c, "checkpoint.db"), "");
     assert_string_equal(config_string(c, "target.id"), "key");
     assert_int_equal(config_int(c, "qps.full"), 1000);
     assert_int_equal(c->notice_count, 20);

@@ -64,6 +64,28 @@ static void a_file_of_nimoshake_is_below_all_others(void **state)
     unlink(path);
 }
 
+/* To NimoShake an empty name is its default; in a file of our own it says that there is none.
+ */
+static void a_checkpoint_db_left_empty_is_off_but_in_a_file_of_nimoshake(void **state)
+{
+    char path[] = "/tmp/dynaferry-nimo-XXXXXX";
+    const char *const args[] = {"--nimoshake-conf", path, NULL};
+    AUTO(config_freep) struct config *both = NULL;
+    AUTO(config_freep) struct config *theirs = NULL;
+    AUTO(config_freep) struct config *neither = config_loaded("id = nimo\n", NULL);
+    int fd = mkstemp(path);
+
+    (void)state;
+    assert_int_equal(write(fd, "id = nimo\ncheckpoint.db =\n", 26), 26);
+    close(fd);
+    theirs = config_loaded("", args);
+    both = config_loaded("checkpoint.db =\n", args);
+    unlink(path);
+    assert_string_equal(config_string(neither, "checkpoint.db"), "nimo-checkpoint");
+    assert_string_equal(config_string(theirs, "checkpoint.db"), "nimo-checkpoint");
+    assert_string_equal(config_string(both, "checkpoint.db"), "");
+}
+
 static char *printed(void (*print)(FILE *, const struct config *), const struct config *c)
 {
     char *text = NULL;
@@ -308,6 +330,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set_beats_environment_beats_file_beats_default),
         cmocka_unit_test(a_file_of_nimoshake_is_below_all_others),
+        cmocka_unit_test(a_checkpoint_db_left_empty_is_off_but_in_a_file_of_nimoshake),
         cmocka_unit_test(print_config_shows_no_secret_and_reads_back_the_same),
         cmocka_unit_test(a_secret_may_come_from_a_file_that_a_variable_names),
         cmocka_unit_test(a_variable_of_ours_that_stands_for_no_key_is_an_error),

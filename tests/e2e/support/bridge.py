@@ -59,6 +59,7 @@ class Bridge:
             "source.region": "us-east-1",
             "source.endpoint_url": self.source_url,
             "target.address": parts.mongodb,
+            "checkpoint.db": "",  # else a proxy's faults for a table's collection would meet its checkpoints, too
             "sync_mode": "all",
             "convert.type": "raw",
             "log.level": "debug",

@@ -18,6 +18,7 @@ class NimoShake:
 
     def __init__(self, bridge, names=NEWER):
         self.bridge, self.names = bridge, names
+        bridge.settings["checkpoint.db"] = None
         self.target, self.checkpoints = bridge.target(), bridge.target(f"{bridge.database}-checkpoint")
 
     def spelled(self, **fields):

@@ -426,7 +426,7 @@ def main():
         at_the_end.callback(stack.save_logs)
         try_stack(stack, options, port, mongodb_port)
         try_aws(command, variables)
-    say("all of it is as it should be, and removed again")
+    say(f"all of it is as it should be, and removed again{', but for the images' if options.keep else ''}")
 
 
 if __name__ == "__main__":

@@ -63,8 +63,8 @@ const struct config_option config_options[] = {
     {CHOICE("log.format", ALL, "text", "text|json"),
      .help = "text: key=value pairs. json: one object per line."},
     {NUMBER("http.port", P | C, "0", 0, 65535),
-     .help = "Port of /metrics, /healthz and /readyz. 0: none. On one machine each program "
-             "needs a port of its own: --set http.port=..."},
+     .help = "Port of /metrics, /healthz, /readyz and /livez. 0: none. On one machine each "
+             "program needs a port of its own: --set http.port=..."},
     {TEXT("http.listen", P | C, "127.0.0.1"), .pattern = "^[0-9a-fA-F.:]+$",
      .allowed = "an IPv4 or IPv6 address", .help = "Address that http.port listens on."},
 

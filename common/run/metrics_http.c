@@ -13,6 +13,7 @@
 #include "common/base/exit_code.h"
 #include "common/run/health.h"
 #include "common/run/metrics.h"
+#include "common/run/notify.h"
 
 enum {
     ANSWER_BYTES = 32 * 1024 * 1024,
@@ -68,6 +69,12 @@ static enum MHD_Result send_health(struct MHD_Connection *connection)
                      buf_slice(&b));
 }
 
+static enum MHD_Result send_yes_or(struct MHD_Connection *connection, bool yes, struct bytes no)
+{
+    return yes ? send_text(connection, MHD_HTTP_OK, PLAIN, BYTES_LIT("ok\n"))
+               : send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN, no);
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version,
                                   const char *upload_data, size_t *upload_data_size,
@@ -82,11 +89,12 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     if (strcmp(url, "/healthz") == 0)
         return send_health(connection);
     if (strcmp(url, "/readyz") == 0)
-        return health_is_ready() ? send_text(connection, MHD_HTTP_OK, PLAIN, BYTES_LIT("ok\n"))
-                                 : send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, PLAIN,
-                                             BYTES_LIT("not ready\n"));
+        return send_yes_or(connection, health_is_ready(), BYTES_LIT("not ready\n"));
+    if (strcmp(url, "/livez") == 0)
+        return send_yes_or(connection, notify_is_turning(),
+                           BYTES_LIT("the main loop does not turn\n"));
     return send_text(connection, MHD_HTTP_NOT_FOUND, PLAIN,
-                     BYTES_LIT("/metrics, /healthz, /readyz\n"));
+                     BYTES_LIT("/metrics, /healthz, /readyz, /livez\n"));
 }
 
 union address {

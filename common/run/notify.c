@@ -19,6 +19,7 @@
 #include "common/run/stop.h"
 
 #define LOOK_MS 250
+#define TURN_LIMIT_MS 180000 /* as WatchdogSec in the units of packaging/systemd */
 
 struct notify {
     int socket;
@@ -32,11 +33,23 @@ struct notify {
     bool over;
 };
 
-static atomic_llong turned_ms; /* monotonic */
+static atomic_llong turned_ms; /* monotonic; 0: never */
+
+void notify_turn_at(int64_t mono_ms)
+{
+    atomic_store_explicit(&turned_ms, mono_ms, memory_order_relaxed);
+}
 
 void notify_turn(void)
 {
-    atomic_store_explicit(&turned_ms, clock_mono_ms(), memory_order_relaxed);
+    notify_turn_at(clock_mono_ms());
+}
+
+bool notify_is_turning(void)
+{
+    int64_t turned = atomic_load_explicit(&turned_ms, memory_order_relaxed);
+
+    return turned == 0 || clock_mono_ms() - turned <= TURN_LIMIT_MS;
 }
 
 /* Nobody waits for it. False: systemd was busy. */

@@ -6,6 +6,9 @@
  * Without NOTIFY_SOCKET nothing is sent. */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/base/auto.h"
 #include "common/base/error.h"
 
@@ -15,8 +18,11 @@ struct notify;
  * WATCHDOG_USEC wants while the main loop turns, STOPPING=1 when a stop is requested. *ret
  * NULL: nobody wants to hear it. ERR_FATAL 78: the socket can't be used. */
 int notify_start(struct notify **ret, struct error *err);
-/* The main loop turns. Any thread. */
+/* The main loop turns, or did at that time. Any thread. */
 void notify_turn(void);
+void notify_turn_at(int64_t mono_ms);
+/* It did within three minutes, or never yet: the same for those who ask, as Kubernetes. */
+bool notify_is_turning(void);
 /* Says STOPPING=1, and ends the thread; NULL is fine. */
 void notify_stop(struct notify *notify);
 DEFINE_FREEP(struct notify, notify_freep, notify_stop)

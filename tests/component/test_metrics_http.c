@@ -14,9 +14,11 @@
 #include <cmocka.h>
 
 #include "common/base/auto.h"
+#include "common/base/clock.h"
 #include "common/config/config.h"
 #include "common/run/health.h"
 #include "common/run/metrics.h"
+#include "common/run/notify.h"
 #include "common/run/stop.h"
 
 static struct metrics_http *server;
@@ -153,6 +155,25 @@ static void readiness_is_served(void **state)
     health_ready(false);
 }
 
+static void only_a_main_loop_that_stands_still_is_not_alive(void **state)
+{
+    struct health *h = health_new("part", 0); /* stuck at once */
+    AUTO(free_charp) char *not_begun = get("/livez");
+    AUTO(free_charp) char *turning = NULL;
+    AUTO(free_charp) char *standing = NULL;
+
+    (void)state;
+    is_answer(not_begun, "200", "ok\n");
+    notify_turn_at(clock_mono_ms() - 170 * 1000);
+    turning = get("/livez");
+    is_answer(turning, "200", "ok\n");
+    notify_turn_at(clock_mono_ms() - 181 * 1000);
+    standing = get("/livez");
+    is_answer(standing, "503", "the main loop does not turn\n");
+    notify_turn_at(0);
+    health_remove(h);
+}
+
 static void other_paths_and_methods_are_refused(void **state)
 {
     AUTO(free_charp) char *path = get("/metrics/../etc");
@@ -163,7 +184,7 @@ static void other_paths_and_methods_are_refused(void **state)
     char *head = answer_to("HEAD /readyz HTTP/1.1\r\nHost: l\r\nConnection: close\r\n\r\n");
 
     (void)state;
-    is_answer(path, "404", "/metrics, /healthz, /readyz\n");
+    is_answer(path, "404", "/metrics, /healthz, /readyz, /livez\n");
     is_answer(post, "405", "only GET and HEAD\n");
     assert_non_null(strstr(post, "Allow: GET, HEAD\r\n"));
     is_answer(head, "503", "");
@@ -221,6 +242,7 @@ int main(void)
         HTTP_TEST(metrics_are_served_in_the_exposition_format),
         HTTP_TEST(health_is_503_while_a_part_is_stuck),
         HTTP_TEST(readiness_is_served),
+        HTTP_TEST(only_a_main_loop_that_stands_still_is_not_alive),
         HTTP_TEST(other_paths_and_methods_are_refused),
         HTTP_TEST(a_silent_connection_does_not_hold_the_others_up),
         cmocka_unit_test(port_0_means_no_server),

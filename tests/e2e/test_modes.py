@@ -348,7 +348,7 @@ def test_health_and_metrics_tell_what_runs(bridge):
     producer, consumer = bridge.producer(), bridge.consumer()
     bridge.settle()
     for program in producer, consumer:
-        for path in "/healthz", "/readyz":
+        for path in "/healthz", "/readyz", "/livez":
             wait_until(lambda: program.get(path)[0] == 200, 30, f"{path} of {program.name}", [program])
         status, text = program.get("/metrics")
         assert status == 200 and "# TYPE dynaferry_" in text

@@ -1,6 +1,6 @@
 /** Starts the MongoDB-compatible server of the tests and the demo: Launcher PORT [FILE].
  *
- * Listens on 127.0.0.1 only. With FILE every acknowledged write survives kill -9; without it all data
+ * Listens on 127.0.0.1 only, or on what -Dlisten says. With FILE every acknowledged write survives kill -9; without it all data
  * is in memory. */
 public final class Launcher {
     private Launcher() {
@@ -14,7 +14,7 @@ public final class Launcher {
         Backend backend = new Backend(args.length == 2 ? args[1] : null);
         de.bwaldvogel.mongo.MongoServer server = new de.bwaldvogel.mongo.MongoServer(backend);
 
-        server.bind("127.0.0.1", Integer.parseInt(args[0]));
+        server.bind(System.getProperty("listen", "127.0.0.1"), Integer.parseInt(args[0]));
         Runtime.getRuntime().addShutdownHook(new Thread(server::shutdownNow));
         System.out.println("listening on " + server.getLocalAddress());
     }

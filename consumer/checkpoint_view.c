@@ -262,6 +262,8 @@ static void do_round(struct checkpoint_view *view)
 {
     struct error err;
 
+    if (view->from.rk) /* its errors would pile up */
+        rd_kafka_poll(view->from.rk, 0);
     list_tables(view);
     take_or_leave(view, owns_it(view));
     if (!view->ours || !checkpoint_writer_round_begins(view->writer))
@@ -270,7 +272,6 @@ static void do_round(struct checkpoint_view *view)
         log_warn("checkpoints wait", "reason=%s", err.message);
         return;
     }
-    rd_kafka_poll(view->from.rk, 0);
     show_all(view);
 }
 

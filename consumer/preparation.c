@@ -134,10 +134,11 @@ static int look_at_collection(struct attempt *try, struct error *err)
     return collection_index_look(&facts->collection.indexed, try->m, &coll, err);
 }
 
-/* Without rows nothing comes in the place of what stands there. */
+/* Without rows nothing comes in the place of what stands there; and what was taken over goes on
+ * being used. */
 static enum table_doc_clear exist_of(const struct preparation *prep)
 {
-    return prep->ledger->rows
+    return prep->ledger->rows && !prep->ledger->taken_over
                ? table_doc_clear_of(config_string(prep->config, "target.mongodb.exist"))
                : CLEAR_NOTHING;
 }

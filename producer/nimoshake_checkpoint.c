@@ -16,7 +16,7 @@
 
 struct fields { /* of a document, in either spelling */
     char id[TEXT_SIZE], parent[TEXT_SIZE], sequence[TEXT_SIZE], status[TEXT_SIZE];
-    char iterator[TEXT_SIZE], updated[TEXT_SIZE], record_time[TEXT_SIZE];
+    char worker[TEXT_SIZE], iterator[TEXT_SIZE], updated[TEXT_SIZE], record_time[TEXT_SIZE];
 };
 
 static void read_either(char *ret, const bson_t *document, const char *name, const char *older)
@@ -32,6 +32,7 @@ static void read_fields(struct fields *ret, const bson_t *document)
     read_either(ret->parent, document, "FatherId", "father_id");
     read_either(ret->sequence, document, "SequenceNumber", "seq_num");
     read_either(ret->status, document, "Status", "status");
+    read_either(ret->worker, document, "WorkerId", "worker_id");
     read_either(ret->iterator, document, "IteratorType", "iterator_type");
     read_either(ret->updated, document, "UpdateDate", "update_date");
     read_either(ret->record_time, document, "ApproximateTime", "approximate_time");
@@ -118,6 +119,8 @@ bool nimoshake_checkpoint_read(struct nimoshake_shard *ret, const bson_t *docume
     ret->parent = xstrdup(fields.parent);
     ret->progress = progress_of(&fields);
     ret->sequence = xstrdup(ret->progress == NIMOSHAKE_BEHIND ? fields.sequence : "");
+    /* Found while it followed the stream, it says "unknown". */
+    ret->found_by_copy = strcmp(fields.worker, "unknown-worker") == 0;
     ret->complete_to_ms = complete_to(&fields, document);
     return true;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <bson/bson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,9 @@ struct nimoshake_shard {
     char *id;
     char *parent; /* "" for none */
     enum nimoshake_progress progress;
-    char *sequence;         /* NIMOSHAKE_BEHIND; else "" */
+    char *sequence;     /* NIMOSHAKE_BEHIND; else "" */
+    bool found_by_copy; /* it was there when NimoShake's copy began, which has what stood above
+                           it */
     int64_t complete_to_ms; /* everything older than that is in its target; 0: not known */
 };
 

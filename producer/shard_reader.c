@@ -119,7 +119,7 @@ static int append_position(struct batch *batch, bool closed, struct error *err)
     struct shard_tree *tree = &w->appended.tree;
     AUTO(ledger_shard_release) struct ledger_shard copy = {0};
     int64_t now = ddb_source_now_ms(w->p->source);
-    bool idle = batch->seen == 0 && idle_record_is_due(reader);
+    bool idle = !closed && batch->seen == 0 && idle_record_is_due(reader);
 
     if (batch->records == 0 && !closed && !idle)
         return 0;

@@ -63,12 +63,17 @@ static char *add_all_known(const struct take_over *to)
 
 /* ---- shards that it did not know ---- */
 
-/* It stands above one that it knew: the scan, or the reading of that one, was behind it. */
+/* It stands above one that was there when the copy began, which has all that it holds. */
 static bool is_ancestor(const struct take_over *to, const char *id)
 {
-    for (struct tree_shard *shard = to->tree->shards; shard; shard = shard->hh.next)
-        if (strcmp(shard->now.parent, id) == 0)
+    for (struct tree_shard *shard = to->tree->shards; shard; shard = shard->hh.next) {
+        const struct nimoshake_shard *known =
+            nimoshake_checkpoint_find(to->checkpoints, shard->now.id);
+
+        if (strcmp(shard->now.parent, id) == 0 &&
+            (known ? known->found_by_copy : shard->now.status == SHARD_NO_NEED))
             return true;
+    }
     return false;
 }
 
@@ -109,7 +114,9 @@ static char *add_all_others(const struct take_over *to)
         if (!shard_tree_find(to->tree, to->stream->shards[i].id))
             return xasprintf("shard %s neither follows on one that it knew nor leads to one",
                              to->stream->shards[i].id);
-    return NULL;
+    return shard_tree_count(to->tree) > 0
+               ? NULL
+               : xstrdup("the stream has no shard that follows on one that it knew");
 }
 
 /* ---- ages ---- */

@@ -295,18 +295,26 @@ void shard_forgotten(struct shard_tree *tree, struct tree_shard *shard)
     set_dirty(tree, shard);
 }
 
+/* The first that is known of the shard itself takes the place of its parent's time. */
+static void note_complete_to(struct ledger_shard *now, int64_t complete_to_ms)
+{
+    bool is_first = now->status != SHARD_IN_PROCESSING && !now->adopted;
+
+    now->complete_to_ms = is_first ? complete_to_ms : MAX(now->complete_to_ms, complete_to_ms);
+}
+
 void shard_advance(struct shard_tree *tree, struct tree_shard *shard, struct bytes sequence,
                    int64_t records, int64_t source_ms, int64_t now_ms)
 {
     free(shard->now.sequence);
     shard->now.sequence = bytes_dup(sequence);
     shard->now.records += records;
-    shard->now.status = SHARD_IN_PROCESSING;
-    shard->now.updated_ms = now_ms;
     if (source_ms > 0) {
         shard->now.source_ms = source_ms;
-        shard->now.complete_to_ms = MAX(shard->now.complete_to_ms, source_ms);
+        note_complete_to(&shard->now, source_ms);
     }
+    shard->now.status = SHARD_IN_PROCESSING;
+    shard->now.updated_ms = now_ms;
     shard_recorded(tree, shard);
 }
 
@@ -321,8 +329,8 @@ void shard_finish(struct shard_tree *tree, struct tree_shard *shard, int64_t now
 void shard_idle(struct shard_tree *tree, struct tree_shard *shard, int64_t complete_to_ms,
                 int64_t now_ms)
 {
+    note_complete_to(&shard->now, complete_to_ms);
     shard->now.status = SHARD_IN_PROCESSING;
-    shard->now.complete_to_ms = MAX(shard->now.complete_to_ms, complete_to_ms);
     shard->now.updated_ms = now_ms;
     shard_recorded(tree, shard);
 }

@@ -40,6 +40,7 @@ static void fill_table(struct table_worker *w, struct ledger_table *t,
         t->signal_offset = signal_topic_start_of(w->requests.subscription);
     for (size_t i = 0; i < w->known.handled_count; i++)
         ledger_table_handled(t, &w->known.handled[i]);
+    t->taken_over = w->known.taken_over;
     if (w->known.phase == PHASE_GAP || w->known.renew)
         t->gaps = w->known.gaps;
 }
@@ -182,6 +183,7 @@ static bool take_over(struct table_worker *w, struct ledger_table *t, struct sha
 
     if (!w->p->nimoshake || w->known.generation > 0)
         return false;
+    t->taken_over = checkpoints != NULL;
     why = checkpoints ? shard_take_over(tree, w->look.listing, checkpoints, t->generation,
                                         ddb_source_now_ms(w->p->source))
                       : xstrdup("it had none of this table");
@@ -193,7 +195,6 @@ static bool take_over(struct table_worker *w, struct ledger_table *t, struct sha
     }
     log_info("NimoShake's positions taken over", "table=%s", w->table);
     t->rows = false;
-    t->taken_over = true;
     t->phase = PHASE_TAIL;
     t->segments = 0;
     return true;

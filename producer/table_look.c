@@ -89,9 +89,12 @@ static bool list_is_due(const struct table_worker *w, int64_t now, int64_t *next
 {
     const struct worker_look *l = &w->look;
     bool listed = w->appended.tree.listed;
+    int64_t report_ms = table_report_list_ms(w);
 
-    if (l->listing || table_report_wants_list(w))
+    if (l->listing || report_ms == 0)
         return true;
+    if (report_ms > 0)
+        *next_ms = MIN(*next_ms, now + report_ms);
     if (listed && !l->wants_list && !doubt_is_on(&l->shards))
         return false;
     *next_ms = MIN(*next_ms, l->list_at_ms);

@@ -3,11 +3,13 @@
 #include "producer/table_record.h"
 
 #define WAIT_MS 200
+/* The service's time is an estimate that may be set back by a second; who asks adds a second to
+ * the time of the answer. */
+#define CLOCK_MS 2000
 
 void table_report_ask(struct table_worker *w)
 {
-    atomic_store(&w->report_ms, ddb_source_now_ms(w->p->source));
-    w->look.list_began_ms = w->look.listed_since_ms = 0;
+    atomic_store(&w->report_ms, ddb_source_now_ms(w->p->source) + CLOCK_MS);
     step_wake(w->p->pool, &w->look.step);
 }
 
@@ -18,9 +20,13 @@ static bool is_due(const struct table_worker *w)
            w->appended.now.listed_ms < atomic_load(&w->report_ms);
 }
 
-bool table_report_wants_list(const struct table_worker *w)
+int64_t table_report_list_ms(const struct table_worker *w)
 {
-    return is_due(w) && w->look.listed_since_ms == 0;
+    int64_t asked_ms = atomic_load(&w->report_ms);
+
+    if (!is_due(w) || w->look.listed_since_ms >= asked_ms)
+        return -1;
+    return MAX(asked_ms - ddb_source_now_ms(w->p->source), 0);
 }
 
 void table_report_list_begins(struct table_worker *w)
@@ -33,14 +39,14 @@ void table_report_listed(struct table_worker *w)
     w->look.listed_since_ms = w->look.list_began_ms;
 }
 
-/* The estimate of the service's time may have been set back in between; the order of the two
- * was not. */
+/* Also when it began before the last question: it may answer an earlier one. */
 static bool note(struct table_worker *w, void *arg)
 {
     (void)arg;
-    if (!is_due(w) || w->look.listed_since_ms == 0 || w->appended.tree.unrecorded > 0)
+    if (!is_due(w) || w->look.listed_since_ms <= w->appended.now.listed_ms ||
+        w->appended.tree.unrecorded > 0)
         return false;
-    w->appended.now.listed_ms = MAX(w->look.listed_since_ms, atomic_load(&w->report_ms));
+    w->appended.now.listed_ms = w->look.listed_since_ms;
     return true;
 }
 

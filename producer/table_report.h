@@ -3,16 +3,16 @@
  *
  * Each shard then says in its own record up to when it is read. That is worth only as much as
  * the list of shards: so all of them are listed anew, and once the ledger has every one that
- * was found, the table's record says when that listing began. Lost with the program; who waits
- * asks again. */
+ * was found, the table's record says when that listing began. Who asks again while it is under
+ * way does not lose it. The question is lost with the program; who waits repeats it. */
 #pragma once
 
 #include "producer/table_worker.h"
 
-/* Under lock. A listing that is under way does not count: it may have passed by a shard. */
+/* Under lock. */
 void table_report_ask(struct table_worker *w);
-/* Under lock: all shards are to be listed. */
-bool table_report_wants_list(const struct table_worker *w);
+/* Under lock: how long until all shards are to be listed, in ms; -1: they are not. */
+int64_t table_report_list_ms(const struct table_worker *w);
 /* Under lock: a listing begins; the whole of it is in the tree. */
 void table_report_list_begins(struct table_worker *w);
 void table_report_listed(struct table_worker *w);

@@ -89,7 +89,7 @@ struct worker_look { /* of its step, but for what `lock` guards */
     int64_t routine_at_ms;  /* the next look without a cause */
     int64_t stream_seen_ms; /* when a description of the stream last came; monotonic */
     int64_t table_seen_ms;  /* when a description of the table last spoke for it */
-    /* table_report.h; the service's times, 0: not since a report was asked for */
+    /* table_report.h; the service's times, 0: there was none */
     int64_t list_began_ms;   /* the listing under way */
     int64_t listed_since_ms; /* the last whole one: it began then */
 };

@@ -62,6 +62,13 @@ static enum proof proof_of_list(const struct bridge_table *table, int64_t before
     return missing(PROOF_ASK, out, "its shards have not been listed since then");
 }
 
+/* A child that was not read yet has its parent's: it says nothing of what the child holds. What
+ * was adopted has the begin of a copy, which holds all that is older. */
+static bool is_own_time(const struct ledger_shard *shard)
+{
+    return shard->adopted || shard->status == SHARD_IN_PROCESSING;
+}
+
 static enum proof proof_of_shards(const struct bridge_table *table, int64_t before_ms,
                                   struct buf *out)
 {
@@ -78,7 +85,8 @@ static enum proof proof_of_shards(const struct bridge_table *table, int64_t befo
     for (size_t i = 0; i < table->shard_count; i++) {
         const struct ledger_shard *shard = &table->shards[i];
 
-        if (!bridge_shard_is_open(shard) || shard->complete_to_ms > before_ms)
+        if (!bridge_shard_is_open(shard) ||
+            (is_own_time(shard) && shard->complete_to_ms > before_ms))
             continue;
         behind++;
         if (!oldest || shard->complete_to_ms < oldest->complete_to_ms)

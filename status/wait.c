@@ -17,11 +17,15 @@
 #define LOOKS 2
 #define ASK_AGAIN_MS 10000
 #define TELL_EVERY_MS 5000
+#define TELL_AGAIN_MS 60000 /* what is the same */
+/* The producer's estimate of the source's time may be behind by so much. */
+#define CLOCK_MS 1000
 #define WHY_BYTES ((size_t)64 << 10)
 
 struct asked { /* of a table */
     char *table;
     char *id;          /* of the last request; NULL: none was sent */
+    bool answered;     /* it was taken: the next one is another */
     int64_t sent_ms;   /* monotonic */
     int64_t before_ms; /* -1: its owner has not said yet what time it is at the source */
     char *refused;     /* why; NULL: the last request was not */
@@ -40,6 +44,7 @@ struct waiting {
     struct asked *asked;
     size_t count;
     int64_t began_ms, told_ms; /* monotonic */
+    struct buf told;           /* what was missing then */
 };
 
 static void drop_ends(struct asked *asked)
@@ -57,6 +62,7 @@ static void waiting_release(struct waiting *waiting)
         free(waiting->asked[i].refused);
     }
     free(waiting->asked);
+    buf_release(&waiting->told);
     signal_sender_free(waiting->sender);
 }
 
@@ -97,8 +103,11 @@ static void ask(struct waiting *waiting, struct asked *asked)
 
     if (asked->id && now - asked->sent_ms < ASK_AGAIN_MS)
         return;
-    free(asked->id);
-    asked->id = signal_sender_id();
+    if (!asked->id || asked->answered) {
+        free(asked->id);
+        asked->id = signal_sender_id();
+        asked->answered = false;
+    }
     asked->sent_ms = now;
     if (send(waiting, asked, &err) < 0)
         fprintf(stderr, "dynaferry-status: %s can't be asked now: %s\n", asked->table,
@@ -113,11 +122,12 @@ static void take_answer(struct asked *asked, const struct ledger_table *record)
 
     if (!handled)
         return;
+    asked->answered = true;
     free(TAKE(asked->refused));
     if (*handled->refused)
         asked->refused = xstrdup(handled->refused);
     else if (asked->before_ms < 0 && handled->ts_ms > 0)
-        asked->before_ms = handled->ts_ms;
+        asked->before_ms = handled->ts_ms + CLOCK_MS;
 }
 
 /* ---- a look ---- */
@@ -235,9 +245,14 @@ static void look(struct waiting *waiting, struct found *ret, struct buf *ret_why
 
 static void tell(struct waiting *waiting, const struct buf *why)
 {
-    if (waiting->wait->is_alarm || clock_mono_ms() - waiting->told_ms < TELL_EVERY_MS)
+    bool is_same = bytes_equal(buf_slice(&waiting->told), buf_slice(why));
+
+    if (waiting->wait->is_alarm ||
+        clock_mono_ms() - waiting->told_ms < (is_same ? TELL_AGAIN_MS : TELL_EVERY_MS))
         return;
     waiting->told_ms = clock_mono_ms();
+    buf_reset(&waiting->told);
+    buf_bytes(&waiting->told, buf_slice(why));
     fprintf(stderr, "waiting for\n  ");
     for (size_t i = 0; i < why->len; i++)
         fprintf(stderr, "%c%s", why->p[i], why->p[i] == '\n' && i + 1 < why->len ? "  " : "");
@@ -270,7 +285,8 @@ int wait_run(const struct wait_for *wait, struct bridge_reader *reader,
                               .reader = reader,
                               .config = config,
                               .began_ms = clock_mono_ms(),
-                              .told_ms = clock_mono_ms()};
+                              .told_ms = clock_mono_ms(),
+                              .told = {.ceiling = ret_why->ceiling}};
     struct found found;
     int held = 0;
 

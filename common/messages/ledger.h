@@ -54,7 +54,8 @@ struct ledger_table {
     int32_t partitions; /* of the data topic */
     char *log_id;
     bool rows;       /* the generation has rows */
-    bool taken_over; /* it has none, since they are in the target: of another tool */
+    bool taken_over; /* the target has documents of another tool, to go on from: so the first
+                        generation may do without rows */
     /* one per partition; NULL until known (one transaction after the begin) */
     int64_t *begin_offsets;
     int64_t started_ms;

@@ -1,5 +1,6 @@
 #include "common/run/bottom_line.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -33,10 +34,14 @@ size_t bottom_line_width(void)
     return size.ws_col;
 }
 
-/* A terminal that takes nothing loses a picture, nothing else. */
+/* A terminal that takes nothing (it was stopped, or nobody reads it) loses a picture, and
+ * nobody waits for it. */
 static void put(struct bytes text)
 {
-    (void)!write(STDERR_FILENO, text.p, text.len);
+    struct pollfd terminal = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (poll(&terminal, 1, 0) == 1 && (terminal.revents & POLLOUT))
+        (void)!write(STDERR_FILENO, text.p, text.len);
 }
 
 /* Under lock, as the next two. */

@@ -125,14 +125,16 @@ def test_changes_that_may_be_trimmed_mean_a_copy(scripted):
     (open_shard,) = [s["id"] for s in scripted.fake.control.shards(lost.name) if s["open"]]
     scripted.fake.control.roll(lost.name)
     scripted.fake.control.vanish(lost.name, open_shard)
+    ids = {d["_id"] for d in scripted.target()[lost.name].find({}, {"_id": 1})}
     producer = started(scripted)
-    scripted.consumer()
+    scripted.consumer({"target.mongodb.exist": "drop"})
     wait_until(lambda: scripted.phase(lost) == "tail", 60, "the copy", [producer])
     wait_until(lambda: scripted.phase(kept) == "tail", 60, "the other table", [producer])
     scripted.wait_applied()
     same(scripted, lost)
     same(scripted, kept)
     assert rows(scripted, lost) and not rows(scripted, kept)
+    assert ids & {d["_id"] for d in scripted.target()[lost.name].find({}, {"_id": 1})}, "it is copied in place"
     assert re.search(rf"the table is copied.*table={re.escape(lost.name)}.*is not listed any more", producer.log())
 
 

@@ -187,7 +187,7 @@ def test_waiting_ends_when_the_target_holds_all(bridge):
     assert run(bridge, "--wait-for", "now").returncode == SO
     consumer.hang()
     put(bridge, table, "late")
-    answer = run(bridge, "--wait-for", "now", "--timeout", "4")
+    answer = run(bridge, "--wait-for", "now", "--timeout", "20")
     assert answer.returncode == NOT_SO and "not applied to the end" in answer.stderr, story(answer)
     waiting = subprocess.Popen(
         list(map(str, command(bridge, "--wait-for", "now"))), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -59,6 +59,7 @@ static void expect(bson_t *doc, enum nimoshake_progress progress, const char *se
     struct nimoshake_shard *shard = &table.shards[0];
 
     assert_true(nimoshake_checkpoint_read(shard, doc));
+    assert_true(shard->found_by_copy == bson_has_field(doc, "WorkerId"));
     assert_string_equal(shard->id, SHARD);
     assert_string_equal(shard->parent, "shardId-00000001759990000000-00000001");
     assert_int_equal(shard->progress, progress);

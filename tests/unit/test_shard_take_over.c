@@ -36,8 +36,19 @@ static struct nimoshake_shard known(const char *id, enum nimoshake_progress prog
         .parent = "",
         .progress = progress,
         .sequence = progress == NIMOSHAKE_BEHIND ? "42" : "",
+        .found_by_copy = true,
         .complete_to_ms = complete_to_ms,
     };
+}
+
+/* While it followed the stream. What stands above it may have been listed later, and not read.
+ */
+static struct nimoshake_shard found_late(const char *id, int64_t complete_to_ms)
+{
+    struct nimoshake_shard shard = known(id, NIMOSHAKE_BEHIND, complete_to_ms);
+
+    shard.found_by_copy = false;
+    return shard;
 }
 
 #define CHECKPOINTS(...)                                                                       \
@@ -172,6 +183,10 @@ static void what_may_be_lost_is_copied(void **state)
            "older than 23 h");
     refuse(STREAM(shard("behind", "", "")), CHECKPOINTS(known("behind", NIMOSHAKE_BEHIND, 0)),
            "older than 23 h");
+    refuse(STREAM(shard(YOUNG, "", "5"), shard("late", YOUNG, "")),
+           CHECKPOINTS(found_late("late", NOW - MINUTE)), "neither follows");
+    refuse((struct ddb_stream){0}, CHECKPOINTS(known("finished", NIMOSHAKE_DONE, 0)),
+           "no shard that follows on one that it knew");
     refuse(STREAM(shard(OLD, "finished", "")),
            CHECKPOINTS(known("finished", NIMOSHAKE_DONE, 0)), "older than 23 h");
 }

@@ -366,9 +366,29 @@ static void a_shard_that_needed_no_reading_is_forgotten_without_a_child(void **s
     shard_tree_release(&t, NULL);
 }
 
+/* A child has its parent's time until something is known of itself; a child that was adopted
+ * has the begin of the copy, which holds what is older. */
+static void what_is_read_of_a_child_takes_the_place_of_its_parents_time(void **state)
+{
+    struct shard_tree t = {0};
+    struct tree_shard *child = add(&t, "child", "", SHARD_WAIT_FATHER);
+    struct tree_shard *adopted = add_adopted(&t, "adopted", "", SHARD_PREPARE);
+
+    (void)state;
+    shard_advance(&t, child, BYTES_LIT("3"), 1, NOW - HOUR, NOW);
+    shard_advance(&t, adopted, BYTES_LIT("4"), 1, NOW - HOUR, NOW);
+    assert_int_equal(child->now.complete_to_ms, NOW - HOUR);
+    assert_int_equal(adopted->now.complete_to_ms, NOW);
+    shard_idle(&t, child, NOW + 5, NOW);
+    shard_advance(&t, child, BYTES_LIT("5"), 1, NOW + 1, NOW);
+    assert_int_equal(child->now.complete_to_ms, NOW + 5);
+    shard_tree_release(&t, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_read_of_a_child_takes_the_place_of_its_parents_time),
         cmocka_unit_test(a_child_is_read_after_its_parent_was_read_to_its_end),
         cmocka_unit_test(a_shard_of_the_adoption_is_read_whatever_stands_above_it),
         cmocka_unit_test(of_two_shards_of_the_adoption_the_child_is_read_last),

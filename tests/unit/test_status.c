@@ -272,6 +272,10 @@ static void a_shard_that_waits_for_its_parent_counts(void **state)
     scene.table->shards[scene.table->shard_count++] =
         shard("child", SHARD_WAIT_FATHER, NOW - HOUR);
     assert_int_equal(proof(&scene, NOW - 1000, "1 shard is not proven"), PROOF_ASK);
+    scene.table->shards[1].complete_to_ms = NOW; /* its parent's: nothing of it was read */
+    assert_int_equal(proof(&scene, NOW - 1000, "1 shard is not proven"), PROOF_ASK);
+    scene.table->shards[1].adopted = true; /* the copy has what is older */
+    assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
     scene.table->shards[1].status = SHARD_NO_NEED;
     assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
 }
@@ -333,8 +337,8 @@ static void shards_that_were_listed_earlier_are_not_all(void **state)
     assert_int_equal(proof(&scene, NOW - 1000, NULL), PROOF_HELD);
 }
 
-/* A transaction is committed, as its shard's position shows, and its marker has not reached this
- * partition: what is committed there ends before its records. */
+/* A transaction is committed, as its shard's position shows, and its marker has not reached
+ * this partition: what is committed there ends before its records. */
 static void records_whose_marker_is_under_way_count(void **state)
 {
     AUTO(scene_close) struct scene scene;

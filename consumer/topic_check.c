@@ -3,10 +3,13 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/run/log.h"
 #include "consumer/consumer.h"
 #include "consumer/ownership.h"
 #include "consumer/snapshot_request.h"
+
+#define NEWER_LOOK_MS 500
 
 /* ---- a look ---- */
 
@@ -111,10 +114,12 @@ static struct partition_next same_log(struct partition *p)
 }
 
 /* The log can't bring what comes next. Where a newer generation begins, that is gone on with;
- * else the producer is asked for one. */
+ * else the producer is asked for one. Where it begins is known one transaction after its begin:
+ * until then it is waited for. */
 static struct partition_next needs_generation(struct partition *p, const char *why)
 {
-    struct ledger_table ledger = {0};
+    AUTO(ledger_table_release) struct ledger_table ledger = {0};
+    const char *asked = "the ledger does not know the table";
     struct error err;
     int64_t begin;
 
@@ -122,12 +127,12 @@ static struct partition_next needs_generation(struct partition *p, const char *w
         p->skip = true;
         return partition_restart(p, "a newer generation begins behind what its log has lost");
     }
-    error_set(
-        &err, ERR_FATAL, "%s: %s", why,
-        ownership_read_ledger(p, &ledger, &begin)
-            ? snapshot_request_send(p->consumer->snapshots, p->table, ledger.generation, why)
-            : "the ledger does not know the table");
-    ledger_table_release(&ledger);
+    if (ownership_read_ledger(p, &ledger, &begin)) {
+        if (ledger.generation > p->position.generation && begin == POSITION_NONE)
+            return partition_wait_until(p, clock_mono_ms() + NEWER_LOOK_MS);
+        asked = snapshot_request_send(p->consumer->snapshots, p->table, ledger.generation, why);
+    }
+    error_set(&err, ERR_FATAL, "%s: %s", why, asked);
     return partition_halt(p, err.message);
 }
 

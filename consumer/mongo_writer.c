@@ -190,7 +190,8 @@ static void judge_record(void *arg, const struct mongo_write_error *e)
         suspect_record(judging, writer->sent[e->index], e);
         return;
     }
-    if (e->code == MONGO_DUPLICATE_KEY) { /* perhaps a racing upsert, which is there now */
+    if (e->code == MONGO_DUPLICATE_KEY && !writer->is_last_try) {
+        /* perhaps a racing upsert, which is there now */
         writer->retry[writer->retry_count++] = writer->sent[e->index];
         return;
     }
@@ -303,14 +304,6 @@ static void pause_before(struct mongo_writer *writer, int tries)
         stop_wait_ms(ms);
 }
 
-static void refuse_duplicates(const struct sending *sending, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        refuse(sending, sending->writer->todo[i],
-               "MongoDB refuses it: another document has its key in a unique index "
-               "(code 11000)");
-}
-
 static enum mongo_result send_kind(struct sending *sending, struct error *err)
 {
     struct mongo_writer *writer = sending->writer;
@@ -322,13 +315,10 @@ static enum mongo_result send_kind(struct sending *sending, struct error *err)
             writer->todo[n++] = writer->round[i];
     for (int tries = 1; n > 0 && result == MONGO_DONE; tries++) {
         writer->retry_count = 0;
+        writer->is_last_try = tries >= DUPLICATE_TRIES;
         result = send_all(sending, writer->todo, n, err);
         n = writer->retry_count;
         memcpy(writer->todo, writer->retry, n * sizeof(*writer->todo));
-        if (n > 0 && tries == DUPLICATE_TRIES) {
-            refuse_duplicates(sending, n);
-            n = 0;
-        }
         if (n > 0)
             pause_before(writer, tries);
     }

@@ -30,6 +30,7 @@ struct mongo_writer {
 
     /* of one job */
     int64_t pause_left_ms; /* for what is tried again at once */
+    bool is_last_try;      /* a key that another document has is not tried again */
     bool all_refused; /* a command of which nothing was accepted, with codes that say nothing */
     struct error unclear; /* ERR_NONE, or why records are waited out */
 };

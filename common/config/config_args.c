@@ -167,8 +167,7 @@ static bool print_text(struct config_args *a, enum config_program program, const
 {
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
         config_print_help(stdout, program, a->extras);
-    else if (strcmp(arg, "--version") == 0 ||
-             (config_program_takes_v(program) && strcmp(arg, "-v") == 0))
+    else if (strcmp(arg, "--version") == 0 || strcmp(arg, "-v") == 0)
         printf("%s %s\n", config_program_name(program), version_text);
     else if (strcmp(arg, "--print-options") == 0)
         config_print_options(stdout, program, a->extras);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/exit_code.h"
+#include "common/config/config_address.h"
 #include "common/config/config_option.h"
 #include "common/config/config_suggestion.h"
 
@@ -23,7 +24,13 @@ static int assign_option(struct config *c, struct config_source from,
 {
     AUTO(free_charp) char *allowed = NULL;
     AUTO(free_charp) char *text = NULL;
+    const char *problem = NULL;
 
+    if (o->secrecy == CONFIG_ADDRESS && *value && config_option_accepts(o, value))
+        problem = config_address_problem(value);
+    if (problem)
+        return error_fatal(err, EXIT_CONFIGURATION, "%s: %s: %s", from.origin, o->name,
+                           problem);
     if (config_option_accepts(o, value))
         return store_once(config_setting_of(c, o->name), from, o->name, value, err);
     allowed = config_option_allowed(o);

@@ -204,7 +204,8 @@ const struct config_option config_options[] = {
      .required_by = C | F,
      .pattern = "^(mongodb(\\+srv)?://.+)?$",
      .allowed = "a connection string that begins with mongodb:// or mongodb+srv://",
-     .help = "Connection string. Write concern is always majority; one that asks for less is "
+     .help = "Connection string. User and password are percent-encoded in it (@ is %40, : is "
+             "%3A, / is %2F). Write concern is always majority; one that asks for less is "
              "refused."},
     {CHOICE("target.mongodb.type", ALL, "replica", "|replica|sharding"),
      .help = "sharding: collections are sharded by the hashed partition key."},

@@ -53,6 +53,7 @@ static const struct config_extra common_extras[] = {
      .form = CONFIG_FLAG,
      .help = "Show the values that would hold, without secrets, and end."},
     {.name = "help", .letter = 'h', .form = CONFIG_FLAG, .help = ""},
+    {.name = "version", .letter = 'v', .form = CONFIG_FLAG, .help = ""},
     {0},
 };
 
@@ -95,16 +96,10 @@ static void write_help(struct buf *out, const struct config_extra *x)
 }
 
 /* The program's own first. */
-static void each_flag(FILE *out, enum config_program program, const struct config_extra *extras,
+static void each_flag(FILE *out, const struct config_extra *extras,
                       void (*print)(FILE *out, const char *head, const char *help))
 {
-    const struct config_extra version[] = {
-        {.name = "version",
-         .letter = config_program_takes_v(program) ? 'v' : '\0',
-         .form = CONFIG_FLAG,
-         .help = ""},
-        {0}};
-    const struct config_extra *const tables[] = {extras, common_extras, version};
+    const struct config_extra *const tables[] = {extras, common_extras};
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++)
         CONFIG_EXTRAS_EACH(x, tables[i]) {
@@ -138,7 +133,7 @@ void config_print_help(FILE *out, enum config_program program,
     for (const char *const *example = about->examples; *example; example++)
         fprintf(out, "  %s\n", *example);
     fputc('\n', out);
-    each_flag(out, program, extras, print_flag_help);
+    each_flag(out, extras, print_flag_help);
     fputc('\n', out);
     print_wrapped(out, "",
                   "Keys. A value is taken from the command line, else from the environment "
@@ -248,7 +243,7 @@ void config_print_options(FILE *out, enum config_program program,
     print_field(out, "text", about->text);
     for (const char *const *example = about->examples; *example; example++)
         print_field(out, "example", *example);
-    each_flag(out, program, extras, print_flag);
+    each_flag(out, extras, print_flag);
     CONFIG_OPTIONS_EACH(o)
         print_option(out, o);
     for (const struct config_reserved *reserved = config_options_reserved; reserved->name;

@@ -63,8 +63,3 @@ const struct config_about *config_program_about(enum config_program program)
     }
     return &abouts[3];
 }
-
-bool config_program_takes_v(enum config_program program)
-{
-    return program == CONFIG_FULLCHECK; /* as its users know it */
-}

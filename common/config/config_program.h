@@ -19,5 +19,3 @@ struct config_about {
     const char *const *examples; /* ends with NULL */
 };
 const struct config_about *config_program_about(enum config_program program);
-/* -v for --version. */
-bool config_program_takes_v(enum config_program program);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/exit_code.h"
+#include "common/config/config_address.h"
 
 #define SELECTION_MS 5000
 
@@ -58,22 +59,33 @@ static void forget_read_concern(mongoc_uri_t *uri)
     mongoc_read_concern_destroy(none);
 }
 
+/* The driver's words may repeat a password, so it is asked about the address without one. */
+static int refuse_address(const char *address, struct error *err)
+{
+    AUTO(free_charp) char *shown = config_address_redacted(address);
+    bson_error_t why;
+    mongoc_uri_t *uri = mongoc_uri_new_with_error(shown, &why);
+
+    if (!uri)
+        return error_fatal(err, EXIT_CONFIGURATION, "target.address: %s", why.message);
+    mongoc_uri_destroy(uri);
+    return error_fatal(err, EXIT_CONFIGURATION,
+                       "target.address: the driver does not take its user, its password, or an "
+                       "option that holds one");
+}
+
 int mongo_target_new(struct mongo_target **ret, const struct config *c, const char *application,
                      struct error *err)
 {
     AUTO(mongo_target_freep) struct mongo_target *t = xcalloc(1, sizeof(*t));
     const char *address = config_string(c, "target.address");
     mongoc_write_concern_t *majority;
-    bson_error_t why;
 
     if (!*address)
         return error_fatal(err, EXIT_CONFIGURATION, "target.address is not set");
-    t->uri = mongoc_uri_new_with_error(address, &why);
-    if (!t->uri) /* its text may repeat a password */
-        return error_fatal(err, EXIT_CONFIGURATION,
-                           "target.address is no MongoDB connection string that this driver "
-                           "understands (code %u)",
-                           why.code);
+    t->uri = mongoc_uri_new(address);
+    if (!t->uri)
+        return refuse_address(address, err);
     if (check_write_concern(t->uri, err) < 0)
         return -1;
     set_limits(t, c);

@@ -8,7 +8,6 @@ cost some microseconds per step.
 """
 
 import collections
-import contextlib
 import os
 import re
 import shutil

@@ -43,6 +43,19 @@ def test_a_user_without_the_right_to_write_is_told_at_the_start(ferry, user):
     assert "not authorized" in consumer.log() and ferry.database in consumer.log()
 
 
+# --- passwords in addresses ---
+
+
+@pytest.mark.parametrize("password", ["correct@horse-battery", "horse:battery", "horse/battery", "horse?battery", "horse%zz"])
+def test_a_password_that_is_not_encoded_is_refused_and_not_shown(bridge, password):
+    address = f"mongodb://ferry:{password}@127.0.0.1:1/?serverSelectionTimeoutMS=500"
+    for arguments in ((), ("--print-config",)):
+        consumer = bridge.run("consumer", {"target.address": address, "start.timeout": 2}, arguments, 20)
+        assert consumer.process.returncode == 78, consumer.story()
+        assert "must be percent-encoded" in consumer.log()
+        assert not [part for part in re.split("[@:/?%]", password) if len(part) > 2 and part in consumer.log()]
+
+
 # --- the default group ---
 
 SPELLINGS = {

@@ -160,7 +160,7 @@ def test_many_requests_are_handled_in_order_and_a_stuck_table_holds_up_no_other(
     for t in (table, stuck):
         wait_phase(ferry, t, "tail")
         wait_placed(ferry, t)
-    fault = ferry.fake.control.fault("throttle", op="BatchGetItem", where={"TableName": stuck.name}, times=-1)
+    ferry.fake.control.fault("throttle", op="BatchGetItem", where={"TableName": stuck.name}, times=-1)
     offsets = {t: [ask_large(ferry, t, number) for number in range(8)] for t in (stuck, table)}
     wait_handled(ferry, table, offsets[table][-1])
     assert handled(ferry, stuck) <= offsets[stuck][0]

@@ -161,15 +161,16 @@ static void an_address_is_shown_without_its_password(void **state)
         const char *shown;
     } cases[] = {
         {"mongodb://h1:27017,h2/db?w=majority", "mongodb://h1:27017,h2/db?w=majority"},
-        {"mongodb://user:pa:ss@h:1/", "mongodb://user:***@h:1/"},
-        {"mongodb://user:p@ss@h/", "mongodb://user:***@h/"},
-        {"mongodb://user:p/a?s@h/", "mongodb://user:***@h/"},
+        {"mongodb://user:pa:ss@h:1/", "mongodb://***@h:1/"},
+        {"mongodb://user:p@ss@h/", "mongodb://***@h/"},
+        {"mongodb://user:p/a?s@h/", "mongodb://***@h/"},
+        {"mongodb://horse-battery@h/", "mongodb://***@h/"},
         {"mongodb+srv://u:p@h/?a=1&authMechanismProperties=AWS_SESSION_TOKEN:x&b=2",
-         "mongodb+srv://u:***@h/?a=1&authMechanismProperties=***&b=2"},
+         "mongodb+srv://***@h/?a=1&authMechanismProperties=***&b=2"},
         {"mongodb://h/?TLScertificatekeyfilePASSWORD=x;b=2",
          "mongodb://h/?TLScertificatekeyfilePASSWORD=***;b=2"},
         {"mongodb://h/?password&b", "mongodb://h/?password&b"},
-        {"u:p@h", "u:***@h"},
+        {"u:p@h", "***@h"},
         {"", ""},
     };
 
@@ -178,6 +179,50 @@ static void an_address_is_shown_without_its_password(void **state)
         AUTO(free_charp) char *shown = config_address_redacted(cases[i].address);
 
         assert_string_equal(shown, cases[i].shown);
+    }
+}
+
+/* Whatever is not encoded: it is told, and the word is not repeated. */
+static void an_address_that_is_wrong_says_what_is_wrong(void **state)
+{
+    static const char *const passwords[] = {"p@ss",  "pa:ss",   "pa/ss",
+                                            "pa?ss", "pa%zzss", "pass%4"};
+    static const struct {
+        const char *address;
+        const char *problem; /* NULL: none */
+    } cases[] = {
+        {"mongodb://h", NULL},
+        {"mongodb://u:p%40%3Ass@h:27017,[::1]:1,[fe80::1]/db?w=majority", NULL},
+        {"mongodb+srv://u:p@cluster.example.net/?appName=x", NULL},
+        {"mongodb://u@h/", NULL},
+        {"mongodb://u:p@/db", "a host is empty"},
+        {"mongodb://a,,b/", "a host is empty"},
+        {"mongodb://:1/", "a host is empty"},
+        {"mongodb://h:port/", "a port is no number"},
+        {"mongodb://h:65536/", "a port is no number"},
+        {"mongodb://h:/", "a port is no number"},
+        {"mongodb+srv://h:27017/", "one host and no port"},
+        {"mongodb+srv://a,b/", "one host and no port"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const char *problem = config_address_problem(cases[i].address);
+
+        if (!cases[i].problem)
+            assert_null(problem);
+        else if (!problem || !strstr(problem, cases[i].problem))
+            fail_msg("%s: %s", cases[i].address, problem ? problem : "(none)");
+    }
+    for (size_t i = 0; i < ARRAY_LEN(passwords); i++) {
+        AUTO(free_charp)
+        char *address = xasprintf("mongodb://ferry:%s@127.0.0.1:1/?x=1", passwords[i]);
+        AUTO(free_charp) char *shown = config_address_redacted(address);
+        AUTO(free_charp) char *hosts = config_address_hosts(address);
+
+        assert_string_equal(shown, "mongodb://***@127.0.0.1:1/?x=1");
+        assert_string_equal(hosts, "127.0.0.1:1");
+        assert_non_null(strstr(config_address_problem(address), "percent-encoded"));
     }
 }
 
@@ -295,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_is_said_with_its_line_and_what_is_allowed),
         cmocka_unit_test(a_secret_is_in_no_error),
         cmocka_unit_test(an_address_is_shown_without_its_password),
+        cmocka_unit_test(an_address_that_is_wrong_says_what_is_wrong),
         cmocka_unit_test(a_file_of_nimoshake_is_read_and_what_has_no_effect_is_named),
         cmocka_unit_test(defaults_follow_from_other_values),
         cmocka_unit_test(a_gap_halts_a_table_whose_rows_are_not_read_unless_it_is_set),

@@ -111,7 +111,7 @@ static void print_config_shows_no_secret_and_reads_back_the_same(void **state)
 
     (void)state;
     assert_null(strstr(text, SECRET));
-    assert_non_null(strstr(text, "\n# target.address = mongodb://u:***@h1,h2/?"
+    assert_non_null(strstr(text, "\n# target.address = mongodb://***@h1,h2/?"
                                  "tlsCertificateKeyFilePassword=***\n"));
     assert_non_null(strstr(text, "\nkafka.linger.ms = 7\n"));
     assert_non_null(strstr(text, ":7\ntopic.prefix = p\n")); /* with where it was set */

@@ -220,7 +220,7 @@ static void a_wrong_command_line_is_named_as_it_was_typed(void **state)
         {"-x", "there is no such argument: -x"},
         {"--letters", "there is no such argument"},
         {"-vx", "there is no such argument: -vx"},
-        {"mongodb://u:" SECRET "@h", "there is no such argument: mongodb://u:***@h"},
+        {"mongodb://u:" SECRET "@h", "there is no such argument: mongodb://***@h"},
     };
 
     (void)state;

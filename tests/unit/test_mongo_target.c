@@ -96,11 +96,42 @@ static void a_srv_name_that_does_not_resolve_is_an_error_of_each_command(void **
     free(argv[2]);
 }
 
+/* In the driver's words, which never have the password. */
+static void an_address_that_the_driver_refuses_says_why(void **state)
+{
+    static const struct {
+        const char *rest, *why;
+    } cases[] = {
+        {"h/?readPreference=bogus", "Unsupported readPreference value"},
+        {"h/d b", "Invalid database name"},
+        {"h%zz/", "Invalid host string"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *argv[] = {(char *)"test", (char *)"--set",
+                        xasprintf("target.address=mongodb://u:swordfish@%s", cases[i].rest)};
+        AUTO(mongo_target_freep) struct mongo_target *t = NULL;
+        struct config *c = NULL;
+        struct error err;
+
+        assert_int_equal(config_load(&c, CONFIG_CONSUMER, ARRAY_LEN(argv), argv, NULL, &err),
+                         0);
+        assert_int_equal(mongo_target_new(&t, c, "test", &err), -1);
+        assert_int_equal(err.code, EXIT_CONFIGURATION);
+        assert_non_null(strstr(err.message, cases[i].why));
+        assert_null(strstr(err.message, "swordfish"));
+        config_free(c);
+        free(argv[2]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_read_from_the_primary_whatever_the_address_says),
         cmocka_unit_test(a_read_concern_of_the_address_is_not_sent),
+        cmocka_unit_test(an_address_that_the_driver_refuses_says_why),
         cmocka_unit_test(a_srv_name_that_does_not_resolve_is_an_error_of_each_command),
     };
     int failed;

@@ -34,14 +34,18 @@ size_t bottom_line_width(void)
     return size.ws_col;
 }
 
-/* A terminal that takes nothing (it was stopped, or nobody reads it) loses a picture, and
- * nobody waits for it. */
 static void put(struct bytes text)
+{
+    (void)!write(STDERR_FILENO, text.p, text.len);
+}
+
+/* One that was stopped, or that nobody reads, loses a picture, and nobody waits for it. Beside
+ * a line of the log, which is waited for anyway, it is not asked: then the two would mix. */
+static bool is_writable(void)
 {
     struct pollfd terminal = {.fd = STDERR_FILENO, .events = POLLOUT};
 
-    if (poll(&terminal, 1, 0) == 1 && (terminal.revents & POLLOUT))
-        (void)!write(STDERR_FILENO, text.p, text.len);
+    return poll(&terminal, 1, 0) == 1 && (terminal.revents & POLLOUT);
 }
 
 /* Under lock, as the next two. */
@@ -65,7 +69,8 @@ static void hide(void)
 
 static void forget(void)
 {
-    hide();
+    if (is_writable())
+        hide();
     buf_reset(&bottom.text);
 }
 
@@ -80,6 +85,8 @@ static bool is_in_background(void)
 void bottom_line_draw(struct bytes text)
 {
     AUTO_LOCK(&bottom.lock);
+    if (!is_writable())
+        return;
     buf_reset(&bottom.text);
     if (is_in_background())
         return;
@@ -101,7 +108,8 @@ void bottom_line_leave(struct bytes text)
     forget();
     buf_bytes(&line, text);
     buf_char(&line, '\n');
-    put(buf_slice(&line));
+    if (is_writable())
+        put(buf_slice(&line));
 }
 
 void bottom_line_lift(void)

@@ -11,8 +11,6 @@
 #include "consumer/collection.h"
 
 #define STATEMENTS_MAX 500
-#define COLLECTIONS_MAX 100000
-#define NAME_SIZE 256
 
 /* ---- removing ---- */
 
@@ -216,31 +214,29 @@ static int clean_one(struct mongo *m, const char *collection, const char *mark,
     return remove_ours(m, collection, mark, err) < 0 ? -1 : drop_when_empty(m, collection, err);
 }
 
-static enum mongo_result list_collections(struct mongo *m, bson_t *reply, struct error *err)
-{
-    AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "nameOnly", BCON_BOOL(true),
-                               "cursor", "{", "batchSize", BCON_INT32(COLLECTIONS_MAX), "}",
-                               "maxTimeMS", BCON_INT64(m->target->max_time_ms));
+struct cleaning {
+    struct mongo *m;
+    const char *mark;
+    bool (*wanted)(void *arg, const char *collection);
+    void *arg;
+    struct error *err;
+    int result;
+};
 
-    return mongo_read(m, m->target->database, command, reply, err);
+static bool clean_unwanted(void *arg, const char *collection)
+{
+    struct cleaning *cleaning = arg;
+
+    if (!cleaning->wanted(cleaning->arg, collection))
+        cleaning->result = clean_one(cleaning->m, collection, cleaning->mark, cleaning->err);
+    return cleaning->result == 0;
 }
 
 int checkpoint_store_clean(struct mongo *m, const char *mark,
                            bool (*wanted)(void *arg, const char *collection), void *arg,
                            struct error *err)
 {
-    bson_t listed, info;
-    int result = list_collections(m, &listed, err) == MONGO_DONE ? 0 : -1;
-    char name[NAME_SIZE];
-    bson_iter_t it;
+    struct cleaning cleaning = {m, mark, wanted, arg, err, 0};
 
-    if (result == 0 && mongo_find_begin(&it, &listed))
-        while (result == 0 && mongo_find_next(&it, &info)) {
-            bson_read_text(name, sizeof(name), &info, "name");
-            if (!wanted(arg, name))
-                result = clean_one(m, name, mark, err);
-        }
-    bson_destroy(&listed);
-    return result;
+    return mongo_find_collections(m, clean_unwanted, &cleaning, err) < 0 ? -1 : cleaning.result;
 }

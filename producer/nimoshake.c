@@ -5,7 +5,6 @@
 
 #include "common/base/clock.h"
 #include "common/base/exit_code.h"
-#include "common/mongo/bson_read.h"
 #include "common/mongo/mongo_find.h"
 #include "common/run/log.h"
 #include "common/run/stop.h"
@@ -13,7 +12,6 @@
 #define STATUS_TABLE "status_table"
 #define OURS "dynaferry" /* a field of the documents that are our own view of the positions */
 #define NAMESPACE_NOT_FOUND 26
-#define NAMES_MOST 100000
 #define AGAIN_MS 500
 
 struct loading {
@@ -38,39 +36,23 @@ static bool is_aside(const char *name)
 
 /* ---- which collections are there ---- */
 
-static void add_names(struct loading *loading, const bson_t *reply)
+static bool add_name(void *arg, const char *name)
 {
-    bson_iter_t it;
-    bson_t info;
+    struct loading *loading = arg;
 
-    if (!mongo_find_begin(&it, reply))
-        return;
-    while (mongo_find_next(&it, &info)) {
-        char name[256];
-
-        bson_read_text(name, sizeof(name), &info, "name");
-        if (strncmp(name, "system.", 7) == 0)
-            continue;
-        loading->names =
-            xrealloc(loading->names, (loading->count + 1) * sizeof(*loading->names));
-        loading->names[loading->count++] = xstrdup(name);
-    }
+    if (strncmp(name, "system.", 7) == 0)
+        return true;
+    loading->names = xrealloc(loading->names, (loading->count + 1) * sizeof(*loading->names));
+    loading->names[loading->count++] = xstrdup(name);
+    return true;
 }
 
 static int list(struct loading *loading, struct error *err)
 {
-    AUTO(mongo_bsonp)
-    bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "nameOnly", BCON_BOOL(true),
-                               "cursor", "{", "batchSize", BCON_INT32(NAMES_MOST), "}");
-    bson_t reply;
-    enum mongo_result result =
-        mongo_read(loading->m, loading->m->target->database, command, &reply, err);
-
     free_names(loading);
-    if (result == MONGO_DONE)
-        add_names(loading, &reply);
-    bson_destroy(&reply);
-    return result == MONGO_DONE ? 0 : error_prefix(err, "list collections");
+    return mongo_find_collections(loading->m, add_name, loading, err) < 0
+               ? error_prefix(err, "list collections")
+               : 0;
 }
 
 static bool there_is(const struct loading *loading, const char *name)
@@ -258,7 +240,7 @@ static int load_from(struct nimoshake *nimoshake, const struct config *config,
                      struct error *err)
 {
     int64_t timeout_ms = config_int(config, "start.timeout") * 1000;
-    AUTO(mongo_target_freep) struct mongo_target *target = NULL;
+    AUTO(mongo_target_freep) struct mongo_target *target = NULL, *checkpoints = NULL;
     AUTO(mongo_freep) struct mongo *m = NULL;
     AUTO(free_names) struct loading loading = {.nimoshake = nimoshake};
 
@@ -269,9 +251,8 @@ static int load_from(struct nimoshake *nimoshake, const struct config *config,
     if (mongo_target_new(&target, config, "dynaferry-producer", err) < 0 ||
         mongo_wait(target, timeout_ms, err) < 0)
         return -1;
-    free(target->database);
-    target->database = xstrdup(config_string(config, "checkpoint.db"));
-    loading.m = m = mongo_new(target);
+    checkpoints = mongo_target_beside(target, config_string(config, "checkpoint.db"));
+    loading.m = m = mongo_new(checkpoints);
     return load_patiently(&loading, timeout_ms, err);
 }
 

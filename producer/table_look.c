@@ -382,12 +382,6 @@ static int64_t stream_failed(struct looking *looking, struct error *err)
     return 0;
 }
 
-static void list_begins(struct table_worker *w)
-{
-    AUTO_LOCK(&w->lock);
-    table_report_list_begins(w);
-}
-
 static int64_t look_at_list(struct looking *looking)
 {
     struct table_worker *w = looking->a->w;
@@ -396,7 +390,7 @@ static int64_t look_at_list(struct looking *looking)
     int64_t delay;
 
     if (!w->look.listing)
-        list_begins(w);
+        table_report_list_begins(w);
     delay = stream_listing_page(looking->a, looking->arn, &done, &err);
     if (delay < 0)
         return stream_failed(looking, &err);

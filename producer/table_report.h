@@ -13,7 +13,7 @@
 void table_report_ask(struct table_worker *w);
 /* Under lock: how long until all shards are to be listed, in ms; -1: they are not. */
 int64_t table_report_list_ms(const struct table_worker *w);
-/* Under lock: a listing begins; the whole of it is in the tree. */
+/* Of the look's step: a listing begins. Under lock: the whole of it is in the tree. */
 void table_report_list_begins(struct table_worker *w);
 void table_report_listed(struct table_worker *w);
 /* Of the requests' step: writes the table's record when there is something to say. Returns when

@@ -75,7 +75,8 @@ struct worker_look { /* of its step, but for what `lock` guards */
     bool listed;                /* it is whole */
     unsigned tries;             /* of the stream's description */
     unsigned table_tries;
-    bool filter_unknown; /* the endpoint does not know ShardFilter */
+    bool filter_unknown;   /* the endpoint does not know ShardFilter */
+    int64_t list_began_ms; /* the last listing; the service's time */
     struct log_look log;
 
     /* under the worker's lock */
@@ -86,12 +87,11 @@ struct worker_look { /* of its step, but for what `lock` guards */
     int64_t table_at_ms; /* not before, as the next two; monotonic */
     int64_t stream_at_ms;
     int64_t list_at_ms;
-    int64_t routine_at_ms;  /* the next look without a cause */
-    int64_t stream_seen_ms; /* when a description of the stream last came; monotonic */
-    int64_t table_seen_ms;  /* when a description of the table last spoke for it */
-    /* table_report.h; the service's times, 0: there was none */
-    int64_t list_began_ms;   /* the listing under way */
-    int64_t listed_since_ms; /* the last whole one: it began then */
+    int64_t routine_at_ms;   /* the next look without a cause */
+    int64_t stream_seen_ms;  /* when a description of the stream last came; monotonic */
+    int64_t table_seen_ms;   /* when a description of the table last spoke for it */
+    int64_t listed_since_ms; /* the last whole listing began then (table_report.h); the
+                                service's time, 0: there was none */
 };
 
 struct table_worker {

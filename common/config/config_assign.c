@@ -24,15 +24,15 @@ static int assign_option(struct config *c, struct config_source from,
 {
     AUTO(free_charp) char *allowed = NULL;
     AUTO(free_charp) char *text = NULL;
-    const char *problem = NULL;
 
-    if (o->secrecy == CONFIG_ADDRESS && *value && config_option_accepts(o, value))
-        problem = config_address_problem(value);
-    if (problem)
-        return error_fatal(err, EXIT_CONFIGURATION, "%s: %s: %s", from.origin, o->name,
-                           problem);
-    if (config_option_accepts(o, value))
-        return store_once(config_setting_of(c, o->name), from, o->name, value, err);
+    if (config_option_accepts(o, value)) {
+        const char *problem =
+            o->secrecy == CONFIG_ADDRESS && *value ? config_address_problem(value) : NULL;
+
+        return problem ? error_fatal(err, EXIT_CONFIGURATION, "%s: %s: %s", from.origin,
+                                     o->name, problem)
+                       : store_once(config_setting_of(c, o->name), from, o->name, value, err);
+    }
     allowed = config_option_allowed(o);
     if (o->secrecy != CONFIG_PUBLIC)
         return error_fatal(err, EXIT_CONFIGURATION, "%s: %s: allowed is %s", from.origin,

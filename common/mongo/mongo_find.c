@@ -1,5 +1,10 @@
 #include "common/mongo/mongo_find.h"
 
+#include "common/mongo/bson_read.h"
+
+#define COLLECTIONS_MAX 100000
+#define COLLECTION_NAME_SIZE 256
+
 enum mongo_result mongo_find(struct mongo *m, const char *collection, const bson_t *filter,
                              int32_t count, bson_t *reply, struct error *err)
 {
@@ -57,6 +62,28 @@ bool mongo_find_first(bson_t *ret, const bson_t *reply)
 }
 
 /* ---- any number ---- */
+
+int mongo_find_collections(struct mongo *m, bool (*each)(void *arg, const char *name),
+                           void *arg, struct error *err)
+{
+    AUTO(mongo_bsonp)
+    bson_t *command = BCON_NEW("listCollections", BCON_INT32(1), "nameOnly", BCON_BOOL(true),
+                               "cursor", "{", "batchSize", BCON_INT32(COLLECTIONS_MAX), "}",
+                               "maxTimeMS", BCON_INT64(m->target->max_time_ms));
+    bson_t reply, info;
+    enum mongo_result result = mongo_read(m, m->target->database, command, &reply, err);
+    char name[COLLECTION_NAME_SIZE];
+    bool goes_on = true;
+    bson_iter_t it;
+
+    if (result == MONGO_DONE && mongo_find_begin(&it, &reply))
+        while (goes_on && mongo_find_next(&it, &info)) {
+            bson_read_text(name, sizeof(name), &info, "name");
+            goes_on = each(arg, name);
+        }
+    bson_destroy(&reply);
+    return result == MONGO_DONE ? 0 : -1;
+}
 
 static void options_of(bson_t *opts, const struct mongo_find_all *find)
 {

@@ -23,6 +23,10 @@ bool mongo_find_next(bson_iter_t *it, bson_t *ret);
 /* The first one; false: none. */
 bool mongo_find_first(bson_t *ret, const bson_t *reply);
 
+/* The names of all collections of the target's database; false ends it. */
+int mongo_find_collections(struct mongo *m, bool (*each)(void *arg, const char *name),
+                           void *arg, struct error *err);
+
 struct mongo_find_all {
     const char *collection;
     const bson_t *filter;                            /* NULL: everything */
